@@ -1,0 +1,55 @@
+"""Frame and flow losses on numbers small enough to check by hand."""
+
+import math
+
+import pytest
+import torch
+
+from vidgan.losses import flow_l1, gradient_difference, l1, l2, photometric, smoothness
+
+PREDICTION = torch.tensor([[1.0, 2.0], [4.0, 8.0]]).reshape(1, 1, 1, 2, 2)
+TARGET = torch.tensor([[1.0, 0.0], [0.0, 0.0]]).reshape(1, 1, 1, 2, 2)
+
+
+def test_l1_and_l2() -> None:
+    assert l1(PREDICTION, TARGET).item() == pytest.approx((0 + 2 + 4 + 8) / 4)
+    assert l2(PREDICTION, TARGET).item() == pytest.approx((0 + 4 + 16 + 64) / 4)
+
+
+def test_gradient_difference() -> None:
+    # down: |3|,|6| against |-1|,|0| -> 2, 6; across: |1|,|4| against |-1|,|0| -> 0, 4
+    assert gradient_difference(PREDICTION, TARGET).item() == pytest.approx(4.0 + 2.0)
+    assert gradient_difference(PREDICTION + 5, PREDICTION).item() == 0.0  # blind to a constant
+    assert gradient_difference(-PREDICTION, PREDICTION).item() == 0.0  # magnitudes only, Eq. 6
+
+
+@pytest.mark.parametrize("loss", [l1, l2, gradient_difference, flow_l1, photometric])
+def test_laws_of_a_distance(loss) -> None:  # type: ignore[no-untyped-def]
+    a, b = torch.randn(2, 4, 3, 2, 6, 5, generator=torch.Generator().manual_seed(0))
+    assert loss(a, a).item() == pytest.approx(0.0, abs=1e-8)
+    assert loss(a, b).item() > 0
+    assert loss(a, b).item() == pytest.approx(loss(b, a).item())
+    halves = torch.stack([loss(x, y) for x, y in zip(a.chunk(2), b.chunk(2), strict=True)]).mean()
+    assert halves.item() == pytest.approx(loss(a, b).item(), rel=1e-5)
+    assert loss(a.bfloat16(), b.bfloat16()).dtype == torch.float32
+    with pytest.raises(ValueError, match="one shape"):
+        loss(a, b[:1])
+
+
+def test_photometric_is_nearly_l1_for_large_and_quadratic_for_small_differences() -> None:
+    zero = torch.zeros(1, 3, 2, 2)
+    assert photometric(zero + 0.5, zero).item() == pytest.approx(math.sqrt(0.25 + 1e-6) - 1e-3)
+    assert photometric(zero + 1e-5, zero).item() == pytest.approx(1e-10 / (2 * 1e-3), rel=0.05)
+    exact = torch.zeros(1, 3, 2, 2, requires_grad=True)
+    photometric(exact, zero).backward()
+    assert exact.grad is not None and exact.grad.isfinite().all()  # sqrt has no slope at 0; the e^2 under it has
+
+
+def test_smoothness() -> None:
+    y, x = torch.meshgrid(torch.arange(4.0), torch.arange(5.0), indexing="ij")
+    flow = torch.stack([2 * x, -y])[None, None]  # (1, 1, 2, 4, 5)
+    # across: mean of 2 (dx) and 0 (dy) = 1; down: mean of 0 and 1 = 0.5
+    assert smoothness(flow).item() == pytest.approx(1.5)
+    assert smoothness(torch.full((2, 2, 3, 3), 7.0)).item() == 0.0
+    with pytest.raises(ValueError, match="2, H, W"):
+        smoothness(torch.zeros(1, 3, 4, 4))

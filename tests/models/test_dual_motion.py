@@ -1,0 +1,226 @@
+"""Dual Motion GAN's generator: the laws its parts must keep, and the ways gradients must flow."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from vidgan.losses.latent import kl_standard_normal
+from vidgan.models.dual_motion import DualMotionGAN
+from vidgan.nn.warp import warp
+from vidgan.seeding import Draws
+from vidgan.types import Prediction
+
+PAPER: dict[str, Any] = {
+    "skip_connections": False,
+    "extrapolate_flow": False,
+    "residual_frame": False,
+    "fusion": "conv",
+    "estimator": "hourglass",
+    "estimator_widths": (8, 8, 8, 8),
+}
+OURS: dict[str, Any] = {"estimator_widths": (8, 8)}
+VARIANTS = {"paper": PAPER, "ours": OURS}
+
+
+def build(size: tuple[int, int] = (32, 32), **options: Any) -> DualMotionGAN:
+    torch.manual_seed(0)
+    return DualMotionGAN(image_size=size, widths=(8, 8, 16, 16), dim_latent=8, max_flow=6.0, **options)
+
+
+def context_clip(batch: int = 2, times: int = 3, size: tuple[int, int] = (32, 32), channels: int = 3) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(3)
+    return torch.rand(batch, times, channels, *size, generator=generator) * 2 - 1
+
+
+def draws(key: int = 0, batch: int = 2) -> Draws:
+    return Draws("posterior", key, rows=range(batch))
+
+
+@pytest.fixture(params=VARIANTS)
+def model(request: pytest.FixtureRequest) -> DualMotionGAN:
+    return build(**VARIANTS[request.param])
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("size", [(64, 64), (128, 160), (32, 48)])
+def test_shapes_types_and_ranges(name: str, size: tuple[int, int]) -> None:
+    prediction = build(size, **VARIANTS[name])(context_clip(1, 2, size), horizon=2)
+    for field in ("frames", "warped", "direct"):
+        frames = getattr(prediction, field)
+        assert frames.shape == (1, 2, 3, *size) and frames.dtype == torch.float32
+        assert frames.abs().max() <= 1
+    assert prediction.flow.shape == prediction.implied_flow.shape == (1, 2, 2, *size)
+    assert prediction.mean.shape == prediction.logvar.shape == (1, 2, 8, size[0] // 16, size[1] // 16)
+    assert prediction.observed_flow.shape == (1, 1, 2, *size)
+
+
+def test_the_released_size() -> None:
+    """Channels 64-128-256-512 and total stride 16, as in the public re-implementation: 2.76 M in the convolutions."""
+    with torch.device("meta"):
+        encoder = DualMotionGAN(image_size=(256, 256), **{**PAPER, "norm": "batch"}).encoder
+    stages = sum(parameter.numel() for parameter in encoder.stages.parameters())
+    assert stages == pytest.approx(2.76e6, rel=0.01)
+    assert encoder.shared.cell.hidden_channels == 512
+
+
+@pytest.mark.parametrize("times", [2, 3, 7])
+def test_any_context_length(model: DualMotionGAN, times: int) -> None:
+    assert model(context_clip(1, times)).frames.shape == (1, 1, 3, 32, 32)
+
+
+def test_the_warped_frame_is_the_last_frame_moved_by_the_flow(model: DualMotionGAN) -> None:
+    clip = context_clip()
+    prediction = model(clip)
+    torch.testing.assert_close(prediction.warped[:, 0], warp(clip[:, -1], prediction.flow[:, 0]))
+    torch.testing.assert_close(prediction.implied_flow[:, 0], model.estimate_flow(prediction.direct[:, 0], clip[:, -1]))
+    torch.testing.assert_close(prediction.observed_flow[:, 0], model.estimate_flow(clip[:, -1], clip[:, -2]))
+
+
+def test_a_longer_horizon_is_feedback_by_hand(model: DualMotionGAN) -> None:
+    clip = context_clip()
+    together = model(clip, horizon=3)
+    for k in range(3):
+        single = model(torch.cat([clip, together.frames[:, :k]], dim=1))
+        for field in ("frames", "warped", "direct", "flow", "implied_flow", "mean", "logvar"):
+            torch.testing.assert_close(getattr(together, field)[:, k], getattr(single, field)[:, 0], atol=1e-4, rtol=0)
+    torch.testing.assert_close(together.observed_flow, model(clip).observed_flow)
+
+
+def test_the_mean_is_one_future_and_draws_are_many(model: DualMotionGAN) -> None:
+    clip = context_clip()
+    assert torch.equal(model(clip).frames, model(clip).frames)
+    first, again, other = (model(clip, horizon=2, draws=draws(key)) for key in (0, 0, 1))
+    assert torch.equal(first.frames, again.frames)
+    for k in range(2):
+        assert (first.frames[:, k] - other.frames[:, k]).abs().max() > 1e-3
+    assert torch.equal(first.mean[:, 0], other.mean[:, 0])
+    assert kl_standard_normal(first.mean, first.logvar) > 0
+
+
+def test_each_step_draws_afresh() -> None:
+    model = build(**PAPER)
+    prediction = model(context_clip(), horizon=2, draws=draws())
+    noise = draws()
+    for k in range(2):
+        code = prediction.mean[:, k] + noise.normal(8, 2, 2) * torch.exp(prediction.logvar[:, k] / 2)
+        torch.testing.assert_close(prediction.direct[:, k], torch.tanh(model.frame_generator(code, [])))
+
+
+def test_rows_are_independent(model: DualMotionGAN) -> None:
+    clip = context_clip(3)
+    whole = model(clip, horizon=2, draws=draws(batch=3))
+    alone = model(clip[1:2], horizon=2, draws=Draws("posterior", 0, rows=[1]))
+    torch.testing.assert_close(whole.frames[1:2], alone.frames, atol=1e-5, rtol=0)
+    torch.testing.assert_close(whole.flow[1:2], alone.flow, atol=1e-4, rtol=0)
+
+
+def total(prediction: Prediction) -> torch.Tensor:
+    return sum((part.square().mean() for part in prediction), torch.zeros(()))
+
+
+@pytest.mark.parametrize("norm", ["group", "none", "batch"])
+@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("horizon", [1, 2])
+def test_every_parameter_gets_a_gradient(name: str, horizon: int, norm: str) -> None:
+    model = build(**VARIANTS[name], norm=norm)
+    total(model(context_clip(), horizon=horizon, draws=draws())).backward()
+    without = [key for key, value in model.named_parameters() if value.grad is None or not value.grad.any()]
+    # A bias in front of batch norm changes nothing, so its gradient is zero; it must still exist.
+    assert [key for key in without if norm != "batch" or model.get_parameter(key).grad is None] == []
+
+
+def gradient_sum(module: torch.nn.Module) -> float:
+    return sum(float(p.grad.abs().sum()) for p in module.parameters() if p.grad is not None)
+
+
+def test_gradient_reaches_the_flow_generator_through_the_warp(model: DualMotionGAN) -> None:
+    clip = context_clip()
+    (model(clip).warped - clip[:, :1]).abs().mean().backward()
+    assert gradient_sum(model.flow_generator) > 0
+    assert gradient_sum(model.frame_generator) == 0
+
+
+def test_gradient_of_the_implied_flow_reaches_the_frame_generator(model: DualMotionGAN) -> None:
+    model(context_clip()).implied_flow.square().mean().backward()
+    assert gradient_sum(model.frame_generator) > 0
+    assert gradient_sum(model.flow_generator) == 0
+
+
+def test_gradient_of_the_forecast_reaches_both_generators(model: DualMotionGAN) -> None:
+    clip = context_clip()
+    (model(clip).frames - clip[:, :1]).abs().mean().backward()
+    assert gradient_sum(model.flow_generator) > 0
+    assert gradient_sum(model.frame_generator) > 0
+
+
+def test_the_mask_blend_lies_between_its_parts() -> None:
+    prediction = build(**OURS)(context_clip())
+    low = torch.minimum(prediction.warped, prediction.direct)
+    high = torch.maximum(prediction.warped, prediction.direct)
+    assert ((prediction.frames >= low - 1e-6) & (prediction.frames <= high + 1e-6)).all()
+
+
+def test_without_corrections_it_continues_the_observed_flow() -> None:
+    model = build(**OURS)
+    for head in (model.flow_generator.head, model.frame_generator.head):
+        torch.nn.init.zeros_(head.weight)
+        torch.nn.init.zeros_(head.bias)
+    clip = context_clip()
+    prediction = model(clip)
+    torch.testing.assert_close(prediction.flow, prediction.observed_flow)
+    torch.testing.assert_close(prediction.direct, prediction.warped)
+    torch.testing.assert_close(prediction.frames, prediction.warped)
+
+
+def test_flow_keeps_its_limit() -> None:
+    model = build(**PAPER)
+    torch.nn.init.constant_(model.flow_generator.head.bias, 1e4)
+    assert model(context_clip()).flow.abs().max() <= 6.0
+
+
+def test_outputs_are_float32_under_autocast(model: DualMotionGAN) -> None:
+    clip = context_clip()
+    with torch.autocast("cpu", torch.bfloat16):
+        prediction = model(clip, horizon=2, draws=draws())
+    assert {part.dtype for part in prediction} == {torch.float32}
+    exact = model(clip, horizon=2, draws=draws())
+    assert (prediction.frames - exact.frames).abs().mean() < 0.02
+
+
+def test_other_channel_counts() -> None:
+    assert build(**OURS, channels=1)(context_clip(channels=1)).frames.shape == (2, 1, 1, 32, 32)
+
+
+def test_neither_draws_nor_mean_touch_the_global_random_state(model: DualMotionGAN) -> None:
+    before = torch.get_rng_state()
+    model(context_clip(), draws=draws())
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"image_size": (32, 40)}, "multiples of 16"),
+        ({"fusion": "sum"}, "'conv' and 'mask'"),
+        ({"estimator": "raft"}, "'hourglass' and 'pyramid'"),
+        ({"widths": (8, 8)}, "4 stages"),
+        ({"max_flow": 0.0}, "positive"),
+        ({"norm": "layer"}, "'none', 'group' and 'batch'"),
+    ],
+)
+def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        DualMotionGAN(**{"image_size": (32, 32), "widths": (8, 8, 8, 8), "dim_latent": 8, **options})
+
+
+def test_wrong_inputs_are_refused() -> None:
+    model = build(**OURS)
+    with pytest.raises(ValueError, match="T of 2 or more"):
+        model(context_clip(times=1))
+    with pytest.raises(ValueError, match="multiples of 16"):
+        model(context_clip(size=(32, 40)))
+    with pytest.raises(ValueError, match="horizon"):
+        model(context_clip(), horizon=0)
+    with pytest.raises(ValueError, match="one row per clip"):
+        model(context_clip(), draws=draws(batch=3))

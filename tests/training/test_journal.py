@@ -1,0 +1,128 @@
+"""The journal: no line lost, none repeated, whatever ended the run."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vidgan.training.journal import Journal, read
+
+
+def test_records_come_back_in_order(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "journal.jsonl"
+    records: list[dict[str, Any]] = [
+        {"step": 1, "loss/g/adversarial": 0.1 + 0.2, "name": "ü"},
+        {"step": 1, "ok": True},
+        {"step": 3, "x": [1]},
+    ]
+    with Journal(path) as journal:
+        for record in records:
+            journal.append(record)
+            assert read(path)[-1] == record  # on file at once, not at the end
+    assert read(path) == records
+    assert len(path.read_text().splitlines()) == 3
+
+
+def test_opening_again_appends(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    for step in (1, 2):
+        with Journal(path) as journal:
+            journal.append({"step": step}, sync=True)
+    assert [record["step"] for record in read(path)] == [1, 2]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, [1.0, math.nan], object()])
+def test_what_is_not_finite_json_is_refused_by_name(tmp_path: Path, value: object) -> None:
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        with pytest.raises(ValueError, match=r"loss/frame/real = .* cannot be recorded"):
+            journal.append({"step": 1, "loss/frame/real": value})
+        journal.append({"step": 1, "loss/frame/real": 2.0})
+    assert read(tmp_path / "journal.jsonl") == [{"step": 1, "loss/frame/real": 2.0}]
+
+
+def test_steps_are_needed_and_never_fall(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        with pytest.raises(ValueError, match="integer 'step', got None"):
+            journal.append({"loss": 1.0})
+        journal.append({"step": 5})
+        with pytest.raises(ValueError, match="already holds step 5, so step 4"):
+            journal.append({"step": 4})
+    with Journal(tmp_path / "journal.jsonl") as journal, pytest.raises(ValueError, match="already holds step 5"):
+        journal.append({"step": 4})
+
+
+@pytest.mark.parametrize("torn", [b'{"step": 3, "loss": 0.', b'{"step"', b"\x00\x00\x00"])
+def test_a_torn_last_line_is_left_out_and_repaired(
+    tmp_path: Path, torn: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "journal.jsonl"
+    whole = b'{"step": 1}\n{"step": 2}\n'
+    path.write_bytes(whole + torn)
+    assert read(path) == [{"step": 1}, {"step": 2}]
+    with Journal(path) as journal:
+        assert path.read_bytes() == whole
+        assert f"torn last line of {len(torn)} bytes" in caplog.text
+        journal.append({"step": 3})
+    assert read(path) == [{"step": 1}, {"step": 2}, {"step": 3}]
+
+
+def test_a_whole_record_without_its_line_break_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(b'{"step": 1}\n{"step": 2}')
+    assert read(path) == [{"step": 1}, {"step": 2}]
+    with Journal(path) as journal:
+        journal.append({"step": 3})
+    assert path.read_bytes() == b'{"step": 1}\n{"step": 2}\n{"step": 3}\n'
+
+
+@pytest.mark.parametrize("line", [b"nonsense\n", b'{"loss": 1}\n', b"[1]\n"])
+def test_a_bad_line_elsewhere_is_an_error_that_names_it(tmp_path: Path, line: bytes) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(b'{"step": 1}\n' + line + b'{"step": 3}\n')
+    with pytest.raises(ValueError, match=r"journal\.jsonl, line 2: not a journal record"):
+        read(path)
+
+
+def test_truncation_goes_back_to_the_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    with Journal(path) as journal:
+        for step in range(1, 8):
+            journal.append({"step": step, "loss": 1 / step})
+            if step % 2 == 0:
+                journal.append({"step": step, "diversity/fake": 0.5})
+        expected = read(path)
+        assert journal.truncate_after(99) == 0
+        assert read(path) == expected
+        assert journal.truncate_after(4) == 4
+        assert read(path) == expected[:6]
+        journal.append({"step": 5, "loss": 0.2})
+        assert read(path)[-1] == {"step": 5, "loss": 0.2}
+        assert journal.truncate_after(0) == 7
+        journal.append({"step": 1})
+    assert read(path) == [{"step": 1}]
+
+
+def test_a_write_that_fails_half_way_leaves_no_half_line(tmp_path: Path) -> None:
+    """A file size limit stands for a full disk: the child's third record does not fit, a shorter one does."""
+    path = tmp_path / "journal.jsonl"
+    script = f"""
+import resource, signal
+from pathlib import Path
+from vidgan.training.journal import Journal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300))
+journal = Journal(Path({str(path)!r}))
+journal.append({{"step": 1, "text": "x" * 100}})
+try:
+    journal.append({{"step": 2, "text": "y" * 400}})
+except OSError:
+    journal.append({{"step": 2, "text": "z"}})
+"""
+    root = str(Path(__file__).resolve().parents[2])
+    subprocess.run([sys.executable, "-c", script], check=True, env={**os.environ, "PYTHONPATH": root})
+    assert [json.loads(line)["text"] for line in path.read_text().splitlines()] == ["x" * 100, "z"]

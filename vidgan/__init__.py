@@ -1,0 +1,39 @@
+"""Video generation with MoCoGAN and video prediction with Dual Motion GAN.
+
+```python
+from vidgan import MoCoGAN, DualMotionGAN
+
+clips = MoCoGAN.from_pretrained("runs/shapes").sample(8, frames=32, seed=0)  # uint8 (8, 32, 3, H, W)
+future = DualMotionGAN.from_pretrained("runs/driving").predict(context, horizon=10)  # uint8 (B, 10, 3, H, W)
+```
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vidgan.data.prepare import prepare
+    from vidgan.models.dual_motion import DualMotionGAN
+    from vidgan.models.mocogan import MoCoGAN
+    from vidgan.verbs.evaluate import evaluate
+    from vidgan.verbs.train import train
+    from vidgan.video.decode import read_frames
+
+__version__ = "0.1.0"
+
+# Imported on first use: `vidgan --help` must not wait for torch.
+_HOMES = {
+    "MoCoGAN": "vidgan.models.mocogan",
+    "DualMotionGAN": "vidgan.models.dual_motion",
+    "prepare": "vidgan.data.prepare",
+    "train": "vidgan.verbs.train",
+    "evaluate": "vidgan.verbs.evaluate",
+    "read_frames": "vidgan.video.decode",
+}
+__all__ = ["DualMotionGAN", "MoCoGAN", "__version__", "evaluate", "prepare", "read_frames", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'vidgan' has no attribute {name!r}")

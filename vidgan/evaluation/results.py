@@ -1,0 +1,212 @@
+"""What an evaluation returns: numbers together with everything needed to compare or to repeat them.
+
+Results are plain dataclasses that go to JSON and back without loss. ``table()`` gives one flat row a (name, metric) for
+a terminal, a page or a CSV file.
+"""
+
+import dataclasses
+import json
+import platform
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from .statistics import Estimate
+
+Row = dict[str, Any]
+Values = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Score:
+    """One metric of one forecaster (or set): the mean over everything, and the curve over the horizon."""
+
+    mean: Estimate
+    horizon: list[Estimate]  # K of them; empty where there is no horizon
+    exact: int = 0  # frames with an infinite value (identical to the truth), left out of the means
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Score":
+        return cls(Estimate(**data["mean"]), [Estimate(**entry) for entry in data["horizon"]], data["exact"])
+
+    def row(self) -> Row:
+        """mean, low, high, exact and the means by horizon."""
+        return {**dataclasses.asdict(self.mean), "exact": self.exact, "horizons": [entry.mean for entry in self.horizon]}
+
+
+Scores = dict[str, dict[str, Score]]  # name -> metric -> score
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What all results share."""
+
+    kind: ClassVar[str]
+
+    protocol: str
+    definitions: dict[str, str]  # metric -> what exactly was computed
+    better: dict[str, str]  # metric -> "lower" or "higher"; absent where neither is better
+    fingerprint: str  # of the data, as the caller identifies it
+    frame_size: tuple[int, int]  # H, W
+    seed: int
+    notes: list[str] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=lambda: library_versions())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types only."""
+        return {"kind": self.kind, **_plain(self)}
+
+    def to_json(self) -> str:
+        """A JSON document; `from_json` gives an equal object back."""
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: no JSON, another kind of result, or a field missing or unknown; the message names it.
+        """
+        try:
+            data = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"not a JSON document: {error}") from error
+        if not isinstance(data, dict) or data.get("kind") != cls.kind:
+            found = data.get("kind") if isinstance(data, dict) else type(data).__name__
+            raise ValueError(f"expected the scores of a {cls.kind} evaluation, found {found!r}")
+        del data["kind"]
+        known = {entry.name for entry in dataclasses.fields(cls) if entry.metadata.get("stored", True)}
+        if wrong := sorted(data.keys() ^ known):
+            raise ValueError(f"{cls.kind} scores with missing or unknown fields: {', '.join(wrong)}")
+        try:
+            for name in _SCORE_FIELDS & known:
+                data[name] = {
+                    key: {metric: Score.from_dict(entry) for metric, entry in scores.items()}
+                    for key, scores in data[name].items()
+                }
+            data["frame_size"] = tuple(data["frame_size"])
+            return cls(**data)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(f"malformed {cls.kind} scores: {error}") from error
+
+    def table(self) -> list[Row]:
+        """One row a (name, metric): name, metric, better, mean, low, high, exact, horizons (list of means)."""
+        return _rows(self.scores, self.better)  # type: ignore[attr-defined]
+
+
+_SCORE_FIELDS = {"scores", "differences"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForecastScores(Result):
+    """Scores of forecasters on one set of windows. `scores` holds metric "skill" too: 1 - MSE / MSE of the reference.
+
+    A stochastic forecaster NAME appears as "NAME/mean" (mean score of its samples), "NAME/best" and "NAME/worst" (the
+    sample with the best and the worst mean over the horizon, chosen with the truth, per window and per metric), and has
+    a "diversity" (mean squared difference between its samples, RGB in [0, 1]) under "NAME/mean".
+    """
+
+    kind: ClassVar[str] = "forecast"
+
+    context: int
+    horizon: int
+    windows: int
+    sources: int
+    resamples: int
+    reference: str  # the forecaster of `skill` and `differences`
+    samples: dict[str, int]  # stochastic forecaster -> number of samples
+    scores: Scores
+    differences: Scores  # paired: forecaster minus reference
+    source_ids: list[str] = field(default_factory=list, metadata={"stored": False}, compare=False, repr=False)
+    values: dict[str, dict[str, Values]] = field(
+        default_factory=dict, metadata={"stored": False}, compare=False, repr=False
+    )  # name -> metric -> (W, K); kept in memory only
+
+    def rows(self) -> Iterator[Row]:
+        """Every single measurement: name, metric, window, source, horizon (from 1), value (None where infinite).
+
+        Only on the object that the evaluation returned; JSON does not carry the measurements.
+        """
+        for name, metrics in self.values.items():
+            for metric, table in metrics.items():
+                for (window, step), value in np.ndenumerate(table):
+                    finite = float(value) if np.isfinite(value) else None
+                    yield {
+                        "name": name,
+                        "metric": metric,
+                        "window": window,
+                        "source": self.source_ids[window],
+                        "horizon": step + 1,
+                        "value": finite,
+                    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthesisScores(Result):
+    """Scores of a generated set under "generated", of held-out real clips under "real", and of damaged real clips.
+
+    Bounds of "motion_energy" and "content_distance" are bootstrap intervals over clips (real: over sources); those of
+    the other measures, which compare sets, are the smallest and largest value over the random halvings.
+    """
+
+    kind: ClassVar[str] = "synthesis"
+
+    clips: int  # in each of the compared sets
+    real_clips: int  # given
+    generated_clips: int  # given
+    frames: int
+    splits: int
+    resamples: int
+    scores: Scores
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderScores(Result):
+    """Scores of a folder of videos against the folder of their true ones; mean over videos of the mean over frames."""
+
+    kind: ClassVar[str] = "folder"
+
+    videos: int
+    sources: int
+    frames: int
+    resamples: int
+    scores: Scores  # {"prediction": metric -> Score}
+    by_video: dict[str, dict[str, float | None]]  # video -> metric -> mean over its frames
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that decide the numbers."""
+    versions = {"python": platform.python_version()}
+    for name in ("vidgan", "torch", "numpy", "scikit-image"):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "not installed as a package"
+    return versions
+
+
+def _plain(result: Result) -> dict[str, Any]:
+    stored = [entry for entry in dataclasses.fields(result) if entry.metadata.get("stored", True)]
+    return {entry.name: _plain_value(getattr(result, entry.name)) for entry in stored}
+
+
+def _plain_value(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {entry.name: _plain_value(getattr(value, entry.name)) for entry in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain_value(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain_value(entry) for entry in value]
+    return value
+
+
+def _rows(scores: Scores, better: Mapping[str, str]) -> list[Row]:
+    return [
+        {"name": name, "metric": metric, "better": better.get(metric), **score.row()}
+        for name, metrics in scores.items()
+        for metric, score in metrics.items()
+    ]

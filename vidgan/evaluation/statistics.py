@@ -1,0 +1,94 @@
+"""Confidence intervals: a bootstrap over source videos.
+
+Windows cut from one video are alike, so the unit of analysis is the source (a video, a drive, a subject): whole sources
+are drawn with replacement, all windows of a source stay together, and the 95 % interval lies between the 2.5th and the
+97.5th percentile (Efron's percentile method).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Values = npt.NDArray[np.float64]
+
+PERCENTILES = (2.5, 97.5)
+MIN_RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with its 95 % interval. None: no finite value to average, or (the bounds) only a single source."""
+
+    mean: float | None
+    low: float | None
+    high: float | None
+
+
+class SourceBootstrap:
+    """Resamples of the sources, drawn once: every quantity is estimated on the same ones, so differences are paired."""
+
+    def __init__(self, sources: Sequence[str], *, resamples: int = MIN_RESAMPLES, seed: int = 0) -> None:
+        """
+        Args:
+            sources: the source of each window, W names.
+            resamples: how many bootstrap samples, at least 1000.
+            seed: of the draws.
+
+        Raises:
+            ValueError: no window, or too few resamples.
+        """
+        if not len(sources):
+            raise ValueError("there is nothing to average: no window was given")
+        if resamples < MIN_RESAMPLES:
+            raise ValueError(f"a 95 % interval needs at least {MIN_RESAMPLES} bootstrap resamples, got {resamples}")
+        names, self._group = np.unique(np.asarray(sources, dtype=str), return_inverse=True)
+        self.num_sources = len(names)
+        draws = np.random.default_rng(seed).multinomial(
+            self.num_sources, np.full(self.num_sources, 1 / self.num_sources), size=resamples
+        )
+        # Row 0 is the sample itself, every source once; rows 1.. say how often each resample holds each source.
+        self._times = np.concatenate([np.ones((1, self.num_sources)), draws])  # (1+R, G)
+
+    def mean(self, values: Values) -> tuple[Estimate, list[Estimate]]:
+        """Mean over windows of (W, K) values: over all of them, and for each of the K columns.
+
+        Every window weighs the same. Values that are not finite are left out of the sums and of the counts.
+        """
+        return self._estimates(self._means(values))
+
+    def difference(self, values: Values, reference: Values) -> tuple[Estimate, list[Estimate]]:
+        """Mean of ``values - reference``, both (W, K), over the entries where both are finite."""
+        both = np.isfinite(values) & np.isfinite(reference)
+        return self.mean(np.where(both, np.where(both, values, 0) - np.where(both, reference, 0), np.nan))
+
+    def skill(self, errors: Values, reference: Values) -> tuple[Estimate, list[Estimate]]:
+        """Skill score 1 - mean(errors) / mean(reference), both (W, K): 1 is perfect, 0 as good as the reference."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self._estimates(1 - self._means(errors) / self._means(reference))
+
+    def _means(self, values: Values) -> Values:
+        """(W, K) -> (1+R, 1+K): means on the sample and on each resample; column 0 pools the others."""
+        if values.ndim != 2 or len(values) != len(self._group):
+            raise ValueError(f"values must be ({len(self._group)}, K), one row a window, got {values.shape}")
+        finite = np.isfinite(values)
+        sums, counts = np.zeros((2, self.num_sources, values.shape[1]))  # (G, K) each
+        np.add.at(sums, self._group, np.where(finite, values, 0))
+        np.add.at(counts, self._group, finite)
+        pooled = [np.concatenate([table.sum(axis=1, keepdims=True), table], axis=1) for table in (sums, counts)]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return (self._times @ pooled[0]) / (self._times @ pooled[1])
+
+    def _estimates(self, table: Values) -> tuple[Estimate, list[Estimate]]:
+        estimates = [self._estimate(column) for column in table.T]
+        return estimates[0], estimates[1:]
+
+    def _estimate(self, column: Values) -> Estimate:
+        if not np.isfinite(column[0]):
+            return Estimate(None, None, None)
+        resampled = column[1:][np.isfinite(column[1:])]
+        if self.num_sources == 1 or not len(resampled):
+            return Estimate(float(column[0]), None, None)
+        low, high = np.percentile(resampled, PERCENTILES)
+        return Estimate(float(column[0]), float(low), float(high))

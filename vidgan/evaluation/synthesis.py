@@ -1,0 +1,201 @@
+"""Measures of a set of generated clips that need no pretrained network.
+
+They are this project's own and carry their own names: none of them is FVD, LPIPS or an inception score, and their
+numbers compare only with each other, on the same data, size, length and number of clips. Each is meaningful only beside
+the same measure of held-out real clips (the floor) and of damaged real clips (the controls): `evaluator.score_synthesis`
+prints all of them. Clips are (N, T, 3, H, W) uint8 with T >= 3.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..pixels import to_byte, to_float
+from ..seeding import generator
+from ..types import ByteClip
+from .frechet import frechet_between
+
+Array = npt.NDArray[np.float64]
+
+# Clips are compared pixel by pixel after averaging down to at most this many pixels a side: a copy stays a copy, and a
+# thousand clips still fit in memory.
+POOLED = 16
+# A pixel is background where no channel exceeds this level (the shapes clips have a black background).
+BACKGROUND = 32
+# Clips described at once; bounds memory, does not change a result.
+CHUNK = 32
+FEATURES = 29
+# A feature that hardly varies is divided by this (a quarter of a grey level) rather than by its own spread.
+MIN_SPREAD = 1e-3
+
+DEFINITIONS = {
+    "motion_energy": "mean absolute difference of neighbouring frames, RGB in [0, 1], mean over clips",
+    "content_distance": "ACD, colour form: mean colour of the non-background pixels of each frame (0..255), mean "
+    "pairwise L2 distance over the frames of a clip, mean over clips; a frozen clip scores 0",
+    "motion_histogram": "earth mover's distance, in grey levels, between the histograms of absolute differences of "
+    "neighbouring frames of the set and of the reference",
+    "diversity": f"mean squared difference between pairs of clips of the set, at {POOLED}x{POOLED}, RGB in [0, 1]",
+    "nearest_clip": f"root mean squared difference to the nearest reference clip at {POOLED}x{POOLED}, RGB in [0, 1], "
+    "mean over clips; 0 is a copy",
+    "frechet_inhouse": f"Fréchet distance between {FEATURES} hand-made features (quadrant colour, contrast, motion, "
+    "trend, acceleration, edges) of the set and of the reference, in standard deviations of the real clips; not FVD",
+}
+
+
+def motion_energy(clips: ByteClip) -> Array:
+    """Mean absolute difference of neighbouring frames, pixels in [0, 1]: (N,), 0 for a frozen clip."""
+    return (_unit(clips).diff(dim=1).abs().mean(dim=(1, 2, 3, 4))).double().numpy()
+
+
+def content_distance(clips: ByteClip, background: int | None = BACKGROUND) -> Array:
+    """Average content distance in its colour form (MoCoGAN, Tulyakov et al. 2018, section 4.1): (N,), 0..255 levels.
+
+    The mean RGB of the object in each frame; the mean L2 distance over all pairs of frames of a clip. The object is
+    every pixel with a channel above ``background``; None takes the whole frame, for natural video. A frame without any
+    object pixel counts as black, so an object that vanishes is a change of content. Read it beside motion energy.
+    """
+    check_clips(clips)
+    pixels = clips.cpu().float()
+    visible = torch.ones_like(pixels[:, :, :1])
+    if background is not None:
+        visible = (pixels.amax(dim=2, keepdim=True) > background).float()  # (N, T, 1, H, W)
+    colour = (pixels * visible).sum(dim=(3, 4)) / visible.sum(dim=(3, 4)).clamp(min=1)  # (N, T, 3)
+    length = clips.shape[1]
+    # Not cdist: on long clips it goes through squares and loses the small distances that matter here.
+    distances = torch.linalg.vector_norm(colour[:, :, None] - colour[:, None], dim=-1)  # (N, T, T)
+    return (distances.sum(dim=(1, 2)) / (length * (length - 1))).double().numpy()
+
+
+def difference_histogram(clips: ByteClip) -> Array:
+    """How often each grey-level difference 0..255 occurs between neighbouring frames: (N, 256), rows sum to 1."""
+    check_clips(clips)
+    differences = clips.cpu().short().diff(dim=1).abs().flatten(1).long()  # (N, numbers)
+    counts = torch.stack([torch.bincount(row, minlength=256) for row in differences])
+    return (counts / differences.shape[1]).double().numpy()
+
+
+def histogram_distance(first: Array, second: Array) -> float:
+    """Earth mover's (1-Wasserstein) distance between two histograms over the same unit bins, in bins."""
+    return float(np.abs(np.cumsum(first - second))[:-1].sum())
+
+
+def features(clips: ByteClip) -> Array:
+    """The hand-made features of the in-house Fréchet distance: (N, 29), pixels in [0, 1].
+
+    12 mean colour of each quadrant; 3 contrast (deviation over time and space, per channel); 4 motion, |frame step|
+    per quadrant; 4 trend, signed frame step per quadrant (changes sign when a clip runs backwards); 4 acceleration,
+    |change of the frame step| per quadrant (large for shuffled frames); 2 edges, |neighbour difference| down and across
+    (small for blurred frames).
+    """
+    pixels = _unit(clips)
+    steps = pixels.diff(dim=1)
+    edges = [pixels.diff(dim=axis).abs().mean(dim=(1, 2, 3, 4)) for axis in (-2, -1)]
+    parts = [
+        _quadrants(pixels).flatten(1),
+        pixels.std(dim=(1, 3, 4), correction=0),
+        _quadrants(steps.abs()).mean(dim=1).flatten(1),
+        _quadrants(steps).mean(dim=1).flatten(1),
+        _quadrants(steps.diff(dim=1).abs()).mean(dim=1).flatten(1),
+        torch.stack(edges, dim=1),
+    ]
+    return torch.cat(parts, dim=1).double().numpy()
+
+
+@dataclass(frozen=True)
+class Description:
+    """All that the measures need of a set of clips, computed once: rows can then be chosen freely."""
+
+    motion_energy: Array  # (N,)
+    content_distance: Array  # (N,)
+    histogram: Array  # (N, 256)
+    features: Array  # (N, 29)
+    pooled: Array  # (N, numbers)
+
+    def __len__(self) -> int:
+        return len(self.motion_energy)
+
+    def __getitem__(self, rows: npt.NDArray[np.intp]) -> "Description":
+        parts = (self.motion_energy, self.content_distance, self.histogram, self.features, self.pooled)
+        return Description(*(part[rows] for part in parts))
+
+
+def describe(clips: ByteClip, background: int | None = BACKGROUND) -> Description:
+    """Describe (N, T, 3, H, W) uint8 clips, a few at a time."""
+    check_clips(clips)
+    rows = [
+        (motion_energy(part), content_distance(part, background), difference_histogram(part), features(part), _pool(part))
+        for part in clips.split(CHUNK)
+    ]
+    return Description(*(np.concatenate(column) for column in zip(*rows, strict=True)))
+
+
+def pairwise_diversity(pooled: Array) -> float:
+    """Mean squared difference over all pairs of rows, per number: twice the unbiased variance, so no pair is formed."""
+    return float(2 * pooled.var(axis=0, ddof=1).mean())
+
+
+def nearest_distance(pooled: Array, reference: Array) -> Array:
+    """Root mean squared difference from each row to the nearest row of ``reference``: (N, D), (M, D) -> (N,)."""
+    distances = torch.cdist(torch.from_numpy(pooled), torch.from_numpy(reference))  # (N, M)
+    return distances.amin(dim=1).numpy() / np.sqrt(pooled.shape[1])
+
+
+def frechet_inhouse(first: Array, second: Array, spread: Array) -> float:
+    """Fréchet distance between two feature sets after division by ``spread`` (D,), the real clips' deviation."""
+    scale = np.maximum(spread, MIN_SPREAD)
+    return frechet_between(first / scale, second / scale)
+
+
+def frozen(clips: ByteClip) -> ByteClip:
+    """Control: the first frame, repeated."""
+    return clips[:, :1].expand_as(clips)
+
+
+def shuffled(clips: ByteClip) -> ByteClip:
+    """Control: the frames of each clip in a random order, the same one at every call."""
+    orders = [torch.randperm(clips.shape[1], generator=generator("shuffled", row)) for row in range(len(clips))]
+    return torch.stack([clip[order] for clip, order in zip(clips, orders, strict=True)])
+
+
+def backward(clips: ByteClip) -> ByteClip:
+    """Control: time reversed."""
+    return clips.flip(1)
+
+
+def blurred(clips: ByteClip) -> ByteClip:
+    """Control: every frame averaged over 5x5 pixels."""
+    frames = to_float(clips.cpu().flatten(0, 1))  # (N*T, 3, H, W)
+    return to_byte(F.avg_pool2d(frames, 5, stride=1, padding=2, count_include_pad=False)).view_as(clips)
+
+
+CONTROLS = {"frozen": frozen, "shuffled": shuffled, "reversed": backward, "blurred": blurred}
+
+
+def check_clips(clips: Tensor) -> None:
+    """Raise ValueError unless ``clips`` are (N, T, 3, H, W) uint8 with at least 3 frames."""
+    if clips.dtype != torch.uint8:
+        raise ValueError(f"clip measures read uint8 clips, got {clips.dtype}: convert them with to_byte")
+    if clips.dim() != 5 or clips.shape[2] != 3:
+        raise ValueError(f"clips are (N, T, 3, H, W), got {tuple(clips.shape)}")
+    if clips.shape[1] < 3:
+        raise ValueError(f"clip measures need at least 3 frames a clip, got {clips.shape[1]}")
+
+
+def _unit(clips: ByteClip) -> Tensor:
+    check_clips(clips)
+    return clips.cpu().float() / 255
+
+
+def _quadrants(pixels: Tensor) -> Tensor:
+    """(N, T, 3, H, W) -> mean over time of each channel in each quadrant, (N, 3, 2, 2)."""
+    return F.adaptive_avg_pool2d(pixels.mean(dim=1), 2)
+
+
+def _pool(clips: ByteClip) -> Array:
+    pixels = _unit(clips)
+    size = [min(POOLED, side) for side in pixels.shape[-2:]]
+    return F.adaptive_avg_pool2d(pixels.flatten(0, 1), size).reshape(len(clips), -1).double().numpy()

@@ -1,0 +1,96 @@
+"""Forecasts without learning: what every trained model is compared with.
+
+All take a context of uint8 frames (B, T, C, H, W) and a horizon K >= 1 and return uint8 frames (B, K, C, H, W).
+
+- `copy_last`: the last frame, K times. Hard to beat where little moves.
+- `mean_context`: the mean of the context. Wins on flicker around a standing scene, blurs everything that moves.
+- `linear_extrapolation`: every pixel value keeps its rate of change. Usually worse than copying.
+- `ConstantVelocityWarp`: the motion between the last two frames goes on. The baseline to beat where the camera moves.
+"""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vidgan.nn.warp import carry_flow, warp
+from vidgan.pixels import to_byte, to_float
+from vidgan.types import ByteClip
+
+__all__ = ["BASELINES", "ConstantVelocityWarp", "copy_last", "linear_extrapolation", "mean_context"]
+
+FlowFunction: TypeAlias = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def _require(context: ByteClip, horizon: int, frames: int) -> None:
+    if context.dtype != torch.uint8 or context.ndim != 5 or context.shape[1] < frames:
+        raise ValueError(
+            f"context must be uint8 (B, T, C, H, W) with T of {frames} or more,"
+            f" got {context.dtype} {tuple(context.shape)}"
+        )
+    if horizon < 1:
+        raise ValueError(f"horizon must be 1 or more, got {horizon}")
+
+
+def copy_last(context: ByteClip, horizon: int) -> ByteClip:
+    """Repeat the last frame."""
+    _require(context, horizon, 1)
+    return context[:, -1:].repeat(1, horizon, 1, 1, 1)
+
+
+def mean_context(context: ByteClip, horizon: int) -> ByteClip:
+    """Repeat the per-pixel mean of the context, rounded."""
+    _require(context, horizon, 1)
+    return to_byte(to_float(context).mean(dim=1, keepdim=True)).repeat(1, horizon, 1, 1, 1)
+
+
+def linear_extrapolation(context: ByteClip, horizon: int) -> ByteClip:
+    """Frame k ahead = last + k * (last - the one before), clipped to 0..255."""
+    _require(context, horizon, 2)
+    last, rate = context[:, -1:].to(torch.int64), context[:, -1:].to(torch.int64) - context[:, -2:-1].to(torch.int64)
+    ahead = torch.arange(1, horizon + 1, device=context.device)[:, None, None, None]
+    return (last + ahead * rate).clamp(0, 255).to(torch.uint8)  # (B, K, C, H, W)
+
+
+class ConstantVelocityWarp:
+    """The flow between the last two frames goes on: each forecast is the frame before it, warped once more.
+
+    With a camera that drives ahead the flow at a place in the picture stays as it is while the scene streams past, and
+    the same flow is applied again (1 dB better there). An object that crosses a still scene takes its flow along:
+    ``carry=True`` moves the flow with itself before each step (`vidgan.nn.warp.carry_flow`; half a dB better there).
+
+    Args:
+        flow_fn: (current, previous), both uint8 (H, W, 3), -> float (2, H, W) backward flow in pixels, such as
+            ``vidgan.video.optical_flow.estimate_flow``. Grey frames are handed over with the channel repeated.
+        carry: whether the flow moves along with itself.
+    """
+
+    def __init__(self, flow_fn: FlowFunction, *, carry: bool = False) -> None:
+        self.flow_fn = flow_fn
+        self.carry = carry
+
+    def __call__(self, context: ByteClip, horizon: int) -> ByteClip:
+        """uint8 (B, T, C, H, W), T >= 2, C 1 or 3 -> uint8 (B, K, C, H, W)."""
+        _require(context, horizon, 2)
+        flow = torch.stack([self._flow(clip[-1], clip[-2]) for clip in context]).to(context.device)  # (B, 2, H, W)
+        frame = to_float(context[:, -1])
+        frames = []
+        for _ in range(horizon):
+            flow = carry_flow(flow) if self.carry else flow
+            frame = warp(frame, flow)
+            frames.append(to_byte(frame))
+        return torch.stack(frames, dim=1)
+
+    def _flow(self, current: Tensor, previous: Tensor) -> Tensor:
+        pair = [frame.expand(3, -1, -1).permute(1, 2, 0).contiguous().cpu().numpy() for frame in (current, previous)]
+        return torch.from_numpy(np.ascontiguousarray(self.flow_fn(*pair), dtype=np.float32))
+
+
+BASELINES = {
+    "copy_last": copy_last,
+    "mean_context": mean_context,
+    "linear_extrapolation": linear_extrapolation,
+    "constant_velocity": ConstantVelocityWarp,
+}

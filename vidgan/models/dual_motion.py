@@ -1,0 +1,257 @@
+"""Dual Motion GAN's generator (Liang, Lee, Dai, Xing, ICCV 2017, arXiv 1708.00284): forecasts frames and their flow.
+
+From the context I_1..I_t, in the notation of the paper::
+
+    z ~ N(mean, exp(logvar))     motion encoder E, one Gaussian per cell of a 1/16 grid
+    A  = G_I(z)                  frame generator, the "direct" prediction
+    f  = G_F(z)                  flow generator
+    W  = warp(I_t, f)            the last frame, moved
+    f' = Q(A, I_t)               the flow that A implies: couples G_I to motion
+    P  = fuse(A, W)              the forecast
+
+The paper's body was not at hand, so widths, kernels and the estimator are this project's. Four switches lead from the
+published structure (decode from z alone, 1x1 fusion) to one that forecasts better; see `DualMotionGAN`.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vidgan.models.flow_estimator import HourglassEstimator, PyramidEstimator, soft_limit
+from vidgan.models.motion_encoder import FullPrecisionConv2d, MotionEncoder, norm_layer, up_block
+from vidgan.nn.warp import resize_flow, warp
+from vidgan.seeding import Draws
+from vidgan.types import Clip, Prediction
+
+__all__ = ["DualMotionGAN"]
+
+_STRIDE = 16  # four convolutions of stride 2
+
+
+class _Decoder(nn.Module):
+    """Motion code (and, with skips, features of the last frame) -> maps of the frame's size."""
+
+    def __init__(
+        self, *, dim_latent: int, widths: Sequence[int], out_channels: int, skip_channels: Sequence[int], norm: str
+    ) -> None:
+        """`skip_channels`: extra input channels at strides 16, 8, 4, 2 and 1."""
+        super().__init__()
+        path = [dim_latent, widths[2], widths[1], widths[0], max(widths[0] // 2, 8)]
+        self.ups = nn.ModuleList(
+            up_block(path[i] + skip_channels[i], path[i + 1], norm=norm) for i in range(len(path) - 1)
+        )
+        self.last = nn.Sequential(
+            nn.Conv2d(path[-1] + skip_channels[-1], path[-1], 3, padding=1),
+            norm_layer(norm, path[-1]),
+            nn.LeakyReLU(0.2),
+        )
+        self.head = FullPrecisionConv2d(path[-1], out_channels, 3, padding=1)
+
+    def forward(self, code: Tensor, skips: Sequence[Tensor]) -> Tensor:
+        """Code (B, D, H/16, W/16), skips coarse to fine (or none at all) -> (B, out_channels, H, W), unbounded."""
+        features = code
+        for i, up in enumerate(self.ups):
+            features = up(torch.cat([features, skips[i]], dim=1) if skips else features)  # twice the size
+        return self.head(self.last(torch.cat([features, skips[-1]], dim=1) if skips else features))
+
+
+class _ConvFusion(nn.Module):
+    """P = 1x1 convolution over A and W, clamped to the pixel range; starts as their mean."""
+
+    def __init__(self, *, channels: int) -> None:
+        super().__init__()
+        self.mix = FullPrecisionConv2d(2 * channels, channels, 1)
+        with torch.no_grad():
+            self.mix.weight.copy_(torch.eye(channels).repeat(1, 2)[:, :, None, None] / 2)
+            assert self.mix.bias is not None
+            self.mix.bias.zero_()
+
+    def forward(self, direct: Tensor, warped: Tensor, last: Tensor, flow: Tensor) -> Tensor:
+        return self.mix(torch.cat([direct, warped], dim=1)).clamp(-1, 1)
+
+
+class _MaskFusion(nn.Module):
+    """P = M * W + (1 - M) * A: moved pixels where they exist, generated ones where nothing was visible."""
+
+    def __init__(self, *, channels: int, width: int) -> None:
+        super().__init__()
+        self.net = nn.Sequential(
+            nn.Conv2d(3 * channels + 2, width, 3, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(width, width, 3, padding=2, dilation=2),
+            nn.LeakyReLU(0.2),
+            FullPrecisionConv2d(width, 1, 3, padding=1),
+        )
+
+    def forward(self, direct: Tensor, warped: Tensor, last: Tensor, flow: Tensor) -> Tensor:
+        mask = torch.sigmoid(self.net(torch.cat([direct, warped, last, flow], dim=1)))  # (B, 1, H, W)
+        return mask * warped + (1 - mask) * direct
+
+
+class DualMotionGAN(nn.Module):
+    """Forecasts the frames that follow a context of two frames or more, of any length.
+
+    The published structure is ``skip_connections=False, extrapolate_flow=False, residual_frame=False, fusion="conv",
+    estimator="hourglass"``. It must carry all appearance through a 1/16 grid, so its frames are blurred. The defaults
+    lift that limit.
+
+    Args:
+        image_size: (H, W) that the model is trained for, multiples of 16. The networks are convolutional and take any
+            other multiple of 16 as well.
+        channels: of a frame.
+        widths: channels of the encoder at strides 2, 4, 8, 16. The decoders mirror them.
+        dim_latent: D, channels of the motion code and of the ConvLSTMs.
+        skip_connections: give both generators the encoder's features of the last frame, and that frame itself.
+        extrapolate_flow: estimate the flow between the last two frames by Q and let G_F predict what to add to its
+            continuation at constant velocity. Skipped features are moved by it before use.
+        residual_frame: G_I predicts what to add to the last frame (moved, with ``extrapolate_flow``), not pixels.
+        fusion: "conv" (1x1 convolution over A and W) or "mask" (occlusion-aware convex blend).
+        max_flow: pixels; limit of every flow that a network puts out (of the correction, with ``extrapolate_flow``).
+        estimator: Q, "hourglass" or "pyramid" (coarse to fine; far better on motion of many pixels).
+        estimator_widths: its channels: hourglass four, outermost first; pyramid one a level, finest first.
+        norm: "group", "none" or "batch". Batch norm makes the rows of a batch depend on each other.
+
+    Raises:
+        ValueError: a size that is no multiple of 16, or an unknown name.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_size: tuple[int, int],
+        channels: int = 3,
+        widths: Sequence[int] = (64, 128, 256, 512),
+        dim_latent: int = 512,
+        skip_connections: bool = True,
+        extrapolate_flow: bool = True,
+        residual_frame: bool = True,
+        fusion: str = "mask",
+        max_flow: float = 20.0,
+        estimator: str = "pyramid",
+        estimator_widths: Sequence[int] = (32, 32, 32, 32),
+        norm: str = "group",
+    ) -> None:
+        super().__init__()
+        _require_multiple(*image_size)
+        if len(widths) != 4:
+            raise ValueError(f"widths: the encoder has 4 stages, got {len(widths)} widths")
+        if fusion not in ("conv", "mask"):
+            raise ValueError(f"fusion: unknown name {fusion!r}; accepted are 'conv' and 'mask'")
+        if estimator not in ("hourglass", "pyramid"):
+            raise ValueError(f"estimator: unknown name {estimator!r}; accepted are 'hourglass' and 'pyramid'")
+        if max_flow <= 0:
+            raise ValueError(f"max_flow: must be positive (pixels), got {max_flow}")
+        self.image_size = tuple(image_size)
+        self.channels = channels
+        self.dim_latent = dim_latent
+        self.max_flow = max_flow
+        self.skip_connections = skip_connections
+        self.extrapolate_flow = extrapolate_flow
+        self.residual_frame = residual_frame
+        self.encoder = MotionEncoder(channels=channels, widths=widths, dim_latent=dim_latent, norm=norm)
+        self.estimator: nn.Module = (
+            HourglassEstimator(channels=channels, widths=estimator_widths, max_flow=max_flow, norm=norm)
+            if estimator == "hourglass"
+            else PyramidEstimator(channels=channels, widths=estimator_widths, max_flow=max_flow)
+        )
+        extra = 2 if extrapolate_flow else 0
+        skip_channels = [width + extra for width in (*reversed(widths), channels)] if skip_connections else [0] * 5
+        self.frame_generator = _Decoder(
+            dim_latent=dim_latent, widths=widths, out_channels=channels, skip_channels=skip_channels, norm=norm
+        )
+        self.flow_generator = _Decoder(
+            dim_latent=dim_latent, widths=widths, out_channels=2, skip_channels=skip_channels, norm=norm
+        )
+        self.fusion: nn.Module = (
+            _ConvFusion(channels=channels) if fusion == "conv" else _MaskFusion(channels=channels, width=16)
+        )
+
+    def estimate_flow(self, current: Tensor, previous: Tensor) -> Tensor:
+        """Q for evaluation: frames (B, C, H, W) in [-1, 1] -> backward flow (B, 2, H, W) in pixels.
+
+        To train Q use ``Prediction.observed_flow`` and ``implied_flow``, which come out of `forward`.
+        """
+        return self.estimator(current, previous)
+
+    def forward(self, context: Clip, *, horizon: int = 1, draws: Draws | None = None) -> Prediction:
+        """Forecast ``horizon`` frames; each is fed back as if it had been seen.
+
+        Args:
+            context: (B, T, C, H, W) in [-1, 1], T >= 2, H and W multiples of 16.
+            horizon: K >= 1.
+            draws: noise of the motion code, rows as in the context, a fresh draw for every step; other draws give
+                another future. None takes the posterior mean: the same future every time.
+
+        Returns:
+            A `Prediction` with K steps, float32. All its fields depend on the context only.
+
+        Raises:
+            ValueError: a shape or horizon outside these limits.
+        """
+        self._check(context, horizon, draws)
+        previous, last = context[:, -2], context[:, -1]
+        encoding = self.encoder(context)
+        observed = self.estimator(last, previous)
+        first_observed = observed
+        steps = []
+        for step in range(horizon):
+            if step > 0:
+                encoding = self.encoder(last[:, None], encoding.state)
+                if self.extrapolate_flow:
+                    observed = self.estimator(last, previous)
+            code = encoding.mean
+            if draws is not None:
+                noise = draws.normal(*code.shape[1:]).to(code)
+                code = code + noise * torch.exp(encoding.logvar / 2)  # reparameterised
+            parts = self._decode(code, encoding.features, last, observed)
+            steps.append((*parts, encoding.mean, encoding.logvar))
+            previous, last = last, parts[0]
+        fields = [torch.stack(parts, dim=1) for parts in zip(*steps, strict=True)]  # each (B, K, ...)
+        return Prediction(*fields, first_observed[:, None])
+
+    def _decode(
+        self, code: Tensor, features: Sequence[Tensor], last: Tensor, observed: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """One step: (P, W, A, f, f') from the code, what was seen in the last frame, and the flow into it."""
+        base_flow = observed if self.extrapolate_flow else None
+        base_frame = last if base_flow is None else warp(last, base_flow)
+        skips = self._skips(features, base_frame, base_flow) if self.skip_connections else []
+
+        correction = soft_limit(self.flow_generator(code, skips), self.max_flow)
+        flow = correction if base_flow is None else base_flow + correction  # f = G_F(z)
+        pixels = self.frame_generator(code, skips)  # A = G_I(z)
+        direct = (base_frame + soft_limit(pixels, 2.0)).clamp(-1, 1) if self.residual_frame else torch.tanh(pixels)
+        warped = warp(last, flow)  # W
+        implied = self.estimator(direct, last)  # f' = Q(A, I_t)
+        fused = self.fusion(direct, warped, last, flow / self.max_flow)  # P
+        return fused, warped, direct, flow, implied
+
+    def _skips(self, features: Sequence[Tensor], base_frame: Tensor, base_flow: Tensor | None) -> list[Tensor]:
+        """Features of the last frame, coarse to fine, then the frame; moved along with the flow where there is one."""
+        if base_flow is None:
+            return [*reversed(features), base_frame]
+        skips = []
+        for feature in reversed(features):
+            size = (feature.shape[-2], feature.shape[-1])
+            moved = warp(feature, resize_flow(base_flow, size))
+            hint = F.interpolate(base_flow / self.max_flow, size=size, mode="area")
+            skips.append(torch.cat([moved, hint], dim=1))
+        return [*skips, torch.cat([base_frame, base_flow / self.max_flow], dim=1)]
+
+    def _check(self, context: Tensor, horizon: int, draws: Draws | None) -> None:
+        if context.ndim != 5 or context.shape[1] < 2 or context.shape[2] != self.channels:
+            raise ValueError(
+                f"context must be (B, T, {self.channels}, H, W) with T of 2 or more, got {tuple(context.shape)}"
+            )
+        _require_multiple(*context.shape[-2:])
+        if horizon < 1:
+            raise ValueError(f"horizon must be 1 or more, got {horizon}")
+        if draws is not None and len(draws) != len(context):
+            raise ValueError(f"draws must have one row per clip, got {len(draws)} rows for {len(context)} clips")
+
+
+def _require_multiple(height: int, width: int) -> None:
+    if height % _STRIDE or width % _STRIDE or height < _STRIDE or width < _STRIDE:
+        raise ValueError(f"frame height and width must be multiples of {_STRIDE}, got {height}x{width}")

@@ -1,0 +1,135 @@
+"""G_I, MoCoGAN's frame generator: a DCGAN decoder from one code to one frame.
+
+With the defaults it is the released code's net at 64x64: a 4x4 start, four 4x4 transposed convolutions of stride 2,
+channels 512-256-128-64-3, batch norm and ReLU, tanh at the end (Tulyakov et al. 2018; Radford et al. 2016).
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vidgan.nn.blocks import (
+    activation_layer,
+    append_coordinates,
+    channel_plan,
+    norm_layer,
+    norm_shifts,
+    pyramid,
+    require_choice,
+)
+
+__all__ = ["NORMS", "UPSAMPLINGS", "FrameGenerator"]
+
+UPSAMPLINGS = ("transposed", "nearest")
+NORMS = ("batch", "group", "pixel", "none")
+
+
+class UpConv(nn.Module):
+    """Double height and width.
+
+    Args:
+        in_channels, out_channels: of the maps.
+        upsampling: "transposed" (4x4 transposed convolution of stride 2) or "nearest" (pixels repeated, then a 3x3
+            convolution: dearer, without checkerboards).
+        coordinates: the convolution also reads each position's x and y.
+        bias: of the convolution.
+    """
+
+    def __init__(self, *, in_channels: int, out_channels: int, upsampling: str, coordinates: bool, bias: bool) -> None:
+        super().__init__()
+        self.nearest = require_choice("upsampling", upsampling, UPSAMPLINGS) == "nearest"
+        self.coordinates = coordinates
+        inputs = in_channels + 2 * coordinates
+        self.conv: nn.Module = (
+            nn.Conv2d(inputs, out_channels, 3, padding=1, bias=bias)
+            if self.nearest
+            else nn.ConvTranspose2d(inputs, out_channels, 4, stride=2, padding=1, bias=bias)
+        )
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(N, in_channels, H, W) -> (N, out_channels, 2H, 2W)."""
+        if self.nearest:
+            maps = F.interpolate(maps, scale_factor=2.0, mode="nearest")
+        if self.coordinates:
+            maps = append_coordinates(maps)
+        return self.conv(maps)
+
+
+class Finish(nn.Module):
+    """Norm, then scale and offset read from the code (if modulated), then activation."""
+
+    def __init__(self, *, channels: int, norm: str, activation: str, dim_code: int | None) -> None:
+        super().__init__()
+        self.norm = norm_layer(norm, channels)
+        self.modulation = None if dim_code is None else nn.Linear(dim_code, 2 * channels)
+        self.activation = activation_layer(activation)
+
+    def forward(self, maps: Tensor, code: Tensor) -> Tensor:
+        """Maps (N, C, H, W) and codes (N, dim_code) -> (N, C, H, W)."""
+        maps = self.norm(maps)
+        if self.modulation is not None:
+            scale, offset = self.modulation(code)[:, :, None, None].to(maps.dtype).chunk(2, dim=1)  # (N, C, 1, 1)
+            maps = maps * (1 + scale) + offset
+        return self.activation(maps)
+
+
+class FrameGenerator(nn.Module):
+    """One code -> one frame.
+
+    Args:
+        image_size: (H, W), multiples of 16 from 32 up. The first layer spans the grid that halving leaves (64x64: 4x4,
+            128x160: 4x5, 96x96: 6x6); each further layer doubles it.
+        channels: of a frame.
+        dim_code: length of the code.
+        width: channels of the last hidden layer; they double toward the input.
+        max_width: most channels of any layer.
+        norm: "batch" (rows of a batch mix in training mode), "group", "pixel" or "none".
+        activation: "relu" or "leaky_relu".
+        upsampling: "transposed" or "nearest", see `UpConv`.
+        coordinates: every doubling also reads the pixel's place (CoordConv), which eases drawing an object anywhere.
+        modulation: every layer's maps are scaled and shifted by the code as well (as in FiLM and StyleGAN).
+        bias: convolutions without a shifting norm behind them have a bias (the released code has none anywhere).
+    """
+
+    def __init__(
+        self,
+        *,
+        image_size: tuple[int, int],
+        channels: int = 3,
+        dim_code: int,
+        width: int = 64,
+        max_width: int = 512,
+        norm: str = "batch",
+        activation: str = "relu",
+        upsampling: str = "transposed",
+        coordinates: bool = False,
+        modulation: bool = False,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        require_choice("norm", norm, NORMS)
+        depth, grid = pyramid(image_size)
+        plan = channel_plan(width, depth, max_width)[::-1]  # coarse to fine
+        hidden_bias = bias and not norm_shifts(norm)
+        dim_modulation = dim_code if modulation else None
+        self.start = nn.ConvTranspose2d(dim_code, plan[0], grid, bias=hidden_bias)
+        self.ups = nn.ModuleList(
+            UpConv(
+                in_channels=inputs,
+                out_channels=outputs,
+                upsampling=upsampling,
+                coordinates=coordinates,
+                bias=bias if last else hidden_bias,
+            )
+            for inputs, outputs, last in zip(plan, [*plan[1:], channels], [False] * (depth - 1) + [True], strict=True)
+        )
+        self.finishes = nn.ModuleList(
+            Finish(channels=level, norm=norm, activation=activation, dim_code=dim_modulation) for level in plan
+        )
+
+    def forward(self, code: Tensor) -> Tensor:
+        """Codes (N, dim_code) -> frames (N, channels, H, W), float32 in [-1, 1]."""
+        maps = self.start(code[:, :, None, None])  # (N, plan[0], *grid)
+        for finish, up in zip(self.finishes, self.ups, strict=True):
+            maps = up(finish(maps, code))
+        return torch.tanh(maps.float())

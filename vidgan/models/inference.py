@@ -1,0 +1,153 @@
+"""What users call on a trained generator: uint8 clips in, uint8 clips out, the same for the same seed on any device."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vidgan.models.pretrained import Pretrained
+from vidgan.pixels import to_byte, to_float
+from vidgan.seeding import Draws
+from vidgan.types import ByteClip, Latents, Prediction
+
+
+def _device(module: Any) -> torch.device:
+    return next(iter(module.parameters())).device
+
+
+class ClipSampler(Pretrained):
+    """Adds `sample` to a MoCoGAN."""
+
+    def category_index(self, category: int | str) -> int:
+        """The number of a category given by name or number.
+
+        Raises:
+            ValueError: this model has no categories, or not this one.
+        """
+        model: Any = self
+        if model.num_categories == 0:
+            raise ValueError(f"category {category!r}: this model has no categories")
+        names = [str(name) for name in getattr(self, "facts", {}).get("categories", [])]
+        if str(category) in names:
+            return names.index(str(category))
+        if isinstance(category, int) and 0 <= category < model.num_categories:
+            return category
+        known = ", ".join(names) or f"0..{model.num_categories - 1}"
+        raise ValueError(f"category {category!r} is unknown to this model (accepted: {known})")
+
+    def latents(self, clips: int, frames: int, *, seed: int = 0, category: int | str | None = None) -> Latents:
+        """Latents of `clips` clips. Clip i depends on (seed, i) alone, so more clips only add to the same ones.
+
+        `_replace(content=...)` or `_replace(motion=...)` exchanges one while the other is held.
+        """
+        model: Any = self
+        asked = None
+        if category is not None:
+            asked = torch.full((clips,), self.category_index(category))
+        return model.draw_latents(Draws(seed, "sample", rows=range(clips)), frames, asked)
+
+    def sample(
+        self,
+        clips: int,
+        *,
+        frames: int | None = None,
+        seed: int = 0,
+        category: int | str | None = None,
+        first_frame: Tensor | None = None,
+        batch_size: int = 16,
+    ) -> ByteClip:
+        """Synthesise clips.
+
+        Args:
+            clips: how many.
+            frames: length, 2 or more; default: as trained, or 16.
+            seed: same seed, same clips.
+            category: name or number, for all clips; default: each clip draws its own.
+            first_frame: (C, H, W) uint8, the frame to go on from; only for models trained image-to-video.
+            batch_size: clips rendered at once.
+
+        Returns:
+            (clips, frames, C, H, W) uint8, on the CPU.
+
+        Raises:
+            ValueError: an argument that this model cannot follow.
+        """
+        frames = frames or int(getattr(self, "facts", {}).get("frames", 16))
+        if clips < 1 or frames < 2:
+            raise ValueError(f"sample needs at least 1 clip of at least 2 frames, got clips={clips}, frames={frames}")
+        return self.render(
+            self.latents(clips, frames, seed=seed, category=category), first_frame=first_frame, batch_size=batch_size
+        )
+
+    def render(self, latents: Latents, *, first_frame: Tensor | None = None, batch_size: int = 16) -> ByteClip:
+        """Clips from latents, (B, T, C, H, W) uint8 on the CPU, rendered in eval mode and float32.
+
+        Raises:
+            ValueError: a first frame for a model without an encoder, or none for a model that needs it.
+        """
+        model: Any = self
+        if first_frame is None and model.image_to_video:
+            raise ValueError("this model continues a picture (image-to-video): give first_frame")
+        if first_frame is not None and not model.image_to_video:
+            raise ValueError("this model was not trained image-to-video (model.image_to_video=true): it takes no first frame")
+        if first_frame is not None and first_frame.shape != (model.channels, *model.image_size):
+            raise ValueError(
+                f"first_frame must be (C, H, W) = {(model.channels, *model.image_size)}, got {tuple(first_frame.shape)}"
+            )
+        device, was_training = _device(self), model.training
+        model.eval()
+        parts = []
+        with torch.no_grad():
+            for start in range(0, len(latents.content), batch_size):
+                some = Latents(*(part[start : start + batch_size].to(device) for part in latents))
+                given = None
+                if first_frame is not None:
+                    given = to_float(first_frame.to(device)).expand(len(some.content), -1, -1, -1)
+                parts.append(to_byte(model(some, first_frame=given)).cpu())
+        model.train(was_training)
+        return torch.cat(parts)
+
+
+class Forecaster(Pretrained):
+    """Adds `predict` to a Dual Motion GAN."""
+
+    def forecast(self, context: ByteClip, horizon: int, *, seed: int | None = None) -> Prediction:
+        """All parts of a forecast, on the CPU: float32, pixels in [-1, 1], flow in pixels.
+
+        Args:
+            context: (B, T, C, H, W) uint8, T of 2 or more.
+            horizon: frames to forecast.
+            seed: draws the motion code from its posterior; None takes its mean.
+        """
+        model: Any = self
+        device, was_training = _device(self), model.training
+        model.eval()
+        draws = None if seed is None else Draws(seed, "forecast", rows=range(len(context)))
+        with torch.no_grad():
+            prediction = model(to_float(context.to(device)), horizon=horizon, draws=draws)
+        model.train(was_training)
+        return Prediction(*(part.cpu() for part in prediction))
+
+    def predict(
+        self, context: ByteClip, horizon: int = 10, *, samples: int = 1, seed: int | None = None
+    ) -> ByteClip:
+        """Forecast the frames that follow.
+
+        Args:
+            context: (B, T, C, H, W) uint8, T of 2 or more, H and W multiples of 16.
+            horizon: K, frames to forecast.
+            samples: N futures; more than one draws the motion code N times.
+            seed: of the draws; None with one sample takes the posterior's mean (the best single guess).
+
+        Returns:
+            (B, K, C, H, W) uint8 on the CPU; (N, B, K, C, H, W) for `samples` > 1.
+
+        Raises:
+            ValueError: a context that is too short or of an unfit size.
+        """
+        if samples < 1:
+            raise ValueError(f"samples must be 1 or more, got {samples}")
+        if samples == 1:
+            return to_byte(self.forecast(context, horizon, seed=seed).frames)
+        first = 0 if seed is None else seed
+        return torch.stack([to_byte(self.forecast(context, horizon, seed=first + n).frames) for n in range(samples)])

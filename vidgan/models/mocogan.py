@@ -1,0 +1,240 @@
+"""MoCoGAN's generator (Tulyakov, Liu, Yang, Kautz, CVPR 2018): a content code that stays, a motion code that moves.
+
+A clip is drawn from z_C ~ N(0, I), one a clip; a category z_A, one a clip; and a path z_M(1..T) in motion space that a
+recurrent net R_M walks from fresh noise at each step. The frame generator G_I renders frame t from (z_C, z_M(t)).
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vidgan.models.content_encoder import ContentEncoder
+from vidgan.models.frame_generator import FrameGenerator
+from vidgan.nn.blocks import require_choice, spectral_normalise
+from vidgan.seeding import Draws
+from vidgan.types import Clip, Latents
+
+__all__ = ["WIRINGS", "MoCoGAN", "MotionNet"]
+
+WIRINGS = ("motion", "frame")
+_BLOCK = 16  # time steps drawn at once
+
+
+class MotionNet(nn.Module):
+    """R_M: one GRU cell that turns per-step noise into a path of motion codes.
+
+    Args:
+        dim_motion: length of the codes, of the noise and of the first state that is passed in.
+        num_conditions: length of the constant input beside the noise (one-hot category), 0 for none.
+        hidden: size of the GRU's state. If it differs from `dim_motion`, a linear layer maps the first state to it.
+        linear: codes are a linear map of the state; otherwise they are the state, each value within (-1, 1) once the
+            first state has faded (the paper's).
+        input_scale: standard deviation of the per-step noise.
+        inertia: added to the start of the update gate's bias; above 0 the path starts out slow and smooth.
+    """
+
+    def __init__(
+        self, *, dim_motion: int, num_conditions: int, hidden: int, linear: bool, input_scale: float, inertia: float
+    ) -> None:
+        super().__init__()
+        if hidden != dim_motion and not linear:
+            raise ValueError(
+                f"motion_hidden={hidden} differs from dim_motion={dim_motion}, so linear_motion must be true: only a"
+                " linear output can change the length of the code"
+            )
+        self.input_scale = input_scale
+        self.cell = nn.GRUCell(dim_motion + num_conditions, hidden)
+        with torch.no_grad():
+            self.cell.bias_ih[hidden : 2 * hidden] += inertia  # gates in the order reset, update, new
+        self.first = nn.Linear(dim_motion, hidden) if hidden != dim_motion else nn.Identity()
+        self.output = nn.Linear(hidden, dim_motion) if linear else nn.Identity()
+
+    def forward(self, motion: Tensor, condition: Tensor) -> Tensor:
+        """Walk the path.
+
+        Args:
+            motion: (B, T+1, dim_motion), row 0 the first state, rows 1..T standard normal noise.
+            condition: (B, num_conditions), the same at every step.
+
+        Returns:
+            Codes of frames 1..T, (B, T, dim_motion) float32; the first state is no frame's code.
+        """
+        # The state is a sum over time: bfloat16 would let the path of a long clip drift.
+        with torch.autocast(device_type=motion.device.type, enabled=False):
+            motion, condition = motion.float(), condition.float()
+            state = self.first(motion[:, 0])  # (B, hidden)
+            states = []
+            for noise in (self.input_scale * motion[:, 1:]).unbind(dim=1):
+                state = self.cell(torch.cat([noise, condition], dim=1), state)
+                states.append(state)
+            return self.output(torch.stack(states, dim=1))
+
+
+class MoCoGAN(nn.Module):
+    """The whole generator. Any clip length can be rendered, whatever length it was trained on.
+
+    The defaults give the released code's layers; `category_wiring="frame"`, `bias=False` its exact parameters.
+
+    Args:
+        image_size: (H, W), multiples of 16 from 32 up.
+        channels: of a frame.
+        dim_content: length of z_C.
+        dim_motion: length of z_M(t), the code that the frame generator reads.
+        motion_hidden: size of the recurrent state, None for `dim_motion`.
+        linear_motion: the motion code is a linear map of the recurrent state instead of the state itself.
+        motion_input_scale: standard deviation of the noise that enters at each step.
+        motion_inertia: start of the recurrent net's update bias; above 0 motion starts out slow and smooth.
+        num_categories: 0 for a model without categories.
+        category_wiring: "motion" (one-hot category enters the recurrent net: the paper's best variant) or "frame" (it
+            enters the frame generator: the released code).
+        width, max_width, norm, activation, upsampling, coordinates, modulation, bias: of the frame generator, see
+            `FrameGenerator`; the content encoder takes those that apply to it.
+        image_to_video: also build an encoder that reads the content code from a given first frame.
+        spectral: spectral norm on the frame generator and the content encoder.
+
+    Raises:
+        ValueError: an argument is outside what is listed above.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_size: tuple[int, int],
+        channels: int = 3,
+        dim_content: int = 50,
+        dim_motion: int = 10,
+        motion_hidden: int | None = None,
+        linear_motion: bool = False,
+        motion_input_scale: float = 1.0,
+        motion_inertia: float = 0.0,
+        num_categories: int = 0,
+        category_wiring: str = "motion",
+        width: int = 64,
+        max_width: int = 512,
+        norm: str = "batch",
+        activation: str = "relu",
+        upsampling: str = "transposed",
+        coordinates: bool = False,
+        modulation: bool = False,
+        bias: bool = True,
+        image_to_video: bool = False,
+        spectral: bool = False,
+    ) -> None:
+        super().__init__()
+        require_choice("category_wiring", category_wiring, WIRINGS)
+        for name, value in {"dim_content": dim_content, "dim_motion": dim_motion}.items():
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        if num_categories < 0 or num_categories == 1:
+            raise ValueError(f"num_categories must be 0 (none) or at least 2, got {num_categories}")
+        self.image_size = (image_size[0], image_size[1])
+        self.channels = channels
+        self.dim_content = dim_content
+        self.dim_motion = dim_motion
+        self.num_categories = num_categories
+        self.category_wiring = category_wiring
+        self.image_to_video = image_to_video
+        self.motion = MotionNet(
+            dim_motion=dim_motion,
+            num_conditions=num_categories if category_wiring == "motion" else 0,
+            hidden=motion_hidden or dim_motion,
+            linear=linear_motion,
+            input_scale=motion_input_scale,
+            inertia=motion_inertia,
+        )
+        self.frame = FrameGenerator(
+            image_size=self.image_size,
+            channels=channels,
+            dim_code=dim_content + dim_motion + (num_categories if category_wiring == "frame" else 0),
+            width=width,
+            max_width=max_width,
+            norm=norm,
+            activation=activation,
+            upsampling=upsampling,
+            coordinates=coordinates,
+            modulation=modulation,
+            bias=bias,
+        )
+        self.encoder = (
+            ContentEncoder(
+                image_size=self.image_size,
+                channels=channels,
+                dim_content=dim_content,
+                width=width,
+                max_width=max_width,
+                norm=norm,
+                bias=bias,
+            )
+            if image_to_video
+            else None
+        )
+        if spectral:
+            for part in (self.frame, self.encoder):
+                if part is not None:
+                    spectral_normalise(part)
+
+    def draw_latents(self, draws: Draws, frames: int, category: Tensor | None = None) -> Latents:
+        """Latents of clips of `frames` frames, one for each row of `draws`, on the device of `draws`.
+
+        A longer clip from equal draws starts as the shorter one, and a given category changes no other number.
+
+        Args:
+            draws: fresh streams.
+            frames: T >= 1.
+            category: (B,) int64; None draws it uniformly.
+
+        Raises:
+            ValueError: `frames` or `category` does not fit.
+        """
+        if frames < 1:
+            raise ValueError(f"frames must be at least 1, got {frames}")
+        content = draws.normal(self.dim_content)
+        drawn = draws.integers(max(1, self.num_categories))
+        category = drawn if category is None else self._checked(category, len(draws)).to(drawn.device)
+        first = draws.normal(1, self.dim_motion)
+        # In blocks of fixed size: the start of a draw of another size would hold other numbers.
+        blocks = [draws.normal(_BLOCK, self.dim_motion) for _ in range(0, frames, _BLOCK)]
+        motion = torch.cat([first, *blocks], dim=1)[:, : frames + 1]  # (B, T+1, dim_motion)
+        return Latents(content=content, motion=motion, category=category)
+
+    def _checked(self, category: Tensor, rows: int) -> Tensor:
+        if self.num_categories == 0:
+            raise ValueError("category: this model has no categories (num_categories=0)")
+        if category.shape != (rows,):
+            raise ValueError(f"category must have shape ({rows},), got {tuple(category.shape)}")
+        if bool(((category < 0) | (category >= self.num_categories)).any()):
+            raise ValueError(f"category must lie in 0..{self.num_categories - 1}, got {category.tolist()}")
+        return category
+
+    def forward(self, latents: Latents, *, first_frame: Tensor | None = None, times: Tensor | None = None) -> Clip:
+        """Render clips.
+
+        Args:
+            latents: of B clips of T frames, see `draw_latents`.
+            first_frame: (B, C, H, W) in [-1, 1]; its code replaces `latents.content`.
+            times: (B, S) int64 in 0..T-1; only these frames of each clip are rendered, in this order.
+
+        Returns:
+            (B, T, C, H, W), or (B, S, C, H, W) with `times`; float32 in [-1, 1].
+
+        Raises:
+            ValueError: a first frame is given to a model that was built without an encoder.
+        """
+        one_hot = F.one_hot(latents.category, self.num_categories) if self.num_categories else None
+        none = latents.content.new_zeros(len(latents.content), 0)
+        to_motion, to_frame = (
+            one_hot if one_hot is not None and self.category_wiring == wiring else none for wiring in WIRINGS
+        )
+        motion = self.motion(latents.motion, to_motion)  # (B, T, dim_motion)
+        if times is not None:
+            motion = motion.gather(1, times[:, :, None].expand(-1, -1, self.dim_motion))  # (B, S, dim_motion)
+        content = latents.content if first_frame is None else self._encode(first_frame)
+        still = torch.cat([content, to_frame.to(content.dtype)], dim=1)  # (B, dim_content [+ N])
+        code = torch.cat([still[:, None].expand(-1, motion.shape[1], -1), motion], dim=2)  # (B, T, dim_code)
+        frames = self.frame(code.flatten(0, 1))  # (B*T, C, H, W)
+        return frames.unflatten(0, motion.shape[:2])  # (B, T, C, H, W)
+
+    def _encode(self, first_frame: Tensor) -> Tensor:
+        if self.encoder is None:
+            raise ValueError("first_frame was given, but this model has no encoder: build it with image_to_video=true")
+        return self.encoder(first_frame)

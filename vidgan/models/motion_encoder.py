@@ -1,0 +1,114 @@
+"""The probabilistic motion encoder of Dual Motion GAN, and the convolution blocks that its networks share."""
+
+from collections.abc import Sequence
+from math import gcd
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from vidgan.nn.conv_lstm import ConvLSTM, ConvLSTMState
+
+__all__ = ["EncoderState", "Encoding", "FullPrecisionConv2d", "MotionEncoder", "down_block", "norm_layer", "up_block"]
+
+_LOGVAR_LIMIT = 10.0  # exp(-10 / 2) is a hundredth of a grey level on codes of unit size: as good as no noise
+
+
+def norm_layer(norm: str, channels: int) -> nn.Module:
+    """A normalisation by name: "none", "group" (up to 8 groups; rows independent) or "batch" (rows mix)."""
+    if norm == "none":
+        return nn.Identity()
+    if norm == "group":
+        return nn.GroupNorm(gcd(8, channels), channels)
+    if norm == "batch":
+        return nn.BatchNorm2d(channels)
+    raise ValueError(f"norm: unknown name {norm!r}; accepted are 'none', 'group' and 'batch'")
+
+
+def down_block(in_channels: int, out_channels: int, *, norm: str) -> nn.Sequential:
+    """Halve height and width: 4x4 convolution of stride 2, norm, leaky ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, 4, stride=2, padding=1), norm_layer(norm, out_channels), nn.LeakyReLU(0.2)
+    )
+
+
+def up_block(in_channels: int, out_channels: int, *, norm: str) -> nn.Sequential:
+    """Double height and width: 4x4 transposed convolution of stride 2 (no uneven overlap), norm, leaky ReLU."""
+    return nn.Sequential(
+        nn.ConvTranspose2d(in_channels, out_channels, 4, stride=2, padding=1),
+        norm_layer(norm, out_channels),
+        nn.LeakyReLU(0.2),
+    )
+
+
+class FullPrecisionConv2d(nn.Conv2d):
+    """A convolution that leaves autocast: bfloat16 would round pixels to whole grey levels and flow to eighths."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, in_channels, H, W) of any floating type -> (N, out_channels, H', W') in the weights' type."""
+        with torch.autocast(device_type=input.device.type, enabled=False):
+            return super().forward(input.to(self.weight.dtype))
+
+
+class EncoderState(NamedTuple):
+    """The recurrent memory after the frames seen so far."""
+
+    shared: ConvLSTMState
+    mean: ConvLSTMState
+    logvar: ConvLSTMState
+
+
+class Encoding(NamedTuple):
+    """What the encoder knows after the last frame."""
+
+    mean: Tensor  # (B, D, H/16, W/16) posterior mean of the motion code
+    logvar: Tensor  # (B, D, H/16, W/16) posterior log-variance, within +-10
+    features: list[Tensor]  # of the last frame: (B, widths[i], H / 2**(i+1), W / 2**(i+1)) for i = 0..3
+    state: EncoderState
+
+
+class MotionEncoder(nn.Module):
+    """Four strided convolutions a frame, a ConvLSTM over time, and two more for the mean and the log-variance map.
+
+    A ConvLSTM's output lies in (-1, 1), too narrow for a posterior: with a log-variance above -1 no code could rise
+    above its noise. A 1x1 convolution behind each of the two opens the range.
+
+    Args:
+        channels: of a frame.
+        widths: output channels of the four convolutions.
+        dim_latent: D, channels of the motion code; also of the three ConvLSTMs.
+        norm: see `norm_layer`.
+    """
+
+    def __init__(self, *, channels: int = 3, widths: Sequence[int], dim_latent: int, norm: str = "group") -> None:
+        super().__init__()
+        self.stages = nn.ModuleList()
+        previous = channels
+        for width in widths:
+            self.stages.append(down_block(previous, width, norm=norm))
+            previous = width
+        self.shared = ConvLSTM(in_channels=previous, hidden_channels=dim_latent)
+        self.mean_lstm = ConvLSTM(in_channels=dim_latent, hidden_channels=dim_latent)
+        self.logvar_lstm = ConvLSTM(in_channels=dim_latent, hidden_channels=dim_latent)
+        self.mean = FullPrecisionConv2d(dim_latent, dim_latent, 1)
+        self.logvar = FullPrecisionConv2d(dim_latent, dim_latent, 1)
+
+    def forward(self, clip: Tensor, state: EncoderState | None = None) -> Encoding:
+        """Take in the frames of a clip (B, T, C, H, W), T >= 1, after those already in the state (None: none)."""
+        batch, times = clip.shape[:2]
+        features = clip.flatten(0, 1)  # (B*T, C, H, W)
+        last_features = []
+        for stage in self.stages:
+            features = stage(features)
+            last_features.append(features.unflatten(0, (batch, times))[:, -1])
+        sequence = features.unflatten(0, (batch, times))  # (B, T, widths[3], H/16, W/16)
+        before = state or (None, None, None)
+        hidden, shared = self.shared(sequence, before[0])  # (B, T, D, H/16, W/16)
+        mean_hidden, mean_state = self.mean_lstm(hidden, before[1])
+        logvar_hidden, logvar_state = self.logvar_lstm(hidden, before[2])
+        return Encoding(
+            mean=self.mean(mean_hidden[:, -1]),
+            logvar=self.logvar(logvar_hidden[:, -1]).clamp(-_LOGVAR_LIMIT, _LOGVAR_LIMIT),
+            features=last_features,
+            state=EncoderState(shared, mean_state, logvar_state),
+        )

@@ -1,0 +1,97 @@
+"""DiffAugment (Zhao et al. 2020) for clips: one transformation per clip, shared by all its frames.
+
+Transforming each frame on its own hurts video quality strongly (Skorokhodov et al. 2022, StyleGAN-V): the generator
+learns that frames jump. Both real and generated clips pass through before each discriminator, gradients included.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from vidgan.nn.blocks import require_choice
+from vidgan.seeding import Draws
+
+__all__ = ["POLICIES", "DiffAugment"]
+
+POLICIES = ("brightness", "saturation", "contrast", "translation", "cutout")
+
+_SHIFT = 0.125  # largest translation, share of a side
+_HOLE = 0.5  # side of the cut-out box, share of the frame's side
+
+
+class DiffAugment(nn.Module):
+    """Brightness, saturation, contrast, translation and cutout with strengths as in the paper.
+
+    The transformation is a function of the draws' keys and of nothing else: neither of what was drawn before nor of the
+    pixels (contrast turns about mid-grey, not about the image's mean). A clip and single frames of it that are given
+    the same draws are therefore transformed alike.
+
+    Args:
+        policy: which transformations, a subset of POLICIES; always applied in that order.
+
+    Raises:
+        ValueError: a name is unknown or given twice, or there is none.
+    """
+
+    def __init__(self, policy: Sequence[str]) -> None:
+        super().__init__()
+        if isinstance(policy, str) or not policy:
+            raise ValueError(f"augment: give a list of names out of {', '.join(POLICIES)}; got {policy!r}")
+        for name in policy:
+            require_choice("augment", name, POLICIES)
+        if len(set(policy)) < len(policy):
+            raise ValueError(f"augment: a name is given twice in {list(policy)}")
+        self.policy = tuple(name for name in POLICIES if name in policy)
+
+    def forward(self, x: Tensor, draws: Draws) -> Tensor:
+        """Transform clips (B, T, C, H, W) or frames (B, C, H, W) in [-1, 1].
+
+        Values may leave the range, as in the paper. Uncovered borders and holes are 0, mid-grey.
+
+        Raises:
+            ValueError: `draws` does not hold one stream a row.
+        """
+        if len(draws) != x.shape[0]:
+            raise ValueError(f"augment needs one stream of draws a row: {len(draws)} streams, {x.shape[0]} rows")
+        clip = x if x.dim() == 5 else x[:, None]  # (B, T, C, H, W)
+        # All numbers are drawn whatever the policy, so that adding a transformation leaves the others as they were.
+        unit = draws.fork("augment").uniform(7).to(x.device)  # (B, 7) in [0, 1)
+        strengths = unit[:, :3, None, None, None, None].to(x.dtype)
+        brightness, saturation, contrast = strengths.unbind(1)  # (B, 1, 1, 1, 1)
+        if "brightness" in self.policy:
+            clip = clip + (brightness - 0.5)
+        if "saturation" in self.policy:
+            grey = clip.mean(dim=2, keepdim=True)  # (B, T, 1, H, W)
+            clip = grey + (clip - grey) * (2 * saturation)
+        if "contrast" in self.policy:
+            clip = clip * (contrast + 0.5)
+        if "translation" in self.policy:
+            clip = _shifted(_shifted(clip, unit[:, 3], dim=3), unit[:, 4], dim=4)
+        if "cutout" in self.policy:
+            rows = _inside(unit[:, 5], clip.shape[3])[:, None, None, :, None]  # (B, 1, 1, H, 1)
+            columns = _inside(unit[:, 6], clip.shape[4])[:, None, None, None, :]  # (B, 1, 1, 1, W)
+            clip = clip.masked_fill(rows & columns, 0.0)
+        return clip if x.dim() == 5 else clip[:, 0]
+
+
+def _shifted(clip: Tensor, unit: Tensor, *, dim: int) -> Tensor:
+    """Move each row's clip along `dim` by a whole number of pixels, uniform in +-_SHIFT of the side; zeros follow."""
+    side = clip.shape[dim]
+    reach = int(side * _SHIFT + 0.5)
+    shift = (unit * (2 * reach + 1)).floor().long().clamp(max=2 * reach) - reach  # (B,)
+    source = torch.arange(side, device=clip.device) - shift[:, None]  # (B, side)
+    shape = [len(shift), 1, 1, 1, 1]
+    shape[dim] = side
+    known = ((source >= 0) & (source < side)).reshape(shape)
+    # A gather, as no grid_sample: it has a second derivative, which R1 needs.
+    moved = torch.take_along_dim(clip, source.clamp(0, side - 1).reshape(shape), dim=dim)
+    return moved.masked_fill(~known, 0.0)
+
+
+def _inside(unit: Tensor, side: int) -> Tensor:
+    """(B, side) bool: positions within a box of _HOLE times the side, centred anywhere on the side."""
+    centre = (unit * side).floor()[:, None]
+    position = torch.arange(side, device=unit.device)
+    half = side * _HOLE / 2
+    return (position >= centre - half) & (position < centre + half)

@@ -1,0 +1,63 @@
+"""Random numbers as a function of keys, never of what was drawn before.
+
+A draw is keyed by (seed, purpose, step, row) where `row` is the place of a sample in the *global* batch. The same sample
+therefore meets the same numbers whatever the process count, the worker count, accumulation, or a resume in between.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+Key = int | str
+
+
+def derive_seed(*keys: Key) -> int:
+    """A 63-bit seed from integers and strings; different key tuples give unrelated seeds."""
+    digest = hashlib.blake2b(repr(keys).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+def generator(*keys: Key, device: torch.device | str = "cpu") -> torch.Generator:
+    """A generator whose whole stream is determined by `keys`."""
+    return torch.Generator(device=device).manual_seed(derive_seed(*keys))
+
+
+class Draws:
+    """Random tensors for the rows of a batch, row i drawn from its own stream keyed by (*keys, rows[i]).
+
+    Successive calls on one object continue the streams; `fork` starts fresh streams under a longer key.
+    """
+
+    def __init__(self, *keys: Key, rows: Sequence[int], device: torch.device | str = "cpu") -> None:
+        self.keys = keys
+        self.rows = tuple(rows)
+        self.device = torch.device(device)
+        self._generators = [generator(*keys, row, device=self.device) for row in self.rows]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def fork(self, *keys: Key) -> "Draws":
+        """Independent draws for the same rows, for another purpose."""
+        return Draws(*self.keys, *keys, rows=self.rows, device=self.device)
+
+    def expand(self, copies: int) -> "Draws":
+        """Draws for `copies` rows in the place of each row, as after `clip.flatten(0, 1)`."""
+        if copies == 1:
+            return self
+        rows = [row * copies + i for row in self.rows for i in range(copies)]
+        return Draws(*self.keys, copies, rows=rows, device=self.device)
+
+    def normal(self, *shape: int) -> Tensor:
+        """Standard normal, (B, *shape) float32."""
+        return torch.stack([torch.randn(shape, generator=g, device=self.device) for g in self._generators])
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Uniform in [0, 1), (B, *shape) float32."""
+        return torch.stack([torch.rand(shape, generator=g, device=self.device) for g in self._generators])
+
+    def integers(self, high: int, *shape: int) -> Tensor:
+        """Uniform integers in 0..high-1, (B, *shape) int64."""
+        return torch.stack([torch.randint(high, shape, generator=g, device=self.device) for g in self._generators])

@@ -1,0 +1,86 @@
+"""One run directory, one training process: two would overwrite each other's checkpoints."""
+
+import fcntl
+import json
+import logging
+import os
+import socket
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+
+logger = logging.getLogger(__name__)
+
+_held: set[int] = set()  # descriptors of the locks that this process holds
+
+
+class RunLockedError(ValueError):
+    """Another process trains in this directory, or it cannot be written; the message says which."""
+
+
+class RunLock:
+    """Holds ``run_dir/run.lock`` while the context is open.
+
+    The lock belongs to the operating system (flock), not to the file: it vanishes with its process, however that ends.
+    The file only tells who holds it. Where the file system has no locks, a warning is logged and the run goes on.
+    """
+
+    def __init__(self, run_dir: Path) -> None:
+        self.path = run_dir / "run.lock"
+        self._descriptor: int | None = None
+
+    def __enter__(self) -> "RunLock":
+        run_dir = self.path.parent
+        try:
+            run_dir.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise RunLockedError(f"{run_dir} cannot be used as a run directory: {error.strerror or error}") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 4096, 0)
+            os.close(descriptor)
+            raise RunLockedError(
+                f"{run_dir} is in use by {_describe(holder)}; wait for it, stop it, or train into another directory"
+            ) from None
+        except OSError as error:
+            logger.warning("%s cannot be locked (%s): nothing stops a second run in it", run_dir, error.strerror)
+        self._descriptor = descriptor
+        _held.add(descriptor)
+        note = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+        }
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(note).encode(), 0)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._descriptor is not None:
+            os.ftruncate(self._descriptor, 0)  # the file stays: removing it would let two processes lock two files
+            os.close(self._descriptor)
+            _held.discard(self._descriptor)
+            self._descriptor = None
+
+
+def _describe(holder: bytes) -> str:
+    with suppress(ValueError, KeyError, TypeError):
+        note = json.loads(holder)
+        return f"process {note['pid']} on {note['host']}, started {note['started']}"
+    return "another process"
+
+
+def _close_inherited() -> None:
+    """In a forked child (a loader worker): drop the lock's descriptor, or the lock would outlive a killed parent."""
+    for descriptor in _held:
+        with suppress(OSError):
+            os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_close_inherited)

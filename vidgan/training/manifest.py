@@ -1,0 +1,99 @@
+"""Directories whose files are proved by a manifest of sha256 sums: what a checkpoint is made of."""
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint cannot be written, read, or fitted to the objects at hand; the message says which and why."""
+
+
+class DamagedError(CheckpointError):
+    """The files are not what was written: an older checkpoint may still serve."""
+
+
+def to_json(value: object, what: str) -> bytes:
+    """JSON bytes; raises `CheckpointError` naming `what` for a value that JSON cannot hold, NaN and infinity too."""
+    try:
+        return json.dumps(value, allow_nan=False, indent=1).encode()
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{what} is not plain JSON with finite numbers: {error}") from error
+
+
+def write_file(path: Path, payload: bytes) -> dict[str, Any]:
+    """Write and flush to the disk; returns the manifest entry, made from what was meant, not from what was read."""
+    with path.open("wb") as file:
+        file.write(payload)
+        file.flush()
+        os.fsync(file.fileno())
+    return {"sha256": hashlib.sha256(payload).hexdigest(), "bytes": len(payload)}
+
+
+def write_manifest(directory: Path, step: int, files: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write ``manifest.json``; `files` maps a name to what `write_file` returned for it."""
+    body: dict[str, Any] = {
+        "format_version": FORMAT_VERSION,
+        "step": step,
+        "files": dict(files),
+        "versions": {
+            "python": platform.python_version(),
+            "torch": str(torch.__version__),
+            "safetensors": safetensors.__version__,
+        },
+    }
+    body["checksum"] = _checksum(body)
+    write_file(directory / MANIFEST, to_json(body, "the manifest"))
+    sync_directory(directory)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the names in `directory` lasting: without it a rename may be lost with the power."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_verified(directory: Path) -> tuple[int, dict[str, bytes]]:
+    """Step and contents of the files, each compared with the manifest; the bytes checked are the bytes returned.
+
+    Raises `DamagedError` when anything is missing or changed, `CheckpointError` for another format version.
+    """
+    try:
+        manifest = json.loads((directory / MANIFEST).read_bytes())
+        if manifest["checksum"] != _checksum(manifest):
+            raise DamagedError(f"{directory}: {MANIFEST} was changed")
+        if manifest["format_version"] != FORMAT_VERSION:
+            raise CheckpointError(
+                f"{directory} has format version {manifest['format_version']}, this vidgan reads {FORMAT_VERSION}; use "
+                "the vidgan that wrote it"
+            )
+        payloads = {name: (directory / name).read_bytes() for name in manifest["files"]}
+    except CheckpointError:
+        raise
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise DamagedError(f"{directory}: {type(error).__name__}: {error}") from error
+    for name, payload in payloads.items():
+        size, digest = manifest["files"][name]["bytes"], manifest["files"][name]["sha256"]
+        if len(payload) != size:
+            raise DamagedError(f"{directory}: {name} has {len(payload):,} bytes instead of {size:,}")
+        if hashlib.sha256(payload).hexdigest() != digest:
+            raise DamagedError(f"{directory}: {name} does not match its sha256")
+    return manifest["step"], payloads
+
+
+def _checksum(body: Mapping[str, Any]) -> str:
+    rest = {key: value for key, value in body.items() if key != "checksum"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()

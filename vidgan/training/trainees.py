@@ -1,0 +1,129 @@
+"""The networks that take turns, with their optimizers: one turn = thaw one, freeze the rest, backward, step, zero."""
+
+import contextlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from vidgan.losses.weighted import weighted_sum
+from vidgan.seeding import Draws
+from vidgan.training.checkpoint import flatten_optimizer, load_strict, restore_optimizer
+from vidgan.types import ClipBatch, Terms
+
+Micro = tuple[ClipBatch, Draws]
+
+
+class NonFiniteError(RuntimeError):
+    """A loss term or gradient became NaN or infinite; the message names network, term and step."""
+
+
+class Trainees:
+    """Named networks, each with its own optimizer, prepared by Accelerate.
+
+    Args:
+        accelerator: wraps each network for gradient synchronisation.
+        networks: name -> module, already on the accelerator's device.
+        optimizers: name -> optimizer over that module's parameters.
+        precision: "bf16" runs forwards under autocast; penalties and losses stay in float32.
+        clip_grad_norm: limit of each network's gradient norm, None for no limit.
+        lr_factor: step -> factor on every base learning rate, in global steps (a pure function, so that it does not
+            depend on the process count and needs no state).
+    """
+
+    def __init__(
+        self,
+        *,
+        accelerator: Accelerator,
+        networks: Mapping[str, nn.Module],
+        optimizers: Mapping[str, Optimizer],
+        precision: str,
+        clip_grad_norm: float | None = None,
+        lr_factor: Callable[[int], float] = lambda step: 1.0,
+    ) -> None:
+        self.accelerator = accelerator
+        self.raw = dict(networks)
+        self.optimizers = dict(optimizers)
+        self.precision = precision
+        self.limit = clip_grad_norm
+        self.lr_factor = lr_factor
+        self._base_lr = {name: [g["lr"] for g in opt.param_groups] for name, opt in self.optimizers.items()}
+        self.prepared = {name: accelerator.prepare_model(module) for name, module in self.raw.items()}
+
+    def autocast(self, enabled: bool = True) -> contextlib.AbstractContextManager[Any]:
+        """bf16 for the forwards of a turn; `enabled=False` for what must stay in float32 (penalties)."""
+        device = self.accelerator.device.type
+        return torch.autocast(device, dtype=torch.bfloat16, enabled=enabled and self.precision == "bf16")
+
+    def set_learning_rates(self, step: int) -> dict[str, float]:
+        """Apply the schedule for `step` and return the rate of each network."""
+        factor = self.lr_factor(step)
+        for name, optimizer in self.optimizers.items():
+            for group, base in zip(optimizer.param_groups, self._base_lr[name], strict=True):
+                group["lr"] = base * factor
+        return {name: optimizer.param_groups[0]["lr"] for name, optimizer in self.optimizers.items()}
+
+    def turn(
+        self,
+        name: str,
+        terms_of: Callable[[ClipBatch, Draws], Terms],
+        micros: Sequence[Micro],
+        weights: Mapping[str, float],
+        step: int,
+    ) -> Terms:
+        """One optimizer step of network `name` over all micro-batches; returns the detached mean terms.
+
+        Entries that start with "accuracy/" are measurements, not losses: they are averaged and returned, not weighted.
+        """
+        for other, module in self.raw.items():
+            module.requires_grad_(other == name)
+        totals: Terms = {}
+        for i, (batch, draws) in enumerate(micros):
+            last = i == len(micros) - 1
+            quiet = contextlib.nullcontext() if last else self.accelerator.no_sync(self.prepared[name])
+            with quiet:
+                terms = terms_of(batch, draws)
+                losses = {k: v for k, v in terms.items() if not k.startswith("accuracy/")}
+                self.accelerator.backward(weighted_sum(losses, weights) / len(micros))
+            for key, value in terms.items():
+                totals[key] = totals.get(key, torch.zeros((), device=value.device)) + value.detach() / len(micros)
+        parameters = list(self.raw[name].parameters())
+        norm = nn.utils.clip_grad_norm_(parameters, self.limit if self.limit is not None else math.inf)
+        self._require_finite(name, totals, norm, step)
+        self.optimizers[name].step()
+        self.optimizers[name].zero_grad(set_to_none=True)
+        return {f"loss/{name}/{k}" if not k.startswith("accuracy/") else k: v for k, v in totals.items()} | {
+            f"grad_norm/{name}": norm.detach()
+        }
+
+    def _require_finite(self, name: str, terms: Terms, norm: Tensor, step: int) -> None:
+        """Stop before the optimizer's step. Gradients are already averaged over processes: all ranks see the same."""
+        bad = [term for term, value in terms.items() if not torch.isfinite(value)]
+        if bad or not torch.isfinite(norm):
+            what = f"the term {bad[0]!r}" if bad else "the gradient"
+            raise NonFiniteError(
+                f"step {step}: {what} of network {name!r} is not finite; the weights were left as they were before this"
+                " turn. Lower the learning rate, clip gradients (train.clip_grad_norm) or use precision fp32"
+            )
+
+    def tensors(self) -> dict[str, dict[str, Tensor]]:
+        """All that a checkpoint must hold of the networks and optimizers, as named tensors."""
+        files = {name: dict(module.state_dict()) for name, module in self.raw.items()}
+        for name, optimizer in self.optimizers.items():
+            files[f"optimizer-{name}"] = flatten_optimizer(optimizer)[0]
+        return files
+
+    def settings(self) -> dict[str, Any]:
+        """The optimizers' part that is not tensors (JSON)."""
+        return {name: flatten_optimizer(optimizer)[1] for name, optimizer in self.optimizers.items()}
+
+    def load(self, tensors: Mapping[str, Mapping[str, Tensor]], settings: Mapping[str, Any]) -> None:
+        """Restore what `tensors` and `settings` returned, strictly."""
+        for name, module in self.raw.items():
+            load_strict(module, tensors[name])
+        for name, optimizer in self.optimizers.items():
+            restore_optimizer(optimizer, tensors[f"optimizer-{name}"], settings[name])

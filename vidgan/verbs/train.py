@@ -1,0 +1,172 @@
+"""`vidgan train`: from a config and prepared data to a run directory; the same command again resumes."""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+
+from vidgan.build import (
+    build_accelerator,
+    build_algorithm,
+    build_dataset,
+    build_loader,
+    build_networks,
+    check_config,
+    model_name,
+)
+from vidgan.config import ConfigError, RunConfig, differences, dump_config, find_config, load_config
+from vidgan.data.dataset import ClipDataset
+from vidgan.training.checkpoint import Checkpoint, load_latest
+from vidgan.training.lock import RunLock
+from vidgan.training.loop import Hooks, Periods, run_loop
+from vidgan.verbs.files import write_text
+from vidgan.verbs.monitor import build_hooks
+
+logger = logging.getLogger(__name__)
+
+# Settings that may change between resumes: they alter how long or how often, not what is computed at a step.
+FREE = ("train.steps", "train.device", "every.", "data.workers", "data.root", "out", "name")
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What `train` did."""
+
+    run_dir: Path
+    steps: int
+    signal: int | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 128 + the signal that stopped the run (after it was saved)."""
+        return 0 if self.signal is None else 128 + self.signal
+
+
+def train(
+    config: str | RunConfig,
+    overrides: Sequence[str] = (),
+    *,
+    accept_changes: bool = False,
+    quiet: bool = False,
+) -> TrainResult:
+    """Train the model of a config.
+
+    Args:
+        config: path of a YAML file, name of a shipped config, or a `RunConfig`.
+        overrides: `a.b=c` changes of a config read from YAML.
+        accept_changes: resume although settings differ from those that the run began with.
+        quiet: no progress display.
+
+    Raises:
+        ConfigError, DataError, CheckpointError: the user can mend it; nothing was changed.
+        NonFiniteError: the run failed; its last checkpoint is kept.
+    """
+    settings = config if isinstance(config, RunConfig) else load_config(find_config(config), overrides)
+    check_config(settings)
+    dataset = build_dataset(settings)
+    accelerator = build_accelerator(settings.train.device)
+    loader = build_loader(settings, dataset, accelerator)
+    run_dir = settings.run_dir
+    if accelerator.is_main_process:
+        with RunLock(run_dir):
+            return _train(settings, dataset, loader, accelerator, accept_changes=accept_changes, quiet=quiet)
+    return _train(settings, dataset, loader, accelerator, accept_changes=accept_changes, quiet=True)
+
+
+def _train(
+    settings: RunConfig,
+    dataset: ClipDataset,
+    loader: Any,
+    accelerator: Accelerator,
+    *,
+    accept_changes: bool,
+    quiet: bool,
+) -> TrainResult:
+    run_dir = settings.run_dir
+    resume = _resumable(settings, dataset, accept_changes)
+    if resume is not None and resume.step >= settings.train.steps:
+        logger.warning("%s is finished: %d of %d steps", run_dir, resume.step, settings.train.steps)
+        return TrainResult(run_dir, resume.step)
+    accelerator.wait_for_everyone()  # all have read the run directory before the first writes into it
+    networks = build_networks(settings, dataset)
+    algorithm = build_algorithm(settings, networks, accelerator)
+    hooks = Hooks()
+    if accelerator.is_main_process:
+        write_text(run_dir / "config.yaml", dump_config(settings))
+        hooks = build_hooks(settings, dataset, algorithm)
+    outcome = run_loop(
+        algorithm,
+        loader,
+        accelerator=accelerator,
+        run_dir=run_dir,
+        steps=settings.train.steps,
+        batch_size=settings.train.batch_size,
+        seed=settings.seed,
+        every=Periods(**settings.every.model_dump()),
+        hooks=hooks,
+        state={"model": model_name(settings), "data": dataset.fingerprint, "split": dataset.split_hash},
+        resume=resume,
+        quiet=quiet,
+    )
+    return TrainResult(run_dir, outcome.steps, outcome.signal)
+
+
+def _resumable(settings: RunConfig, dataset: ClipDataset, accept_changes: bool) -> Checkpoint | None:
+    """The newest whole checkpoint of this run, after making sure that it is this run."""
+    run_dir = settings.run_dir
+    written = run_dir / "config.yaml"
+    if written.is_file():
+        changed = [d for d in differences(load_config(written), settings) if not d.startswith(FREE)]
+        if settings.train.lr_schedule != "constant":
+            changed += [d for d in differences(load_config(written), settings) if d.startswith("train.steps")]
+        if changed and not accept_changes:
+            raise ConfigError(
+                f"{run_dir} was made with another config ({'; '.join(changed)}); choose another name=..., restore these"
+                " settings, or resume all the same with --accept-changes"
+            )
+    elif run_dir.exists() and any(p.name != ".lock" for p in run_dir.iterdir()):
+        raise FileExistsError(f"{run_dir} exists and is no training run; choose another name=... or out=...")
+    resume = load_latest(run_dir / "checkpoints")
+    if resume is None:
+        return None
+    for reason in resume.skipped:
+        logger.warning("passed over a damaged checkpoint: %s", reason)
+    if resume.state.get("model") != model_name(settings):
+        raise ConfigError(f"{resume.path}: holds a {resume.state.get('model')}, the config asks for {model_name(settings)}")
+    if resume.state.get("data") != dataset.fingerprint and not accept_changes:
+        raise ConfigError(
+            f"{run_dir} was trained on other data than {settings.data.root} now holds; choose another name=..., or resume"
+            " all the same with --accept-changes"
+        )
+    logger.info("resuming %s at step %d", run_dir, resume.step)
+    return resume
+
+
+def run_config(run: Path) -> RunConfig:
+    """The config that a training run was made with.
+
+    Raises:
+        ConfigError: `run` is no training run.
+    """
+    written = run / "config.yaml"
+    if not written.is_file():
+        raise ConfigError(f"{run}: no training run (no config.yaml)")
+    return load_config(written)
+
+
+def read_journal(run: Path) -> list[dict[str, Any]]:
+    """The journal's records, oldest first; a torn last line is left out."""
+    from vidgan.training.journal import read
+
+    return read(run / "journal.jsonl")
+
+
+def write_scores(run: Path, name: str, scores: dict[str, Any]) -> Path:
+    """Keep a result with its run, in `scores/<name>.json`."""
+    path = run / "scores" / f"{name}.json"
+    write_text(path, json.dumps(scores, indent=2) + "\n")
+    return path

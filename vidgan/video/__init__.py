@@ -1,0 +1,51 @@
+"""Videos in and out: reading files that nobody vouches for, writing clips that play everywhere, and optical flow.
+
+The only package that touches the video library. Frames are uint8 RGB; arrays are (T, H, W, 3), tensors (T, 3, H, W).
+
+- decode: `probe`, `read_frames`, `read_video`, `resize_frames`, `fit_image`, `VideoInfo`, `VideoFrames`, `VideoError`
+- encode: `write_mp4`, `write_gif`, `write_png`, `webp_bytes`, `png_bytes`, `contact_sheet`, `tile`
+- sampling: `clip_starts`, `windows`, `resample_indices`
+- optical_flow: `estimate_flow`, `clip_flow`, `default_method`, and the dictionary `FLOW_METHODS`
+"""
+
+from vidgan.video.container import REASONS
+from vidgan.video.decode import (
+    VideoError,
+    VideoFrames,
+    VideoInfo,
+    fit_image,
+    probe,
+    read_frames,
+    read_video,
+    resize_frames,
+)
+from vidgan.video.encode import contact_sheet, png_bytes, tile, webp_bytes, write_gif, write_mp4, write_png
+from vidgan.video.optical_flow import METHODS as FLOW_METHODS
+from vidgan.video.optical_flow import clip_flow, default_method, estimate_flow
+from vidgan.video.sampling import clip_starts, resample_indices, windows
+
+__all__ = [
+    "FLOW_METHODS",
+    "REASONS",
+    "VideoError",
+    "VideoFrames",
+    "VideoInfo",
+    "clip_flow",
+    "clip_starts",
+    "contact_sheet",
+    "default_method",
+    "estimate_flow",
+    "fit_image",
+    "png_bytes",
+    "probe",
+    "read_frames",
+    "read_video",
+    "resample_indices",
+    "resize_frames",
+    "tile",
+    "webp_bytes",
+    "windows",
+    "write_gif",
+    "write_mp4",
+    "write_png",
+]

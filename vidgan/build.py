@@ -199,7 +199,7 @@ def build_accelerator(device: str) -> Accelerator:
     """One process or many (torchrun, accelerate launch).
 
     Raises:
-        ConfigError: a GPU was asked for and there is none; or the launcher started processes that do not see each other.
+        ConfigError: no GPU where one was asked for; or a launcher's processes that do not see each other.
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("train.device=cuda, but torch sees no GPU; use auto or cpu")

@@ -40,7 +40,9 @@ def prepare(
     out: Out,
     size: Annotated[str, typer.Option(help="Frame size: 64, or HEIGHTxWIDTH such as 128x160.")] = "64",
     fit: Annotated[str, typer.Option(help="crop: centre crop to the aspect ratio; squash: stretch.")] = "crop",
-    fps: Annotated[float | None, typer.Option(help="Resample in time (nearest frame); default: keep all frames.")] = None,
+    fps: Annotated[
+        float | None, typer.Option(help="Resample in time (nearest frame); default: keep all frames.")
+    ] = None,
     flow: Annotated[bool, typer.Option("--flow", help="Store label flow, which Dual Motion GAN is taught by.")] = False,
     flow_method: Annotated[str, typer.Option(help="auto, dis (needs vidgan[flow]) or tvl1.")] = "auto",
     categories: Annotated[bool, typer.Option("--categories", help="Folder names are categories.")] = False,
@@ -50,7 +52,7 @@ def prepare(
     ] = None,
     holdout: Annotated[float, typer.Option(min=0.0, max=0.9, help="Share of the clips held out for testing.")] = 0.1,
     test_pattern: Annotated[str | None, typer.Option(help="Regex of paths to hold out, in place of a share.")] = None,
-    layout: Annotated[str, typer.Option(help="auto, videos, frames or strips.")] = "auto",
+    layout: Annotated[str, typer.Option(help="What images are: auto, frames or strips.")] = "auto",
     strip_frame: Annotated[str | None, typer.Option(help="Frame size inside strips where not square.")] = None,
     seed: Seed = 0,
     workers: Annotated[int, typer.Option(min=1, help="Parallel processes.")] = 1,
@@ -114,9 +116,16 @@ def generate(
     from vidgan.verbs.generate import generate as run_generate
 
     run_generate(
-        run, out, clips=clips, frames=frames, category=category, first_frame=first_frame, seed=seed, fps=fps,
+        run,
+        out,
+        clips=clips,
+        frames=frames,
+        category=category,
+        first_frame=first_frame,
+        seed=seed,
+        fps=fps,
         overwrite=overwrite,
-    )  # fmt: skip
+    )
     typer.echo(out)
 
 
@@ -137,9 +146,17 @@ def predict(
     from vidgan.verbs.predict import predict as run_predict
 
     run_predict(
-        run, video, out, context=context, horizon=horizon, start=start, samples=samples, seed=seed, fps=fps,
+        run,
+        video,
+        out,
+        context=context,
+        horizon=horizon,
+        start=start,
+        samples=samples,
+        seed=seed,
+        fps=fps,
         overwrite=overwrite,
-    )  # fmt: skip
+    )
     typer.echo(out)
 
 
@@ -153,18 +170,28 @@ def evaluate(
     clips: Annotated[int, typer.Option(min=8, help="Synthesis: clips compared on each side.")] = 256,
     samples: Annotated[int, typer.Option(min=1, help="Forecasting: futures drawn a window.")] = 1,
     seed: Seed = 0,
+    strip_frame: Annotated[str | None, typer.Option(help="Folders: frame size in strips, where not square.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Also write the result as JSON here.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, not a table.")] = False,
 ) -> None:
     """Score a run on held-out data beside its baselines, or one folder of videos against another."""
     from vidgan.verbs.evaluate import evaluate_command
+    from vidgan.verbs.prepare import parse_size
 
-    typer.echo(
-        evaluate_command(
-            subject, reference, data=data, context=context, horizon=horizon, clips=clips, samples=samples, seed=seed,
-            out=out, as_json=json,
-        )  # fmt: skip
+    text = evaluate_command(
+        subject,
+        reference,
+        data=data,
+        context=context,
+        horizon=horizon,
+        clips=clips,
+        samples=samples,
+        seed=seed,
+        strip_frame=None if strip_frame is None else parse_size(strip_frame, "--strip-frame"),
+        out=out,
+        as_json=json,
     )
+    typer.echo(text)
 
 
 @app.command()

@@ -117,7 +117,7 @@ def test_a_coin_with_a_moving_loss_is_an_equilibrium_not_a_fault() -> None:
 
 
 def test_a_constant_answer_is_found_though_one_side_is_always_right() -> None:
-    change = put(accuracy__frame__real=1.0, accuracy__frame__fake=0.0, loss__frame__adversarial=1.0)
+    change = put(accuracy__frame__real=1.0, accuracy__frame__fake=0.0, loss__frame__adversarial=2.0)
     assert "discriminator_learns_nothing" in found(spoiled(change, 100))
 
 

@@ -49,8 +49,8 @@ def test_a_second_process_is_refused_until_the_first_ends(tmp_path: Path) -> Non
     finally:
         process.communicate("")
     with RunLock(tmp_path):
-        assert str(os.getpid()) in (tmp_path / "run.lock").read_text()
-    assert (tmp_path / "run.lock").read_text() == ""
+        assert str(os.getpid()) in (tmp_path / ".lock").read_text()
+    assert (tmp_path / ".lock").read_text() == ""
 
 
 def test_a_second_lock_in_the_same_process_is_refused_too(tmp_path: Path) -> None:

@@ -119,7 +119,8 @@ class Archive:
         return file
 
     def _list(self) -> None:
-        for position, entry in enumerate(self._zip.infolist() if self._zip is not None else self._tar or ()):
+        listed: Iterable[tarfile.TarInfo | zipfile.ZipInfo] = (self._zip.infolist() if self._zip else self._tar) or ()
+        for position, entry in enumerate(listed):
             raw = entry.filename if isinstance(entry, zipfile.ZipInfo) else entry.name
             if entry.is_dir() if isinstance(entry, zipfile.ZipInfo) else entry.isdir():
                 continue

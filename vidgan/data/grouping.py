@@ -41,7 +41,9 @@ def categories_of(clips: Sequence[Groupable]) -> tuple[list[str], list[int]]:
     folders = [_folders(clip) for clip in clips]
     for clip, path in zip(clips, folders, strict=True):
         if not path:
-            raise DataError(f"{clip.name}: lies in no folder, so it has no category; put it in a folder named after one")
+            raise DataError(
+                f"{clip.name}: lies in no folder and so has no category; move it into one named after its category"
+            )
     labels = [path[0] for path in folders]
     if len(set(labels)) < 2:
         labels = [path[-1] for path in folders]
@@ -133,7 +135,7 @@ class Split(NamedTuple):
 
 
 def split_by_share(groups: Sequence[str], categories: Sequence[int], *, holdout: float, seed: int) -> Split:
-    """Hold whole groups out until the test share of clips is as close to `holdout` as an order drawn from `seed` allows.
+    """Hold out whole groups, in an order drawn from `seed`, while that brings the test share closer to `holdout`.
 
     With two groups or more both sides get at least one. A group is passed over when a category would be left without
     a training clip, unless no other choice remains. With one group all clips train.
@@ -164,7 +166,7 @@ def split_by_share(groups: Sequence[str], categories: Sequence[int], *, holdout:
         held = {_least_harm(order, sizes, content, left)}
     share = sum(sizes[group] for group in held) / len(groups)
     if abs(share - holdout) > 0.05 + holdout / 2:
-        notices.append(f"the test split holds {share:.0%} of the clips where {holdout:.0%} was asked: groups stay whole")
+        notices.append(f"the test split holds {share:.0%} of the clips, not {holdout:.0%}, because groups stay whole")
     return Split(["test" if group in held else "train" for group in groups], notices)
 
 
@@ -184,14 +186,16 @@ def split_by_pattern(clips: Sequence[Groupable], groups: Sequence[str], test_pat
     sides = ["test" if pattern.search(clip.path) else "train" for clip in clips]
     for wanted, meaning in (("test", "matches no clip"), ("train", "matches every clip")):
         if wanted not in sides:
-            raise DataError(f"test_pattern {test_pattern!r} {meaning}; it is searched for in paths such as {clips[0].path}")
+            raise DataError(
+                f"test_pattern {test_pattern!r} {meaning}; it is searched for in paths such as {clips[0].path}"
+            )
     first: dict[str, int] = {}
     for i, group in enumerate(groups):
         j = first.setdefault(group, i)
         if sides[i] != sides[j]:
             raise DataError(
-                f"test_pattern {test_pattern!r} parts {clips[j].name} ({sides[j]}) and {clips[i].name} ({sides[i]}), which "
-                f"belong together (group {group!r}, or one is a copy or mirror image of the other)"
+                f"test_pattern {test_pattern!r} parts {clips[j].name} ({sides[j]}) and {clips[i].name} ({sides[i]}), "
+                f"which belong together (group {group!r}, or one is a copy or mirror image of the other)"
             )
     return Split(sides, [])
 

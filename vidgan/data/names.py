@@ -11,7 +11,7 @@ from typing import IO, Any
 
 
 class DataError(ValueError):
-    """A source or a prepared data set cannot be used; the message names the file, what is wrong and what is accepted."""
+    """A source or a prepared data set cannot be used; the message names the file, the fault, and what is accepted."""
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:

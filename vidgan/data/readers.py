@@ -39,9 +39,12 @@ class ReadClip(NamedTuple):
 
 @dataclass(frozen=True)
 class ReadSettings:
-    """How clips are read: what changes the pixels. Sizes are (H, W); `fps` resamples videos only."""
+    """How clips are read: what changes the pixels.
 
-    size: tuple[int, int]
+    `size` is (H, W), None keeps each clip's own; `fps` resamples videos only; `strip_frame` as in `strip_frame_size`.
+    """
+
+    size: tuple[int, int] | None
     fit: Fit
     fps: float | None
     strip_frame: tuple[int, int] | None
@@ -60,7 +63,16 @@ def read_source(source: Source, blobs: Sequence[Blob], settings: ReadSettings) -
     elif source.kind == "strip":
         yield _read_strip(blobs[0], settings)
     else:
-        yield from _read_arrays(source.files[0], blobs[0], settings)
+        for label, clip in _labelled_clips(source.files[0], blobs[0]):
+            yield ReadClip(label, _fit(clip, settings), None)
+
+
+def _fit(frames: np.ndarray, settings: ReadSettings) -> np.ndarray:
+    """(T, h, w, 3) -> (T, H, W, 3)."""
+    if settings.size is None:
+        return frames
+    _refuse_too_long(len(frames), settings.size)
+    return resize_frames(frames, settings.size, settings.fit)
 
 
 def _refuse_too_long(frames: int, size: tuple[int, int]) -> None:
@@ -79,16 +91,16 @@ def _read_video(path: Path, settings: ReadSettings) -> ReadClip:
 
 
 def _read_frame_folder(names: Sequence[str], blobs: Sequence[Blob], settings: ReadSettings) -> ReadClip:
-    _refuse_too_long(len(blobs), settings.size)
-    clip = np.empty((len(blobs), *settings.size, 3), np.uint8)
-    first: tuple[int, ...] | None = None
+    shape = _read_image(blobs[0], names[0]).shape
+    size = settings.size or (shape[0], shape[1])
+    _refuse_too_long(len(blobs), size)
+    clip = np.empty((len(blobs), *size, 3), np.uint8)  # (T, H, W, 3)
     for i, (name, blob) in enumerate(zip(names, blobs, strict=True)):
         image = _read_image(blob, name)
-        first = first or image.shape
-        if image.shape != first:
-            sizes = f"{name} is {image.shape[1]}x{image.shape[0]}, the frames before it {first[1]}x{first[0]}"
+        if image.shape != shape:
+            sizes = f"{name} is {image.shape[1]}x{image.shape[0]}, the frames before it {shape[1]}x{shape[0]}"
             raise SourceError("frames-differ", f"{sizes}; a folder of frames is one clip")
-        clip[i] = fit_image(image, settings.size, settings.fit)
+        clip[i] = fit_image(image, size, settings.fit)
     return ReadClip("", clip, None)
 
 
@@ -99,7 +111,7 @@ def _read_strip(blob: Blob, settings: ReadSettings) -> ReadClip:
         height, width = image.shape[:2]
         wanted = "square frames" if settings.strip_frame is None else f"frames of {settings.strip_frame} (H, W)"
         raise SourceError("not-a-strip", f"{width}x{height} pixels is no row or column of {wanted}")
-    return ReadClip("", resize_frames(cut_strip(image, frame), settings.size, settings.fit), None)
+    return ReadClip("", _fit(cut_strip(image, frame), settings), None)
 
 
 def _read_image(blob: Blob, name: str) -> np.ndarray:
@@ -109,19 +121,16 @@ def _read_image(blob: Blob, name: str) -> np.ndarray:
         raise SourceError("unreadable-image", f"{name} {error}".strip()) from error
 
 
-def _read_arrays(name: str, blob: Blob, settings: ReadSettings) -> Iterator[ReadClip]:
+def _labelled_clips(name: str, blob: Blob) -> Iterator[tuple[str, np.ndarray]]:
+    """Label and (T, h, w, 3) frames of every clip of a .npy or .npz file."""
     arrays = _npz_arrays(blob) if name.lower().endswith(".npz") else iter([("", _npy_array(blob))])
     for label, array in arrays:
         if array.dtype != np.uint8 or array.ndim not in (4, 5) or array.shape[-1] not in (1, 3) or 0 in array.shape:
             found = f"{array.dtype} {array.shape}"
             raise SourceError("wrong-array", f"{label} is {found}; accepted: {_ARRAY_SHAPES}".strip())
-        clips = array if array.ndim == 5 else array[None]
-        for i, clip in enumerate(clips):
-            _refuse_too_long(len(clip), settings.size)
+        for i, clip in enumerate(array if array.ndim == 5 else array[None]):
             rgb = np.broadcast_to(clip, (*clip.shape[:3], 3))  # (T, h, w, 3), grey in three channels
-            number = f"#{i}" if array.ndim == 5 else ""
-            frames = resize_frames(np.ascontiguousarray(rgb), settings.size, settings.fit)
-            yield ReadClip(f"{label}{number}", frames, None)
+            yield (f"{label}#{i}" if array.ndim == 5 else label), np.ascontiguousarray(rgb)
 
 
 def _npy_array(blob: Blob) -> np.ndarray:

@@ -17,12 +17,15 @@ from vidgan.data.archives import ARCHIVE_ERRORS, Archive, is_archive
 from vidgan.data.images import Blob, image_size, strip_frame_size
 from vidgan.data.names import DataError, digest_of, natural_key
 
-VIDEO_SUFFIXES: Final = frozenset(
-    ".mp4 .m4v .mov .mkv .webm .avi .gif .3gp .3g2 .mj2 .mpg .mpeg .m2v .ts .mts .m2ts .wmv .asf .flv .ogv .vob .y4m".split()
+_COMMON_VIDEO: Final = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".gif", ".3gp", ".3g2", ".mj2")
+# Recognised so that the decoder can refuse them by name, rather than be passed over in silence.
+_OTHER_VIDEO: Final = (".mpg", ".mpeg", ".m2v", ".ts", ".mts", ".m2ts", ".wmv", ".asf", ".flv", ".ogv", ".vob", ".y4m")
+VIDEO_SUFFIXES: Final = frozenset((*_COMMON_VIDEO, *_OTHER_VIDEO))
+IMAGE_SUFFIXES: Final = frozenset(
+    (".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".ppm", ".pgm", ".pnm", ".webp", ".tif", ".tiff")
 )
-IMAGE_SUFFIXES: Final = frozenset(".png .jpg .jpeg .jpe .bmp .ppm .pgm .pnm .webp .tif .tiff".split())
 ARRAY_SUFFIXES: Final = frozenset((".npy", ".npz"))
-LAYOUTS: Final = ("auto", "strips", "frames")
+LAYOUTS: Final = ("auto", "strips", "frames", "videos")
 _PEEKS: Final = 16  # images looked at to tell a folder of strips from a folder of frames
 
 Size = tuple[int, int]
@@ -147,7 +150,9 @@ def _arrange(
     folders: dict[str, list[str]] = defaultdict(list)
     for name in stamps:
         suffix = PurePosixPath(name).suffix.lower()
-        if suffix in IMAGE_SUFFIXES:
+        if suffix in IMAGE_SUFFIXES and layout == "videos":
+            findings.ignored += 1
+        elif suffix in IMAGE_SUFFIXES:
             folders[PurePosixPath(name).parent.as_posix()].append(name)
         elif suffix in VIDEO_SUFFIXES and archive:
             detail = "videos are not read out of archives; unpack it"

@@ -1,31 +1,33 @@
-"""Scoring: forecasters on windows, generated sets against real ones, folders of videos against their true ones.
+"""The evaluators: `score_forecast` here, `score_synthesis` and `score_folders` in files of their own.
 
-An evaluator takes functions and clips, never a model or a data set. It holds the numbers of one metric a frame, not the
+An evaluator takes functions and clips, never a model or a data set. It keeps one number a frame and metric, not the
 frames, so the number of windows is not limited by memory.
 """
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..types import ByteClip
-from .frame import METRICS, FrameMetric
-from .protocols import DEFAULT_METRICS, check_metrics
-from .results import FolderScores, ForecastScores, Score
-from .statistics import MIN_RESAMPLES, Estimate, SourceBootstrap
+from vidgan.evaluation.folders import score_folders
+from vidgan.evaluation.frame import METRICS, FrameMetric, Values, score_frames
+from vidgan.evaluation.protocols import DEFAULT_METRICS, check_metrics
+from vidgan.evaluation.results import ForecastScores, Score
+from vidgan.evaluation.set_scores import score_synthesis
+from vidgan.evaluation.statistics import MIN_RESAMPLES, SourceBootstrap
+from vidgan.types import ByteClip
 
-Values = npt.NDArray[np.float64]
-Predictor = Callable[[ByteClip, int], ByteClip]
+__all__ = ["copy_last", "score_folders", "score_forecast", "score_synthesis"]
 
-COPY_LAST = "copy_last"
+Predictor: TypeAlias = Callable[[ByteClip, int], ByteClip]
+
+COPY_LAST = "copy-last"
 DIVERSITY = "mean squared difference between the samples of a forecaster, RGB in [0, 1]"
-SKILL = "skill: 1 - MSE-pix / MSE-pix of {reference}, means over windows; 1 is perfect, 0 is as good as {reference}"
+SKILL = "1 - MSE-pix / MSE-pix of {name}, of the means over windows; 1 is perfect, 0 as good as {name}"
 
 
 def score_forecast(
@@ -75,49 +77,47 @@ def score_forecast(
     if reference not in predictors:
         raise ValueError(f"the reference {reference!r} is not among the forecasters {', '.join(predictors)}")
     chosen = {name: METRICS[name] for name in dict.fromkeys(("mse", *metrics))}
-    collected: dict[tuple[str, str], list[Values]] = {}
+    tables: dict[str, dict[str, list[Values]]] = {}  # forecaster -> metric -> batches of (B, K)
     sources: list[str] = []
     samples: dict[str, int] = {}
     frame_size = (0, 0)
-    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         for clips, names in windows:
             _check_windows(clips, names, context + horizon)
             seen, truth = clips[:, :context], clips[:, context:].cpu()
             for name, predict in predictors.items():
                 forecast = _checked_answer(name, predict(seen, horizon), tuple(truth.shape))
                 for key, metric in chosen.items():
-                    collected.setdefault((name, key), []).append(_score(metric, forecast, truth, pool))
+                    _append(tables, name, key, score_frames(metric, forecast, truth, pool))
             for name, sample in samplers.items():
                 futures = _checked_answer(name, sample(seen, horizon), tuple(truth.shape), stochastic=True)
                 if samples.setdefault(name, len(futures)) != len(futures):
                     raise ValueError(f"{name}: the number of samples changed from {samples[name]} to {len(futures)}")
                 for key, metric in chosen.items():
-                    table = np.stack([_score(metric, future, truth, pool) for future in futures])  # (N, B, K)
-                    for label, values in _best_and_worst(table, metric).items():
-                        collected.setdefault((f"{name}/{label}", key), []).append(values)
-                collected.setdefault((f"{name}/mean", "diversity"), []).append(_diversity(futures))
+                    table = np.stack([score_frames(metric, future, truth, pool) for future in futures])  # (N, B, K)
+                    for label, curves in _over_samples(table, metric).items():
+                        _append(tables, f"{name}/{label}", key, curves)
+                _append(tables, f"{name}/mean", "diversity", _diversity(futures))
             sources.extend(str(entry) for entry in names)
             frame_size = (clips.shape[-2], clips.shape[-1])
     bootstrap = SourceBootstrap(sources, resamples=resamples, seed=seed)
-    values: dict[str, dict[str, Values]] = {}
-    for (name, key), batches in collected.items():
-        values.setdefault(name, {})[key] = np.concatenate(batches)
+    values = {name: {key: np.concatenate(parts) for key, parts in table.items()} for name, table in tables.items()}
     scores = {name: {key: _summary(bootstrap, v) for key, v in table.items()} for name, table in values.items()}
     differences: dict[str, dict[str, Score]] = {}
-    for name, table in values.items():
-        if name == reference:
-            continue
-        scores[name]["skill"] = Score(*bootstrap.skill(table["mse"], values[reference]["mse"]))
-        differences[name] = {key: Score(*bootstrap.difference(table[key], values[reference][key])) for key in chosen}
-    definitions = {key: metric.definition for key, metric in chosen.items()}
+    baseline = values[reference]
+    for name, measured in values.items():
+        if name != reference:
+            scores[name]["skill"] = Score(*bootstrap.skill(measured["mse"], baseline["mse"]))
+            differences[name] = {key: Score(*bootstrap.difference(measured[key], baseline[key])) for key in chosen}
+    definitions = {key: metric.definition for key, metric in chosen.items()} | {"skill": SKILL.format(name=reference)}
     return ForecastScores(
         protocol=protocol,
-        definitions={**definitions, "skill": SKILL.format(reference=reference), "diversity": DIVERSITY},
+        definitions=definitions | ({"diversity": DIVERSITY} if samplers else {}),
         better={**{key: metric.better for key, metric in chosen.items()}, "skill": "higher"},
         fingerprint=fingerprint,
         frame_size=frame_size,
         seed=seed,
-        notes=_notes(bootstrap.num_sources),
+        notes=bootstrap.notes(),
         context=context,
         horizon=horizon,
         windows=len(sources),
@@ -132,84 +132,61 @@ def score_forecast(
     )
 
 
-def score_folders(
-    predictions: Mapping[str, Callable[[], ByteClip]],
-    targets: Mapping[str, Callable[[], ByteClip]],
-    *,
-    groups: Mapping[str, str] | None = None,
-    metrics: Sequence[str] = DEFAULT_METRICS,
-    protocol: str = "folder",
-    fingerprint: str = "",
-    resamples: int = MIN_RESAMPLES,
-    seed: int = 0,
-    workers: int | None = None,
-) -> FolderScores:
-    """Score predicted videos against the true ones of the same name, frame by frame.
-
-    Args:
-        predictions: name -> function that decodes that video to (T, C, H, W) uint8; called once, one at a time.
-        targets: the same for the true videos.
-        groups: name -> the source that a video was cut from, for the interval; default: each is its own.
-        metrics, protocol, fingerprint, resamples, seed, workers: as in `score_forecast`.
-
-    Raises:
-        ValueError: the names differ, no video, or the two videos of a name differ in length or frame size (the message
-            names it and gives both).
-    """
-    check_metrics(metrics)
-    for there, here, folder in ((targets, predictions, "predicted"), (predictions, targets, "true")):
-        if missing := sorted(there.keys() - here.keys()):
-            more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-            raise ValueError(f"no {folder} video named {', '.join(missing[:5])}{more}; videos are paired by name")
-    groups = groups or {}
-    values: dict[str, list[float]] = {name: [] for name in metrics}
-    exact = dict.fromkeys(metrics, 0)
-    by_video: dict[str, dict[str, float | None]] = {}
-    frames = 0
-    frame_sizes = set()
-    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        for name in sorted(targets):
-            prediction, target = predictions[name](), targets[name]()
-            if prediction.shape != target.shape:
-                raise ValueError(
-                    f"{name}: the predicted video is {tuple(prediction.shape)} (T, C, H, W), the true one "
-                    f"{tuple(target.shape)}; cut or resize them to one shape first"
-                )
-            by_video[name] = {}
-            for key in metrics:
-                table = _score(METRICS[key], prediction[None], target[None], pool)[0]  # (T,)
-                finite = table[np.isfinite(table)]
-                values[key].append(float(finite.mean()) if len(finite) else np.nan)
-                by_video[name][key] = float(finite.mean()) if len(finite) else None
-                exact[key] += len(table) - len(finite)
-            frames += len(target)
-            frame_sizes.add((target.shape[-2], target.shape[-1]))
-    bootstrap = SourceBootstrap([groups.get(name, name) for name in sorted(targets)], resamples=resamples, seed=seed)
-    notes = _notes(bootstrap.num_sources)
-    if len(frame_sizes) > 1:
-        sizes = ", ".join(f"{width}x{height}" for height, width in sorted(frame_sizes))
-        notes.append(f"the videos have different frame sizes ({sizes}): frame sums of them do not compare")
-    return FolderScores(
-        protocol=protocol,
-        definitions={key: METRICS[key].definition for key in metrics},
-        better={key: METRICS[key].better for key in metrics},
-        fingerprint=fingerprint,
-        frame_size=max(frame_sizes),
-        seed=seed,
-        notes=notes,
-        videos=len(by_video),
-        sources=bootstrap.num_sources,
-        frames=frames,
-        resamples=resamples,
-        scores={
-            "prediction": {
-                key: Score(bootstrap.mean(np.array(values[key])[:, None])[0], [], exact[key]) for key in metrics
-            }
-        },
-        by_video=by_video,
-    )
-
-
 def copy_last(context: ByteClip, horizon: int) -> ByteClip:
     """The forecaster that every table needs: the last seen frame, K times. (B, T, C, H, W) -> (B, K, C, H, W)."""
     return context[:, -1:].expand(-1, horizon, -1, -1, -1)
+
+
+def _append(tables: dict[str, dict[str, list[Values]]], name: str, metric: str, values: Values) -> None:
+    tables.setdefault(name, {}).setdefault(metric, []).append(values)
+
+
+def _check_windows(clips: ByteClip, names: Sequence[str], length: int) -> None:
+    if clips.dtype != torch.uint8 or clips.dim() != 5 or clips.shape[1] != length:
+        raise ValueError(
+            f"evaluation windows are uint8 (B, {length}, C, H, W), context and horizon together, "
+            f"got {clips.dtype} of shape {tuple(clips.shape)}"
+        )
+    if len(names) != len(clips):
+        raise ValueError(f"every window needs the name of its source: {len(clips)} windows, {len(names)} names")
+
+
+def _checked_answer(name: str, answer: Tensor, shape: tuple[int, ...], *, stochastic: bool = False) -> ByteClip:
+    found = tuple(answer.shape[1:] if stochastic else answer.shape)
+    if answer.dtype != torch.uint8 or found != shape:
+        wanted = f"(N, {', '.join(map(str, shape))})" if stochastic else str(shape)
+        raise ValueError(
+            f"the forecaster {name!r} must give uint8 {wanted}, got {answer.dtype} of shape {tuple(answer.shape)}"
+        )
+    if stochastic and len(answer) < 2:
+        raise ValueError(f"the stochastic forecaster {name!r} must give at least 2 samples, got {len(answer)}")
+    return answer.cpu()
+
+
+def _over_samples(table: Values, metric: FrameMetric) -> dict[str, Values]:
+    """(N, B, K) of one metric -> mean score of the samples, and the curves of the best and the worst one, (B, K)."""
+    finite = np.isfinite(table)
+    count = finite.sum(axis=0)
+    mean = np.where(count > 0, np.where(finite, table, 0).sum(axis=0) / np.maximum(count, 1), np.inf)
+    quality = table.mean(axis=2) * (1 if metric.better == "higher" else -1)  # (N, B)
+    windows = np.arange(table.shape[1])
+    return {
+        "mean": mean,
+        "best": table[quality.argmax(axis=0), windows],
+        "worst": table[quality.argmin(axis=0), windows],
+    }
+
+
+def _diversity(futures: ByteClip) -> Values:
+    """(N, B, K, C, H, W) -> (B, K): mean squared difference over pairs of samples, twice the unbiased variance."""
+    number = len(futures)
+    total, squares = torch.zeros(2, *futures.shape[1:], dtype=torch.int64)
+    for future in futures:  # one at a time: a hundred samples in float64 would not fit
+        total += future
+        squares += future.long().square()
+    variance = (squares - total.double().square() / number) / (number - 1)
+    return 2 * variance.mean(dim=(-3, -2, -1)).numpy() / 255**2
+
+
+def _summary(bootstrap: SourceBootstrap, values: Values) -> Score:
+    return Score(*bootstrap.mean(values), int(np.isinf(values).sum()))

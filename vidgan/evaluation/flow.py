@@ -4,14 +4,16 @@ The errors do not depend on the direction of a flow as long as prediction and tr
 is backward; the ground truth of Middlebury, Sintel, FlyingChairs and KITTI is forward.
 """
 
+from typing import TypeAlias
+
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..types import Flow
+from vidgan.types import Flow
 
-Values = npt.NDArray[np.float64]
+Values: TypeAlias = npt.NDArray[np.float64]
 
 # A KITTI outlier is wrong by more than both of these (Menze and Geiger 2015).
 OUTLIER_PIXELS = 3.0

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..types import Flow
+from vidgan.types import Flow
 
 FLO_MAGIC = b"PIEH"  # 202021.25 as a little-endian float32
 FLO_UNKNOWN = 1e9
@@ -81,7 +81,9 @@ def read_kitti(path: Path | str) -> tuple[Flow, Tensor]:
     except RuntimeError as error:
         raise FlowFileError(f"{path}: not a readable PNG file ({str(error).splitlines()[0]})") from error
     if image.dtype != torch.uint16 or image.shape[0] != 3:
-        raise FlowFileError(f"{path}: a KITTI flow has 3 channels of 16 bits, this has {image.shape[0]} of {image.dtype}")
+        raise FlowFileError(
+            f"{path}: a KITTI flow has 3 channels of 16 bits, this has {image.shape[0]} of {image.dtype}"
+        )
     levels = image.numpy().transpose(1, 2, 0).astype(np.float32)  # (H, W, 3)
     return _with_unknown((levels[..., :2] - KITTI_OFFSET) / KITTI_SCALE, levels[..., 2] > 0)
 

@@ -9,8 +9,9 @@ frames out of the mean and counts them apart (`exact`), so that no mean is infin
 """
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +19,12 @@ import torch
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
-from ..types import ByteClip
+from vidgan.types import ByteClip
 
-Values = npt.NDArray[np.float64]
+Values: TypeAlias = npt.NDArray[np.float64]
 
 SSIM_WINDOW = 11
+FRAMES_A_TASK = 8
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,23 @@ METRICS: dict[str, FrameMetric] = {
     "mse_frame": FrameMetric(mse_frame, "MSE-frame: sum over pixels and channels, [0, 1]", "lower"),
     "mae_frame": FrameMetric(mae_frame, "MAE-frame: sum over pixels and channels, [0, 1]", "lower"),
 }
+
+
+def score_frames(metric: FrameMetric, prediction: ByteClip, target: ByteClip, pool: Executor) -> Values:
+    """The metric of every frame, computed by the threads of ``pool``: (..., C, H, W) twice -> (...).
+
+    Threads help because the filters inside SSIM run outside the interpreter lock; they do not change a number.
+
+    Raises:
+        ValueError: as the metric, or it gave NaN.
+    """
+    check_pair(prediction, target)
+    shape = prediction.shape[-3:]
+    parts = [frames.reshape(-1, *shape).split(FRAMES_A_TASK) for frames in (prediction, target)]
+    values = np.concatenate([*pool.map(metric.function, *parts)])
+    if np.isnan(values).any():
+        raise ValueError(f"NaN where a number was expected: {metric.definition}")
+    return values.reshape(prediction.shape[:-3])
 
 
 def check_pair(prediction: Tensor, target: Tensor) -> None:

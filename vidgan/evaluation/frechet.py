@@ -1,13 +1,15 @@
 """The Fréchet distance between two sets of features, in float64."""
 
+from typing import TypeAlias
+
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+Array: TypeAlias = npt.NDArray[np.float64]
 
 
 def frechet_distance(mean1: Array, covariance1: Array, mean2: Array, covariance2: Array) -> float:
-    """Squared Fréchet (2-Wasserstein) distance between two Gaussians (Dowson and Landau 1982), the form FID and FVD use.
+    """Squared Fréchet (2-Wasserstein) distance of two Gaussians (Dowson and Landau 1982), the form FID and FVD use.
 
     |m1 - m2|^2 + Tr(S1 + S2 - 2 (S1 S2)^(1/2)). The last trace is taken from the symmetric matrix A S2 A with
     A = S1^(1/2), which has the same eigenvalues as S1 S2 but never complex ones; tiny negative ones are rounding.
@@ -19,7 +21,7 @@ def frechet_distance(mean1: Array, covariance1: Array, mean2: Array, covariance2
         covariance2: (D, D).
 
     Returns:
-        A number >= 0, up to rounding.
+        A number >= 0.
 
     Raises:
         ValueError: the shapes do not fit or a value is not finite.
@@ -36,7 +38,8 @@ def frechet_distance(mean1: Array, covariance1: Array, mean2: Array, covariance2
     values, vectors = np.linalg.eigh(covariance1)
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
     shared = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ covariance2 @ root), 0)).sum()
-    return float(np.square(mean1 - mean2).sum() + np.trace(covariance1) + np.trace(covariance2) - 2 * shared)
+    distance = np.square(mean1 - mean2).sum() + np.trace(covariance1) + np.trace(covariance2) - 2 * shared
+    return max(0.0, float(distance))  # never negative but for rounding
 
 
 def frechet_between(features1: Array, features2: Array) -> float:
@@ -50,8 +53,6 @@ def frechet_between(features1: Array, features2: Array) -> float:
     for features in (features1, features2):
         if features.ndim != 2 or features.shape[0] < 2:
             raise ValueError(f"a feature set is (N, D) with N >= 2, got {features.shape}")
-    moments = [
-        (np.mean(features, axis=0, dtype=np.float64), np.atleast_2d(np.cov(features, rowvar=False, dtype=np.float64)))
-        for features in (features1, features2)
-    ]
-    return frechet_distance(*moments[0], *moments[1])
+    means = [np.asarray(features.mean(axis=0), dtype=np.float64) for features in (features1, features2)]
+    covariances = [np.atleast_2d(np.cov(features, rowvar=False)) for features in (features1, features2)]
+    return frechet_distance(means[0], covariances[0], means[1], covariances[1])

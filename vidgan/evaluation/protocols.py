@@ -7,7 +7,7 @@ agree: reproduce the copy-last row first. ``comparable`` says which published ta
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .frame import METRICS
+from vidgan.evaluation.frame import METRICS
 
 DEFAULT_METRICS = ("mse", "psnr", "ssim", "mae", "sharpness")
 
@@ -80,8 +80,8 @@ _ALL = (
         horizon=10,
         metrics=("mse_frame", "mae_frame", "ssim_u2", "ssim", "psnr"),
         frame_size=(64, 64),
-        windows="all 10,000 sequences of mnist_test_seq.npy, frames 0-9 seen. Grey: give one channel, for the frame sums "
-        "of three equal channels are three times the published ones",
+        windows="all 10,000 sequences of mnist_test_seq.npy, frames 0-9 seen; one channel, for the frame sums of three "
+        "equal channels are three times the published ones",
         comparable="OpenSTL and SimVP tables (state the epochs: they move MSE by a factor of 2)",
     ),
     ForecastProtocol(

@@ -10,15 +10,15 @@ import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from .statistics import Estimate
+from vidgan.evaluation.statistics import Estimate
 
-Row = dict[str, Any]
-Values = npt.NDArray[np.float64]
+Row: TypeAlias = dict[str, Any]
+Values: TypeAlias = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,14 @@ class Score:
 
     def row(self) -> Row:
         """mean, low, high, exact and the means by horizon."""
-        return {**dataclasses.asdict(self.mean), "exact": self.exact, "horizons": [entry.mean for entry in self.horizon]}
+        return {
+            **dataclasses.asdict(self.mean),
+            "exact": self.exact,
+            "horizons": [entry.mean for entry in self.horizon],
+        }
 
 
-Scores = dict[str, dict[str, Score]]  # name -> metric -> score
+Scores: TypeAlias = dict[str, dict[str, Score]]  # name -> metric -> score
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,14 +7,16 @@ are drawn with replacement, all windows of a source stay together, and the 95 % 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-Values = npt.NDArray[np.float64]
+Values: TypeAlias = npt.NDArray[np.float64]
 
 PERCENTILES = (2.5, 97.5)
 MIN_RESAMPLES = 1000
+FEW_SOURCES = 10
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,14 @@ class SourceBootstrap:
         """Skill score 1 - mean(errors) / mean(reference), both (W, K): 1 is perfect, 0 as good as the reference."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return self._estimates(1 - self._means(errors) / self._means(reference))
+
+    def notes(self) -> list[str]:
+        """What a reader must know about the intervals, in plain words."""
+        if self.num_sources == 1:
+            return ["all windows come from one source video: no interval, and nothing is known of other videos"]
+        if self.num_sources < FEW_SOURCES:
+            return [f"only {self.num_sources} source videos: the 95 % intervals are rough, and rather too narrow"]
+        return []
 
     def _means(self, values: Values) -> Values:
         """(W, K) -> (1+R, 1+K): means on the sample and on each resample; column 0 pools the others."""

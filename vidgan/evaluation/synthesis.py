@@ -2,11 +2,12 @@
 
 They are this project's own and carry their own names: none of them is FVD, LPIPS or an inception score, and their
 numbers compare only with each other, on the same data, size, length and number of clips. Each is meaningful only beside
-the same measure of held-out real clips (the floor) and of damaged real clips (the controls): `evaluator.score_synthesis`
-prints all of them. Clips are (N, T, 3, H, W) uint8 with T >= 3.
+the same measure of held-out real clips (the floor) and of damaged real clips (the controls): `score_synthesis` gives
+all of them. Clips are (N, T, 3, H, W) uint8 with T >= 3.
 """
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..pixels import to_byte, to_float
-from ..seeding import generator
-from ..types import ByteClip
-from .frechet import frechet_between
+from vidgan.evaluation.frechet import frechet_between
+from vidgan.pixels import to_byte, to_float
+from vidgan.seeding import generator
+from vidgan.types import ByteClip
 
-Array = npt.NDArray[np.float64]
+Array: TypeAlias = npt.NDArray[np.float64]
 
 # Clips are compared pixel by pixel after averaging down to at most this many pixels a side: a copy stays a copy, and a
 # thousand clips still fit in memory.
@@ -127,7 +128,13 @@ def describe(clips: ByteClip, background: int | None = BACKGROUND) -> Descriptio
     """Describe (N, T, 3, H, W) uint8 clips, a few at a time."""
     check_clips(clips)
     rows = [
-        (motion_energy(part), content_distance(part, background), difference_histogram(part), features(part), _pool(part))
+        (
+            motion_energy(part),
+            content_distance(part, background),
+            difference_histogram(part),
+            features(part),
+            _pool(part),
+        )
         for part in clips.split(CHUNK)
     ]
     return Description(*(np.concatenate(column) for column in zip(*rows, strict=True)))
@@ -197,5 +204,5 @@ def _quadrants(pixels: Tensor) -> Tensor:
 
 def _pool(clips: ByteClip) -> Array:
     pixels = _unit(clips)
-    size = [min(POOLED, side) for side in pixels.shape[-2:]]
+    size = min(POOLED, pixels.shape[-2]), min(POOLED, pixels.shape[-1])
     return F.adaptive_avg_pool2d(pixels.flatten(0, 1), size).reshape(len(clips), -1).double().numpy()

@@ -4,12 +4,12 @@ Because every one is a mean of per-sample values, the mean over equal micro-batc
 loss of the whole batch. Terms carry no weight; `weighted_sum` joins them with the configured weights.
 """
 
-from .adversarial import ADVERSARIAL, AdversarialLoss, accuracy, saturation
-from .flow import flow_l1, photometric, smoothness
-from .latent import category_accuracy, category_cross_entropy, kl_standard_normal
-from .penalties import clip_weights, gradient_penalty, r1
-from .reconstruction import gradient_difference, l1, l2
-from .weighted import weighted_sum
+from vidgan.losses.adversarial import ADVERSARIAL, AdversarialLoss, accuracy, saturation
+from vidgan.losses.flow import flow_l1, photometric, smoothness
+from vidgan.losses.latent import category_accuracy, category_cross_entropy, kl_standard_normal
+from vidgan.losses.penalties import clip_weights, gradient_penalty, r1
+from vidgan.losses.reconstruction import gradient_difference, l1, l2
+from vidgan.losses.weighted import weighted_sum
 
 __all__ = [
     "ADVERSARIAL",

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..types import Logits
+from vidgan.types import Logits
 
 # Where sigmoid(logit) is 0.99: beyond it the log-loss games have less than 1 % of their gradient left.
 CONFIDENT = math.log(99.0)

@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from ..types import Clip, Flow
-from .reconstruction import l1, require_same_shape
+from vidgan.losses.reconstruction import l1, require_same_shape
+from vidgan.types import Clip, Flow
 
 # Below this difference (model pixels; a quarter of a grey level is 0.002) the photometric penalty turns quadratic.
 CHARBONNIER = 1e-3

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..types import UNLABELLED
+from vidgan.types import UNLABELLED
 
 
 def kl_standard_normal(mean: Tensor, logvar: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ..types import Logits
+from vidgan.types import Logits
 
 
 def r1(real_logits: Logits, real_input: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from ..types import Clip
+from vidgan.types import Clip
 
 
 def l1(prediction: Clip, target: Clip) -> Tensor:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from ..types import Terms
+from vidgan.types import Terms
 
 
 def weighted_sum(terms: Terms, weights: Mapping[str, float]) -> Tensor:

@@ -121,8 +121,8 @@ class VideoDiscriminator(nn.Module):
         receptive_frames: shortest clip that is accepted.
 
     Args:
-        image_size, channels, width, max_width, depth, norm, spectral, noise, bias, minibatch_std: as in `FrameDiscriminator`;
-            there is no noise before the head, as in the released code.
+        image_size, channels, width, max_width, depth, norm, spectral, noise, bias, minibatch_std: as in
+            `FrameDiscriminator`, but without noise before the head, as in the released code.
         patch: True answers for each patch of each window, (B, T', h, w) logits (released at 64x64, 16 frames: 4x4x4).
         num_categories: class logits beside the answer, 0 for none.
         factorised: each layer is a spatial convolution followed by a temporal one ((2+1)D) instead of one in 3D.

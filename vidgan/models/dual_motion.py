@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vidgan.models.flow_estimator import HourglassEstimator, PyramidEstimator, soft_limit
+from vidgan.models.inference import Forecaster
 from vidgan.models.motion_encoder import FullPrecisionConv2d, MotionEncoder, norm_layer, up_block
 from vidgan.nn.warp import resize_flow, warp
 from vidgan.seeding import Draws
@@ -48,6 +49,8 @@ class _Decoder(nn.Module):
             nn.LeakyReLU(0.2),
         )
         self.head = FullPrecisionConv2d(path[-1], out_channels, 3, padding=1)
+        with torch.no_grad():
+            self.head.weight.mul_(0.1)  # start near zero: no motion, or with residuals what they are added to
 
     def forward(self, code: Tensor, skips: Sequence[Tensor]) -> Tensor:
         """Code (B, D, H/16, W/16), skips coarse to fine (or none at all) -> (B, out_channels, H, W), unbounded."""
@@ -90,7 +93,7 @@ class _MaskFusion(nn.Module):
         return mask * warped + (1 - mask) * direct
 
 
-class DualMotionGAN(nn.Module):
+class DualMotionGAN(nn.Module, Forecaster):
     """Forecasts the frames that follow a context of two frames or more, of any length.
 
     The published structure is ``skip_connections=False, extrapolate_flow=False, residual_frame=False, fusion="conv",

@@ -24,31 +24,33 @@ UPSAMPLINGS = ("transposed", "nearest")
 NORMS = ("batch", "group", "pixel", "none")
 
 
-class UpConv(nn.Module):
-    """Double height and width.
+class StepConv(nn.Module):
+    """Double height and width, or keep them.
 
     Args:
         in_channels, out_channels: of the maps.
-        upsampling: "transposed" (4x4 transposed convolution of stride 2) or "nearest" (pixels repeated, then a 3x3
-            convolution: dearer, without checkerboards).
+        upsampling: "transposed" (4x4 transposed convolution of stride 2), "nearest" (pixels repeated, then a 3x3
+            convolution: dearer, without checkerboards) or None (a 3x3 convolution that keeps the size).
         coordinates: the convolution also reads each position's x and y.
         bias: of the convolution.
     """
 
-    def __init__(self, *, in_channels: int, out_channels: int, upsampling: str, coordinates: bool, bias: bool) -> None:
+    def __init__(
+        self, *, in_channels: int, out_channels: int, upsampling: str | None, coordinates: bool, bias: bool
+    ) -> None:
         super().__init__()
-        self.nearest = require_choice("upsampling", upsampling, UPSAMPLINGS) == "nearest"
+        self.repeat = upsampling == "nearest"
         self.coordinates = coordinates
         inputs = in_channels + 2 * coordinates
         self.conv: nn.Module = (
-            nn.Conv2d(inputs, out_channels, 3, padding=1, bias=bias)
-            if self.nearest
-            else nn.ConvTranspose2d(inputs, out_channels, 4, stride=2, padding=1, bias=bias)
+            nn.ConvTranspose2d(inputs, out_channels, 4, stride=2, padding=1, bias=bias)
+            if upsampling == "transposed"
+            else nn.Conv2d(inputs, out_channels, 3, padding=1, bias=bias)
         )
 
     def forward(self, maps: Tensor) -> Tensor:
-        """(N, in_channels, H, W) -> (N, out_channels, 2H, 2W)."""
-        if self.nearest:
+        """(N, in_channels, H, W) -> (N, out_channels, 2H, 2W), or (N, out_channels, H, W) without upsampling."""
+        if self.repeat:
             maps = F.interpolate(maps, scale_factor=2.0, mode="nearest")
         if self.coordinates:
             maps = append_coordinates(maps)
@@ -85,8 +87,9 @@ class FrameGenerator(nn.Module):
         max_width: most channels of any layer.
         norm: "batch" (rows of a batch mix in training mode), "group", "pixel" or "none".
         activation: "relu" or "leaky_relu".
-        upsampling: "transposed" or "nearest", see `UpConv`.
-        coordinates: every doubling also reads the pixel's place (CoordConv), which eases drawing an object anywhere.
+        upsampling: "transposed" or "nearest", see `StepConv`.
+        full_resolution: one more layer of `width` channels, at the frame's own size, before a 3x3 convolution.
+        coordinates: every step also reads the pixel's place (CoordConv), which eases drawing an object anywhere.
         modulation: every layer's maps are scaled and shifted by the code as well (as in FiLM and StyleGAN).
         bias: convolutions without a shifting norm behind them have a bias (the released code has none anywhere).
     """
@@ -102,34 +105,41 @@ class FrameGenerator(nn.Module):
         norm: str = "batch",
         activation: str = "relu",
         upsampling: str = "transposed",
+        full_resolution: bool = False,
         coordinates: bool = False,
         modulation: bool = False,
         bias: bool = True,
     ) -> None:
         super().__init__()
         require_choice("norm", norm, NORMS)
+        require_choice("upsampling", upsampling, UPSAMPLINGS)
         depth, grid = pyramid(image_size)
         plan = channel_plan(width, depth, max_width)[::-1]  # coarse to fine
+        steps: list[str | None] = [upsampling] * depth
+        if full_resolution:
+            plan, steps = [*plan, width], [*steps, None]
         hidden_bias = bias and not norm_shifts(norm)
         dim_modulation = dim_code if modulation else None
         self.start = nn.ConvTranspose2d(dim_code, plan[0], grid, bias=hidden_bias)
-        self.ups = nn.ModuleList(
-            UpConv(
-                in_channels=inputs,
-                out_channels=outputs,
-                upsampling=upsampling,
-                coordinates=coordinates,
-                bias=bias if last else hidden_bias,
-            )
-            for inputs, outputs, last in zip(plan, [*plan[1:], channels], [False] * (depth - 1) + [True], strict=True)
-        )
         self.finishes = nn.ModuleList(
             Finish(channels=level, norm=norm, activation=activation, dim_code=dim_modulation) for level in plan
         )
+        self.steps = nn.ModuleList()
+        for level, outputs in enumerate([*plan[1:], channels]):
+            last = level == len(plan) - 1
+            self.steps.append(
+                StepConv(
+                    in_channels=plan[level],
+                    out_channels=outputs,
+                    upsampling=steps[level],
+                    coordinates=coordinates,
+                    bias=bias if last else hidden_bias,
+                )
+            )
 
     def forward(self, code: Tensor) -> Tensor:
         """Codes (N, dim_code) -> frames (N, channels, H, W), float32 in [-1, 1]."""
         maps = self.start(code[:, :, None, None])  # (N, plan[0], *grid)
-        for finish, up in zip(self.finishes, self.ups, strict=True):
-            maps = up(finish(maps, code))
+        for finish, step in zip(self.finishes, self.steps, strict=True):
+            maps = step(finish(maps, code))
         return torch.tanh(maps.float())

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from vidgan.models.content_encoder import ContentEncoder
 from vidgan.models.frame_generator import FrameGenerator
+from vidgan.models.inference import ClipSampler
 from vidgan.nn.blocks import require_choice, spectral_normalise
 from vidgan.seeding import Draws
 from vidgan.types import Clip, Latents
@@ -70,7 +71,7 @@ class MotionNet(nn.Module):
             return self.output(torch.stack(states, dim=1))
 
 
-class MoCoGAN(nn.Module):
+class MoCoGAN(nn.Module, ClipSampler):
     """The whole generator. Any clip length can be rendered, whatever length it was trained on.
 
     The defaults give the released code's layers; `category_wiring="frame"`, `bias=False` its exact parameters.
@@ -87,8 +88,8 @@ class MoCoGAN(nn.Module):
         num_categories: 0 for a model without categories.
         category_wiring: "motion" (one-hot category enters the recurrent net: the paper's best variant) or "frame" (it
             enters the frame generator: the released code).
-        width, max_width, norm, activation, upsampling, coordinates, modulation, bias: of the frame generator, see
-            `FrameGenerator`; the content encoder takes those that apply to it.
+        width, max_width, norm, activation, upsampling, full_resolution, coordinates, modulation, bias: of the frame
+            generator, see `FrameGenerator`; the content encoder takes those that apply to it.
         image_to_video: also build an encoder that reads the content code from a given first frame.
         spectral: spectral norm on the frame generator and the content encoder.
 
@@ -114,6 +115,7 @@ class MoCoGAN(nn.Module):
         norm: str = "batch",
         activation: str = "relu",
         upsampling: str = "transposed",
+        full_resolution: bool = False,
         coordinates: bool = False,
         modulation: bool = False,
         bias: bool = True,
@@ -151,6 +153,7 @@ class MoCoGAN(nn.Module):
             norm=norm,
             activation=activation,
             upsampling=upsampling,
+            full_resolution=full_resolution,
             coordinates=coordinates,
             modulation=modulation,
             bias=bias,

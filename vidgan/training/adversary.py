@@ -15,7 +15,7 @@ from vidgan.types import Judgement, Logits, Terms
 
 
 class Penalty(NamedTuple):
-    """Regularisation of the discriminators. `every` > 1 is lazy: computed each `every`-th step, weighted `every` times."""
+    """Regularisation of the discriminators. Lazy for `every` > 1: each `every`-th step, weighted `every` times."""
 
     kind: str  # "r1", "gradient_penalty" or "weight_clip"
     weight: float = 0.0

@@ -1,7 +1,7 @@
 """What is wrong with a training, read from its journal, in words that say what to do.
 
 Pure functions over journal records: nothing here stops a run. A warning speaks of the present: it goes when its cause
-has gone. Keys read, each only where records hold it: ``accuracy/<net>/real|fake``, ``loss/<net>/<term>``,
+has gone. Keys read, each only where records hold it: ``accuracy/<net>/real|fake``, ``loss/<net>/adversarial``,
 ``grad_norm/<net>``, ``diversity|motion|saturation/fake|real``, ``data_wait_share``.
 """
 
@@ -25,11 +25,13 @@ SATURATED = 0.3  # share of pixels at the ends of the range, beyond that of real
 WAITING = 0.2  # share of time spent waiting for data
 CHANCE_TOLERANCE = 0.02
 
-# The losses of a discriminator that answers 0 to everything, summed or averaged over real and fake.
+# The loss/<net>/adversarial of a discriminator that gives every clip the same answer, the best it then can. The
+# Wasserstein loss has no scale of its own: near 0 says nothing.
 CHANCE_LOSSES = {
-    "logistic": (math.log(2), 2 * math.log(2)),
-    "hinge": (1.0, 2.0),
-    "least squares": (0.25, 0.5, 1.0),
+    "minimax, non-saturating": 2 * math.log(2),
+    "relativistic": math.log(2),
+    "hinge": 2.0,
+    "least squares": 0.25,
 }
 
 
@@ -64,27 +66,22 @@ def _discriminators(records: Sequence[Record]) -> Iterator[TrainingWarning]:
             )
         recent = mean[-WINDOW:]
         if len(recent) == WINDOW and abs(fmean(value for _, value in recent) - 0.5) < CHANCE_TOLERANCE:
-            loss = _loss_at_chance(records, net)
-            if loss is not None:
+            key = f"loss/{net}/adversarial"
+            if _at_chance([value for _, value in _series(records, key)[-WINDOW:]]):
                 yield TrainingWarning(
                     "discriminator_learns_nothing",
                     recent[0][0],
-                    f"The discriminator '{net}' cannot tell real from fake: its accuracy is that of a coin and {loss} "
+                    f"The discriminator '{net}' cannot tell real from fake: its accuracy is that of a coin and {key} "
                     "stays at the value of a constant answer. Look at the samples; unless they are as good as the real "
                     "clips, raise its learning rate, or lower its noise, its augmentation or its gradient penalty.",
                 )
 
 
-def _loss_at_chance(records: Sequence[Record], net: str) -> str | None:
-    """The loss term of `net` whose recent values all lie at a constant answer's loss, if there is one."""
-    targets = [value for values in CHANCE_LOSSES.values() for value in values]
-    for term in _names(records, f"loss/{net}/", ""):
-        key = f"loss/{net}/{term}"
-        recent = [value for _, value in _series(records, key)[-WINDOW:]]
-        for target in targets:
-            if len(recent) == WINDOW and all(abs(value - target) < CHANCE_TOLERANCE * target for value in recent):
-                return key
-    return None
+def _at_chance(losses: Sequence[float]) -> bool:
+    """Whether all these losses lie at one and the same constant answer's loss."""
+    return len(losses) == WINDOW and any(
+        all(abs(loss - chance) < CHANCE_TOLERANCE * chance for loss in losses) for chance in CHANCE_LOSSES.values()
+    )
 
 
 def _samples(records: Sequence[Record]) -> Iterator[TrainingWarning]:

@@ -20,14 +20,14 @@ class RunLockedError(ValueError):
 
 
 class RunLock:
-    """Holds ``run_dir/run.lock`` while the context is open.
+    """Holds ``run_dir/.lock`` while the context is open.
 
     The lock belongs to the operating system (flock), not to the file: it vanishes with its process, however that ends.
     The file only tells who holds it. Where the file system has no locks, a warning is logged and the run goes on.
     """
 
     def __init__(self, run_dir: Path) -> None:
-        self.path = run_dir / "run.lock"
+        self.path = run_dir / ".lock"
         self._descriptor: int | None = None
 
     def __enter__(self) -> "RunLock":

@@ -40,8 +40,17 @@ class Algorithm(Protocol):
 class Batches(Protocol):
     """What the loop reads: `vidgan.data.loader.ClipLoader`."""
 
+    @property
+    def batch_size(self) -> int:
+        """Clips of one step over all processes and micro-batches."""
+        ...
+
     def batches(self, start_step: int) -> Iterator[list[ClipBatch]]:
         """This process's micro-batches of each step, from `start_step` on."""
+        ...
+
+    def rows(self, micro_batch: int) -> Sequence[int]:
+        """Places in the global batch of the rows of one of them."""
         ...
 
 
@@ -66,7 +75,7 @@ class Hooks:
 
 
 class StopRequest:
-    """Turns SIGINT and SIGTERM into a flag that is read at the step's edge; a second signal ends the process at once."""
+    """Turns SIGINT and SIGTERM into a flag that is read at the step's edge; a second signal ends the process."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
@@ -102,7 +111,6 @@ def run_loop(
     accelerator: Accelerator,
     run_dir: Path,
     steps: int,
-    batch_size: int,
     seed: int,
     every: Periods,
     hooks: Hooks,
@@ -113,7 +121,6 @@ def run_loop(
     """Train from the checkpoint's step (or 0) to `steps`.
 
     Args:
-        batch_size: clips of one step over all processes and micro-batches.
         state: JSON that each checkpoint carries beside the training state (config, data fingerprint, categories).
         resume: a verified checkpoint; its tensors are loaded before the first step.
         quiet: no progress display.
@@ -121,7 +128,7 @@ def run_loop(
     Raises:
         NonFiniteError: a loss or gradient became NaN or infinite. The last checkpoint stays as it is.
     """
-    main = accelerator.is_main_process
+    main, device = accelerator.is_main_process, accelerator.device
     start = 0
     best = -math.inf
     if resume is not None:
@@ -152,10 +159,14 @@ def run_loop(
         mark, waited, since = time.monotonic(), 0.0, start
         for step in range(start, steps):
             asked = time.monotonic()
-            batches = [to_device(batch, accelerator.device) for batch in next(stream)]
+            batches = next(stream)
             waited += time.monotonic() - asked
+            micros = [
+                (to_device(batch, device), Draws(seed, "step", step, rows=loader.rows(i), device=device))
+                for i, batch in enumerate(batches)
+            ]
             rates = algorithm.trainees.set_learning_rates(step)
-            measured = algorithm.step(step, micro_draws(batches, seed, step, batch_size, accelerator))
+            measured = algorithm.step(step, micros)
             done = step + 1
 
             if done % every.log == 0 or done == steps:
@@ -164,7 +175,7 @@ def run_loop(
                 record = {
                     "step": done,
                     "seconds": (now - mark) / (done - since),
-                    "clips_per_second": batch_size * (done - since) / (now - mark),
+                    "clips_per_second": loader.batch_size * (done - since) / (now - mark),
                     "data_wait_share": min(1.0, waited / (now - mark)),
                     **{f"lr/{name}": rate for name, rate in rates.items()},
                     **values,
@@ -209,21 +220,8 @@ def to_device(batch: ClipBatch, device: torch.device) -> ClipBatch:
     return ClipBatch(*(part.to(device, non_blocking=True) for part in batch))
 
 
-def micro_draws(
-    batches: Sequence[ClipBatch], seed: int, step: int, batch_size: int, accelerator: Accelerator
-) -> list[Micro]:
-    """Each micro-batch with the random draws of its rows in the global batch: process r holds the r-th block of it."""
-    row = accelerator.process_index * (batch_size // accelerator.num_processes)
-    micros = []
-    for batch in batches:
-        count = len(batch.clip)
-        micros.append((batch, Draws(seed, "step", step, rows=range(row, row + count), device=accelerator.device)))
-        row += count
-    return micros
-
-
 def averaged(measured: Terms, accelerator: Accelerator) -> dict[str, float]:
-    """Mean over processes, in one message. Measurements that do not exist (no labelled clip in the batch) are left out."""
+    """Mean over processes, in one message; without those that do not exist (no labelled clip in the batch)."""
     names = sorted(measured)
     values = torch.stack([measured[name].float() for name in names])
     if accelerator.num_processes > 1:

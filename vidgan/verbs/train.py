@@ -104,11 +104,10 @@ def _train(
         accelerator=accelerator,
         run_dir=run_dir,
         steps=settings.train.steps,
-        batch_size=settings.train.batch_size,
         seed=settings.seed,
         every=Periods(**settings.every.model_dump()),
         hooks=hooks,
-        state={"model": model_name(settings), "data": dataset.fingerprint, "split": dataset.split_hash},
+        state={"model": model_name(settings), "data": dataset.index.fingerprint, "split": dataset.index.split_hash},
         resume=resume,
         quiet=quiet,
     )
@@ -136,11 +135,13 @@ def _resumable(settings: RunConfig, dataset: ClipDataset, accept_changes: bool) 
     for reason in resume.skipped:
         logger.warning("passed over a damaged checkpoint: %s", reason)
     if resume.state.get("model") != model_name(settings):
-        raise ConfigError(f"{resume.path}: holds a {resume.state.get('model')}, the config asks for {model_name(settings)}")
-    if resume.state.get("data") != dataset.fingerprint and not accept_changes:
         raise ConfigError(
-            f"{run_dir} was trained on other data than {settings.data.root} now holds; choose another name=..., or resume"
-            " all the same with --accept-changes"
+            f"{resume.path}: holds a {resume.state.get('model')}, the config asks for {model_name(settings)}"
+        )
+    if resume.state.get("data") != dataset.index.fingerprint and not accept_changes:
+        raise ConfigError(
+            f"{run_dir} was trained on other data than {settings.data.root} now holds; choose another name=...,"
+            " or resume all the same with --accept-changes"
         )
     logger.info("resuming %s at step %d", run_dir, resume.step)
     return resume

@@ -29,6 +29,9 @@ CONTAINERS: Final = (
 )
 """Containers that are opened, by FFmpeg's demuxer name. None of them can name a second file or an address."""
 
+ACCEPTED: Final = "MP4, MOV, MKV, WebM, AVI, GIF, MPEG, OGG, FLV, Y4M"
+"""The same for people."""
+
 DECODERS: Final = (
     *("h264", "hevc", "libdav1d", "vp8", "vp9", "theora", "flv", "gif"),
     *("mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v2", "msmpeg4", "h263", "cinepak"),
@@ -102,7 +105,8 @@ def open_video(path: Path | str) -> Iterator[tuple[InputContainer, VideoStream]]
         # The explicit protocol keeps a name such as `http:x.mp4` or `concat:a|b` a plain file name.
         container = av.open(f"file:{path.absolute()}", options=options, metadata_errors="ignore")
     except DECODER_ERRORS as error:
-        raise VideoError(path, "not-a-video", f"cannot be opened as a video: {describe(error)}") from error
+        detail = f"is not a video in one of the containers that are opened ({ACCEPTED}): {describe(error)}"
+        raise VideoError(path, "not-a-video", detail) from error
     try:
         yield container, _video_stream(container, path)
     finally:

@@ -56,8 +56,8 @@ class VideoInfo:
         height: in pixels, as shown.
         rotation: degrees counter-clockwise by which the stored picture was turned: 0, 90, 180 or 270.
         codec: name of the codec, such as h264.
-        notes: what a person should know, from: hdr, interlaced, non-square-pixels, variable-frame-rate,
-            timestamps-repaired, fewer-frames-than-announced.
+        notes: what a person should know, from: hdr, interlaced, mirrored, non-square-pixels,
+            variable-frame-rate, timestamps-repaired, fewer-frames-than-announced.
     """
 
     path: Path

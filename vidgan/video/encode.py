@@ -141,7 +141,7 @@ def png_bytes(image: "Tensor | np.ndarray") -> bytes:
 
 
 def write_png(path: Path | str, image: "Tensor | np.ndarray", *, overwrite: bool = False) -> Path:
-    """Write a picture, (3, H, W) uint8 tensor or (H, W, 3) uint8 array; other arguments and errors as in `write_mp4`."""
+    """Write a picture, (3, H, W) uint8 tensor or (H, W, 3) uint8 array; the rest as in `write_mp4`."""
     data = png_bytes(image)
     with _complete_file(Path(path), overwrite=overwrite) as temporary:
         temporary.write_bytes(data)

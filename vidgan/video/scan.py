@@ -1,4 +1,4 @@
-"""One pass over the frames of an opened video: refuses damage, keeps the timestamps, turns pictures the right way up."""
+"""One pass over the frames of an opened video: refuses damage, keeps the timestamps, turns pictures upright."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -39,12 +39,17 @@ class Scan:
 
     def frames(self) -> Iterator[VideoFrame]:
         """Every frame in presentation order; VideoError at the first damage, or where there is no frame at all."""
-        decoded = self._container.decode(self._stream)
+        decoded = self._decoded()
         while True:
             try:
                 frame = next(decoded, None)
+            except VideoError:
+                raise
             except DECODER_ERRORS as error:
-                detail = f"damaged after {self.count} frames: {describe(error)}"
+                # FFmpeg withholds the size of a picture above the limit: then this may be all that there is wrong.
+                unknown_size = not self.count and not self._stream.codec_context.width
+                limit = f", or larger than {MAX_PIXELS} pixels" if unknown_size else ""
+                detail = f"damaged after {self.count} frames{limit}: {describe(error)}"
                 raise VideoError(self.path, "corrupt", detail) from error
             if frame is None:
                 break
@@ -75,7 +80,7 @@ class Scan:
     @property
     def rotation(self) -> int:
         """Degrees counter-clockwise by which the stored picture is turned: 0, 90, 180 or 270."""
-        return round(self._known_first().rotation / 90) * 90 % 360
+        return self._orientation.rotation
 
     @property
     def codec(self) -> str:
@@ -112,6 +117,7 @@ class Scan:
         found = {
             "hdr": self._known_first().color_trc in _HDR,
             "interlaced": self._interlaced,
+            "mirrored": self._orientation.mirrored,
             "non-square-pixels": (_positive(self._stream.sample_aspect_ratio) or 1) != 1,
             # Millisecond clocks alternate between intervals of 33 and 34: only more than half a frame counts.
             "variable-frame-rate": bool(intervals) and max(intervals) > 1.5 * min(intervals),
@@ -119,6 +125,13 @@ class Scan:
             "fewer-frames-than-announced": complete and self._stream.frames > self.count,
         }
         return tuple(name for name, holds in found.items() if holds)
+
+    def _decoded(self) -> Iterator[VideoFrame]:
+        for packet in self._container.demux(self._stream):
+            # The container knows of bytes that are missing where the decoder may not.
+            if packet.is_corrupt:
+                raise VideoError(self.path, "corrupt", f"data are missing after {self.count} frames")
+            yield from packet.decode()
 
     def _check(self, frame: VideoFrame) -> None:
         if frame.is_corrupt:
@@ -147,6 +160,16 @@ class _Orientation(NamedTuple):
     transpose: bool
     mirror_x: bool
     mirror_y: bool
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether the picture is mirrored left to right after it was turned by `rotation`."""
+        return self.transpose == (self.mirror_x == self.mirror_y)
+
+    @property
+    def rotation(self) -> int:
+        """Degrees counter-clockwise. A mirror from left to right leaves rows alone, so `mirror_y` tells the turn."""
+        return (90 if self.mirror_y else 270) if self.transpose else (180 if self.mirror_y else 0)
 
     def turn(self, picture: np.ndarray) -> np.ndarray:
         """(h, w, 3) as stored -> (H, W, 3) as shown."""

@@ -2,7 +2,8 @@
 
 A decoder mostly cannot tell a file that was cut from one that ends: Matroska, WebM and GIF files cut anywhere, and some
 AVI and fragmented MP4 files, decode without an error to fewer frames. Their outer structure gives it away. Streams made
-to be cut (MPEG-TS, MPEG-PS, raw H.264) and recordings that were written live, without a length, have nothing to check.
+to be cut (MPEG-TS, MPEG-PS, FLV, Ogg, Y4M, raw H.264), recordings that were written live, without a length, and
+fragmented MP4 cut exactly between two fragments have nothing to check.
 """
 
 import mmap

@@ -1,0 +1,194 @@
+"""Files that are no videos, or must not be opened, are refused by name and reason."""
+
+import os
+import pickle
+import socket
+import struct
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from video_files import counting_frames, encode, encode_sound, textured_frames
+
+from vidgan.video.container import REASONS
+from vidgan.video.decode import VideoError, probe, read_frames, read_video
+
+
+def reason(path: Path | str) -> str:
+    """Why the file is refused; the message names it and the reason is a known one."""
+    with pytest.raises(VideoError) as caught:
+        read_frames(path)
+    error = caught.value
+    assert isinstance(error, ValueError)
+    assert str(error).startswith(str(Path(path)))
+    assert error.reason in REASONS
+    with pytest.raises(VideoError) as again:
+        probe(path)
+    assert again.value.reason == error.reason
+    return error.reason
+
+
+def test_files_that_are_not_there_or_not_files(tmp_path: Path) -> None:
+    assert reason(tmp_path / "none.mp4") == "missing"
+    assert reason(tmp_path) == "not-a-regular-file"
+    assert reason("/dev/zero") == "not-a-regular-file"
+    assert reason("a\0b") == "unreadable"
+    loop = tmp_path / "loop.mp4"
+    loop.symlink_to(loop)
+    assert reason(loop) == "unreadable"
+    dangling = tmp_path / "dangling.mp4"
+    dangling.symlink_to(tmp_path / "none.mp4")
+    assert reason(dangling) == "missing"
+
+
+def test_a_link_to_a_video_is_followed(tmp_path: Path) -> None:
+    link = tmp_path / "link.mp4"
+    link.symlink_to(encode(tmp_path / "a.mp4", counting_frames(3)))
+    assert probe(link).frames == 3
+
+
+def test_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.mp4"
+    os.mkfifo(pipe)
+    started = time.monotonic()
+    assert reason(pipe) == "not-a-regular-file"
+    assert time.monotonic() - started < 1
+
+
+def test_files_that_are_not_videos(tmp_path: Path) -> None:
+    cases = {
+        "empty.mp4": (b"", "empty-file"),
+        "text.mp4": (b"not a video at all\n" * 50, "not-a-video"),
+        "page.mp4": (b"<!DOCTYPE html><html><body>404</body></html>", "not-a-video"),
+        "noise.avi": (np.random.default_rng(0).bytes(5000), "not-a-video"),
+    }
+    for name, (data, expected) in cases.items():
+        (tmp_path / name).write_bytes(data)
+        assert reason(tmp_path / name) == expected, name
+
+
+def test_sound_alone_is_no_video(tmp_path: Path) -> None:
+    assert reason(encode_sound(tmp_path / "sound.mp4")) == "no-video-stream"
+
+
+def test_a_video_without_frames(tmp_path: Path) -> None:
+    for name in ("none.mp4", "none.avi"):
+        with av.open(str(tmp_path / name), "w") as container:
+            stream = container.add_stream("mpeg4", rate=25)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+            container.start_encoding()
+        assert reason(tmp_path / name) in {"no-frames", "no-video-stream"}
+
+
+def test_playlists_and_addresses_open_nothing_else(tmp_path: Path) -> None:
+    """A server that nobody may call, and a sibling video that nobody may read."""
+    encode(tmp_path / "a.ts", counting_frames(5), container="mpegts")
+    encode(tmp_path / "a.mp4", counting_frames(5))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        port = server.getsockname()[1]
+        address = f"http://127.0.0.1:{port}/a.mp4"
+        playlist = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{}\n#EXT-X-ENDLIST\n"
+        texts = {
+            "local.m3u8": playlist.format("a.ts"),
+            "remote.m3u8": playlist.format(address),
+            "playlist.mp4": playlist.format(address),
+            "concat.mp4": "ffconcat version 1.0\nfile a.mp4\n",
+            "concat.txt": f"ffconcat version 1.0\nfile {address}\n",
+            "session.sdp": f"v=0\no=- 0 0 IN IP4 127.0.0.1\nc=IN IP4 127.0.0.1\nt=0 0\nm=video {port} RTP/AVP 96\n",
+            "manifest.mpd": f'<?xml version="1.0"?><MPD><BaseURL>{address}</BaseURL></MPD>',
+        }
+        for name, text in texts.items():
+            (tmp_path / name).write_text(text)
+            assert reason(tmp_path / name) == "not-a-video", name
+        for path in (address, f"concat:{tmp_path}/a.mp4", f"subfile,,start,0,end,9,,:{tmp_path}/a.mp4", "lavfi:testsrc"):
+            assert reason(path) == "missing", path
+        with pytest.raises(BlockingIOError):
+            server.accept()
+
+
+def test_codecs_and_containers_off_the_list(tmp_path: Path) -> None:
+    assert reason(encode(tmp_path / "a.mkv", counting_frames(3), "wmv2")) == "codec-not-allowed"
+    assert reason(encode(tmp_path / "a.wmv", counting_frames(3), "wmv2", container="asf")) == "not-a-video"
+
+
+def test_huge_pictures_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
+    # A GIF of 44 bytes that asks for 400 million pixels.
+    head = b"GIF89a" + struct.pack("<HH", 20000, 20000) + b"\x80\0\0" + b"\0\0\0\xff\xff\xff"
+    bomb = tmp_path / "bomb.gif"
+    bomb.write_bytes(head + b"\x2c" + struct.pack("<HHHH", 0, 0, 20000, 20000) + b"\0\x02\x02\x44\x01\0\x3b")
+    with pytest.raises(VideoError, match="or larger than 33177600 pixels"):
+        probe(bomb)
+    # A header that claims 20000x16000 pixels for a small picture.
+    data = encode(tmp_path / "a.avi", counting_frames(3), "ffv1", pix_fmt="bgr0").read_bytes()
+    place = data.index(b"strf") + 12
+    assert struct.unpack_from("<ii", data, place) == (64, 48)
+    lying = tmp_path / "lying.avi"
+    lying.write_bytes(data[:place] + struct.pack("<ii", 20000, 16000) + data[place + 8 :])
+    assert reason(lying) in {"too-many-pixels", "corrupt"}
+
+
+def test_frames_of_two_sizes(tmp_path: Path) -> None:
+    large = encode(tmp_path / "large.h264", counting_frames(5, 48, 64), container="h264")
+    small = encode(tmp_path / "small.h264", counting_frames(5, 32, 48), container="h264")
+    both = tmp_path / "both.h264"
+    both.write_bytes(large.read_bytes() + small.read_bytes())
+    with pytest.raises(VideoError, match="frame 5 is 48x32 pixels, the first 64x48") as caught:
+        read_frames(both, size=(16, 16))
+    assert caught.value.reason == "size-changes"
+
+
+def test_an_error_survives_the_way_between_processes(tmp_path: Path) -> None:
+    with pytest.raises(VideoError) as caught:
+        probe(tmp_path / "none.mp4")
+    copy = pickle.loads(pickle.dumps(caught.value))
+    assert (copy.path, copy.reason, str(copy)) == (tmp_path / "none.mp4", "missing", str(caught.value))
+
+
+def test_nothing_stays_open(tmp_path: Path) -> None:
+    good = encode(tmp_path / "good.mp4", counting_frames(8))
+    cut = tmp_path / "cut.ts"
+    data = encode(tmp_path / "whole.ts", textured_frames(8)).read_bytes()
+    cut.write_bytes(data[:1000] + bytes(400) + data[1400:])
+    sound = encode_sound(tmp_path / "sound.mp4")
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        read_frames(good)
+        read_frames(good, max_frames=1)
+        read_frames(good, fps=5, max_frames=2)
+        for bad in (cut, sound):
+            with pytest.raises(VideoError):
+                probe(bad)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi", "gif", "mpg"])
+def test_damaged_files_are_read_soundly_or_refused(suffix: str, tmp_path: Path) -> None:
+    codec, pix_fmt = {
+        "avi": ("mpeg4", "yuv420p"),
+        "gif": ("gif", "rgb8"),
+        "mpg": ("mpeg2video", "yuv420p"),
+    }.get(suffix, ("libx264", "yuv420p"))
+    data = encode(tmp_path / f"whole.{suffix}", textured_frames(24), codec, pix_fmt=pix_fmt).read_bytes()
+    damaged = tmp_path / f"damaged.{suffix}"
+    rng = np.random.default_rng(len(suffix) + ord(suffix[0]))
+    refused = 0
+    for case in range(40):
+        copy = np.frombuffer(data, np.uint8).copy()
+        reach = len(copy) if case % 2 else 600  # every other time the headers
+        places = rng.integers(0, min(reach, len(copy)), rng.integers(1, 32))
+        copy[places] ^= rng.integers(1, 256, len(places)).astype(np.uint8)
+        damaged.write_bytes(copy.tobytes())
+        try:
+            video = read_video(damaged, size=(16, 16), fps=None if case % 4 < 2 else 10.0)
+        except VideoError as error:
+            assert error.reason in REASONS
+            refused += 1
+            continue
+        assert video.frames.shape[1:] == (16, 16, 3)
+        assert len(video.times) == len(video.frames)
+        assert np.isfinite(video.times).all()
+        assert (np.diff(video.times) >= 0).all()
+    assert refused >= 8

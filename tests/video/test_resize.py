@@ -1,0 +1,94 @@
+"""Crop, squash, box and bicubic."""
+
+import numpy as np
+import pytest
+
+from vidgan.video.resize import centre_crop_box, fit_image, resize_frames
+
+
+def ramp(height: int, width: int) -> np.ndarray:
+    """(H, W, 3) uint8: the column's number in red, the row's in green."""
+    image = np.zeros((height, width, 3), np.uint8)
+    image[..., 0] = np.arange(width)
+    image[..., 1] = np.arange(height)[:, None]
+    return image
+
+
+def test_shrinking_averages_the_pixels_that_are_covered() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (12, 20, 3), dtype=np.uint8)
+    mean = image.reshape(3, 4, 5, 4, 3).mean(axis=(1, 3))  # (3, 5, 3)
+    assert np.abs(fit_image(image, (3, 5)) - mean).max() <= 0.5 + 1e-6
+
+
+def test_crop_keeps_the_middle_of_a_wide_picture() -> None:
+    cropped = fit_image(ramp(10, 30), (10, 10), "crop")
+    assert cropped[0, 0].tolist() == [10, 0, 0]
+    assert cropped[-1, -1].tolist() == [19, 9, 0]
+
+
+def test_crop_keeps_the_middle_of_a_tall_picture() -> None:
+    cropped = fit_image(ramp(30, 10), (10, 10), "crop")
+    assert cropped[0, 0].tolist() == [0, 10, 0]
+    assert cropped[-1, -1].tolist() == [9, 19, 0]
+
+
+def test_squash_keeps_both_ends() -> None:
+    squashed = fit_image(ramp(10, 40), (10, 10), "squash")
+    assert squashed[0, :, 0].tolist() == [2, 6, 10, 14, 18, 22, 26, 30, 34, 38]  # means of four columns, x.5 to even
+    assert squashed[:, 0, 1].tolist() == list(range(10))
+
+
+def test_enlarging_is_bicubic_and_keeps_flat_areas() -> None:
+    flat = np.full((4, 4, 3), 77, np.uint8)
+    assert (fit_image(flat, (9, 9)) == 77).all()
+    step = np.zeros((8, 8, 3), np.uint8)
+    step[:, 4:] = 200
+    enlarged = fit_image(step, (32, 32))
+    assert enlarged[0, 0, 0] == 0
+    assert enlarged.max() > 200  # bicubic overshoots at a step; nearest and bilinear do not
+    assert np.unique(enlarged).size > 4
+
+
+def test_the_right_size_is_left_alone() -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (2, 6, 8, 3), dtype=np.uint8)
+    assert resize_frames(frames, (6, 8)) is frames
+    assert (fit_image(frames[0], (6, 8)) == frames[0]).all()
+
+
+def test_frames_are_resized_one_by_one() -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (3, 20, 31, 3), dtype=np.uint8)
+    resized = resize_frames(frames, (8, 8))
+    assert resized.shape == (3, 8, 8, 3)
+    for frame, result in zip(frames, resized, strict=True):
+        assert (fit_image(frame, (8, 8)) == result).all()
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "size", "box"),
+    [
+        (187, 621, (128, 160), (193, 0, 427, 187)),  # KITTI at half size to 5:4: 234 columns from 193 on
+        (240, 320, (64, 64), (40, 0, 280, 240)),
+        (480, 368, (64, 64), (0, 56, 368, 424)),
+        (2, 2, (1, 4000), (0, 0, 2, 1)),  # at least one row is left
+        (48, 64, (48, 64), (0, 0, 64, 48)),
+    ],
+)
+def test_the_crop_is_the_largest_centred_box(
+    height: int, width: int, size: tuple[int, int], box: tuple[int, int, int, int]
+) -> None:
+    assert centre_crop_box(height, width, size) == box
+
+
+@pytest.mark.parametrize("size", [(0, 8), (8,), (8, 8.0), (8, 9000), (-1, 8)])
+def test_bad_sizes_are_refused(size: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="size must be"):
+        fit_image(ramp(8, 8), size)
+
+
+def test_bad_pictures_and_fits_are_refused() -> None:
+    with pytest.raises(ValueError, match="fit must be one of crop, squash, got 'pad'"):
+        fit_image(ramp(8, 8), (4, 4), "pad")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="uint8"):
+        fit_image(ramp(8, 8).astype(np.float32), (4, 4))
+    with pytest.raises(ValueError, match="frames must be"):
+        resize_frames(ramp(8, 8), (4, 4))

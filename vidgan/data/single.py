@@ -1,0 +1,57 @@
+"""Single clips, unprepared: for forecasting a given video and for comparing folders of videos."""
+
+from pathlib import Path
+
+import numpy as np
+
+from vidgan.data.names import DataError
+from vidgan.data.readers import ReadSettings, read_source
+from vidgan.data.sources import Source, discover
+
+
+def list_clips(source: Path, *, strip_frame: tuple[int, int] | None = None) -> tuple[Path, list[Source]]:
+    """The root, and the clips in a folder or file: videos, folders of frames, strips, arrays.
+
+    Raises:
+        DataError: there is none; the message says why files were refused.
+    """
+    root, findings = discover(source, strip_frame=strip_frame)
+    usable = [found for found in findings.sources if found.archive is None]
+    if not usable:
+        reasons = "; ".join(f"{r.source}: {r.reason}" for r in findings.refusals[:3])
+        raise DataError(f"{source}: holds no readable clip{f' ({reasons})' if reasons else ''}")
+    return root, usable
+
+
+def read_clip(
+    root: Path, source: Source, *, size: tuple[int, int] | None = None, strip_frame: tuple[int, int] | None = None
+) -> np.ndarray:
+    """The one clip of a source, (T, H, W, 3) uint8, at `size` (H, W) or its own.
+
+    Raises:
+        DataError: it cannot be read, or is an array of several clips; the message names the file.
+    """
+    paths = [root / name for name in source.files]
+    settings = ReadSettings(size=size, fit="crop", fps=None, strip_frame=strip_frame)
+    try:
+        clips = [read.frames for read in read_source(source, paths, settings)]
+    except DataError as error:
+        raise DataError(f"{root / source.name}: {error}") from error
+    if len(clips) != 1:
+        raise DataError(f"{root / source.name}: holds {len(clips)} clips; give a file with one")
+    return clips[0]
+
+
+def read_one(
+    path: Path, *, size: tuple[int, int] | None = None, strip_frame: tuple[int, int] | None = None
+) -> np.ndarray:
+    """The one clip that `path` (a video, a folder of frames, a strip, an array) holds, as in `read_clip`.
+
+    Raises:
+        DataError: it holds none, or several.
+    """
+    root, sources = list_clips(path, strip_frame=strip_frame)
+    if len(sources) > 1:
+        names = ", ".join(found.name for found in sources[:3])
+        raise DataError(f"{path}: holds {len(sources)} clips ({names}, ...); give one of them")
+    return read_clip(root, sources[0], size=size, strip_frame=strip_frame)

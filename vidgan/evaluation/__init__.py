@@ -1,0 +1,43 @@
+"""Evaluation: metrics on uint8 clips, intervals over source videos, and protocols that can be compared with papers.
+
+Nothing here knows a model or a data set: the evaluators take functions that forecast and clips that were made.
+"""
+
+from vidgan.evaluation.evaluator import copy_last, score_folders, score_forecast, score_synthesis
+from vidgan.evaluation.flow import angular_error, end_point_error, fl_all
+from vidgan.evaluation.flow_files import FlowFileError, read_flo, read_kitti, write_flo, write_kitti
+from vidgan.evaluation.frame import METRICS, FrameMetric
+from vidgan.evaluation.frechet import frechet_between, frechet_distance
+from vidgan.evaluation.protocols import DEFAULT_METRICS, PROTOCOLS, ForecastProtocol, check_metrics, find_protocol
+from vidgan.evaluation.results import FolderScores, ForecastScores, Score, SynthesisScores
+from vidgan.evaluation.statistics import Estimate, SourceBootstrap
+
+__all__ = [
+    "DEFAULT_METRICS",
+    "METRICS",
+    "PROTOCOLS",
+    "Estimate",
+    "FlowFileError",
+    "FolderScores",
+    "ForecastProtocol",
+    "ForecastScores",
+    "FrameMetric",
+    "Score",
+    "SourceBootstrap",
+    "SynthesisScores",
+    "angular_error",
+    "check_metrics",
+    "copy_last",
+    "end_point_error",
+    "find_protocol",
+    "fl_all",
+    "frechet_between",
+    "frechet_distance",
+    "read_flo",
+    "read_kitti",
+    "score_folders",
+    "score_forecast",
+    "score_synthesis",
+    "write_flo",
+    "write_kitti",
+]

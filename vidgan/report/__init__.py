@@ -1,0 +1,23 @@
+"""One self-contained HTML page per run: curves, previews, scores, and what looks wrong."""
+
+from vidgan.report.blocks import Animation, Block, Cell, Code, KeyValues, Picture, Section, Table, Text, Warnings
+from vidgan.report.chart import LineChart
+from vidgan.report.page import render_page, write_report
+from vidgan.report.run import run_sections
+
+__all__ = [
+    "Animation",
+    "Block",
+    "Cell",
+    "Code",
+    "KeyValues",
+    "LineChart",
+    "Picture",
+    "Section",
+    "Table",
+    "Text",
+    "Warnings",
+    "render_page",
+    "run_sections",
+    "write_report",
+]

@@ -1,0 +1,242 @@
+"""A training run read back from its directory: journal, previews, scores and config, each shown if it is there.
+
+Files read: ``journal.jsonl``, ``previews/<name with a step number>.webp|gif|png``, ``scores/*.json``, ``config.yaml``.
+A score file holds ``{"protocol": text or mapping, "table": {"header": [...], "rows": [[...]]}, "curves": {metric:
+{predictor: [a value for each step of the horizon]}}, "intervals": {metric: {predictor: [[low, high], ...]}}, "better":
+{metric: "higher" or "lower"}, "notes": [...]}``, every key optional.
+"""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vidgan.report.blocks import (
+    Animation,
+    Block,
+    Cell,
+    Code,
+    KeyValues,
+    Picture,
+    Section,
+    Table,
+    Text,
+    Warned,
+    Warnings,
+)
+from vidgan.report.chart import LineChart
+
+Record = Mapping[str, Any]
+Series = dict[str, list[tuple[float, float | None]]]
+
+EARLIER = 3  # previews of each kind shown beside the latest
+_STEP = re.compile(r"\d+")
+
+
+def run_sections(run_dir: Path, *, warnings: Sequence[Warned] | None = None) -> list[Section]:
+    """The sections of a run's report; what the run has not made yet has no section.
+
+    Args:
+        warnings: what `vidgan.training.diagnostics.warnings` found; None leaves the verdict out.
+    """
+    records = _journal(run_dir / "journal.jsonl")
+    overview: list[Block] = []
+    if records:
+        overview.append(KeyValues(_facts(records)))
+    if warnings is not None:
+        overview.append(Warnings(warnings))
+    sections = [
+        Section("Overview", overview),
+        *_previews(run_dir / "previews"),
+        *_scores(run_dir / "scores"),
+        Section("Training", _training(records)),
+        Section("Samples against real clips", _samples(records)),
+        Section("Config", _config(run_dir / "config.yaml")),
+    ]
+    return [section for section in sections if section.blocks]
+
+
+def _journal(path: Path) -> list[dict[str, Any]]:
+    """The records that can be read: a report of a broken run must not break."""
+    records = []
+    if path.is_file():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(record, dict) and isinstance(record.get("step"), int):
+                records.append(record)
+    return records
+
+
+def _facts(records: Sequence[Record]) -> dict[str, Cell]:
+    facts: dict[str, Cell] = {"Steps": records[-1]["step"]}
+    timed = [record for record in records if "seconds" in record]
+    if timed:
+        before = [0, *(record["step"] for record in timed)]
+        total = sum(record["seconds"] * (record["step"] - start) for record, start in zip(timed, before, strict=False))
+        facts["Time spent training"] = _duration(total)
+    recent = timed[-50:]
+    for key, name, form in (
+        ("clips_per_second", "Clips per second", "{:.3g}"),
+        ("data_wait_share", "Waiting for data", "{:.1%}"),
+    ):
+        values = [record[key] for record in recent if key in record]
+        if values:
+            facts[name] = form.format(sum(values) / len(values))
+    for key, values in _grouped(records, "evaluation/").items():
+        if key != "score":
+            facts[f"Last {key.replace('_', ' ')}"] = values[-1][1]
+    return facts
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def _grouped(records: Sequence[Record], start: str, end: str = "") -> Series:
+    """Series of all keys that begin and end so, by what stands between, in the order of appearance."""
+    series: Series = defaultdict(list)
+    for record in records:
+        for key, value in record.items():
+            if key.startswith(start) and key.endswith(end) and isinstance(value, int | float):
+                series[key[len(start) : len(key) - len(end)]].append((record["step"], value))
+    return dict(series)
+
+
+def _training(records: Sequence[Record]) -> list[Block]:
+    """Losses of each network, accuracies, gradients, scores on the way, rates."""
+    losses: dict[str, Series] = defaultdict(dict)
+    for name, points in _grouped(records, "loss/").items():
+        net, _, term = name.partition("/")
+        losses[net][term] = points
+    blocks: list[Block] = [
+        LineChart(series, f"Losses of the {_words(net)}", y_label="unweighted terms", smooth=True)
+        for net, series in losses.items()
+    ]
+    accuracy = {_words(name.replace("/", ", ")): points for name, points in _grouped(records, "accuracy/").items()}
+    if accuracy:
+        caption = "Real and fake near 1 for long: the discriminator wins. Near 0.5: it cannot tell them apart."
+        title = "Accuracy of the discriminators"
+        blocks.append(
+            LineChart(accuracy, title, y_label="share right", smooth=True, y_range=(0.0, 1.0), caption=caption)
+        )
+    norms = _grouped(records, "grad_norm/")
+    if norms:
+        blocks.append(LineChart(norms, "Gradient norms", y_label="norm", log_y=True, smooth=True))
+    blocks += _evaluations(records)
+    rates = _grouped(records, "lr/")
+    if any(len({rate for _, rate in points}) > 1 for points in rates.values()):
+        blocks.append(LineChart(rates, "Learning rates", y_label="rate"))
+    speed = _grouped(records, "clips_per_second")
+    if speed:
+        blocks.append(LineChart({"clips per second": speed[""]}, "Throughput", y_label="clips/s", smooth=True))
+    return blocks
+
+
+def _evaluations(records: Sequence[Record]) -> list[Block]:
+    """Scores taken while training; `evaluation/<name>/<metric>` share a chart of the metric."""
+    metrics: dict[str, Series] = defaultdict(dict)
+    for key, points in _grouped(records, "evaluation/").items():
+        name, _, metric = key.rpartition("/")
+        if key != "score":
+            metrics[metric][_words(name or metric)] = points
+    return [LineChart(series, f"{_words(metric)} while training", y_label=metric) for metric, series in metrics.items()]
+
+
+def _samples(records: Sequence[Record]) -> list[Block]:
+    blocks: list[Block] = []
+    for name, title, caption in (
+        ("diversity", "Diversity", "Mean distance between two clips. Far below the real clips': mode collapse."),
+        ("motion", "Motion", "Mean change from frame to frame. Far below the real clips': frozen samples."),
+        ("saturation", "Saturation", "Share of pixel values within 1 % of black or white."),
+    ):
+        series = _grouped(records, f"{name}/")
+        if series:
+            blocks.append(LineChart(series, title, y_label=name, caption=caption))
+    distance = _grouped(records, "ema_distance")
+    if distance:
+        caption = "How far the weights move about their average, relative to their size."
+        blocks.append(LineChart({"distance": distance[""]}, "Weights and their average", caption=caption))
+    return blocks
+
+
+def _previews(folder: Path) -> list[Section]:
+    """The latest preview of each kind, and earlier ones to see it come about."""
+    kinds: dict[str, list[tuple[int, Path]]] = defaultdict(list)
+    if folder.is_dir():
+        for path in sorted(folder.iterdir()):
+            number = _STEP.search(path.stem)
+            if number and not path.name.startswith(".") and path.suffix in (".webp", ".gif", ".png"):
+                kinds[_STEP.sub("", path.stem, count=1).strip("-_") + path.suffix].append((int(number[0]), path))
+    blocks: list[Block] = []
+    for kind, found in sorted(kinds.items()):
+        found.sort()
+        label = kind.rpartition(".")[0].removeprefix("step").strip("-_")
+        count = min(EARLIER, len(found) - 1)
+        earlier = [found[number * (len(found) - 1) // count] for number in range(count)] if count else []
+        for step, path in [*earlier, found[-1]]:
+            caption = " ".join([_words(label), f"after {step:,} steps"] if label else [f"After {step:,} steps"])
+            image = Picture if path.suffix == ".png" else Animation
+            blocks.append(image(path.read_bytes(), caption))
+    return [Section("Previews", blocks)] if blocks else []
+
+
+def _scores(folder: Path) -> list[Section]:
+    sections = []
+    for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
+        try:
+            blocks = score_blocks(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            blocks = [Text(f"{path.name} cannot be shown: {type(error).__name__}: {error}")]
+        sections.append(Section(f"Scores: {_words(path.stem)}", blocks))
+    return sections
+
+
+def score_blocks(scores: Mapping[str, Any]) -> list[Block]:
+    """Table, curves over the horizon, and notes of one score file (its form: see this module's docstring)."""
+    blocks: list[Block] = []
+    protocol = scores.get("protocol")
+    if isinstance(protocol, Mapping):
+        blocks.append(KeyValues({_words(key): _flat(value) for key, value in protocol.items()}))
+    elif protocol is not None:
+        blocks.append(Text(f"Protocol: {protocol}"))
+    if "table" in scores:
+        rows = [[_flat(value) for value in row] for row in scores["table"]["rows"]]
+        blocks.append(Table([str(name) for name in scores["table"]["header"]], rows))
+    for metric, predictors in scores.get("curves", {}).items():
+        better = scores.get("better", {}).get(metric)
+        intervals = scores.get("intervals", {}).get(metric, {})
+        blocks.append(
+            LineChart(
+                {name: list(enumerate(values, start=1)) for name, values in predictors.items()},
+                f"{metric} over the horizon",
+                x_label="frame of the forecast",
+                y_label=f"{metric}, {better} is better" if better else metric,
+                bands={
+                    name: [(x, *ends) for x, ends in enumerate(pairs, start=1) if None not in ends]
+                    for name, pairs in intervals.items()
+                },
+            )
+        )
+    blocks += [Text(str(note)) for note in scores.get("notes", [])]
+    return blocks
+
+
+def _flat(value: Any) -> Cell:
+    return value if isinstance(value, str | int | float | bool | None) else json.dumps(value)
+
+
+def _words(name: str) -> str:
+    return re.sub(r"[_-]+", " ", name).strip()
+
+
+def _config(path: Path) -> list[Block]:
+    return [Code(path.read_text(encoding="utf-8", errors="replace"), path.name)] if path.is_file() else []

@@ -1,0 +1,160 @@
+"""`vidgan demo`: the whole pipeline on moving shapes that it renders itself, no download.
+
+Shapes -> real mp4 files -> prepare -> train MoCoGAN and Dual Motion GAN -> generate, exchange, forecast -> score -> report.
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from vidgan.config import RunConfig, load_config, shipped_configs
+from vidgan.data.dataset import ClipDataset
+from vidgan.data.prepare import prepare
+from vidgan.data.shapes import CATEGORIES, render_moving_shape
+from vidgan.models.dual_motion import DualMotionGAN
+from vidgan.models.mocogan import MoCoGAN
+from vidgan.report import Animation, Picture, Section, Text, Warnings, run_sections, write_report
+from vidgan.report.run import score_blocks
+from vidgan.training.diagnostics import warnings
+from vidgan.verbs.evaluate import evaluate
+from vidgan.verbs.files import claim
+from vidgan.verbs.pictures import exchange_grid, forecast_rows, forecast_strip
+from vidgan.verbs.tables import score_document
+from vidgan.verbs.train import read_journal, train
+from vidgan.video.encode import png_bytes, tile, webp_bytes, write_gif, write_mp4
+
+CLIPS, FRAMES, SIZE = 360, 32, 32
+QUICK_CLIPS, QUICK_STEPS = 27, 4
+SHOWN_FORECASTS = 4
+HORIZON = 8
+SCALE = 3  # enlargement of the pictures in the report
+
+
+def demo(out: Path, *, seed: int = 0, quick: bool = False, overwrite: bool = False) -> Path:
+    """Run everything into `out` and return the path of the report.
+
+    Args:
+        seed: of the data and of both trainings.
+        quick: a few clips and steps, to see that all parts work; the results are then worth nothing.
+
+    Raises:
+        FileExistsError: `out` holds something and `overwrite` is off.
+    """
+    claim(out, overwrite=overwrite)
+    clips = QUICK_CLIPS if quick else CLIPS
+    with stage(f"rendering {clips} clips of moving shapes to mp4"):
+        render_shapes(out / "videos", clips=clips, frames=FRAMES, size=SIZE, seed=seed)
+    with stage("preparing them"):
+        prepare(out / "videos", out / "data", size=(SIZE, SIZE), flow="auto", categories=True, holdout=0.15, seed=seed)
+    configs = {name: demo_config(name, out, seed, quick) for name in ("mocogan/demo", "dual_motion/demo")}
+    for name, config in configs.items():
+        with stage(f"training {name}, {config.train.steps} steps"):
+            train(config)
+    synthesis, forecast = (config.run_dir for config in configs.values())
+    with stage("generating, forecasting, scoring"):
+        sections = [
+            *synthesis_sections(synthesis, out, seed, clips=16 if quick else 108),
+            *forecast_sections(forecast, out / "data"),
+        ]
+        for title, run in (("MoCoGAN", synthesis), ("Dual Motion GAN", forecast)):
+            told = run_sections(run, warnings=None)
+            sections.append(Section(f"{title}: training", [b for s in told if s.title == "Training" for b in s.blocks]))
+            sections.append(Section(f"{title}: health", [Warnings(warnings(read_journal(run)))]))
+    return write_report(
+        out / "report.html", title="vidgan demo", subtitle=subtitle(clips, configs, quick), sections=sections
+    )
+
+
+def subtitle(clips: int, configs: dict[str, RunConfig], quick: bool) -> str:
+    """What the report is of, in a line."""
+    steps = ", ".join(f"{name} {config.train.steps} steps" for name, config in configs.items())
+    warning = " (quick: too short to learn anything)" if quick else ""
+    return f"{clips} rendered clips at {SIZE}x{SIZE}; {steps}{warning}"
+
+
+@contextmanager
+def stage(name: str) -> Iterator[None]:
+    """Say what begins and how long it took."""
+    print(f"{name} ...", file=sys.stderr, flush=True)
+    began = time.monotonic()
+    yield
+    print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+
+
+def render_shapes(folder: Path, *, clips: int, frames: int, size: int, seed: int) -> None:
+    """Moving shapes as mp4 files, `<category>/<number>.mp4`."""
+    for index in range(clips):
+        shape = render_moving_shape(seed, index, frames=frames, size=size)
+        write_mp4(folder / CATEGORIES[shape.category] / f"{index:05d}.mp4", shape.frames, fps=12)
+
+
+def demo_config(name: str, out: Path, seed: int, quick: bool) -> RunConfig:
+    """A shipped demo config, pointed at the demo's folder."""
+    changes = [f"data.root={out / 'data'}", f"out={out / 'runs'}", f"seed={seed}"]
+    if quick:
+        changes += [f"train.steps={QUICK_STEPS}", "train.warmup=0", "every.log=1", "every.evaluate=null"]
+    return load_config(shipped_configs()[name], changes)
+
+
+def synthesis_sections(run: Path, out: Path, seed: int, clips: int) -> list[Section]:
+    """Samples by category, content and motion exchanged, scores."""
+    model = MoCoGAN.from_pretrained(run)
+    columns = 6
+    samples = torch.cat([model.sample(columns, seed=seed + 1, category=name) for name in model.facts["categories"]])
+    write_gif(
+        out / "generated.gif", tile(samples.repeat_interleave(2, 3).repeat_interleave(2, 4), columns=columns), fps=12
+    )
+    frames = model.facts["frames"]
+    long = model.sample(columns, frames=4 * frames, seed=seed + 2)
+    exchange = exchange_grid(model, count=4, frames=frames, seed=seed + 3)
+    scores = score_document(evaluate(run, clips=clips, seed=seed))
+    return [
+        Section(
+            "MoCoGAN: generated clips",
+            [
+                Text(
+                    f"Rows: the motion categories {', '.join(model.facts['categories'])}. Every clip has its own draw."
+                ),
+                Animation(webp_bytes(tile(samples, columns=columns), fps=12), "generated, by category", scale=SCALE),
+                Animation(
+                    webp_bytes(tile(exchange, columns=4), fps=12),
+                    "content held along each row, motion held along each column",
+                    scale=SCALE,
+                ),
+                Animation(
+                    webp_bytes(tile(long, columns=columns), fps=12),
+                    f"four times longer than trained ({4 * frames} frames)",
+                    scale=SCALE,
+                ),
+            ],
+        ),
+        Section("MoCoGAN: scores", score_blocks(scores)),
+    ]
+
+
+def forecast_sections(run: Path, data: Path) -> list[Section]:
+    """Forecasts of held-out clips, and their scores beside the baselines."""
+    model = DualMotionGAN.from_pretrained(run)
+    context = int(model.facts["context"])
+    dataset = ClipDataset(data, split="test", frames=context + HORIZON)
+    blocks: list[Animation | Picture] = []
+    windows = dataset.windows(context + HORIZON, FRAMES)
+    for _, window in zip(range(SHOWN_FORECASTS), windows, strict=False):
+        seen, truth = window.clip[:context], window.clip[context:]
+        rows = forecast_rows(seen, truth, model.forecast(seen[None], HORIZON))
+        moving = tile(torch.stack(list(rows.values())), columns=len(rows))
+        blocks.append(Animation(webp_bytes(moving, fps=6), f"{window.source}: {', '.join(rows)}", scale=SCALE))
+        blocks.append(
+            Picture(png_bytes(forecast_strip(rows, frames=context + HORIZON)), "the same, frame by frame", scale=2)
+        )
+    scores = score_document(evaluate(run, horizon=HORIZON))
+    next_frame = score_document(evaluate(run, horizon=1))
+    return [
+        Section("Dual Motion GAN: forecasts of clips that were held out", blocks),
+        Section("Dual Motion GAN: next frame", score_blocks(next_frame)),
+        Section(f"Dual Motion GAN: {HORIZON} frames by feedback", score_blocks(scores)),
+    ]

@@ -1,0 +1,74 @@
+"""`vidgan generate`: clips from a trained MoCoGAN."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+import vidgan
+from vidgan.models.mocogan import MoCoGAN
+from vidgan.models.pretrained import read_facts
+from vidgan.types import ByteClip
+from vidgan.verbs.files import claim, write_text
+from vidgan.video.encode import contact_sheet, tile, write_gif, write_mp4, write_png
+from vidgan.video.resize import fit_image
+
+
+def generate(
+    run: Path,
+    out: Path,
+    *,
+    clips: int = 16,
+    frames: int | None = None,
+    category: str | None = None,
+    first_frame: Path | None = None,
+    seed: int = 0,
+    fps: float = 8.0,
+    overwrite: bool = False,
+) -> ByteClip:
+    """Write `clip-0000.mp4` and so on, `overview.gif`, `sheet.png` and `generated.json` into `out`.
+
+    Returns:
+        (clips, frames, 3, H, W) uint8.
+
+    Raises:
+        PretrainedError: no such model. ValueError: what it cannot follow. FileExistsError: `out` holds something.
+    """
+    model = MoCoGAN.from_pretrained(run)
+    given = None if first_frame is None else read_picture(first_frame, model.image_size)
+    made = model.sample(clips, frames=frames, seed=seed, category=category, first_frame=given)
+    claim(out, overwrite=overwrite)
+    for number, clip in enumerate(made):
+        write_mp4(out / f"clip-{number:04d}.mp4", clip, fps=fps)
+    write_gif(out / "overview.gif", tile(made[:64]), fps=fps)
+    write_png(out / "sheet.png", contact_sheet(made[:32]))
+    told = {
+        "model": str(run),
+        "facts": read_facts(run),
+        "clips": clips,
+        "frames": made.shape[1],
+        "category": category,
+        "first_frame": None if first_frame is None else str(first_frame),
+        "seed": seed,
+        "fps": fps,
+        "weights": "moving average",
+        "vidgan": vidgan.__version__,
+    }
+    write_text(out / "generated.json", json.dumps(told, indent=2) + "\n")
+    return made
+
+
+def read_picture(path: Path, size: tuple[int, int]) -> torch.Tensor:
+    """A picture, cropped and scaled to `size`: (3, H, W) uint8.
+
+    Raises:
+        ValueError: no readable picture there.
+    """
+    try:
+        with Image.open(path) as image:
+            pixels = np.asarray(image.convert("RGB"))
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path}: not a readable picture ({error})") from None
+    return torch.from_numpy(fit_image(pixels, size)).permute(2, 0, 1).contiguous()

@@ -1,0 +1,24 @@
+"""`vidgan models`: what can be named in a config."""
+
+from vidgan.build import ROLES, TERMS
+from vidgan.config import shipped_configs
+from vidgan.losses import ADVERSARIAL
+from vidgan.models import BASELINES, DISCRIMINATORS, GENERATORS, PREDICTORS
+
+
+def describe() -> str:
+    """One block of text."""
+
+    def first_line(thing: object) -> str:
+        return (thing.__doc__ or "").strip().splitlines()[0]
+
+    lines = ["models"]
+    for kind, table in (("generates", GENERATORS), ("predicts", PREDICTORS)):
+        for name, network in table.items():
+            lines.append(f"  {name:14} {kind}: {first_line(network)}")
+            lines.append(f"  {'':14} discriminators: {', '.join(ROLES[name])}; terms: {', '.join(TERMS[name])}")
+    lines += ["discriminators", *(f"  {name:14} {first_line(network)}" for name, network in DISCRIMINATORS.items())]
+    lines += ["baselines", *(f"  {name:14} {first_line(thing)}" for name, thing in BASELINES.items())]
+    lines += ["objectives", f"  {', '.join(ADVERSARIAL)}"]
+    lines += ["shipped configs", *(f"  {name}" for name in shipped_configs())]
+    return "\n".join(lines)

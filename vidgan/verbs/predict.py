@@ -1,0 +1,87 @@
+"""`vidgan predict`: the future of a given video, with a trained Dual Motion GAN."""
+
+import json
+from pathlib import Path
+
+import torch
+
+import vidgan
+from vidgan.data.single import read_one
+from vidgan.models.dual_motion import DualMotionGAN
+from vidgan.models.pretrained import read_facts
+from vidgan.types import ByteClip
+from vidgan.verbs.files import claim, write_text
+from vidgan.verbs.pictures import forecast_rows, forecast_strip, spread_picture
+from vidgan.video.encode import contact_sheet, write_mp4, write_png
+
+
+def predict(
+    run: Path,
+    video: Path,
+    out: Path,
+    *,
+    context: int | None = None,
+    horizon: int = 10,
+    start: int = 0,
+    samples: int = 1,
+    seed: int = 0,
+    fps: float = 8.0,
+    overwrite: bool = False,
+) -> ByteClip:
+    """Write context and forecast as `out` (mp4), a picture strip beside it (png), and what was done (json).
+
+    The strip shows context, forecast, its parts and, where the video goes on, the truth and the error. Several samples
+    add `-sample-N.mp4` files and the per-pixel spread.
+
+    Returns:
+        (horizon, 3, H, W) uint8 at the model's frame size; (samples, horizon, 3, H, W) for several samples.
+
+    Raises:
+        PretrainedError: no such model. DataError, VideoError: no such video, or it is too short.
+        FileExistsError: a result exists.
+    """
+    if out.suffix.lower() != ".mp4":
+        raise ValueError(f"--out {out}: the forecast is written as .mp4")
+    model = DualMotionGAN.from_pretrained(run)
+    facts = read_facts(run)
+    given = int(context or facts.get("context", 10))
+    frames = torch.from_numpy(read_one(video, size=model.image_size)).permute(0, 3, 1, 2).contiguous()  # (T, 3, H, W)
+    frames = frames[start :: int(facts.get("stride", 1))]
+    if len(frames) < given:
+        raise ValueError(
+            f"{video}: {len(frames)} frames from frame {start} on, but --context is {given}; start earlier or give less"
+        )
+    seen = frames[:given]
+    truth = frames[given : given + horizon] if len(frames) >= given + horizon else None
+    paths = [out, out.with_suffix(".png"), out.with_suffix(".json")]
+    paths += [out.with_name(f"{out.stem}-sample-{n}.mp4") for n in range(samples if samples > 1 else 0)]
+    paths += [out.with_name(f"{out.stem}-spread.png")] if samples > 1 else []
+    for path in paths:
+        claim(path, overwrite=overwrite)
+
+    prediction = model.forecast(seen[None], horizon)
+    best = model.predict(seen[None], horizon)[0]
+    write_mp4(out, torch.cat([seen, best]), fps=fps)
+    write_png(out.with_suffix(".png"), forecast_strip(forecast_rows(seen, truth, prediction)))
+    result = best
+    if samples > 1:
+        result = model.predict(seen[None], horizon, samples=samples, seed=seed)[:, 0]
+        for number, future in enumerate(result):
+            write_mp4(out.with_name(f"{out.stem}-sample-{number}.mp4"), torch.cat([seen, future]), fps=fps)
+        rows = torch.stack([*result, spread_picture(result)])  # (N+1, K, 3, H, W)
+        write_png(out.with_name(f"{out.stem}-spread.png"), contact_sheet(rows, columns=1))
+    told = {
+        "model": str(run),
+        "facts": facts,
+        "video": str(video),
+        "start": start,
+        "context": given,
+        "horizon": horizon,
+        "samples": samples,
+        "seed": seed,
+        "fps": fps,
+        "frame_size": list(model.image_size),
+        "vidgan": vidgan.__version__,
+    }
+    write_text(out.with_suffix(".json"), json.dumps(told, indent=2) + "\n")
+    return result

@@ -1,0 +1,114 @@
+"""Scores of a trained model on prepared data, always with baselines and floors beside them."""
+
+from collections.abc import Iterator
+from itertools import islice
+
+import torch
+
+from vidgan.data.dataset import ClipDataset
+from vidgan.evaluation.evaluator import score_forecast
+from vidgan.evaluation.results import ForecastScores, SynthesisScores
+from vidgan.evaluation.set_scores import score_synthesis
+from vidgan.models.baselines import BASELINES, ConstantVelocityWarp
+from vidgan.models.inference import ClipSampler, Forecaster
+from vidgan.pixels import to_byte
+from vidgan.types import ByteClip
+from vidgan.video.optical_flow import default_method, estimate_flow
+from vidgan.video.sampling import windows
+
+BATCH = 8
+NEAREST_AMONG = 1024  # training clips that samples are compared with
+
+
+def held_out_windows(
+    dataset: ClipDataset, length: int, limit: int | None = None
+) -> Iterator[tuple[ByteClip, list[str]]]:
+    """Batches of non-overlapping windows (B, length, 3, H, W) and the groups that they come from."""
+    clips: list[ByteClip] = []
+    groups: list[str] = []
+    span = (length - 1) * dataset.stride + 1
+    for window in islice(dataset.windows(length, span), limit):
+        clips.append(window.clip)
+        groups.append(window.group)
+        if len(clips) == BATCH:
+            yield torch.stack(clips), groups
+            clips, groups = [], []
+    if clips:
+        yield torch.stack(clips), groups
+
+
+def forecast_scores(
+    model: Forecaster,
+    dataset: ClipDataset,
+    *,
+    context: int,
+    horizon: int,
+    samples: int = 1,
+    seed: int = 0,
+    limit: int | None = None,
+    parts: bool = True,
+    protocol: str = "held-out",
+) -> ForecastScores:
+    """A forecaster on the windows of `dataset`, with copy-last, mean and constant-velocity warp.
+
+    Args:
+        samples: more than one adds the stochastic forecast: mean, best and worst of the samples.
+        limit: windows at most.
+        parts: also score the frame generator's A and the warped W alone.
+    """
+    flow_method = default_method()
+    carried = ConstantVelocityWarp(lambda now, before: estimate_flow(now, before, method=flow_method))
+    predictors = {
+        "fused P": lambda given, k: model.predict(given, k),
+        "constant-velocity warp": carried,
+        "copy-last": BASELINES["copy_last"],
+        "context mean": BASELINES["mean_context"],
+    }
+    if parts:
+        predictors["warped W"] = lambda given, k: to_byte(model.forecast(given, k).warped)
+        predictors["direct A"] = lambda given, k: to_byte(model.forecast(given, k).direct)
+    samplers = {}
+    if samples > 1:
+        samplers["sampled P"] = lambda given, k: model.predict(given, k, samples=samples, seed=seed)
+    return score_forecast(
+        predictors,
+        held_out_windows(dataset, context + horizon, limit),
+        context=context,
+        horizon=horizon,
+        samplers=samplers,
+        protocol=protocol,
+        reference="copy-last",
+        fingerprint=dataset.index.fingerprint,
+        seed=seed,
+    )
+
+
+def real_clips(dataset: ClipDataset, count: int) -> tuple[ByteClip, list[str]]:
+    """Up to `count` cuts (N, T, 3, H, W) that do not overlap, spread evenly over the data set, and their groups."""
+    total = sum(len(windows(entry.frames, dataset.span, dataset.span)) for entry in dataset.entries)
+    every = max(1, total // count)
+    chosen = list(islice(dataset.windows(dataset.frames, dataset.span), 0, every * count, every))
+    return torch.stack([window.clip for window in chosen]), [window.group for window in chosen]
+
+
+def synthesis_scores(
+    model: ClipSampler,
+    dataset: ClipDataset,
+    *,
+    training: ClipDataset | None = None,
+    clips: int = 256,
+    seed: int = 0,
+    protocol: str = "held-out",
+) -> SynthesisScores:
+    """Generated clips against real ones, with the real-versus-real floor and damaged controls beside.
+
+    Args:
+        training: the clips that the model saw, for the distance to the nearest of them; None where they are `dataset`.
+        clips: generated; twice as many real ones are halved at random for the floor.
+    """
+    real, groups = real_clips(dataset, 2 * clips)
+    fake = model.sample(max(2, len(real) // 2), frames=real.shape[1], seed=seed)
+    known = real_clips(training, NEAREST_AMONG)[0] if training is not None else None
+    return score_synthesis(
+        real, fake, sources=groups, training=known, protocol=protocol, fingerprint=dataset.index.fingerprint, seed=seed
+    )

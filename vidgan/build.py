@@ -16,6 +16,7 @@ from vidgan.data.dataset import ClipDataset
 from vidgan.data.loader import ClipLoader
 from vidgan.models import DISCRIMINATORS, GENERATORS, PREDICTORS
 from vidgan.nn.augment import DiffAugment
+from vidgan.nn.init import initialise
 from vidgan.seeding import Draws, derive_seed
 from vidgan.training.adversary import Penalty
 from vidgan.training.dual_motion import DualMotionTraining
@@ -104,14 +105,14 @@ def _given(name: str) -> set[str]:
 
 
 def arguments(constructor: Callable[..., Any], section: Mapping[str, Any], key: str, given: set[str]) -> dict[str, Any]:
-    """The section's keyword arguments (all but `name`), checked against the constructor's signature."""
+    """The section's keyword arguments (all but `name` and `init`), checked against the constructor's signature."""
     parameters = inspect.signature(constructor).parameters
-    values = {k: v for k, v in section.items() if k != "name"}
+    values = {k: v for k, v in section.items() if k not in ("name", "init")}
     for argument in values:
         if argument in given:
             raise ConfigError(f"{key}.{argument} is taken from the data; remove it")
         if argument not in parameters:
-            raise ConfigError(f"unknown key '{key}.{argument}'{nearest(argument, set(parameters) - given)}")
+            raise ConfigError(f"unknown key '{key}.{argument}'{nearest(argument, set(parameters) - given | {'init'})}")
     return values
 
 
@@ -126,6 +127,7 @@ def build_network(
         torch.manual_seed(derive_seed(seed, "weights", key))
         try:
             network = constructor(**values)
+            initialise(network, str(section.get("init", "default")))
         except (ValueError, TypeError) as error:
             raise ConfigError(f"{key}: {error}") from None
     return network

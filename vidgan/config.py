@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -51,11 +51,11 @@ class DataConfig(Section):
     workers: NonNegative = 0
     context: Positive | None = None  # forecasting only: frames given; the rest of the clip is to be forecast
 
-    @field_validator("root")
+    @field_validator("root", mode="before")
     @classmethod
-    def _given(cls, root: str) -> str:
+    def _given(cls, root: Any) -> Any:
         if not root:
-            raise ValueError("data.root is not set; give the folder that `vidgan prepare` wrote (data.root=DATA)")
+            raise ValueError("not set; give the folder that `vidgan prepare` wrote (data.root=DATA)")
         return root
 
 
@@ -164,6 +164,22 @@ class RunConfig(Section):
         """Where the run lives."""
         return Path(self.out) / self.name
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, values: Any) -> Any:
+        """`discriminators.frame=null` on the command line takes an entry of a shipped config out."""
+        if not isinstance(values, dict):
+            return values
+        kept = dict(values)
+        for key in ("discriminators", "optimizers", "model"):
+            if isinstance(kept.get(key), dict):
+                kept[key] = {k: v for k, v in kept[key].items() if v is not None}
+        objective = kept.get("objective")
+        if isinstance(objective, dict) and isinstance(objective.get("weights"), dict):
+            weights = {k: v for k, v in objective["weights"].items() if v is not None}
+            kept["objective"] = objective | {"weights": weights}
+        return kept
+
     @model_validator(mode="after")
     def _consistent(self) -> "RunConfig":
         if "name" not in self.model:
@@ -269,8 +285,12 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
         if "=" not in override or not override.split("=", 1)[0].strip():
             raise ConfigError(f"override {override!r}: write it as key.sub=value, for example train.steps=1000")
     try:
-        merged = OmegaConf.merge(OmegaConf.load(path), OmegaConf.from_dotlist(list(overrides)))
-        values = OmegaConf.to_container(merged, resolve=True)
+        loaded = OmegaConf.load(path)
+        if not isinstance(loaded, DictConfig):
+            raise ConfigError(f"{path}: a config is a mapping of sections, got a list")
+        values = OmegaConf.to_container(OmegaConf.merge(loaded, OmegaConf.from_dotlist(list(overrides))), resolve=True)
+    except ConfigError:
+        raise
     except (OmegaConfBaseException, OSError, ValueError) as error:
         raise ConfigError(f"{path}: {str(error).splitlines()[0]}") from None
     except Exception as error:  # PyYAML's errors share no base with OmegaConf's

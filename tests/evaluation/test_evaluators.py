@@ -164,10 +164,7 @@ class TestForecast:
 class TestFolders:
     def videos(self, error: int = 0, length: int = 4) -> dict:
         shape = (length, 3, SIZE, SIZE)
-        return {
-            f"clip{i}.mp4": lambda i=i: torch.full(shape, 50 + i + error, dtype=torch.uint8)
-            for i in range(3)
-        }
+        return {f"clip{i}.mp4": lambda i=i: torch.full(shape, 50 + i + error, dtype=torch.uint8) for i in range(3)}
 
     def test_scores(self) -> None:
         result = score_folders(self.videos(2), self.videos(), metrics=["mae", "psnr"], fingerprint="xyz")

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vidgan.models.discriminators import FlowDiscriminator, FrameDiscriminator, VideoDiscriminator
@@ -108,6 +109,28 @@ def test_temporal_kernels_stand_next_to_the_head() -> None:
     assert net.head.kernel_size == (4, 4, 4) and net.receptive_frames == 7
 
 
+def test_the_video_answer_by_plain_functions() -> None:
+    net = small(VideoDiscriminator, num_categories=2, norm="group", width=8)
+    x = (clip := sample(VideoDiscriminator, batch=2)).transpose(1, 2)
+    for level, layer in enumerate(net.layers):
+        x = F.conv3d(x, layer.conv.weight, layer.conv.bias, stride=(1, 2, 2), padding=(0, 1, 1))
+        if level:
+            x = F.group_norm(x, layer.norm.num_groups, layer.norm.weight, layer.norm.bias)
+        x = torch.where(x > 0, x, 0.2 * x)
+    answer = F.conv3d(x, net.head.weight, net.head.bias)[:, :, 0, 0, 0]  # (B, 1 + 2)
+    torch.testing.assert_close(net(clip).real, answer[:, 0])
+    torch.testing.assert_close(net(clip).category, answer[:, 1:])
+
+
+def test_the_patch_answer_by_plain_functions() -> None:
+    net, x = small(FrameDiscriminator, patch=True), sample(FrameDiscriminator)
+    expected = x
+    for layer in net.layers:
+        expected = F.leaky_relu(F.conv2d(expected, layer.conv.weight, layer.conv.bias, stride=2, padding=1), 0.2)
+    expected = F.conv2d(expected, net.head.weight, net.head.bias, stride=2, padding=1)[:, 0]
+    torch.testing.assert_close(net(x).real, expected)
+
+
 def test_a_smaller_depth_gives_more_patches() -> None:
     assert small(FrameDiscriminator, image_size=(64, 64), depth=3)(torch.zeros(1, 3, 64, 64)).real.shape == (1, 8, 8)
     with pytest.raises(ValueError, match=r"depth=5: accepted are 2 to 4 for image_size=\(64, 64\)"):
@@ -147,14 +170,21 @@ def test_noise_acts_in_training_only_and_can_be_set(kind: type[nn.Module]) -> No
 
 
 def test_noise_stands_before_each_strided_convolution_as_released() -> None:
-    def layers(net: nn.Module) -> int:
-        return sum(type(m).__name__ == "InstanceNoise" for m in net.modules())
+    class Counting(Draws):
+        calls = 0
 
-    size = (64, 64)
-    assert layers(small(FrameDiscriminator, image_size=size, patch=True)) == 4
-    assert layers(small(FrameDiscriminator, image_size=size, patch=False)) == 4
-    assert layers(small(VideoDiscriminator, image_size=size, patch=True)) == 3
-    assert layers(small(VideoDiscriminator, image_size=size, patch=False)) == 4
+        def normal(self, *shape: int) -> Tensor:
+            self.calls += 1
+            return super().normal(*shape)
+
+    def layers(kind: type[nn.Module], patch: bool) -> int:
+        stream = Counting("count", rows=[0])
+        small(kind, image_size=(64, 64), patch=patch, noise=0.1)(sample(kind, 1, 16, (64, 64)), stream)
+        return stream.calls
+
+    assert layers(FrameDiscriminator, patch=True) == layers(FrameDiscriminator, patch=False) == 4
+    assert layers(VideoDiscriminator, patch=True) == 3
+    assert layers(VideoDiscriminator, patch=False) == 4
 
 
 @pytest.mark.parametrize("kind", NETWORKS)

@@ -220,8 +220,9 @@ def test_bfloat16_autocast_and_channels_last_change_little() -> None:
 
 
 def test_spectral_norm_is_on_the_renderer_not_on_the_recurrent_net() -> None:
-    names = [name for name, _ in small(spectral=True).named_parameters() if name.endswith(".original")]
-    assert len(names) == 4 and all(name.startswith("frame.") for name in names)
+    names = [n for n, _ in small(spectral=True, image_to_video=True).named_parameters() if n.endswith(".original")]
+    assert sum(name.startswith("frame.") for name in names) == sum(name.startswith("encoder.") for name in names) == 4
+    assert len(names) == 8
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,10 @@
 """Crop, squash, box and bicubic."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from vidgan.video.resize import centre_crop_box, fit_image, resize_frames
 
@@ -17,7 +20,7 @@ def ramp(height: int, width: int) -> np.ndarray:
 def test_shrinking_averages_the_pixels_that_are_covered() -> None:
     image = np.random.default_rng(0).integers(0, 256, (12, 20, 3), dtype=np.uint8)
     mean = image.reshape(3, 4, 5, 4, 3).mean(axis=(1, 3))  # (3, 5, 3)
-    assert np.abs(fit_image(image, (3, 5)) - mean).max() <= 0.5 + 1e-6
+    assert np.abs(fit_image(image, (3, 5)) - mean).max() <= 1  # rows and columns are rounded one after the other
 
 
 def test_crop_keeps_the_middle_of_a_wide_picture() -> None:
@@ -92,3 +95,12 @@ def test_bad_pictures_and_fits_are_refused() -> None:
         fit_image(ramp(8, 8).astype(np.float32), (4, 4))
     with pytest.raises(ValueError, match="frames must be"):
         resize_frames(ramp(8, 8), (4, 4))
+
+
+def test_copying_the_last_frame_scores_as_published(shared_data: Path) -> None:
+    """KITTI at 160x128 (centre crop to 5:4, box filter): copy-last has an MSE of 0.00359 and a PSNR of 25.97 dB."""
+    files = sorted((shared_data / "driving" / "kitti" / "traffic78").glob("*.jpg"))
+    frames = np.stack([fit_image(np.asarray(Image.open(file).convert("RGB")), (128, 160)) for file in files]) / 255.0
+    error = ((frames[1:] - frames[:-1]) ** 2).mean(axis=(1, 2, 3))
+    assert error.mean() == pytest.approx(0.00359, abs=5e-6)
+    assert (10 * np.log10(1 / error)).mean() == pytest.approx(25.97, abs=5e-3)

@@ -18,7 +18,6 @@ KINDS = {
     "plain.webm": ("libvpx-vp9", "yuv420p", {}),
     "plain.avi": ("mpeg4", "yuv420p", {}),
     "plain.gif": ("gif", "rgb8", {}),
-    "plain.mpg": ("mpeg2video", "yuv420p", {}),
 }
 
 
@@ -37,8 +36,7 @@ def test_a_cut_file_is_refused_or_whole(name: str, tmp_path: Path) -> None:
         except VideoError as error:
             reasons.append(error.reason)
     assert len(reasons) >= 15
-    if whole.suffix != ".mpg":  # which announces no length: the decoder has to notice
-        assert reasons.count("truncated") >= len(reasons) - 3
+    assert reasons.count("truncated") >= len(reasons) - 3  # a cut in the first bytes leaves no video to recognise
 
 
 def test_the_missing_bytes_are_counted(tmp_path: Path) -> None:

@@ -3,13 +3,15 @@
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
+from av.video.stream import VideoStream
 
 
 def counting_frames(count: int, height: int = 48, width: int = 64) -> np.ndarray:
-    """(T, H, W, 3) uint8: flat grey that tells the frame's number (see `frame_numbers`), with a white top left corner."""
+    """(T, H, W, 3) uint8: flat grey that tells the frame's number (see `frame_numbers`), white in one corner."""
     levels = 20 + 5 * np.arange(count, dtype=np.uint8)
     frames = np.broadcast_to(levels[:, None, None, None], (count, height, width, 3)).copy()
     frames[:, : height // 4, : width // 4] = 255
@@ -53,7 +55,7 @@ def encode(
 ) -> Path:
     """Encode (T, H, W, 3) uint8 frames; `display` is degrees counter-clockwise and whether to mirror left to right."""
     with av.open(str(path), "w", format=container, options=dict(container_options or {})) as output:
-        stream = output.add_stream(codec, rate=fps, options=dict(options or {}))
+        stream = cast(VideoStream, output.add_stream(codec, rate=fps, options=dict(options or {})))
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = pix_fmt
         if time_base is not None:

@@ -1,23 +1,39 @@
 """Data: from files that lie about to a checked and split data set, and from there to batches.
 
-- prepare: `prepare`, `PreparedData`
+- prepare: `prepare`, `PreparedData` (from `vidgan.data.prepare`)
 - index: `load_index`, `Index`, `ClipEntry`
 - dataset, loader: `ClipDataset`, `ClipLoader`, `Window`
 - shapes: `render_moving_shape`, generated clips with known motion
-- `DATASETS`, the data sets that a config can name; `DataError`, what all of them raise
+- `DATASETS`, the data sets by name; `DataError`, what all of them raise
+
+Names are imported on first use: the processes that `prepare` starts need no torch, which takes longer to import than
+most videos take to read.
 """
 
-from typing import Final
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
-from vidgan.data.dataset import ClipDataset, Window
-from vidgan.data.index import ClipEntry, Index, load_index
-from vidgan.data.loader import ClipLoader
-from vidgan.data.names import DataError
-from vidgan.data.prepare import PreparedData, prepare
-from vidgan.data.shapes import MovingShape, render_moving_shape
+if TYPE_CHECKING:
+    from vidgan.data.dataset import DATASETS, ClipDataset, Window
+    from vidgan.data.index import ClipEntry, Index, load_index
+    from vidgan.data.loader import ClipLoader
+    from vidgan.data.names import DataError
+    from vidgan.data.prepare import PreparedData
+    from vidgan.data.shapes import MovingShape, render_moving_shape
 
-DATASETS: Final[dict[str, type[ClipDataset]]] = {"clips": ClipDataset}
-
+_HOMES: Final = {
+    "DATASETS": "dataset",
+    "ClipDataset": "dataset",
+    "Window": "dataset",
+    "ClipEntry": "index",
+    "Index": "index",
+    "load_index": "index",
+    "ClipLoader": "loader",
+    "DataError": "names",
+    "PreparedData": "prepare",
+    "MovingShape": "shapes",
+    "render_moving_shape": "shapes",
+}
 __all__ = [
     "DATASETS",
     "ClipDataset",
@@ -29,6 +45,11 @@ __all__ = [
     "PreparedData",
     "Window",
     "load_index",
-    "prepare",
     "render_moving_shape",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"vidgan.data.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'vidgan.data' has no attribute {name!r}")

@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from itertools import accumulate
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
@@ -155,6 +155,9 @@ class ClipDataset(Dataset[ClipBatch]):
         """Frames of a clip, (T, H, W, 3); only these are read from disk."""
         frames = _open(clip_path(self.root, entry), (entry.frames, *self.size, 3), np.uint8)
         return frames[start : start + span : stride]
+
+
+DATASETS: Final[dict[str, type[ClipDataset]]] = {"clips": ClipDataset}
 
 
 def _of_split(root: Path, entries: list[ClipEntry], split: str) -> list[ClipEntry]:

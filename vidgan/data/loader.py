@@ -108,8 +108,15 @@ class ClipLoader:
             generator=generator(self.seed, "loader"),
         )
         stream = iter(loader)
-        while True:
-            yield [next(stream) for _ in range(self.micro_batches)]
+        try:
+            while True:
+                yield [next(stream) for _ in range(self.micro_batches)]
+        finally:
+            # After an error the traceback keeps the iterator alive, and the garbage collector would later break its
+            # queues before it could dismiss the workers: each would then be waited for in vain for 5 seconds.
+            dismiss = getattr(stream, "_shutdown_workers", None)
+            if dismiss is not None:
+                dismiss()
 
     def _key(self, position: int) -> Key:
         epoch, place = divmod(position, len(self.dataset))

@@ -22,7 +22,7 @@ def run_jobs(
     `jobs` is drawn from as workers become free, so that a generator of large jobs stays small in memory. With one
     worker everything runs in this process. Otherwise `function` and the jobs must pickle, and processes are spawned:
     forking would copy the locks of threads that video decoders and torch may hold. When a process dies, the jobs that
-    were under way run again, each in a process of its own; those that die again give ``crashed(job)``.
+    were under way run again, one at a time; those that kill their process again give ``crashed(job)``.
     """
     if workers == 1:
         yield from map(function, jobs)
@@ -62,17 +62,26 @@ def run_jobs(
                         suspects.append(job)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-        for job in suspects:
-            yield _run_alone(function, job, crashed)
+        yield from _one_by_one(function, suspects, crashed)
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
 
 
-def _run_alone(function: Callable[[Job], Result], job: Job, crashed: Callable[[Job], Result]) -> Result:
-    with _pool(1) as pool:
-        try:
-            return pool.submit(function, job).result()
-        except BrokenProcessPool:
-            return crashed(job)
+def _one_by_one(
+    function: Callable[[Job], Result], jobs: Iterable[Job], crashed: Callable[[Job], Result]
+) -> Iterator[Result]:
+    """One job at a time in a process that is replaced when it dies, so that it is clear which job killed it."""
+    pool = _pool(1)
+    try:
+        for job in jobs:
+            try:
+                result = pool.submit(function, job).result()
+            except BrokenProcessPool:
+                pool.shutdown()
+                pool = _pool(1)
+                result = crashed(job)
+            yield result
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

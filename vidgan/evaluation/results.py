@@ -57,6 +57,7 @@ class Result:
     fingerprint: str  # of the data, as the caller identifies it
     frame_size: tuple[int, int]  # H, W
     seed: int
+    scores: Scores  # what was scored -> metric -> score
     notes: list[str] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=lambda: library_versions())
 
@@ -99,7 +100,7 @@ class Result:
 
     def table(self) -> list[Row]:
         """One row a (name, metric): name, metric, better, mean, low, high, exact, horizons (list of means)."""
-        return _rows(self.scores, self.better)  # type: ignore[attr-defined]
+        return _rows(self.scores, self.better)
 
 
 _SCORE_FIELDS = {"scores", "differences"}
@@ -123,7 +124,6 @@ class ForecastScores(Result):
     resamples: int
     reference: str  # the forecaster of `skill` and `differences`
     samples: dict[str, int]  # stochastic forecaster -> number of samples
-    scores: Scores
     differences: Scores  # paired: forecaster minus reference
     source_ids: list[str] = field(default_factory=list, metadata={"stored": False}, compare=False, repr=False)
     values: dict[str, dict[str, Values]] = field(
@@ -165,12 +165,14 @@ class SynthesisScores(Result):
     frames: int
     splits: int
     resamples: int
-    scores: Scores
 
 
 @dataclass(frozen=True, kw_only=True)
 class FolderScores(Result):
-    """Scores of a folder of videos against the folder of their true ones; mean over videos of the mean over frames."""
+    """Scores of a folder of videos, named "prediction", against the true ones: means over videos of means over frames.
+
+    A video whose frames are all exact has no finite value and is None in `by_video`.
+    """
 
     kind: ClassVar[str] = "folder"
 
@@ -178,7 +180,6 @@ class FolderScores(Result):
     sources: int
     frames: int
     resamples: int
-    scores: Scores  # {"prediction": metric -> Score}
     by_video: dict[str, dict[str, float | None]]  # video -> metric -> mean over its frames
 
 

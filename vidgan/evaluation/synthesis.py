@@ -49,7 +49,7 @@ DEFINITIONS = {
 
 def motion_energy(clips: ByteClip) -> Array:
     """Mean absolute difference of neighbouring frames, pixels in [0, 1]: (N,), 0 for a frozen clip."""
-    return (_unit(clips).diff(dim=1).abs().mean(dim=(1, 2, 3, 4))).double().numpy()
+    return _energy(difference_histogram(clips))
 
 
 def content_distance(clips: ByteClip, background: int | None = BACKGROUND) -> Array:
@@ -127,17 +127,11 @@ class Description:
 def describe(clips: ByteClip, background: int | None = BACKGROUND) -> Description:
     """Describe (N, T, 3, H, W) uint8 clips, a few at a time."""
     check_clips(clips)
-    rows = [
-        (
-            motion_energy(part),
-            content_distance(part, background),
-            difference_histogram(part),
-            features(part),
-            _pool(part),
-        )
-        for part in clips.split(CHUNK)
-    ]
-    return Description(*(np.concatenate(column) for column in zip(*rows, strict=True)))
+    columns: list[tuple[Array, ...]] = []
+    for part in clips.split(CHUNK):
+        histogram = difference_histogram(part)
+        columns.append((_energy(histogram), content_distance(part, background), histogram, features(part), _pool(part)))
+    return Description(*(np.concatenate(column) for column in zip(*columns, strict=True)))
 
 
 def pairwise_diversity(pooled: Array) -> float:
@@ -176,7 +170,9 @@ def backward(clips: ByteClip) -> ByteClip:
 def blurred(clips: ByteClip) -> ByteClip:
     """Control: every frame averaged over 5x5 pixels."""
     frames = to_float(clips.cpu().flatten(0, 1))  # (N*T, 3, H, W)
-    return to_byte(F.avg_pool2d(frames, 5, stride=1, padding=2, count_include_pad=False)).view_as(clips)
+    for window, padding in (((5, 1), (2, 0)), ((1, 5), (0, 2))):  # rows, then columns: as one 5x5 mean, but faster
+        frames = F.avg_pool2d(frames, window, stride=1, padding=padding, count_include_pad=False)
+    return to_byte(frames).view_as(clips)
 
 
 CONTROLS = {"frozen": frozen, "shuffled": shuffled, "reversed": backward, "blurred": blurred}
@@ -190,6 +186,10 @@ def check_clips(clips: Tensor) -> None:
         raise ValueError(f"clips are (N, T, 3, H, W), got {tuple(clips.shape)}")
     if clips.shape[1] < 3:
         raise ValueError(f"clip measures need at least 3 frames a clip, got {clips.shape[1]}")
+
+
+def _energy(histogram: Array) -> Array:
+    return histogram @ np.arange(256) / 255
 
 
 def _unit(clips: ByteClip) -> Tensor:

@@ -26,6 +26,7 @@ class LineChart:
         log_y: logarithmic y axis.
         smooth: draw long series faintly, with their running mean on top (on a logarithmic axis, the geometric mean).
         y_range: limits of the y axis; from the data by default.
+        x_from_zero: let the x axis begin at 0 where all x are positive.
         bands: name of a series -> (x, low, high), an interval drawn behind it.
     """
 
@@ -36,6 +37,7 @@ class LineChart:
     log_y: bool = False
     smooth: bool = False
     y_range: tuple[float, float] | None = None
+    x_from_zero: bool = True
     bands: Mapping[str, Sequence[tuple[float, float, float]]] = field(default_factory=dict)
     caption: str = ""
 
@@ -72,8 +74,8 @@ def render_chart(chart: LineChart) -> str:
         return f'<figure class="chart">{head}<p class="note">Nothing was recorded.</p>{caption}</figure>'
     windows = sorted({line.window for line in lines} - {1})
     if windows:
-        span = f"{windows[0]}" if len(windows) == 1 else f"{windows[0]} to {windows[-1]}"
-        caption += f'<p class="note">Bold: running mean over {span} records. Faint: each record.</p>'
+        span = " to ".join(dict.fromkeys((str(windows[0]), str(windows[-1]))))
+        caption += f'<p class="note">Running mean over {span} records; each record faint.</p>'
     return f'<figure class="chart">{head}{_legend(chart, lines)}{_svg(chart, lines)}{caption}</figure>'
 
 
@@ -96,7 +98,7 @@ def _band(chart: LineChart, name: str) -> list[tuple[float, float, float]]:
 
 
 def _axes(chart: LineChart, lines: Sequence[_Line]) -> _Axes:
-    xs = [x for line in lines for x, _ in line.raw]
+    xs = [x for line in lines for x, _ in line.raw] + [0.0] * chart.x_from_zero
     if chart.y_range is not None:
         low, high = (_axis_value(chart, end) for end in chart.y_range)
         if low is None or high is None or high <= low:
@@ -124,7 +126,7 @@ def _legend(chart: LineChart, lines: Sequence[_Line]) -> str:
         last = 10 ** line.bold[-1][1] if chart.log_y else line.bold[-1][1]
         items.append(
             f'<li><svg class="key" viewBox="0 0 18 8" aria-hidden="true"><line class="line {_style(number)}"'
-            f' x1="1" y1="4" x2="17" y2="4"/></svg>{escape(line.name)} <b>{short(last)}</b></li>'
+            f' x1="1" y1="4" x2="17" y2="4"/></svg>{escape(line.name)} <b>{short(last, 3)}</b></li>'
         )
     return f'<ul class="legend" title="with the last value of each line">{"".join(items)}</ul>'
 

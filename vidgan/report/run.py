@@ -78,7 +78,7 @@ def _facts(records: Sequence[Record]) -> dict[str, Cell]:
     if timed:
         before = [0, *(record["step"] for record in timed)]
         total = sum(record["seconds"] * (record["step"] - start) for record, start in zip(timed, before, strict=False))
-        facts["Time spent training"] = _duration(total)
+        facts["Training time"] = _duration(total)
     recent = timed[-50:]
     for key, name, form in (
         ("clips_per_second", "Clips per second", "{:.3g}"),
@@ -111,16 +111,25 @@ def _grouped(records: Sequence[Record], start: str, end: str = "") -> Series:
     return dict(series)
 
 
+def _merged(series: Series) -> Series:
+    """Equal series under one name, for lines that would hide each other."""
+    names: dict[tuple[tuple[float, float | None], ...], list[str]] = defaultdict(list)
+    for name, points in series.items():
+        names[tuple(points)].append(name)
+    return {", ".join(same): list(points) for points, same in names.items()}
+
+
 def _training(records: Sequence[Record]) -> list[Block]:
     """Losses of each network, accuracies, gradients, scores on the way, rates."""
     losses: dict[str, Series] = defaultdict(dict)
     for name, points in _grouped(records, "loss/").items():
         net, _, term = name.partition("/")
         losses[net][term] = points
-    blocks: list[Block] = [
-        LineChart(series, f"Losses of the {_words(net)}", y_label="unweighted terms", smooth=True)
-        for net, series in losses.items()
-    ]
+    judges = {name.partition("/")[0] for name in _grouped(records, "accuracy/", "/real")}
+    blocks: list[Block] = []
+    for net, series in losses.items():
+        name = f"{_words(net)} discriminator" if net in judges and "discriminator" not in net else _words(net)
+        blocks.append(LineChart(series, f"Losses of the {name}", y_label="unweighted terms", smooth=True))
     accuracy = {_words(name.replace("/", ", ")): points for name, points in _grouped(records, "accuracy/").items()}
     if accuracy:
         caption = "Real and fake near 1 for long: the discriminator wins. Near 0.5: it cannot tell them apart."
@@ -132,7 +141,7 @@ def _training(records: Sequence[Record]) -> list[Block]:
     if norms:
         blocks.append(LineChart(norms, "Gradient norms", y_label="norm", log_y=True, smooth=True))
     blocks += _evaluations(records)
-    rates = _grouped(records, "lr/")
+    rates = _merged(_grouped(records, "lr/"))
     if any(len({rate for _, rate in points}) > 1 for points in rates.values()):
         blocks.append(LineChart(rates, "Learning rates", y_label="rate"))
     speed = _grouped(records, "clips_per_second")
@@ -148,7 +157,10 @@ def _evaluations(records: Sequence[Record]) -> list[Block]:
         name, _, metric = key.rpartition("/")
         if key != "score":
             metrics[metric][_words(name or metric)] = points
-    return [LineChart(series, f"{_words(metric)} while training", y_label=metric) for metric, series in metrics.items()]
+    return [
+        LineChart(series, f"{_heading(metric)} while training", y_label=_words(metric))
+        for metric, series in metrics.items()
+    ]
 
 
 def _samples(records: Sequence[Record]) -> list[Block]:
@@ -175,15 +187,15 @@ def _previews(folder: Path) -> list[Section]:
         for path in sorted(folder.iterdir()):
             number = _STEP.search(path.stem)
             if number and not path.name.startswith(".") and path.suffix in (".webp", ".gif", ".png"):
-                kinds[_STEP.sub("", path.stem, count=1).strip("-_") + path.suffix].append((int(number[0]), path))
+                label = _words(_STEP.sub("", path.stem, count=1).replace("step", ""))
+                kinds[label].append((int(number[0]), path))
     blocks: list[Block] = []
-    for kind, found in sorted(kinds.items()):
+    for label, found in sorted(kinds.items()):
         found.sort()
-        label = kind.rpartition(".")[0].removeprefix("step").strip("-_")
         count = min(EARLIER, len(found) - 1)
-        earlier = [found[number * (len(found) - 1) // count] for number in range(count)] if count else []
-        for step, path in [*earlier, found[-1]]:
-            caption = " ".join([_words(label), f"after {step:,} steps"] if label else [f"After {step:,} steps"])
+        chosen = [found[number * (len(found) - 1) // count] for number in range(count)] if count else []
+        for step, path in [found[-1], *reversed(chosen)]:
+            caption = f"After {step:,} steps" + (f": {label}" if label else "")
             image = Picture if path.suffix == ".png" else Animation
             blocks.append(image(path.read_bytes(), caption))
     return [Section("Previews", blocks)] if blocks else []
@@ -217,8 +229,9 @@ def score_blocks(scores: Mapping[str, Any]) -> list[Block]:
         blocks.append(
             LineChart(
                 {name: list(enumerate(values, start=1)) for name, values in predictors.items()},
-                f"{metric} over the horizon",
+                f"{_heading(metric)} over the horizon",
                 x_label="frame of the forecast",
+                x_from_zero=False,
                 y_label=f"{metric}, {better} is better" if better else metric,
                 bands={
                     name: [(x, *ends) for x, ends in enumerate(pairs, start=1) if None not in ends]
@@ -236,6 +249,11 @@ def _flat(value: Any) -> Cell:
 
 def _words(name: str) -> str:
     return re.sub(r"[_-]+", " ", name).strip()
+
+
+def _heading(name: str) -> str:
+    words = _words(name)
+    return words.upper() if len(words) <= 4 else words[:1].upper() + words[1:]
 
 
 def _config(path: Path) -> list[Block]:

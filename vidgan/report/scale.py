@@ -29,18 +29,17 @@ def log_ticks(low: float, high: float) -> list[float]:
     return inside if len(inside) >= 2 else nice_ticks(10.0**low, 10.0**high, 4)
 
 
-def short(value: float) -> str:
-    """A number as a person would write it: 4 significant digits, thousands grouped, powers for the very small."""
+def short(value: float, digits: int = 4) -> str:
+    """A number as a person would write it: `digits` significant ones, thousands grouped, powers for the very small."""
     if value == 0:
         return "0"
     size = abs(value)
     if size >= 1e7 or size < 1e-3:
-        digits, exponent = f"{value:.2e}".split("e")
-        digits = digits.rstrip("0").rstrip(".")
-        return f"{digits}e{int(exponent)}"
+        mantissa, exponent = f"{value:.2e}".split("e")
+        return f"{float(mantissa):g}e{int(exponent)}"
     if size >= 1000:
         return f"{value:,.0f}"
-    return f"{value:.4g}"
+    return f"{value:.{digits}g}"
 
 
 def tick_text(value: float) -> str:

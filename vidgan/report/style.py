@@ -75,7 +75,7 @@ th { color: var(--soft); font-weight: 600; font-size: 13px; white-space: nowrap;
 td:first-child { font-weight: 550; }
 tbody tr:last-child td { border-bottom: 0; }
 .number { text-align: right; white-space: nowrap; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); margin-top: 0; padding: 8px 4px; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); margin-top: 0; padding: 8px 4px; }
 .tiles div { padding: 10px 16px; min-width: 0; }
 .tiles dt { color: var(--soft); font-size: 13px; line-height: 1.4; }
 .tiles dd {

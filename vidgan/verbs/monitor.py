@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 PREVIEW_CLIPS = 16
 PREVIEW_FORECASTS = 3
 EVALUATION_CLIPS = 64
+FEWEST_TO_COMPARE = 4  # real clips, below which a set cannot be halved for its own floor
 EVALUATION_WINDOWS = 32
 
 
@@ -69,7 +70,9 @@ class _Synthesis:
         algorithm: MoCoGANTraining | DualMotionTraining,
     ) -> None:
         self.folder = config.run_dir / "previews"
-        self.config, self.dataset, self.held_out, self.algorithm = config, dataset, held_out, algorithm
+        self.config, self.algorithm = config, algorithm
+        held, _ = real_clips(held_out, FEWEST_TO_COMPARE)
+        self.compared = held_out if len(held) >= FEWEST_TO_COMPARE else dataset
         real, _ = real_clips(dataset, 2 * PREVIEW_CLIPS)
         self.real = describe(real)
         self.real_saturation = saturated_share(real)
@@ -98,9 +101,9 @@ class _Synthesis:
         }
 
     def evaluate(self, step: int) -> Mapping[str, float]:
-        if getattr(self._model(), "image_to_video", False):
+        if getattr(self._model(), "image_to_video", False) or len(self.real) < FEWEST_TO_COMPARE:
             return {}
-        scores = synthesis_scores(self._model(), self.held_out, clips=EVALUATION_CLIPS, seed=self.config.seed)
+        scores = synthesis_scores(self._model(), self.compared, clips=EVALUATION_CLIPS, seed=self.config.seed)
         distance = scores.scores["generated"]["frechet_inhouse"].mean.mean
         assert distance is not None
         return {"evaluation/frechet_inhouse": distance, "evaluation/score": -distance}

@@ -9,6 +9,7 @@ from vidgan.data.dataset import ClipDataset
 from vidgan.evaluation.evaluator import score_forecast
 from vidgan.evaluation.results import ForecastScores, SynthesisScores
 from vidgan.evaluation.set_scores import score_synthesis
+from vidgan.evaluation.synthesis import BACKGROUND
 from vidgan.models.baselines import BASELINES, ConstantVelocityWarp
 from vidgan.models.inference import ClipSampler, Forecaster
 from vidgan.pixels import to_byte
@@ -109,6 +110,16 @@ def synthesis_scores(
     real, groups = real_clips(dataset, 2 * clips)
     fake = model.sample(max(2, len(real) // 2), frames=real.shape[1], seed=seed)
     known = real_clips(training, NEAREST_AMONG)[0] if training is not None else None
+    # Content distance is the drift of the object's colour where there is a dark background, of the whole frame elsewhere.
+    dark = float((real.amax(dim=2) <= BACKGROUND).float().mean())
+    background = BACKGROUND if dark > 0.5 else None
     return score_synthesis(
-        real, fake, sources=groups, training=known, protocol=protocol, fingerprint=dataset.index.fingerprint, seed=seed
+        real,
+        fake,
+        background=background,
+        sources=groups,
+        training=known,
+        protocol=protocol,
+        fingerprint=dataset.index.fingerprint,
+        seed=seed,
     )

@@ -11,12 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 import av
 import numpy as np
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
-from av.video.stream import VideoStream
+from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc
 from PIL import Image
 
 from vidgan.video.pictures import channel_last, contact_sheet, tile
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["contact_sheet", "png_bytes", "tile", "webp_bytes", "write_gif", "write_mp4", "write_png"]
 
 _CRF: Final = "17"  # visually lossless
+_BT601: Final = 6  # in the stream's header; PyAV's Colorspace numbers are the scaler's
 _GIF_COLOURS: Final = 256
 _GIF_FASTEST: Final = 50.0  # browsers play shorter delays than 2/100 s at 10 frames a second
 _PALETTE_SAMPLE: Final = 16  # frames that the palette of a GIF is chosen from
@@ -41,7 +41,7 @@ def write_mp4(path: Path | str, clip: "Tensor | np.ndarray", fps: float = 8.0, *
     Args:
         path: the file to write; its folder is made where it is missing.
         clip: (T, 3, H, W) uint8 tensor, or (T, H, W, 3) uint8 array.
-        fps: frames per second, above 0.
+        fps: frames per second, from 0.01 to 1000.
         overwrite: replace an existing file.
 
     Returns:
@@ -49,7 +49,7 @@ def write_mp4(path: Path | str, clip: "Tensor | np.ndarray", fps: float = 8.0, *
 
     Raises:
         FileExistsError: the file exists and `overwrite` is off.
-        ValueError: the clip has another shape or type, or fps is not a positive number.
+        ValueError: the clip has another shape or type, or fps is out of range.
     """
     frames = channel_last(clip, dims=4)  # (T, H, W, 3)
     rate = _rate(fps)
@@ -60,12 +60,11 @@ def write_mp4(path: Path | str, clip: "Tensor | np.ndarray", fps: float = 8.0, *
         target = f"file:{temporary.absolute()}"
         with av.open(target, "w", format="mp4", options={"movflags": "+faststart"}) as container:
             stream = container.add_stream("libx264", rate=rate, options={"crf": _CRF, "preset": "medium"})
-            stream = cast(VideoStream, stream)
             stream.height, stream.width = frames.shape[1:3]
             stream.pix_fmt = "yuv420p"
             # Players take small untagged video for BT.601: say so, and be right with those that do not read the tag.
             codec = stream.codec_context
-            codec.colorspace, codec.color_range = Colorspace.SMPTE170M, ColorRange.MPEG
+            codec.colorspace, codec.color_range = _BT601, ColorRange.MPEG
             codec.color_primaries, codec.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
             for index, pixels in enumerate(frames):
                 picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
@@ -107,7 +106,7 @@ def webp_bytes(clip: "Tensor | np.ndarray", fps: float = 8.0, scale: int = 1) ->
 
     Args:
         clip: (T, 3, H, W) uint8 tensor, or (T, H, W, 3) uint8 array.
-        fps: frames per second, above 0 and at most 1000.
+        fps: frames per second, from 0.01 to 1000.
         scale: enlarge every pixel to a square of so many, so that small clips can be seen.
 
     Raises:
@@ -170,20 +169,23 @@ def _check_free(path: Path, *, overwrite: bool) -> None:
 
 
 def _rate(fps: float) -> Fraction:
-    if not (math.isfinite(fps) and 0 < fps <= 1000):
-        raise ValueError(f"fps must be a number above 0 and at most 1000, got {fps}")
+    if not (math.isfinite(fps) and 0.01 <= fps <= 1000):
+        raise ValueError(f"fps must be a number from 0.01 to 1000, got {fps}")
     return Fraction(fps).limit_denominator(1001)  # 29.97 becomes 2997/100, 30000/1001 stays what it is
 
 
 def _one_palette(frames: np.ndarray) -> list[Image.Image]:
     """(T, H, W, 3) -> T pictures that share one palette: exact up to 256 colours, nearest colours above."""
-    colours = np.unique(frames.reshape(-1, 3), axis=0)  # (N, 3)
+    red, green, blue = (frames[..., channel].astype(np.int32) for channel in range(3))
+    colours, indices = np.unique(red << 16 | green << 8 | blue, return_inverse=True)  # (N,), (T, H, W)
     if len(colours) <= _GIF_COLOURS:
-        palette = Image.new("P", (1, 1))
-        palette.putpalette(colours.tobytes())
-    else:
-        sample = frames[np.linspace(0, len(frames) - 1, min(len(frames), _PALETTE_SAMPLE)).round().astype(int)]
-        column = Image.fromarray(sample.reshape(-1, frames.shape[2], 3))  # the frames one below the other
-        palette = column.quantize(_GIF_COLOURS, method=Image.Quantize.MEDIANCUT)
+        palette = np.stack([colours >> 16, colours >> 8 & 255, colours & 255], axis=-1)  # (N, 3)
+        images = [Image.fromarray(index) for index in indices.reshape(red.shape).astype(np.uint8)]
+        for image in images:
+            image.putpalette(palette.astype(np.uint8).tobytes())
+        return images
+    sample = frames[np.linspace(0, len(frames) - 1, min(len(frames), _PALETTE_SAMPLE)).round().astype(int)]
+    column = Image.fromarray(sample.reshape(-1, frames.shape[2], 3))  # the frames one below the other
+    shared = column.quantize(_GIF_COLOURS, method=Image.Quantize.MEDIANCUT)
     # Dithering would make still areas crawl.
-    return [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    return [Image.fromarray(frame).quantize(palette=shared, dither=Image.Dither.NONE) for frame in frames]

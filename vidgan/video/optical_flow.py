@@ -12,7 +12,7 @@ method                         64x64    160x128  240x180  ms at 160x128
 no motion at all               0.59     1.39     2.05
 `dis`                          0.19     0.34     0.41     10
 DIS, medium preset as it is    0.29     0.44     0.55     3
-`tvl1`                         0.24     0.40     0.51     180
+`tvl1`                         0.24     0.40     0.53     180
 =============================  =======  =======  =======  ==================
 
 `dis` refines up to the full resolution; the preset stops at half of it, which costs a third of the accuracy.
@@ -101,7 +101,7 @@ def _dis() -> Estimator:
         import cv2
     except ImportError as error:
         raise ImportError("the flow method 'dis' needs OpenCV: pip install 'vidgan[flow]', or choose 'tvl1'") from error
-    solver = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    solver = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     solver.setFinestScale(0)
 
     def estimate(current: np.ndarray, previous: np.ndarray) -> np.ndarray:

@@ -1,14 +1,14 @@
 """One pass over the frames of an opened video: refuses damage, keeps the timestamps, turns pictures upright."""
 
+import struct
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from av.container import InputContainer
-from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorTrc, VideoReformatter
 from av.video.stream import VideoStream
@@ -186,10 +186,12 @@ def _orientation(frame: VideoFrame) -> _Orientation:
 
     Angles other than quarter turns are taken to the nearest one.
     """
-    side_data = frame.side_data.get(SideDataType.DISPLAYMATRIX)
-    if side_data is None:
+    side_data: Any = frame.side_data  # a mapping from names to buffers; PyAV's annotation says otherwise
+    try:
+        matrix = bytes(side_data["DISPLAYMATRIX"])
+    except KeyError:
         return _UPRIGHT
-    a, b, _, c, d = (int(value) for value in np.frombuffer(side_data, np.int32, 5))
+    a, b, _, c, d = struct.unpack_from("=5i", matrix)
     if abs(b) + abs(c) > abs(a) + abs(d):
         return _Orientation(True, c < 0, b < 0)
     return _Orientation(False, a < 0, d < 0)

@@ -1,0 +1,60 @@
+"""Small configs and states that several tests train with."""
+
+from pathlib import Path
+from typing import Any
+
+from vidgan.config import RunConfig, parse_config
+
+SMALL: dict[str, dict[str, Any]] = {
+    "mocogan": {
+        "name": "small",
+        "data": {"frames": 13},
+        "model": {"name": "mocogan", "dim_content": 4, "dim_motion": 4, "width": 4, "norm": "none"},
+        "discriminators": {
+            "frame": {"name": "frame", "width": 4, "norm": "none"},
+            "video": {"name": "video", "width": 4, "norm": "none"},
+        },
+        "objective": {
+            "weights": {"adversarial_frame": 1.0, "adversarial_video": 1.0, "category": 1.0},
+            "category_source": "labels",
+            "frames_per_clip": 2,
+        },
+        "optimizers": {"generator": {}, "frame": {}, "video": {}},
+    },
+    "dual_motion": {
+        "name": "small",
+        "data": {"frames": 5, "context": 3},
+        "model": {"name": "dual_motion", "widths": [4, 4, 8, 8], "dim_latent": 8, "estimator_widths": [4, 4, 4, 4]},
+        "discriminators": {
+            "frame": {"name": "frame", "width": 4, "norm": "none"},
+            "flow": {"name": "flow", "width": 4, "norm": "none"},
+        },
+        "objective": {
+            "weights": {
+                "direct": 1.0, "warped": 1.0, "fused": 1.0, "flow": 0.1, "implied_flow": 0.1, "observed_flow": 0.1,
+                "kl": 0.001, "adversarial_frame": 0.01, "adversarial_flow": 0.01,
+            },
+        },
+        "optimizers": {"generator": {}, "frame": {}, "flow": {}},
+    },
+}  # fmt: skip
+
+
+def small_config(model: str, data: Path, out: Path, **changes: Any) -> RunConfig:
+    """A config that trains in well under a second a step; `changes` are keys with dots as `__`."""
+    import copy
+
+    values = copy.deepcopy(SMALL[model])
+    values["data"]["root"] = str(data)
+    values |= {
+        "out": str(out),
+        "train": {"steps": 4, "batch_size": 4, "precision": "fp32", "device": "cpu", "ema_decay": 0.9},
+        "every": {"log": 1, "preview": 100, "checkpoint": 2},
+    }
+    for key, value in changes.items():
+        section = values
+        *path, last = key.split("__")
+        for part in path:
+            section = section.setdefault(part, {})
+        section[last] = value
+    return parse_config(values, "small")

@@ -1,0 +1,268 @@
+"""The loop: resume, signals, what is written, and a game whose outcome is known."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from accelerate import Accelerator
+from helpers import small_config
+from torch import Tensor, nn
+
+from vidgan.config import ConfigError, dump_config
+from vidgan.seeding import Draws
+from vidgan.training.adversary import Penalty
+from vidgan.training.checkpoint import load_checkpoint, load_latest
+from vidgan.training.ema import ExponentialMovingAverage
+from vidgan.training.journal import read
+from vidgan.training.lock import RunLock
+from vidgan.training.loop import Hooks, Periods, learning_rate_factor, run_loop
+from vidgan.training.mocogan import MoCoGANTraining
+from vidgan.training.trainees import NonFiniteError, Trainees
+from vidgan.types import ClipBatch, Judgement, Latents
+from vidgan.verbs.train import train
+
+
+def checkpoint_tensors(run: Path, step: int) -> dict[str, dict[str, Tensor]]:
+    return load_checkpoint(run / "checkpoints" / f"step-{step:08d}").tensors
+
+
+def assert_equal(one: dict[str, dict[str, Tensor]], other: dict[str, dict[str, Tensor]]) -> None:
+    assert one.keys() == other.keys()
+    for name in one:
+        assert one[name].keys() == other[name].keys()
+        for key, value in one[name].items():
+            assert torch.equal(value, other[name][key]), f"{name}: {key}"
+
+
+TIMING = ("seconds", "clips_per_second", "data_wait_share")
+
+
+def measurements(run: Path) -> list[dict[str, Any]]:
+    return [{k: v for k, v in record.items() if k not in TIMING} for record in read(run / "journal.jsonl")]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("model", ["mocogan", "dual_motion"])
+def test_resume_equals_the_unbroken_run(model: str, workers: int, shapes_data: Path, tmp_path: Path) -> None:
+    """Three steps and then three more against six: weights, optimizers, average and journal, bit for bit."""
+    changes = {
+        "every__checkpoint": 3,
+        "every__preview": 4,
+        "every__evaluate": 3,
+        "data__workers": workers,
+        "train__micro_batches": 2,
+        "objective__noise": {"start": 0.1, "steps": 5},
+        "objective__penalty": {"kind": "r1", "weight": 0.1, "every": 2},
+    }
+    whole = train(small_config(model, shapes_data, tmp_path / "whole", train__steps=6, **changes), quiet=True)
+    first = train(small_config(model, shapes_data, tmp_path / "parts", train__steps=3, **changes), quiet=True)
+    assert (first.steps, first.exit_code) == (3, 0)
+    second = train(small_config(model, shapes_data, tmp_path / "parts", train__steps=6, **changes), quiet=True)
+    assert second.steps == 6
+    assert_equal(checkpoint_tensors(whole.run_dir, 6), checkpoint_tensors(second.run_dir, 6))
+
+    def told(run: Path) -> list[dict[str, Any]]:
+        # A run's last step is always previewed, so the first part has one preview that the whole run has not.
+        return [r for r in measurements(run) if r["step"] != 3 or "lr/generator" in r]
+
+    assert told(second.run_dir) == told(whole.run_dir)
+
+
+def test_a_finished_run_says_so(shapes_data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    config = small_config("mocogan", shapes_data, tmp_path, train__steps=2)
+    run = train(config, quiet=True).run_dir
+    before = (run / "journal.jsonl").read_bytes()
+    assert train(config, quiet=True).steps == 2
+    assert "is finished: 2 of 2 steps" in caplog.text
+    assert (run / "journal.jsonl").read_bytes() == before
+
+
+def test_another_config_is_refused_by_key(shapes_data: Path, tmp_path: Path) -> None:
+    run = train(small_config("mocogan", shapes_data, tmp_path, train__steps=2), quiet=True).run_dir
+    changed = small_config("mocogan", shapes_data, tmp_path, train__steps=4, train__ema_decay=0.5, every__log=2)
+    with pytest.raises(ConfigError, match=r"train\.ema_decay: 0\.9 -> 0\.5") as refused:
+        train(changed, quiet=True)
+    assert "every.log" not in str(refused.value), "how often something is logged changes nothing"
+    assert yaml.safe_load((run / "config.yaml").read_text())["train"]["ema_decay"] == 0.9
+    assert train(changed, quiet=True, accept_changes=True).steps == 4
+
+
+def test_another_model_or_other_data_is_refused(shapes_data: Path, tmp_path: Path) -> None:
+    run = train(small_config("mocogan", shapes_data, tmp_path, train__steps=2), quiet=True).run_dir
+    (run / "config.yaml").write_text(dump_config(small_config("dual_motion", shapes_data, tmp_path, train__steps=2)))
+    with pytest.raises(ConfigError, match="holds a mocogan, the config asks for dual_motion"):
+        train(small_config("dual_motion", shapes_data, tmp_path, train__steps=2), quiet=True)
+    other = tmp_path / "other"
+    from vidgan.data.prepare import prepare
+    from vidgan.verbs.demo import render_shapes
+
+    render_shapes(other / "videos", clips=9, frames=20, size=32, seed=5)
+    prepare(other / "videos", other / "data", size=(32, 32), categories=True)
+    with pytest.raises(ConfigError, match="trained on other data"):
+        (run / "config.yaml").write_text(dump_config(small_config("mocogan", shapes_data, tmp_path, train__steps=2)))
+        train(small_config("mocogan", other / "data", tmp_path, train__steps=4), quiet=True)
+
+
+def test_a_folder_that_is_no_run_is_left_alone(shapes_data: Path, tmp_path: Path) -> None:
+    (tmp_path / "small").mkdir()
+    (tmp_path / "small" / "thesis.txt").write_text("precious")
+    with pytest.raises(FileExistsError, match="is no training run"):
+        train(small_config("mocogan", shapes_data, tmp_path), quiet=True)
+    assert (tmp_path / "small" / "thesis.txt").read_text() == "precious"
+
+
+def test_a_run_in_use_is_refused(shapes_data: Path, tmp_path: Path) -> None:
+    with RunLock(tmp_path / "small"), pytest.raises(ValueError, match=str(os.getpid())):
+        train(small_config("mocogan", shapes_data, tmp_path), quiet=True)
+
+
+def test_a_damaged_newest_checkpoint_is_passed_over(
+    shapes_data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = train(small_config("mocogan", shapes_data, tmp_path, train__steps=4), quiet=True).run_dir
+    newest = run / "checkpoints" / "step-00000004" / "generator.safetensors"
+    data = bytearray(newest.read_bytes())
+    data[-1] ^= 1
+    newest.write_bytes(bytes(data))
+    assert train(small_config("mocogan", shapes_data, tmp_path, train__steps=5), quiet=True).steps == 5
+    assert "passed over a damaged checkpoint" in caplog.text
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_the_exit_code_tells(number: signal.Signals, shapes_data: Path, tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(dump_config(small_config("mocogan", shapes_data, tmp_path, train__steps=100000)))
+    command = [sys.executable, "-m", "vidgan", "train", str(config)]
+    process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE)
+    journal = tmp_path / "small" / "journal.jsonl"
+    deadline = time.monotonic() + 120
+    while not (journal.is_file() and len(read(journal)) >= 3):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(number)
+    assert process.wait(timeout=60) == 128 + number
+    saved = load_latest(tmp_path / "small" / "checkpoints")
+    assert saved is not None and saved.step == max(r["step"] for r in read(journal))
+    resumed = train(small_config("mocogan", shapes_data, tmp_path, train__steps=saved.step + 1), quiet=True)
+    assert resumed.steps == saved.step + 1
+
+
+def test_a_run_leaves_what_a_user_needs(shapes_data: Path, tmp_path: Path) -> None:
+    run = train(
+        small_config("dual_motion", shapes_data, tmp_path, train__steps=4, every__preview=2, every__evaluate=2), quiet=True
+    ).run_dir
+    assert sorted(p.name for p in (run / "previews").iterdir()) == ["step-00000002.png", "step-00000004.png"]
+    assert {p.name for p in (run / "model").iterdir()} == {"README.md", "config.json", "model.safetensors", "vidgan.json"}
+    assert (run / "best" / "model.safetensors").is_file()
+    told = json.loads((run / "model" / "vidgan.json").read_text())
+    assert (told["class"], told["step"], told["context"], told["frames"]) == ("DualMotionGAN", 4, 3, 5)
+    records = read(run / "journal.jsonl")
+    logged = next(r for r in records if "seconds" in r)
+    for network in ("generator", "frame", "flow"):
+        assert logged[f"grad_norm/{network}"] > 0 and logged[f"lr/{network}"] == 2e-4
+    assert {"accuracy/frame/real", "accuracy/flow/fake", "loss/generator/kl"} <= logged.keys()
+    assert any("evaluation/copy_last/psnr" in r for r in records)
+
+
+def test_learning_rates_are_a_function_of_the_step() -> None:
+    constant, linear, cosine = (learning_rate_factor(name, 2, 12) for name in ("constant", "linear", "cosine"))
+    assert [constant(s) for s in (0, 1, 2, 11)] == pytest.approx([0.5, 1, 1, 1])
+    assert [linear(s) for s in (0, 2, 7, 11)] == pytest.approx([0.5, 1, 0.5, 0.1])
+    assert [cosine(s) for s in (2, 7)] == pytest.approx([1, 0.5])
+
+
+class Point(nn.Module):
+    """The Dirac GAN's generator: a single number (Mescheder et al., ICML 2018)."""
+
+    image_to_video = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.theta = nn.Parameter(torch.tensor([0.6]))
+
+    def draw_latents(self, draws: Draws, frames: int) -> Latents:
+        rows = torch.zeros(len(draws))
+        return Latents(rows, rows, rows.long())
+
+    def forward(self, latents: Latents, *, first_frame: Any = None, times: Any = None) -> Tensor:
+        return self.theta.expand(len(latents.content)).view(-1, 1, 1, 1, 1)
+
+
+class Slope(nn.Module):
+    """Its discriminator: a single slope, D(x) = psi * x."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.psi = nn.Parameter(torch.tensor([0.0]))
+
+    def forward(self, clip: Tensor, draws: Draws) -> Judgement:
+        return Judgement((self.psi * clip.flatten(1)).squeeze(1), None)
+
+
+class Zeros:
+    """Real data: a point mass at (nearly) zero; byte 128 is 0.004."""
+
+    batch_size = 2
+
+    def batches(self, start_step: int) -> Iterator[list[ClipBatch]]:
+        row = torch.zeros(2, dtype=torch.int64)
+        while True:
+            yield [ClipBatch(torch.full((2, 1, 1, 1, 1), 128, dtype=torch.uint8), row, torch.zeros(2, 0, 2, 1, 1), row)]
+
+    def rows(self, micro_batch: int) -> range:
+        return range(2)
+
+
+def play_dirac(folder: Path, penalty: Penalty | None, lr: float = 0.2, steps: int = 400) -> list[float]:
+    """The real loop on the Dirac GAN; the distance of (theta, psi) from the equilibrium after each step."""
+    networks = {"generator": Point(), "video": Slope()}
+    trainees = Trainees(
+        accelerator=Accelerator(cpu=True),
+        networks=networks,
+        optimizers={name: torch.optim.SGD(module.parameters(), lr=lr) for name, module in networks.items()},
+        precision="fp32",
+    )
+    algorithm = MoCoGANTraining(
+        trainees=trainees,
+        ema=ExponentialMovingAverage(networks["generator"]),
+        weights={"adversarial_video": 1.0},
+        adversarial="minimax",
+        penalty=penalty,
+    )
+    distances: list[float] = []
+    inner = algorithm.step
+
+    def watched(step: int, micros: Any) -> Any:
+        result = inner(step, micros)
+        distances.append(math.hypot(float(networks["generator"].theta.detach()), float(networks["video"].psi.detach())))
+        return result
+
+    algorithm.step = watched  # type: ignore[method-assign]
+    run_loop(
+        algorithm, Zeros(), accelerator=trainees.accelerator, run_dir=folder, steps=steps, seed=0,
+        every=Periods(log=100, preview=10**6, checkpoint=10**6), hooks=Hooks(), state={}, quiet=True,
+    )  # fmt: skip
+    return distances
+
+
+def test_dirac_gan_converges_with_r1_and_orbits_without(tmp_path: Path) -> None:
+    with_r1 = play_dirac(tmp_path / "r1", Penalty("r1", weight=0.5))
+    without = play_dirac(tmp_path / "plain", None)
+    assert with_r1[-1] < 0.02
+    assert min(without[200:]) > 0.4
+
+
+def test_a_non_finite_loss_stops_the_run_by_name_and_keeps_the_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(NonFiniteError, match=r"step \d+: the (term|gradient).* of network '(video|generator)'"):
+        play_dirac(tmp_path, Penalty("r1", weight=1e4), lr=1e4)
+    assert load_latest(tmp_path / "checkpoints") is None, "a broken state was saved"

@@ -18,11 +18,11 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def shapes_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve prepared clips of moving shapes: 20 frames of 32x32, three categories, flow, a test split."""
+    """Eighteen prepared clips of moving shapes: 20 frames of 32x32, three categories, flow, a test split."""
     from vidgan.data.prepare import prepare
     from vidgan.verbs.demo import render_shapes
 
     folder = tmp_path_factory.mktemp("shapes")
-    render_shapes(folder / "videos", clips=12, frames=20, size=32, seed=0)
-    prepare(folder / "videos", folder / "data", size=(32, 32), flow="auto", categories=True, holdout=0.25)
+    render_shapes(folder / "videos", clips=18, frames=20, size=32, seed=0)
+    prepare(folder / "videos", folder / "data", size=(32, 32), flow="auto", categories=True, holdout=0.3)
     return folder / "data"

@@ -59,5 +59,7 @@ def test_imports_go_downward(path: Path) -> None:
 
 
 def test_no_file_has_outgrown_its_room() -> None:
-    long = {p.relative_to(ROOT).as_posix(): n for p in ROOT.rglob("*.py") if (n := len(p.read_text().splitlines())) > 320}
+    long = {
+        p.relative_to(ROOT).as_posix(): n for p in ROOT.rglob("*.py") if (n := len(p.read_text().splitlines())) > 320
+    }
     assert not long

@@ -51,10 +51,9 @@ def check_config(config: RunConfig) -> None:
         if role not in ROLES[name]:
             raise ConfigError(f"discriminators.{role}: {name} has no such discriminator{nearest(role, ROLES[name])}")
     forecasting = name in PREDICTORS
-    idle = {
-        True: {"frames_per_clip": objective.frames_per_clip, "category_source": objective.category_source},
-        False: {"kl_warmup": objective.kl_warmup},
-    }[forecasting]
+    idle: dict[str, object] = {"kl_warmup": objective.kl_warmup}
+    if forecasting:
+        idle = {"frames_per_clip": objective.frames_per_clip, "category_source": objective.category_source}
     for key, value in idle.items():
         if value is not None:
             raise ConfigError(f"objective.{key} has no effect on {name}; remove it")

@@ -1,7 +1,7 @@
 """Random numbers as a function of keys, never of what was drawn before.
 
-A draw is keyed by (seed, purpose, step, row) where `row` is the place of a sample in the *global* batch. The same sample
-therefore meets the same numbers whatever the process count, the worker count, accumulation, or a resume in between.
+A draw is keyed by (seed, purpose, step, row) where `row` is the place of a sample in the *global* batch. The same
+sample therefore meets the same numbers whatever the process count, the worker count, accumulation, or a resume.
 """
 
 import hashlib

@@ -31,7 +31,7 @@ class ClipBatch(NamedTuple):
 
 
 class Latents(NamedTuple):
-    """All that a MoCoGAN clip is made from; keep ``content`` and change ``motion``, or the reverse, to exchange them."""
+    """All that a MoCoGAN clip is made from. Keep ``content``, change ``motion``, or the reverse: they are exchanged."""
 
     content: Tensor  # (B, dim_content), one code for the whole clip
     motion: Tensor  # (B, T+1, dim_motion): row 0 is the recurrent net's first state, rows 1..T its inputs

@@ -159,10 +159,16 @@ def test_a_signal_saves_and_the_exit_code_tells(number: signal.Signals, shapes_d
 
 def test_a_run_leaves_what_a_user_needs(shapes_data: Path, tmp_path: Path) -> None:
     run = train(
-        small_config("dual_motion", shapes_data, tmp_path, train__steps=4, every__preview=2, every__evaluate=2), quiet=True
+        small_config("dual_motion", shapes_data, tmp_path, train__steps=4, every__preview=2, every__evaluate=2),
+        quiet=True,
     ).run_dir
     assert sorted(p.name for p in (run / "previews").iterdir()) == ["step-00000002.png", "step-00000004.png"]
-    assert {p.name for p in (run / "model").iterdir()} == {"README.md", "config.json", "model.safetensors", "vidgan.json"}
+    assert {p.name for p in (run / "model").iterdir()} == {
+        "README.md",
+        "config.json",
+        "model.safetensors",
+        "vidgan.json",
+    }
     assert (run / "best" / "model.safetensors").is_file()
     told = json.loads((run / "model" / "vidgan.json").read_text())
     assert (told["class"], told["step"], told["context"], told["frames"]) == ("DualMotionGAN", 4, 3, 5)

@@ -27,7 +27,8 @@ def probed(algorithm, loader, **options):
     rank = options["accelerator"].process_index
     assert options["accelerator"].num_processes == 2
     for name, module in algorithm.trainees.raw.items():
-        save_file({k: v.clone() for k, v in module.state_dict().items()}, Path(sys.argv[2]) / f"{name}-{rank}.safetensors")
+        state = {k: v.clone() for k, v in module.state_dict().items()}
+        save_file(state, Path(sys.argv[2]) / f"{name}-{rank}.safetensors")
     return outcome
 
 verb.run_loop = probed

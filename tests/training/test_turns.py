@@ -151,7 +151,9 @@ def test_noise_is_annealed(shapes_data: Path, tmp_path: Path) -> None:
 
 
 def test_a_lazy_penalty_comes_when_due_with_its_full_share(shapes_data: Path, tmp_path: Path) -> None:
-    algorithm, step = build("mocogan", shapes_data, tmp_path, objective__penalty={"kind": "r1", "weight": 2.0, "every": 3})
+    algorithm, step = build(
+        "mocogan", shapes_data, tmp_path, objective__penalty={"kind": "r1", "weight": 2.0, "every": 3}
+    )
     told = [step(number) for number in range(4)]
     assert ["loss/video/r1" in record for record in told] == [True, False, False, True]
     assert algorithm.adversaries["video"].weights(0, category=True) == {"adversarial": 1.0, "category": 1.0, "r1": 6.0}
@@ -161,7 +163,9 @@ def test_a_lazy_penalty_comes_when_due_with_its_full_share(shapes_data: Path, tm
 def test_kl_warms_up(shapes_data: Path, tmp_path: Path) -> None:
     algorithm, _ = build("dual_motion", shapes_data, tmp_path, objective__kl_warmup=4)
     assert isinstance(algorithm, DualMotionTraining)
-    assert [algorithm._weights_at(step)["kl"] for step in (0, 1, 3, 9)] == pytest.approx([0.00025, 0.0005, 0.001, 0.001])
+    assert [algorithm._weights_at(step)["kl"] for step in (0, 1, 3, 9)] == pytest.approx(
+        [0.00025, 0.0005, 0.001, 0.001]
+    )
 
 
 def test_the_same_seed_gives_the_same_run(shapes_data: Path, tmp_path: Path) -> None:

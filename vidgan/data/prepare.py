@@ -88,7 +88,7 @@ def prepare(
         group_by: what belongs together and must not be parted by the split: None, each file, folder of frames, or clip
             of a many-clip array by itself; ``"folder"``, the parent folder; ``"number//N"``, the number in the name
             divided by N, rounded down; or a regular expression searched for in the posix path below `source` (the first
-            group is the name, or the whole match). Exact copies and mirror images are always joined.
+            group is the name, or the whole match). Clips whose prepared frames are equal or mirrored are joined.
         layout: ``"strips"`` or ``"frames"`` says what all images are, ``"videos"`` leaves images alone, ``"auto"``
             looks at each folder.
         strip_frame: (H, W) of a strip's frames, where they are not square.

@@ -146,7 +146,7 @@ class DualMotionGAN(nn.Module, Forecaster):
             raise ValueError(f"estimator: unknown name {estimator!r}; accepted are 'hourglass' and 'pyramid'")
         if max_flow <= 0:
             raise ValueError(f"max_flow: must be positive (pixels), got {max_flow}")
-        self.image_size = tuple(image_size)
+        self.image_size = (image_size[0], image_size[1])
         self.channels = channels
         self.dim_latent = dim_latent
         self.max_flow = max_flow
@@ -212,7 +212,7 @@ class DualMotionGAN(nn.Module, Forecaster):
             steps.append((*parts, encoding.mean, encoding.logvar))
             previous, last = last, parts[0]
         fields = [torch.stack(parts, dim=1) for parts in zip(*steps, strict=True)]  # each (B, K, ...)
-        return Prediction(*fields, first_observed[:, None])
+        return Prediction(*(*fields, first_observed[:, None]))
 
     def _decode(
         self, code: Tensor, features: Sequence[Tensor], last: Tensor, observed: Tensor

@@ -89,7 +89,9 @@ class ClipSampler(Pretrained):
         if first_frame is None and model.image_to_video:
             raise ValueError("this model continues a picture (image-to-video): give first_frame")
         if first_frame is not None and not model.image_to_video:
-            raise ValueError("this model was not trained image-to-video (model.image_to_video=true): it takes no first frame")
+            raise ValueError(
+                "this model was not trained image-to-video (model.image_to_video=true); leave first_frame out"
+            )
         if first_frame is not None and first_frame.shape != (model.channels, *model.image_size):
             raise ValueError(
                 f"first_frame must be (C, H, W) = {(model.channels, *model.image_size)}, got {tuple(first_frame.shape)}"
@@ -128,9 +130,7 @@ class Forecaster(Pretrained):
         model.train(was_training)
         return Prediction(*(part.cpu() for part in prediction))
 
-    def predict(
-        self, context: ByteClip, horizon: int = 10, *, samples: int = 1, seed: int | None = None
-    ) -> ByteClip:
+    def predict(self, context: ByteClip, horizon: int = 10, *, samples: int = 1, seed: int | None = None) -> ByteClip:
         """Forecast the frames that follow.
 
         Args:

@@ -111,7 +111,8 @@ class Pretrained(PyTorchModelHubMixin):
         except (SafetensorError, RuntimeError, TypeError, ValueError) as error:
             raise PretrainedError(f"{path}: the model is damaged or of another version: {error}") from None
         model.facts = {key: value for key, value in facts.items() if key != "class"}
-        return model.eval()
+        model.eval()  # type: ignore[attr-defined]
+        return model
 
 
 class _Card(str):

@@ -1,6 +1,6 @@
 """One self-contained HTML page per run: curves, previews, scores, and what looks wrong."""
 
-from vidgan.report.blocks import Animation, Block, Cell, Code, KeyValues, Picture, Section, Table, Text, Warnings
+from vidgan.report.blocks import Animation, Block, Cell, Code, KeyValues, Notes, Picture, Section, Table, Text, Warnings
 from vidgan.report.chart import LineChart
 from vidgan.report.page import render_page, write_report
 from vidgan.report.run import run_sections
@@ -12,6 +12,7 @@ __all__ = [
     "Code",
     "KeyValues",
     "LineChart",
+    "Notes",
     "Picture",
     "Section",
     "Table",

@@ -34,7 +34,10 @@ class Text:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells; columns of numbers are aligned right, None shows as a dash."""
+    """Rows of cells; columns of numbers are aligned right, None shows as a dash.
+
+    A text such as "27.3 [26.8, 27.9]" counts as a number; its interval is set small beneath it.
+    """
 
     header: Sequence[str]
     rows: Sequence[Sequence[Cell]]
@@ -74,6 +77,14 @@ class Warnings:
 
 
 @dataclass(frozen=True)
+class Notes:
+    """Remarks that few readers need, as a list folded away under `title`."""
+
+    items: Sequence[str]
+    title: str
+
+
+@dataclass(frozen=True)
 class Code:
     """Preformatted text, folded away under `title`."""
 
@@ -81,7 +92,7 @@ class Code:
     title: str
 
 
-Block: TypeAlias = Text | Table | KeyValues | Picture | Animation | LineChart | Warnings | Code
+Block: TypeAlias = Text | Table | KeyValues | Picture | Animation | LineChart | Warnings | Notes | Code
 
 
 @dataclass(frozen=True)

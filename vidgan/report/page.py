@@ -5,6 +5,7 @@ import hashlib
 import io
 import math
 import os
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from html import escape
@@ -13,12 +14,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from vidgan.report.blocks import Animation, Block, Cell, Code, KeyValues, Picture, Section, Table, Text, Warnings
+from vidgan.report.blocks import Animation, Block, Cell, Code, KeyValues, Notes, Picture, Section, Table, Text, Warnings
 from vidgan.report.chart import LineChart, render_chart
 from vidgan.report.scale import short
 from vidgan.report.style import CSS
 
 HALF, FULL = 480, 1000  # pixels across of an image in one of two columns, and of one that takes the whole width
+_NUMBER = re.compile(r"(?P<value>[-+]?\d[\d.,]*(e[-+]?\d+)?)\s*(?P<interval>\[[^]]*\])?")
 MEDIA = {"PNG": "image/png", "GIF": "image/gif", "WEBP": "image/webp"}
 
 
@@ -100,6 +102,9 @@ def _render(block: Block) -> str:
             return render_chart(block)
         case Warnings():
             return _warnings(block)
+        case Notes(notes, title):
+            listed = "".join(f"<li>{escape(note)}</li>" for note in notes)
+            return f"<details><summary>{escape(title)}</summary><ul>{listed}</ul></details>"
         case Code(text, title):
             return f"<details><summary>{escape(title)}</summary><pre>{escape(text)}</pre></details>"
 
@@ -117,21 +122,39 @@ def _cell(value: Cell) -> str:
 
 
 def _table(table: Table) -> str:
-    numeric = [
-        all(isinstance(row[i], int | float | None) for row in table.rows) and bool(table.rows)
-        for i in range(len(table.header))
-    ]
     for row in table.rows:
         if len(row) != len(table.header):
             raise ValueError(f"table {table.caption!r}: a row has {len(row)} cells, the header {len(table.header)}")
-    marks = [' class="number"' if number else "" for number in numeric]
+    columns = list(zip(*table.rows, strict=True)) or [()] * len(table.header)
+    marks = [' class="number"' if column and all(map(_is_number, column)) else "" for column in columns]
+    texts = [_column(column) for column in columns]
     head = "".join(f"<th{mark}>{escape(name)}</th>" for mark, name in zip(marks, table.header, strict=True))
     rows = "\n".join(
-        "<tr>" + "".join(f"<td{mark}>{_cell(value)}</td>" for mark, value in zip(marks, row, strict=True)) + "</tr>"
-        for row in table.rows
+        "<tr>" + "".join(f"<td{mark}>{text}</td>" for mark, text in zip(marks, row, strict=True)) + "</tr>"
+        for row in zip(*texts, strict=True)
     )
     caption = f"<caption>{escape(table.caption)}</caption>" if table.caption else ""
     return f'<div class="table"><table>{caption}<thead><tr>{head}</tr></thead>\n<tbody>{rows}</tbody></table></div>'
+
+
+def _is_number(value: Cell) -> bool:
+    return value is None or value in ("", "-") or isinstance(value, int | float) or bool(_NUMBER.fullmatch(value))
+
+
+def _column(values: Sequence[Cell]) -> list[str]:
+    """The texts of a column; floats get the same decimals, so that their points stand under each other."""
+    sizes = [abs(value) for value in values if isinstance(value, float) and math.isfinite(value) and value != 0]
+    power = math.floor(math.log10(max(sizes))) if sizes else 0
+    decimals = max(0, 3 - power) if power >= 0 else 2 - power
+    texts = []
+    for value in values:
+        if isinstance(value, float) and math.isfinite(value) and -4 <= power <= 6:
+            texts.append(f"{value:,.{decimals}f}")
+        elif isinstance(value, str) and (match := _NUMBER.fullmatch(value)) and match["interval"]:
+            texts.append(f"{escape(match['value'])}<small>{escape(match['interval'])}</small>")
+        else:
+            texts.append(_cell(value))
+    return texts
 
 
 def _image(data: bytes, caption: str, scale: int | None) -> str:

@@ -19,6 +19,7 @@ from vidgan.report.blocks import (
     Cell,
     Code,
     KeyValues,
+    Notes,
     Picture,
     Section,
     Table,
@@ -32,6 +33,7 @@ Record = Mapping[str, Any]
 Series = dict[str, list[tuple[float, float | None]]]
 
 EARLIER = 3  # previews of each kind shown beside the latest
+ABBREVIATIONS = {"psnr", "ssim", "mse", "mae", "fvd", "acd", "lpips"}
 _STEP = re.compile(r"\d+")
 
 
@@ -217,7 +219,7 @@ def score_blocks(scores: Mapping[str, Any]) -> list[Block]:
     blocks: list[Block] = []
     protocol = scores.get("protocol")
     if isinstance(protocol, Mapping):
-        blocks.append(KeyValues({_words(key): _flat(value) for key, value in protocol.items()}))
+        blocks.append(KeyValues({_heading(key): _flat(value) for key, value in protocol.items()}))
     elif protocol is not None:
         blocks.append(Text(f"Protocol: {protocol}"))
     if "table" in scores:
@@ -239,7 +241,10 @@ def score_blocks(scores: Mapping[str, Any]) -> list[Block]:
                 },
             )
         )
-    blocks += [Text(str(note)) for note in scores.get("notes", [])]
+    notes = [str(note) for note in scores.get("notes", [])]
+    blocks += [Text(note) for note in notes[:1]]
+    if len(notes) > 1:
+        blocks.append(Notes(notes[1:], "Definitions and notes"))
     return blocks
 
 
@@ -253,7 +258,7 @@ def _words(name: str) -> str:
 
 def _heading(name: str) -> str:
     words = _words(name)
-    return words.upper() if len(words) <= 4 else words[:1].upper() + words[1:]
+    return words.upper() if words in ABBREVIATIONS else words[:1].upper() + words[1:]
 
 
 def _config(path: Path) -> list[Block]:

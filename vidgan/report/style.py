@@ -75,6 +75,9 @@ th { color: var(--soft); font-weight: 600; font-size: 13px; white-space: nowrap;
 td:first-child { font-weight: 550; }
 tbody tr:last-child td { border-bottom: 0; }
 .number { text-align: right; white-space: nowrap; }
+td small { display: block; color: var(--soft); font-size: 12px; }
+details ul { margin: 0 0 16px; padding-left: 20px; font-size: 14px; color: var(--soft); }
+details li { margin-bottom: 6px; overflow-wrap: anywhere; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); margin-top: 0; padding: 8px 4px; }
 .tiles div { padding: 10px 16px; min-width: 0; }
 .tiles dt { color: var(--soft); font-size: 13px; line-height: 1.4; }

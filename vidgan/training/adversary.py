@@ -1,7 +1,7 @@
 """The discriminators' turn, the same for every discriminator of both models."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -75,6 +75,11 @@ class Adversary:
             weights[self.penalty.kind] = self.penalty.weight * self.penalty.every
         return weights
 
+    def set_noise(self, sigma: float) -> None:
+        """Standard deviation of the instance noise in front of the discriminator's convolutions."""
+        network: Any = self.trainees.raw[self.name]
+        network.set_noise(sigma)
+
     def after_step(self) -> None:
         """What the WGAN's critic needs after each of its optimizer steps: weights clipped to [-limit, limit]."""
         if self.penalty is not None and self.penalty.kind == "weight_clip":
@@ -124,17 +129,18 @@ class Adversary:
                 terms["gradient_penalty"] = gradient_penalty(
                     lambda mixed: self._judge(network, mixed, draws.fork("noise mix")).real, seen, first_kind, mix
                 )
+        class_logits = None
         if category is not None:
             source, labels = category
-            judgement = on_real if source == "labels" else on_fake
-            assert judgement.category is not None, "a category term needs a discriminator with a category head"
-            terms["category"] = category_cross_entropy(judgement.category, labels)
+            class_logits = (on_real if source == "labels" else on_fake).category
+            assert class_logits is not None, "a category term needs a discriminator with a category head"
+            terms["category"] = category_cross_entropy(class_logits, labels)
         with torch.no_grad():
             right_real, right_fake = accuracy(on_real.real, on_fake.real, self.loss.threshold)
             terms[f"accuracy/{self.name}/real"] = right_real
             terms[f"accuracy/{self.name}/fake"] = right_fake
-            if category is not None:
-                terms[f"accuracy/{self.name}/category"] = category_accuracy(judgement.category, labels)
+            if class_logits is not None:
+                terms[f"accuracy/{self.name}/category"] = category_accuracy(class_logits, labels)
         return terms
 
     def generator_terms(self, fake: Tensor, real: Tensor, draws: Draws) -> tuple[Tensor, Tensor | None]:

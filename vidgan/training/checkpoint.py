@@ -99,6 +99,7 @@ def save_checkpoint(
     except (OSError, RuntimeError, SafetensorError, DamagedError) as error:
         # torch and safetensors report a full disk as RuntimeError and SafetensorError.
         missing = ""
+        shutil.rmtree(temporary, ignore_errors=True)  # what was written so far must not count as missing
         with suppress(OSError):
             free = shutil.disk_usage(directory).free
             missing = f", {needed - free:,} of them are missing on the disk" if needed > free else ""

@@ -6,6 +6,7 @@ that each branch trains the other (the dual loop).
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -79,13 +80,13 @@ class DualMotionTraining:
     def step(self, step: int, micros: Sequence[Micro]) -> Terms:
         """Discriminators, then the generator; each meets a fresh forecast. Returns detached measurements by name."""
         if self.noise is not None:
-            for name in self.adversaries:
-                self.trainees.raw[name].set_noise(self.noise(step))
+            for adversary in self.adversaries.values():
+                adversary.set_noise(self.noise(step))
         measured: Terms = {}
         for name, adversary in self.adversaries.items():
             measured |= self.trainees.turn(
                 name,
-                lambda batch, draws, a=adversary: self._discriminator_terms(a, batch, draws.fork(a.name), step),
+                partial(self._discriminator_terms, adversary, step),
                 micros,
                 adversary.weights(step, category=False),
                 step,
@@ -94,7 +95,7 @@ class DualMotionTraining:
         if (step + 1) % self.critic_steps == 0:
             measured |= self.trainees.turn(
                 "generator",
-                lambda batch, draws: self._generator_terms(batch, draws.fork("generator")),
+                self._generator_terms,
                 micros,
                 self._weights_at(step),
                 step,
@@ -130,13 +131,15 @@ class DualMotionTraining:
         """Label flow from each forecast frame to the one before it, (B, K, 2, H, W)."""
         return batch.flow[:, self.context - 1 :].float()
 
-    def _discriminator_terms(self, adversary: Adversary, batch: ClipBatch, draws: Draws, step: int) -> Terms:
+    def _discriminator_terms(self, adversary: Adversary, step: int, batch: ClipBatch, draws: Draws) -> Terms:
+        draws = draws.fork(adversary.name)
         with torch.no_grad():
             prediction = self._forecast(batch, draws.fork("posterior"))
         real, fake = self._real_and_fake(adversary.name, batch, prediction)
         return adversary.discriminator_terms(real, fake, draws, step)
 
     def _generator_terms(self, batch: ClipBatch, draws: Draws) -> Terms:
+        draws = draws.fork("generator")
         prediction = self._forecast(batch, draws.fork("posterior"))
         future = to_float(batch.clip)[:, self.context :]
         computed: dict[str, Callable[[], Tensor]] = {

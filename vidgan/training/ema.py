@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
 from torch.optim.swa_utils import AveragedModel
 
 from vidgan.training.checkpoint import load_strict
@@ -50,10 +51,9 @@ class ExponentialMovingAverage:
     @torch.no_grad()
     def distance(self, model: nn.Module) -> float:
         """||average - weights|| / ||weights|| over all parameters: how far the weights move about their mean."""
-        pairs = list(zip(self.module.parameters(), model.parameters(), strict=True))
-        apart = sum(((a - b).double().square().sum() for a, b in pairs), torch.zeros((), dtype=torch.float64))
-        scale = sum((b.double().square().sum() for _, b in pairs), torch.zeros((), dtype=torch.float64))
-        return float((apart / scale.clamp_min(1e-30)).sqrt())
+        pairs = zip(self.module.parameters(), model.parameters(), strict=True)
+        apart = get_total_norm([average - weights for average, weights in pairs])
+        return float(apart / get_total_norm(model.parameters()).clamp_min(1e-30))
 
     def state_dict(self) -> dict[str, Tensor]:
         """The averaged module's tensors under the names of the module itself; `updates` is to be kept beside them."""

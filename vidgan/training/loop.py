@@ -190,7 +190,7 @@ def run_loop(
                    (("preview", every.preview), ("evaluate", every.evaluate))}  # fmt: skip
             is_best = False
             if main and any(due.values()):
-                seen = {"step": done}
+                seen: dict[str, float] = {"step": done}
                 if due["preview"]:
                     seen |= hooks.preview(done)
                 if due["evaluate"]:

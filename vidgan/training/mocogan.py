@@ -6,6 +6,8 @@ S_1 takes one random frame, S_T takes T consecutive frames; with categories, a c
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -75,14 +77,14 @@ class MoCoGANTraining:
     def step(self, step: int, micros: Sequence[Micro]) -> Terms:
         """Discriminators, then the generator; each meets fresh fakes. Returns detached measurements by name."""
         if self.noise is not None:
-            for name in self.adversaries:
-                self.trainees.raw[name].set_noise(self.noise(step))
+            for adversary in self.adversaries.values():
+                adversary.set_noise(self.noise(step))
         measured: Terms = {}
         for name, adversary in self.adversaries.items():
             with_category = name == "video" and self.category_source is not None
             measured |= self.trainees.turn(
                 name,
-                lambda batch, draws, a=adversary: self._discriminator_terms(a, batch, draws.fork(a.name), step),
+                partial(self._discriminator_terms, adversary, step),
                 micros,
                 adversary.weights(step, with_category),
                 step,
@@ -91,7 +93,7 @@ class MoCoGANTraining:
         if (step + 1) % self.critic_steps == 0:
             measured |= self.trainees.turn(
                 "generator",
-                lambda batch, draws: self._generator_terms(batch, draws.fork("generator")),
+                self._generator_terms,
                 micros,
                 self.weights,
                 step,
@@ -105,7 +107,8 @@ class MoCoGANTraining:
 
     def _fake(self, batch: ClipBatch, draws: Draws, times: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Synthesised clips (B, T or S, C, H, W) and their categories (B,), through the prepared generator."""
-        raw, prepared = self.trainees.raw["generator"], self.trainees.prepared["generator"]
+        raw: Any = self.trainees.raw["generator"]
+        prepared = self.trainees.prepared["generator"]
         device = batch.clip.device
         latents = raw.draw_latents(draws, batch.clip.shape[1])
         latents = latents._replace(**{k: v.to(device) for k, v in latents._asdict().items()})
@@ -114,7 +117,8 @@ class MoCoGANTraining:
             clip = prepared(latents, first_frame=first_frame, times=times)
         return clip.float(), latents.category
 
-    def _discriminator_terms(self, adversary: Adversary, batch: ClipBatch, draws: Draws, step: int) -> Terms:
+    def _discriminator_terms(self, adversary: Adversary, step: int, batch: ClipBatch, draws: Draws) -> Terms:
+        draws = draws.fork(adversary.name)
         real = to_float(batch.clip)  # (B, T, C, H, W)
         fake_times = None
         if adversary.view is frames_apart:
@@ -129,6 +133,7 @@ class MoCoGANTraining:
         return adversary.discriminator_terms(real, fake, draws, step, category)
 
     def _generator_terms(self, batch: ClipBatch, draws: Draws) -> Terms:
+        draws = draws.fork("generator")
         real = to_float(batch.clip)
         fake, sampled = self._fake(batch, draws.fork("latents"))  # (B, T, C, H, W)
         terms: Terms = {}

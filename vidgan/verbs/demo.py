@@ -1,6 +1,6 @@
 """`vidgan demo`: the whole pipeline on moving shapes that it renders itself, no download.
 
-Shapes -> real mp4 files -> prepare -> train MoCoGAN and Dual Motion GAN -> generate, exchange, forecast -> score -> report.
+Shapes -> real mp4 files -> prepare -> train both models -> generate, exchange, forecast -> score -> report.
 """
 
 import sys

@@ -68,7 +68,7 @@ def read_picture(path: Path, size: tuple[int, int]) -> torch.Tensor:
     """
     try:
         with Image.open(path) as image:
-            pixels = np.asarray(image.convert("RGB"))
+            pixels = np.array(image.convert("RGB"))
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path}: not a readable picture ({error})") from None
     return torch.from_numpy(fit_image(pixels, size)).permute(2, 0, 1).contiguous()

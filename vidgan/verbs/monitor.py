@@ -21,7 +21,7 @@ from vidgan.training.mocogan import MoCoGANTraining
 from vidgan.types import ByteClip
 from vidgan.verbs.files import replace_folder
 from vidgan.verbs.pictures import forecast_rows, forecast_strip
-from vidgan.verbs.scoring import forecast_scores, held_out_windows, real_clips, synthesis_scores
+from vidgan.verbs.scoring import FEWEST_REAL, forecast_scores, held_out_windows, real_clips, synthesis_scores
 from vidgan.video.encode import png_bytes, tile, webp_bytes
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,6 @@ logger = logging.getLogger(__name__)
 PREVIEW_CLIPS = 16
 PREVIEW_FORECASTS = 3
 EVALUATION_CLIPS = 64
-FEWEST_TO_COMPARE = 4  # real clips, below which a set cannot be halved for its own floor
 EVALUATION_WINDOWS = 32
 
 
@@ -71,8 +70,8 @@ class _Synthesis:
     ) -> None:
         self.folder = config.run_dir / "previews"
         self.config, self.algorithm = config, algorithm
-        held, _ = real_clips(held_out, FEWEST_TO_COMPARE)
-        self.compared = held_out if len(held) >= FEWEST_TO_COMPARE else dataset
+        held, _ = real_clips(held_out, FEWEST_REAL)
+        self.compared = held_out if len(held) >= FEWEST_REAL else dataset
         real, _ = real_clips(dataset, 2 * PREVIEW_CLIPS)
         self.real = describe(real)
         self.real_saturation = saturated_share(real)
@@ -101,7 +100,7 @@ class _Synthesis:
         }
 
     def evaluate(self, step: int) -> Mapping[str, float]:
-        if getattr(self._model(), "image_to_video", False) or len(self.real) < FEWEST_TO_COMPARE:
+        if getattr(self._model(), "image_to_video", False) or len(self.real) < FEWEST_REAL:
             return {}
         scores = synthesis_scores(self._model(), self.compared, clips=EVALUATION_CLIPS, seed=self.config.seed)
         distance = scores.scores["generated"]["frechet_inhouse"].mean.mean

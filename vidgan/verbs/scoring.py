@@ -1,16 +1,17 @@
 """Scores of a trained model on prepared data, always with baselines and floors beside them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 import torch
 
+from vidgan.config import ConfigError
 from vidgan.data.dataset import ClipDataset
 from vidgan.evaluation.evaluator import score_forecast
 from vidgan.evaluation.results import ForecastScores, SynthesisScores
 from vidgan.evaluation.set_scores import score_synthesis
 from vidgan.evaluation.synthesis import BACKGROUND
-from vidgan.models.baselines import BASELINES, ConstantVelocityWarp
+from vidgan.models.baselines import ConstantVelocityWarp, copy_last, mean_context
 from vidgan.models.inference import ClipSampler, Forecaster
 from vidgan.pixels import to_byte
 from vidgan.types import ByteClip
@@ -18,6 +19,7 @@ from vidgan.video.optical_flow import default_method, estimate_flow
 from vidgan.video.sampling import windows
 
 BATCH = 8
+FEWEST_REAL = 4  # below it a set cannot be halved for its own floor
 NEAREST_AMONG = 1024  # training clips that samples are compared with
 
 
@@ -59,16 +61,16 @@ def forecast_scores(
     """
     flow_method = default_method()
     carried = ConstantVelocityWarp(lambda now, before: estimate_flow(now, before, method=flow_method))
-    predictors = {
+    predictors: dict[str, Callable[[ByteClip, int], ByteClip]] = {
         "fused P": lambda given, k: model.predict(given, k),
         "constant-velocity warp": carried,
-        "copy-last": BASELINES["copy_last"],
-        "context mean": BASELINES["mean_context"],
+        "copy-last": copy_last,
+        "context mean": mean_context,
     }
     if parts:
         predictors["warped W"] = lambda given, k: to_byte(model.forecast(given, k).warped)
         predictors["direct A"] = lambda given, k: to_byte(model.forecast(given, k).direct)
-    samplers = {}
+    samplers: dict[str, Callable[[ByteClip, int], ByteClip]] = {}
     if samples > 1:
         samplers["sampled P"] = lambda given, k: model.predict(given, k, samples=samples, seed=seed)
     return score_forecast(
@@ -103,14 +105,22 @@ def synthesis_scores(
 ) -> SynthesisScores:
     """Generated clips against real ones, with the real-versus-real floor and damaged controls beside.
 
+    Raises:
+        ConfigError: too few real clips.
+
     Args:
         training: the clips that the model saw, for the distance to the nearest of them; None where they are `dataset`.
         clips: generated; twice as many real ones are halved at random for the floor.
     """
     real, groups = real_clips(dataset, 2 * clips)
+    if len(real) < FEWEST_REAL:
+        raise ConfigError(
+            f"{dataset.root}: {len(real)} clips of {dataset.frames} frames are held out, but {FEWEST_REAL} are needed"
+            " to compare sets of clips; prepare with a larger --holdout"
+        )
     fake = model.sample(max(2, len(real) // 2), frames=real.shape[1], seed=seed)
     known = real_clips(training, NEAREST_AMONG)[0] if training is not None else None
-    # Content distance is the drift of the object's colour where there is a dark background, of the whole frame elsewhere.
+    # Content distance is the drift of the object's colour on a dark background, of the whole frame's elsewhere.
     dark = float((real.amax(dim=2) <= BACKGROUND).float().mean())
     background = BACKGROUND if dark > 0.5 else None
     return score_synthesis(

@@ -1,0 +1,196 @@
+"""The page: one file, nothing from outside, everything escaped."""
+
+import base64
+import hashlib
+import io
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from PIL import Image
+
+from vidgan.report import (
+    Animation,
+    Code,
+    KeyValues,
+    LineChart,
+    Notes,
+    Picture,
+    Section,
+    Table,
+    Text,
+    Warnings,
+    render_page,
+    write_report,
+)
+from vidgan.report.page import render_blocks
+
+EVIL = "<script>alert('x')</script> & \"quoted\""
+VOID = {"meta", "img"}
+
+
+class Fault(NamedTuple):
+    name: str
+    step: int
+    message: str
+
+
+def image_bytes(form: str, size: tuple[int, int] = (64, 48), frames: int = 1) -> bytes:
+    buffer = io.BytesIO()
+    pictures = [Image.new("RGB", size, (40 * i, 90, 200)) for i in range(frames)]
+    extra = {"save_all": True, "append_images": pictures[1:]} if frames > 1 else {}
+    pictures[0].save(buffer, form, **extra)
+    return buffer.getvalue()
+
+
+def everything() -> list[Section]:
+    return [
+        Section(
+            f"First {EVIL}",
+            [
+                Text(f"One {EVIL}\n\nTwo"),
+                KeyValues({f"key {EVIL}": EVIL, "steps": 12_345, "rate": 2e-4, "on": True, "none": None}),
+                Table(["name", EVIL], [[EVIL, 1.5], ["b", None]], caption=EVIL),
+                Warnings([Fault("mode_collapse", 1800, EVIL)]),
+                Code(EVIL, EVIL),
+                Notes([EVIL], EVIL),
+            ],
+        ),
+        Section(
+            "Second",
+            [
+                Animation(image_bytes("WEBP", frames=3), EVIL),
+                Animation(image_bytes("GIF", frames=3), "gif", scale=2),
+                Picture(image_bytes("PNG", (700, 20)), "png"),
+                LineChart({EVIL: [(0, 1.0), (1, 2.0)]}, EVIL, caption=EVIL),
+            ],
+        ),
+    ]
+
+
+class Parsed(HTMLParser):
+    """Tags with their attributes, the text, and a check that every tag is closed in order."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self.open: list[str] = []
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def test_nothing_comes_from_outside() -> None:
+    page = render_page(title="Run", sections=everything(), subtitle="sub")
+    parsed = Parsed(page)
+    assert not {tag for tag, _ in parsed.tags} & {"script", "link", "iframe", "object", "embed", "base", "form"}
+    for tag, attributes in parsed.tags:
+        for name, value in attributes.items():
+            assert not name.startswith("on"), (tag, name)
+            assert name != "style", tag  # the policy would forbid it
+            if name in ("src", "href", "xlink:href", "srcset", "data", "action", "poster"):
+                assert value is not None and value.startswith(("data:image/", "#")), (tag, name)
+    visible = re.sub(r'src="data:[^"]*"', "", page)
+    assert not re.search(r"https?:|//|@import|url\(", visible)
+
+
+def test_the_policy_allows_this_style_and_nothing_else() -> None:
+    page = render_page(title="Run", sections=everything())
+    policy = next(a["content"] for t, a in Parsed(page).tags if a.get("http-equiv") == "Content-Security-Policy")
+    style = re.search(r"<style>(.*)</style>", page, re.S)
+    assert style is not None and policy is not None
+    digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}'" in policy
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    assert "unsafe" not in policy and "script-src" not in policy
+    assert page.index("Content-Security-Policy") < page.index("<style>")
+
+
+def test_images_are_embedded_byte_for_byte_and_enlarged_by_whole_pixels() -> None:
+    webp, gif, png = image_bytes("WEBP", frames=3), image_bytes("GIF", frames=3), image_bytes("PNG", (700, 20))
+    html = render_blocks([Animation(webp, "a"), Animation(gif, "b", scale=2), Picture(png, "c")])
+    images = [attributes for tag, attributes in Parsed(html).tags if tag == "img"]
+    for image, (media, data) in zip(images, (("webp", webp), ("gif", gif), ("png", png)), strict=True):
+        head, _, body = (image["src"] or "").partition(",")
+        assert head == f"data:image/{media};base64"
+        assert base64.b64decode(body) == data
+    assert [(image["width"], image["height"], image.get("class")) for image in images] == [
+        ("448", "336", "crisp"),  # 64 wide: 7 times, the most that half the page holds
+        ("128", "96", "crisp"),
+        ("700", "20", None),
+    ]
+    assert html.count('class="image wide"') == 1
+    assert html.count('class="figures"') == 1
+
+
+def test_what_is_no_image_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="image 'grid': not a PNG, GIF or WebP image"):
+        render_blocks([Picture(b"<svg onload=alert(1)>", "grid")])
+    with pytest.raises(ValueError, match="not a PNG"):
+        render_blocks([Picture(image_bytes("BMP"), "bmp")])
+
+
+def test_every_text_is_escaped() -> None:
+    page = render_page(title=EVIL, sections=everything(), subtitle=EVIL)
+    assert "<script" not in page and "alert('x')" not in page
+    assert EVIL in "".join(Parsed(page).text)
+    assert page.count("&lt;script&gt;") >= 15
+
+
+def test_text_makes_paragraphs_and_warnings_read_as_sentences() -> None:
+    assert render_blocks([Text("One\nline\n\n  Two ")]) == "<p>One\nline</p>\n<p>Two</p>"
+    html = render_blocks([Warnings([Fault("mode_collapse", 1800, "All alike.")])])
+    assert "<b>Mode collapse</b><span>since step 1,800</span><p>All alike.</p>" in html
+    assert "nothing unusual" in render_blocks([Warnings([])])
+
+
+def test_tables_align_numbers_and_keep_their_decimals() -> None:
+    table = Table(
+        ["name", "psnr", "mse", "n", "interval"],
+        [["a", 27.3, 0.0123, 12000, "27.31 [26.80, 27.90]"], ["b", None, 0.02, 7, "-"], ["c", 9.0, 0.0, 1, ""]],
+    )
+    html = render_blocks([table])
+    cells = re.findall(r"<td( class=\"number\")?>(.*?)</td>", html)
+    assert [text for _, text in cells] == [
+        *("a", "27.30", "0.0123", "12,000", "27.31<small>[26.80, 27.90]</small>"),
+        *("b", "&ndash;", "0.0200", "7", "-"),
+        *("c", "9.00", "0.0000", "1", ""),
+    ]
+    assert [bool(mark) for mark, _ in cells] == [False, True, True, True, True] * 3
+    with pytest.raises(ValueError, match="a row has 1 cells, the header 2"):
+        render_blocks([Table(["a", "b"], [["x"]])])
+    assert "<tbody></tbody>" in render_blocks([Table(["a"], [])])
+
+
+def test_sections_can_be_reached_from_the_top() -> None:
+    page = render_page(title="Run", sections=[Section("A", [Text("x")]), Section("B", [Text("y")])])
+    assert '<a href="#part-2">B</a>' in page and '<section id="part-2">' in page
+    assert "<nav>" not in render_page(title="Run", sections=[Section("A", [Text("x")])])
+
+
+def test_it_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "report.html"
+    assert write_report(path, title="One ü", sections=everything()) == path
+    before = path.read_text(encoding="utf-8")
+    assert "<title>One ü</title>" in before
+    with pytest.raises(ValueError, match="not a PNG"):
+        write_report(path, title="Two", sections=[Section("A", [Picture(b"", "x")])])
+    assert path.read_text(encoding="utf-8") == before
+    assert [p.name for p in path.parent.iterdir()] == ["report.html"]

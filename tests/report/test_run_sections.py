@@ -1,0 +1,201 @@
+"""A run directory becomes sections; what is absent or broken leaves the rest standing."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from PIL import Image
+
+from vidgan.report import (
+    Animation,
+    Code,
+    KeyValues,
+    LineChart,
+    Notes,
+    Picture,
+    Section,
+    Table,
+    Text,
+    Warnings,
+    run_sections,
+    write_report,
+)
+from vidgan.report.run import score_blocks
+
+
+class Fault(NamedTuple):
+    name: str
+    step: int
+    message: str
+
+
+def picture(form: str) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(buffer, form)
+    return buffer.getvalue()
+
+
+def journal(steps: int = 100) -> list[dict[str, Any]]:
+    records: list[dict[str, Any]] = []
+    for step in range(10, steps + 1, 10):
+        record: dict[str, Any] = {"step": step, "seconds": 2.0, "clips_per_second": 8.0, "data_wait_share": 0.05}
+        for net in ("generator", "frame"):
+            record |= {f"loss/{net}/adversarial": 1.0 / step, f"grad_norm/{net}": 0.5, f"lr/{net}": 2e-4 / step}
+        record |= {"loss/frame/r1": 0.1, "accuracy/frame/real": 0.8, "accuracy/frame/fake": 0.7}
+        records.append(record)
+        if step % 50 == 0:
+            records.append({"step": step, "diversity/fake": 0.3, "diversity/real": 0.4, "ema_distance": 0.2})
+            records.append(
+                {
+                    "step": step,
+                    "evaluation/score": 1.0,
+                    "evaluation/forecast/psnr": 25.0,
+                    "evaluation/copy_last/psnr": 20.0,
+                }
+            )
+    return records
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    lines = [json.dumps(record) for record in journal()]
+    (tmp_path / "journal.jsonl").write_text("\n".join([*lines, '{"step": 110, "loss/gen']))
+    (tmp_path / "previews").mkdir()
+    for step in range(10, 101, 10):
+        (tmp_path / "previews" / f"step-{step:08d}.webp").write_bytes(picture("WEBP"))
+    (tmp_path / "previews" / "step-00000100-forecast.png").write_bytes(picture("PNG"))
+    (tmp_path / "previews" / ".step-00000110.tmp").write_bytes(b"half")
+    (tmp_path / "scores").mkdir()
+    (tmp_path / "scores" / "held-out.json").write_text(
+        json.dumps({"protocol": "p", "table": {"header": ["name", "psnr"], "rows": [["P", 30.0]]}})
+    )
+    (tmp_path / "config.yaml").write_text("name: x\n")
+    return tmp_path
+
+
+def by_title(sections: list[Section]) -> dict[str, Section]:
+    return {section.title: section for section in sections}
+
+
+def charts(section: Section) -> dict[str, LineChart]:
+    return {block.title: block for block in section.blocks if isinstance(block, LineChart)}
+
+
+def test_an_empty_directory_has_no_sections(tmp_path: Path) -> None:
+    assert run_sections(tmp_path) == []
+    assert run_sections(tmp_path / "absent") == []
+    (only,) = run_sections(tmp_path, warnings=[])
+    assert only.title == "Overview" and only.blocks == [Warnings([])]
+
+
+def test_all_sections_in_order(run: Path) -> None:
+    sections = run_sections(run, warnings=[Fault("mode_collapse", 50, "alike")])
+    assert [section.title for section in sections] == [
+        "Overview",
+        "Previews",
+        "Scores: held out",
+        "Training",
+        "Samples against real clips",
+        "Config",
+    ]
+    assert write_report(run / "report.html", title="x", sections=sections).stat().st_size > 10_000
+
+
+def test_the_facts_that_come_first(run: Path) -> None:
+    facts, faults = by_title(run_sections(run, warnings=[Fault("mode_collapse", 50, "alike")]))["Overview"].blocks
+    assert isinstance(facts, KeyValues)
+    assert facts.items == {
+        "Steps": 100,
+        "Training time": "3 min 20 s",
+        "Clips per second": "8",
+        "Waiting for data": "5.0%",
+        "Last forecast/psnr": 25.0,
+        "Last copy last/psnr": 20.0,
+    }
+    assert faults == Warnings([Fault("mode_collapse", 50, "alike")])
+
+
+def test_the_curves_are_the_journal(run: Path) -> None:
+    sections = by_title(run_sections(run))
+    found = charts(sections["Training"])
+    assert list(found) == [
+        "Losses of the generator",
+        "Losses of the frame discriminator",
+        "Accuracy of the discriminators",
+        "Gradient norms",
+        "PSNR while training",
+        "Learning rates",
+        "Throughput",
+    ]
+    steps = range(10, 101, 10)
+    assert found["Losses of the generator"].series == {"adversarial": [(step, 1 / step) for step in steps]}
+    assert list(found["Losses of the frame discriminator"].series) == ["adversarial", "r1"]
+    assert list(found["Accuracy of the discriminators"].series) == ["frame, real", "frame, fake"]
+    assert found["Gradient norms"].log_y
+    assert found["PSNR while training"].series == {
+        "forecast": [(50, 25.0), (100, 25.0)],
+        "copy last": [(50, 20.0), (100, 20.0)],
+    }
+    assert list(found["Learning rates"].series) == ["generator, frame"]  # equal lines would hide each other
+    samples = charts(sections["Samples against real clips"])
+    assert samples["Diversity"].series == {"fake": [(50, 0.3), (100, 0.3)], "real": [(50, 0.4), (100, 0.4)]}
+
+
+def test_a_constant_rate_needs_no_chart(run: Path) -> None:
+    (run / "journal.jsonl").write_text('{"step": 1, "lr/g": 0.1}\n{"step": 2, "lr/g": 0.1}\n')
+    assert "Training" not in by_title(run_sections(run))
+
+
+def test_the_latest_preview_first_then_earlier_ones(run: Path) -> None:
+    blocks = by_title(run_sections(run))["Previews"].blocks
+    assert [(type(block), block.caption) for block in blocks if isinstance(block, Animation | Picture)] == [
+        (Animation, "After 100 steps"),
+        (Animation, "After 70 steps"),
+        (Animation, "After 40 steps"),
+        (Animation, "After 10 steps"),
+        (Picture, "After 100 steps: forecast"),
+    ]
+
+
+def test_previews_are_ordered_by_step_not_by_name(run: Path) -> None:
+    (run / "previews" / "step-1000000000.webp").write_bytes(picture("WEBP"))
+    first = by_title(run_sections(run))["Previews"].blocks[0]
+    assert isinstance(first, Animation) and first.caption == "After 1,000,000,000 steps"
+
+
+def test_a_broken_score_file_is_named_and_the_rest_shown(run: Path) -> None:
+    (run / "scores" / "broken.json").write_text('{"table": {"rows": ')
+    (run / "scores" / "wrong.json").write_text('{"table": {"rows": []}}')
+    sections = by_title(run_sections(run))
+    for name in ("broken", "wrong"):
+        (text,) = sections[f"Scores: {name}"].blocks
+        assert isinstance(text, Text) and f"{name}.json cannot be shown" in text.text
+    assert any(isinstance(block, Table) for block in sections["Scores: held out"].blocks)
+
+
+def test_scores_become_a_table_curves_and_notes() -> None:
+    blocks = score_blocks(
+        {
+            "protocol": {"context": 2, "frame_size": [64, 64]},
+            "table": {"header": ["name", "psnr"], "rows": [["P", 30.0], ["copy", None]]},
+            "curves": {"psnr": {"P": [31.0, None, 29.0], "copy": [20.0, 19.0, 18.0]}},
+            "intervals": {"psnr": {"P": [[30.0, 32.0], [None, None], [28.0, 30.0]]}},
+            "better": {"psnr": "higher"},
+            "notes": ["first", "second", "third"],
+        }
+    )
+    facts, table, chart, note, notes = blocks
+    assert facts == KeyValues({"Context": 2, "Frame size": "[64, 64]"})
+    assert table == Table(["name", "psnr"], [["P", 30.0], ["copy", None]])
+    assert isinstance(chart, LineChart)
+    assert chart.title == "PSNR over the horizon" and chart.y_label == "psnr, higher is better"
+    assert chart.series == {"P": [(1, 31.0), (2, None), (3, 29.0)], "copy": [(1, 20.0), (2, 19.0), (3, 18.0)]}
+    assert chart.bands == {"P": [(1, 30.0, 32.0), (3, 28.0, 30.0)]}
+    assert note == Text("first") and notes == Notes(["second", "third"], "Definitions and notes")
+    assert score_blocks({}) == []
+
+
+def test_the_config_is_shown_as_it_is(run: Path) -> None:
+    assert by_title(run_sections(run))["Config"].blocks == [Code("name: x\n", "config.yaml")]

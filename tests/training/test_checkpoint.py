@@ -122,6 +122,10 @@ def test_the_same_step_again_replaces_it(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, 5, tensors_of(99), {"again": True}, best=True)
     assert names(tmp_path) == ["best.json", "step-00000005"]
     assert load_checkpoint(tmp_path / "step-00000005").state == {"again": True}
+    shutil.copytree(tmp_path / "step-00000005", tmp_path / ".replaced-step-00000005")  # a kill before it was removed
+    save(tmp_path, 5)
+    assert names(tmp_path) == ["best.json", "step-00000005"]
+    assert load_checkpoint(tmp_path / "step-00000005").state == {"step": 5}
 
 
 def test_fewer_than_two_are_refused(tmp_path: Path) -> None:

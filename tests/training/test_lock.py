@@ -17,10 +17,12 @@ import os, sys, time
 from pathlib import Path
 from vidgan.training.lock import RunLock
 with RunLock(Path(sys.argv[1])):
-    if len(sys.argv) > 2 and os.fork() == 0:
+    if len(sys.argv) == 2:
+        print("held", flush=True)
+    elif os.fork() == 0:  # a loader worker: it speaks, so that the kill finds it running
+        print("held", flush=True)
         time.sleep(60)
         os._exit(0)
-    print("held", flush=True)
     sys.stdin.read()
 """
 

@@ -12,8 +12,7 @@ import logging
 import os
 import re
 import shutil
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +27,9 @@ from torch import Tensor, nn
 from vidgan.training.manifest import (
     CheckpointError,
     DamagedError,
+    move_into_place,
     read_verified,
+    remove,
     sync_directory,
     to_json,
     write_file,
@@ -83,7 +84,7 @@ def save_checkpoint(
     temporary = directory / f".tmp-{final.name}-{os.getpid()}"
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        _remove(directory.glob(".tmp-*"))
+        remove(directory.glob(".tmp-*"))
         if shutil.disk_usage(directory).free < needed:
             raise OSError("the disk is too full")
         temporary.mkdir()
@@ -92,7 +93,7 @@ def save_checkpoint(
             file = f"{name}.safetensors"
             files[file] = write_file(temporary / file, save_safetensors(_unshared(group)))
         write_manifest(temporary, step, files)
-        _move_into_place(temporary, final)
+        move_into_place(temporary, final)
         read_verified(final)
         if best:
             _write_best(directory, final)
@@ -265,13 +266,6 @@ def _unshared(group: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return result
 
 
-def _move_into_place(temporary: Path, final: Path) -> None:
-    if final.exists():  # a directory cannot be renamed over another; `_listed` finds the old one meanwhile
-        final.rename(final.with_name(f".replaced-{final.name}"))
-    temporary.rename(final)
-    sync_directory(final.parent)
-
-
 def _listed(directory: Path) -> list[tuple[int, Path]]:
     """Steps and paths, oldest first; of one step, the replacement after the replaced."""
     if not directory.is_dir():
@@ -311,18 +305,4 @@ def _prune(directory: Path, newest: int, keep: int) -> None:
     listed = _listed(directory)
     course = [path for step, path in listed if step <= newest and not path.name.startswith(".")]
     kept = {*course[-keep:], best}
-    _remove(path for _, path in listed if path not in kept)
-
-
-def _remove(paths: Iterable[Path]) -> None:
-    """Delete files and directories; a directory loses its name first, so that a kill leaves no half checkpoint."""
-    for path in paths:
-        try:
-            if path.is_dir():
-                doomed = path.with_name(f".tmp-removed-{time.monotonic_ns()}")
-                path.rename(doomed)
-                shutil.rmtree(doomed)
-            else:
-                path.unlink()
-        except OSError as error:
-            logger.warning("%s could not be removed: %s", path, error)
+    remove(path for _, path in listed if path not in kept)

@@ -150,6 +150,8 @@ def run_loop(
             "best": best if math.isfinite(best) else None,
             "processes": accelerator.num_processes,
         }
+        if journal is not None:
+            journal.sync()  # a checkpoint never knows of steps that the journal lost
         save_checkpoint(run_dir / "checkpoints", step, tensors, record, keep=every.keep, best=is_best)
         hooks.export(step, is_best)
 

@@ -2,14 +2,19 @@
 
 import hashlib
 import json
+import logging
 import os
 import platform
-from collections.abc import Mapping
+import shutil
+import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import safetensors
 import torch
+
+logger = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
@@ -64,6 +69,30 @@ def sync_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def move_into_place(temporary: Path, final: Path) -> None:
+    """Give the finished directory `temporary` its name; what held the name becomes ``.replaced-<name>``."""
+    if final.exists():  # a directory cannot be renamed over another; the old one stays beside it meanwhile
+        replaced = final.with_name(f".replaced-{final.name}")
+        remove(path for path in (replaced,) if path.exists())  # left by a kill after an earlier replacement
+        final.rename(replaced)
+    temporary.rename(final)
+    sync_directory(final.parent)
+
+
+def remove(paths: Iterable[Path]) -> None:
+    """Delete files and directories; a directory loses its name first, so that a kill leaves no half checkpoint."""
+    for path in paths:
+        try:
+            if path.is_dir():
+                doomed = path.with_name(f".tmp-removed-{time.monotonic_ns()}")
+                path.rename(doomed)
+                shutil.rmtree(doomed)
+            else:
+                path.unlink()
+        except OSError as error:
+            logger.warning("%s could not be removed: %s", path, error)
 
 
 def read_verified(directory: Path) -> tuple[int, dict[str, bytes]]:

@@ -16,7 +16,7 @@ from vidgan.models.dual_motion import DualMotionGAN
 from vidgan.models.mocogan import MoCoGAN
 from vidgan.types import ByteClip
 from vidgan.verbs.files import claim, write_text
-from vidgan.verbs.scoring import forecast_scores, synthesis_scores
+from vidgan.verbs.scoring import FEWEST_REAL, forecast_scores, held_out_or_training, synthesis_scores
 from vidgan.verbs.tables import score_document, text_table
 from vidgan.verbs.train import run_config, write_scores
 
@@ -54,12 +54,14 @@ def evaluate(
             forecaster, dataset, context=seen, horizon=ahead, samples=samples, seed=seed, protocol=name
         )
     else:
-        dataset, training = build_dataset(config, split="test"), build_dataset(config)
+        training = build_dataset(config)
+        dataset = held_out_or_training(config, training, fewest=FEWEST_REAL)
         model = MoCoGAN.from_pretrained(run)
         if model.image_to_video:
             raise ConfigError(f"{run}: an image-to-video model continues given pictures and cannot be scored as a set")
-        name = f"held-out-{config.data.frames}-frames"
-        scores = synthesis_scores(model, dataset, training=training, clips=clips, seed=seed, protocol=name)
+        name = f"{'held-out' if dataset is not training else 'training'}-{config.data.frames}-frames"
+        known = training if dataset is not training else None
+        scores = synthesis_scores(model, dataset, training=known, clips=clips, seed=seed, protocol=name)
     write_scores(run, name, score_document(scores))
     return scores
 

@@ -71,4 +71,4 @@ def read_picture(path: Path, size: tuple[int, int]) -> torch.Tensor:
             pixels = np.array(image.convert("RGB"))
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path}: not a readable picture ({error})") from None
-    return torch.from_numpy(fit_image(pixels, size)).permute(2, 0, 1).contiguous()
+    return torch.tensor(fit_image(pixels, size)).permute(2, 0, 1).contiguous()

@@ -1,6 +1,5 @@
 """What a run does beside training: previews, evaluations and the saved model, always from the average weights."""
 
-import logging
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import torch
 
 import vidgan
-from vidgan.build import build_dataset, model_name
+from vidgan.build import model_name
 from vidgan.config import RunConfig
 from vidgan.data.dataset import ClipDataset
 from vidgan.evaluation.synthesis import describe, pairwise_diversity
@@ -21,10 +20,15 @@ from vidgan.training.mocogan import MoCoGANTraining
 from vidgan.types import ByteClip
 from vidgan.verbs.files import replace_folder
 from vidgan.verbs.pictures import forecast_rows, forecast_strip
-from vidgan.verbs.scoring import FEWEST_REAL, forecast_scores, held_out_windows, real_clips, synthesis_scores
+from vidgan.verbs.scoring import (
+    FEWEST_REAL,
+    forecast_scores,
+    held_out_or_training,
+    held_out_windows,
+    real_clips,
+    synthesis_scores,
+)
 from vidgan.video.encode import png_bytes, tile, webp_bytes
-
-logger = logging.getLogger(__name__)
 
 PREVIEW_CLIPS = 16
 PREVIEW_FORECASTS = 3
@@ -34,23 +38,13 @@ EVALUATION_WINDOWS = 32
 
 def build_hooks(config: RunConfig, dataset: ClipDataset, algorithm: MoCoGANTraining | DualMotionTraining) -> Hooks:
     """The hooks for the config's model."""
-    held_out = held_out_or_training(config, dataset)
     saved = _Saver(config, dataset, algorithm)
     watch: _Synthesis | _Forecast
     if model_name(config) in PREDICTORS:
-        watch = _Forecast(config, held_out, algorithm)
+        watch = _Forecast(config, held_out_or_training(config, dataset), algorithm)
     else:
-        watch = _Synthesis(config, dataset, held_out, algorithm)
+        watch = _Synthesis(config, dataset, algorithm)
     return Hooks(preview=watch.preview, evaluate=watch.evaluate, export=saved)
-
-
-def held_out_or_training(config: RunConfig, dataset: ClipDataset) -> ClipDataset:
-    """The test split; where it is empty or too short, the training split, said aloud."""
-    try:
-        return build_dataset(config, split="test")
-    except ValueError as error:
-        logger.warning("nothing is held out (%s): previews and scores use training clips", error)
-        return dataset
 
 
 def saturated_share(clips: ByteClip) -> float:
@@ -62,16 +56,11 @@ class _Synthesis:
     """MoCoGAN: a grid of the same 16 latents each time, and how diverse and lively it is beside real clips."""
 
     def __init__(
-        self,
-        config: RunConfig,
-        dataset: ClipDataset,
-        held_out: ClipDataset,
-        algorithm: MoCoGANTraining | DualMotionTraining,
+        self, config: RunConfig, dataset: ClipDataset, algorithm: MoCoGANTraining | DualMotionTraining
     ) -> None:
         self.folder = config.run_dir / "previews"
         self.config, self.algorithm = config, algorithm
-        held, _ = real_clips(held_out, FEWEST_REAL)
-        self.compared = held_out if len(held) >= FEWEST_REAL else dataset
+        self.compared = held_out_or_training(config, dataset, fewest=FEWEST_REAL)
         real, _ = real_clips(dataset, 2 * PREVIEW_CLIPS)
         self.real = describe(real)
         self.real_saturation = saturated_share(real)

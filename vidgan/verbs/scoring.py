@@ -1,11 +1,13 @@
 """Scores of a trained model on prepared data, always with baselines and floors beside them."""
 
+import logging
 from collections.abc import Callable, Iterator
 from itertools import islice
 
 import torch
 
-from vidgan.config import ConfigError
+from vidgan.build import build_dataset
+from vidgan.config import ConfigError, RunConfig
 from vidgan.data.dataset import ClipDataset
 from vidgan.evaluation.evaluator import score_forecast
 from vidgan.evaluation.results import ForecastScores, SynthesisScores
@@ -18,9 +20,25 @@ from vidgan.types import ByteClip
 from vidgan.video.optical_flow import default_method, estimate_flow
 from vidgan.video.sampling import windows
 
+logger = logging.getLogger(__name__)
+
 BATCH = 8
 FEWEST_REAL = 4  # below it a set cannot be halved for its own floor
 NEAREST_AMONG = 1024  # training clips that samples are compared with
+
+
+def held_out_or_training(config: RunConfig, training: ClipDataset, *, fewest: int = 1) -> ClipDataset:
+    """The test split; `training` where less than `fewest` cuts are held out, said aloud."""
+    try:
+        held_out = build_dataset(config, split="test")
+    except ValueError as error:
+        logger.warning("nothing is held out (%s): training clips are used in its place", error)
+        return training
+    found = len(real_clips(held_out, fewest)[0])
+    if found < fewest:
+        logger.warning("%d clips are held out, %d are needed: training clips are used in their place", found, fewest)
+        return training
+    return held_out
 
 
 def held_out_windows(
@@ -115,8 +133,7 @@ def synthesis_scores(
     real, groups = real_clips(dataset, 2 * clips)
     if len(real) < FEWEST_REAL:
         raise ConfigError(
-            f"{dataset.root}: {len(real)} clips of {dataset.frames} frames are held out, but {FEWEST_REAL} are needed"
-            " to compare sets of clips; prepare with a larger --holdout"
+            f"{dataset.root}: {len(real)} clips of {dataset.frames} frames, but it takes {FEWEST_REAL} to compare"
         )
     fake = model.sample(max(2, len(real) // 2), frames=real.shape[1], seed=seed)
     known = real_clips(training, NEAREST_AMONG)[0] if training is not None else None

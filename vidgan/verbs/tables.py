@@ -61,18 +61,33 @@ def text_table(scores: Result) -> str:
     return "\n".join([facts(scores), "", *lines, "", *(f"note: {note}" for note in scores.notes)]).rstrip()
 
 
+def markdown_table(scores: Result) -> str:
+    """The same as a Markdown table."""
+    header, rows = header_and_rows(scores)
+    lines = [f"| {' | '.join(row)} |" for row in [header, ["---"] * len(header), *rows]]
+    return "\n".join([facts(scores), "", *lines])
+
+
 def score_document(scores: Result) -> dict[str, Any]:
     """The result with its table, as a run keeps it and the report shows it."""
     header, rows = header_and_rows(scores)
     curves: dict[str, dict[str, list[float]]] = {}
+    intervals: dict[str, dict[str, list[list[float]]]] = {}
     if isinstance(scores, ForecastScores) and scores.horizon > 1:
-        for row in scores.table():
-            if row["metric"] in ("psnr", "ssim") and None not in row["horizons"]:
-                curves.setdefault(row["metric"], {})[row["name"]] = row["horizons"]
+        for name, metrics in scores.scores.items():
+            for metric in ("psnr", "ssim"):
+                steps = metrics[metric].horizon if metric in metrics else []
+                if steps and all(step.mean is not None for step in steps):
+                    curves.setdefault(metric, {})[name] = [step.mean for step in steps if step.mean is not None]
+                if steps and all(step.low is not None and step.high is not None for step in steps):
+                    bounds = [[step.low, step.high] for step in steps if step.low is not None and step.high is not None]
+                    intervals.setdefault(metric, {})[name] = bounds
     return {
         "protocol": scores.protocol,
         "table": {"header": header, "rows": rows},
         "curves": curves,
+        "intervals": intervals,
+        "better": scores.better,
         "notes": [facts(scores), *(f"{name}: {text}" for name, text in scores.definitions.items()), *scores.notes],
         "result": scores.to_dict(),
     }

@@ -132,8 +132,6 @@ def _resumable(settings: RunConfig, dataset: ClipDataset, accept_changes: bool) 
     resume = load_latest(run_dir / "checkpoints")
     if resume is None:
         return None
-    for reason in resume.skipped:
-        logger.warning("passed over a damaged checkpoint: %s", reason)
     if resume.state.get("model") != model_name(settings):
         raise ConfigError(
             f"{resume.path}: holds a {resume.state.get('model')}, the config asks for {model_name(settings)}"

@@ -1,0 +1,32 @@
+"""Score forecasts that other programs made, on folders of videos paired by name.
+
+    python pipelines/benchmark.py truth forecasts/ours forecasts/theirs --out studies/benchmark.md
+
+Each folder of forecasts holds a video for every video in `truth`, of the same length and frame size.
+"""
+
+import argparse
+from pathlib import Path
+
+from vidgan.verbs.evaluate import evaluate_folders
+from vidgan.verbs.tables import markdown_table
+
+
+def main() -> None:
+    """Run the study."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("truth", type=Path)
+    parser.add_argument("forecasts", type=Path, nargs="+")
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+
+    tables = [
+        f"## {folder.name}\n\n{markdown_table(evaluate_folders(folder, options.truth))}" for folder in options.forecasts
+    ]
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text("\n\n".join(tables) + "\n")
+    print(options.out)
+
+
+if __name__ == "__main__":
+    main()

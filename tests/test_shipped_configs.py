@@ -1,0 +1,32 @@
+"""Every shipped config trains for two steps, its networks at full size, on data of its kind."""
+
+from pathlib import Path
+
+import pytest
+
+from vidgan.config import load_config, shipped_configs
+from vidgan.data.prepare import prepare
+from vidgan.verbs.demo import render_shapes
+from vidgan.verbs.train import train
+
+SIZES = {"mocogan/sky": (128, 128), "dual_motion/kitti": (128, 160), "dual_motion/paper": (128, 160),
+         "dual_motion/vidgan": (128, 160), "mocogan/demo": (32, 32), "dual_motion/demo": (32, 32)}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("configs")
+    render_shapes(folder / "videos", clips=9, frames=36, size=64, seed=0)
+    return folder
+
+
+@pytest.mark.parametrize("name", sorted(shipped_configs()))
+def test_two_steps(name: str, videos: Path, tmp_path: Path) -> None:
+    size = SIZES.get(name, (64, 64))
+    data = tmp_path / "data"
+    prepare(videos / "videos", data, size=size, flow="auto", categories=True, holdout=0.0)
+    changes = [f"data.root={data}", f"out={tmp_path}", "train.steps=2", "train.batch_size=2", "train.warmup=0"]
+    changes.append("every.evaluate=null")
+    result = train(load_config(shipped_configs()[name], changes), quiet=True)
+    assert result.steps == 2
+    assert (result.run_dir / "model" / "model.safetensors").is_file()

@@ -15,14 +15,16 @@ from vidgan.config import RunConfig, load_config, shipped_configs
 from vidgan.data.dataset import ClipDataset
 from vidgan.data.prepare import prepare
 from vidgan.data.shapes import CATEGORIES, render_moving_shape
+from vidgan.evaluation.results import ForecastScores
 from vidgan.models.dual_motion import DualMotionGAN
 from vidgan.models.mocogan import MoCoGAN
-from vidgan.report import Animation, Picture, Section, Text, Warnings, run_sections, write_report
+from vidgan.report import Animation, KeyValues, Picture, Section, Text, Warnings, run_sections, write_report
 from vidgan.report.run import score_blocks
 from vidgan.training.diagnostics import warnings
+from vidgan.types import ByteClip
 from vidgan.verbs.evaluate import evaluate
 from vidgan.verbs.files import claim
-from vidgan.verbs.pictures import exchange_grid, forecast_rows, forecast_strip
+from vidgan.verbs.pictures import exchange_grid, forecast_animation, forecast_rows, forecast_strip
 from vidgan.verbs.tables import score_document
 from vidgan.verbs.train import read_journal, train
 from vidgan.video.encode import png_bytes, tile, webp_bytes, write_gif, write_mp4
@@ -57,16 +59,15 @@ def demo(out: Path, *, seed: int = 0, quick: bool = False, overwrite: bool = Fal
     synthesis, forecast = (config.run_dir for config in configs.values())
     with stage("generating, forecasting, scoring"):
         sections = [
+            *forecast_sections(forecast, out),
             *synthesis_sections(synthesis, out, seed, clips=16 if quick else 108),
-            *forecast_sections(forecast, out / "data"),
         ]
-        for title, run in (("MoCoGAN", synthesis), ("Dual Motion GAN", forecast)):
-            told = run_sections(run, warnings=None)
-            sections.append(Section(f"{title}: training", [b for s in told if s.title == "Training" for b in s.blocks]))
-            sections.append(Section(f"{title}: health", [Warnings(warnings(read_journal(run)))]))
-    return write_report(
-        out / "report.html", title="vidgan demo", subtitle=subtitle(clips, configs, quick), sections=sections
-    )
+        for title, run in (("Dual Motion GAN", forecast), ("MoCoGAN", synthesis)):
+            training = next(told for told in run_sections(run) if told.title == "Training")
+            health = Warnings(warnings(read_journal(run)))
+            sections.append(Section(f"{title}: training", [health, *training.blocks]))
+    told = subtitle(clips, configs, quick)
+    return write_report(out / "report.html", title="vidgan demo", subtitle=told, sections=sections)
 
 
 def subtitle(clips: int, configs: dict[str, RunConfig], quick: bool) -> str:
@@ -105,12 +106,11 @@ def synthesis_sections(run: Path, out: Path, seed: int, clips: int) -> list[Sect
     model = MoCoGAN.from_pretrained(run)
     columns = 6
     samples = torch.cat([model.sample(columns, seed=seed + 1, category=name) for name in model.facts["categories"]])
-    write_gif(
-        out / "generated.gif", tile(samples.repeat_interleave(2, 3).repeat_interleave(2, 4), columns=columns), fps=12
-    )
+    write_gif(out / "generated.gif", enlarged(tile(samples, columns=columns), SCALE), fps=12)
     frames = model.facts["frames"]
     long = model.sample(columns, frames=4 * frames, seed=seed + 2)
     exchange = exchange_grid(model, count=4, frames=frames, seed=seed + 3)
+    write_gif(out / "exchange.gif", enlarged(tile(exchange, columns=4), SCALE), fps=12)
     scores = score_document(evaluate(run, clips=clips, seed=seed))
     return [
         Section(
@@ -136,25 +136,41 @@ def synthesis_sections(run: Path, out: Path, seed: int, clips: int) -> list[Sect
     ]
 
 
-def forecast_sections(run: Path, data: Path) -> list[Section]:
+def forecast_sections(run: Path, out: Path) -> list[Section]:
     """Forecasts of held-out clips, and their scores beside the baselines."""
     model = DualMotionGAN.from_pretrained(run)
     context = int(model.facts["context"])
-    dataset = ClipDataset(data, split="test", frames=context + HORIZON)
+    dataset = ClipDataset(out / "data", split="test", frames=context + HORIZON)
+    windows = list(dataset.windows(context + HORIZON, FRAMES))
     blocks: list[Animation | Picture] = []
-    windows = dataset.windows(context + HORIZON, FRAMES)
-    for _, window in zip(range(SHOWN_FORECASTS), windows, strict=False):
+    for number, window in enumerate(windows[:: max(1, len(windows) // SHOWN_FORECASTS)][:SHOWN_FORECASTS]):
         seen, truth = window.clip[:context], window.clip[context:]
         rows = forecast_rows(seen, truth, model.forecast(seen[None], HORIZON))
-        moving = tile(torch.stack(list(rows.values())), columns=len(rows))
-        blocks.append(Animation(webp_bytes(moving, fps=6), f"{window.source}: {', '.join(rows)}", scale=SCALE))
-        blocks.append(
-            Picture(png_bytes(forecast_strip(rows, frames=context + HORIZON)), "the same, frame by frame", scale=2)
-        )
-    scores = score_document(evaluate(run, horizon=HORIZON))
-    next_frame = score_document(evaluate(run, horizon=1))
+        parts = ", ".join(name for name in rows if name != "context")
+        moving = forecast_animation(rows)
+        if number == 0:
+            write_gif(out / "forecast.gif", enlarged(moving, SCALE), fps=6)
+        blocks.append(Animation(webp_bytes(moving, fps=6), f"{window.source}: {parts}", scale=SCALE))
+        blocks.append(Picture(png_bytes(forecast_strip(rows)), "the same, frame by frame", scale=2))
+    next_frame, several = evaluate(run, horizon=1), evaluate(run, horizon=HORIZON)
+    assert isinstance(next_frame, ForecastScores) and isinstance(several, ForecastScores)
     return [
+        Section("At a glance: PSNR on clips that were held out", [KeyValues(headline(next_frame, several))]),
         Section("Dual Motion GAN: forecasts of clips that were held out", blocks),
-        Section("Dual Motion GAN: next frame", score_blocks(next_frame)),
-        Section(f"Dual Motion GAN: {HORIZON} frames by feedback", score_blocks(scores)),
+        Section("Dual Motion GAN: next frame", score_blocks(score_document(next_frame))),
+        Section(f"Dual Motion GAN: {HORIZON} frames by feedback", score_blocks(score_document(several))),
     ]
+
+
+def headline(next_frame: ForecastScores, several: ForecastScores) -> dict[str, str]:
+    """The forecast beside the two baselines that matter, in dB."""
+    lines = {}
+    for name in ("fused P", "constant-velocity warp", "copy-last"):
+        one, many = (scores.scores[name]["psnr"].mean.mean for scores in (next_frame, several))
+        lines[name] = f"next frame {one:.1f} dB, mean of {HORIZON} frames {many:.1f} dB"
+    return lines
+
+
+def enlarged(clip: ByteClip, scale: int) -> ByteClip:
+    """Every pixel a square of so many, for files that are looked at."""
+    return clip.repeat_interleave(scale, dim=-2).repeat_interleave(scale, dim=-1)

@@ -7,9 +7,11 @@ from torchvision.utils import flow_to_image
 from vidgan.models.inference import ClipSampler
 from vidgan.pixels import to_byte
 from vidgan.types import ByteClip, Prediction
-from vidgan.video.encode import contact_sheet
+from vidgan.video.encode import contact_sheet, tile
 
 CONTEXT_SHOWN = 3  # the newest context frames; older ones tell a viewer nothing new
+SIDE_BY_SIDE = 2  # forecasts of so few frames are shown in one row
+DARK = 40  # grey of places where there is nothing to show
 
 
 def flow_pictures(flow: Tensor) -> ByteClip:
@@ -26,31 +28,48 @@ def error_pictures(forecast: ByteClip, truth: ByteClip) -> ByteClip:
 
 
 def forecast_rows(context: ByteClip, truth: ByteClip | None, prediction: Prediction) -> dict[str, ByteClip]:
-    """Rows of one forecast by name, each (CONTEXT_SHOWN + K, 3, H, W): frames that do not exist are dark.
+    """The parts of one forecast by name, each (K, 3, H, W) uint8, except "context", (CONTEXT_SHOWN, 3, H, W).
 
     Args:
         context: (T, 3, H, W) uint8.
         truth: (K, 3, H, W) uint8, where it is known.
         prediction: of this clip alone (batch of 1).
     """
-    shown = context[-CONTEXT_SHOWN:]
-    empty = torch.full_like(shown, 40)
     fused = to_byte(prediction.frames[0])
-    rows = {}
+    rows = {"context": context[-CONTEXT_SHOWN:]}
     if truth is not None:
-        rows["truth"] = torch.cat([shown, truth])
-    rows["forecast P"] = torch.cat([shown, fused])
-    rows["warped W"] = torch.cat([empty, to_byte(prediction.warped[0])])
-    rows["direct A"] = torch.cat([empty, to_byte(prediction.direct[0])])
-    rows["flow f"] = torch.cat([empty, flow_pictures(prediction.flow[0])])
+        rows["truth"] = truth
+    rows["forecast P"] = fused
+    rows["warped W"] = to_byte(prediction.warped[0])
+    rows["direct A"] = to_byte(prediction.direct[0])
+    rows["flow f"] = flow_pictures(prediction.flow[0])
     if truth is not None:
-        rows["error of P (x3)"] = torch.cat([empty, error_pictures(fused, truth)])
+        rows["error of P (x3)"] = error_pictures(fused, truth)
     return rows
 
 
-def forecast_strip(rows: dict[str, ByteClip], frames: int = 10) -> Tensor:
-    """The rows below each other, (3, H', W') uint8."""
-    return contact_sheet(torch.stack(list(rows.values())), columns=1, frames=frames)
+def forecast_strip(rows: dict[str, ByteClip]) -> Tensor:
+    """One picture of `forecast_rows`, (3, H', W') uint8.
+
+    A forecast of several frames has a row a part, the context before the first; of one or two frames, all parts stand
+    side by side after the last context frame.
+    """
+    parts = {name: part for name, part in rows.items() if name != "context"}
+    context = rows["context"]
+    if len(rows["forecast P"]) <= SIDE_BY_SIDE:
+        return contact_sheet(torch.cat([context[-1:], *parts.values()])[None], frames=10**6)
+    empty = torch.full_like(context, DARK)
+    lines = [torch.cat([context if i == 0 else empty, part]) for i, part in enumerate(parts.values())]
+    return contact_sheet(torch.stack(lines), columns=1, frames=10**6)
+
+
+def forecast_animation(rows: dict[str, ByteClip]) -> ByteClip:
+    """All parts playing side by side, the truth and the forecast after their context: (T, 3, H', W') uint8."""
+    context = rows["context"]
+    empty = torch.full_like(context, DARK)
+    seen = ("truth", "forecast P")
+    clips = [torch.cat([context if name in seen else empty, part]) for name, part in rows.items() if name != "context"]
+    return tile(torch.stack(clips), columns=len(clips))
 
 
 def exchange_grid(model: ClipSampler, *, count: int = 4, frames: int = 16, seed: int = 0) -> ByteClip:

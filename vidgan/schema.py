@@ -1,0 +1,199 @@
+"""The sections of a run's config, as pydantic models: types, ranges and pairs of settings that exclude each other.
+
+Sections that configure a network (`model`, `discriminators.*`) hold keyword arguments of its constructor and are checked
+against its signature in `vidgan.build`, so that defaults exist once.
+"""
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Positive = Annotated[int, Field(ge=1)]
+NonNegative = Annotated[int, Field(ge=0)]
+Weight = Annotated[float, Field(gt=0)]
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?` where a known name is close, and the list of known names."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"{hint} (accepted: {', '.join(names) or 'none'})"
+
+
+class Section(BaseModel):
+    """Immutable, and unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(Section):
+    """What a training clip is. `root` is a folder that `vidgan prepare` wrote."""
+
+    root: str
+    frames: Annotated[int, Field(ge=2)] = 16
+    stride: Positive = 1
+    flip: bool = False
+    workers: NonNegative = 0
+    context: Positive | None = None  # forecasting only: frames given; the rest of the clip is to be forecast
+
+    @field_validator("root", mode="before")
+    @classmethod
+    def _given(cls, root: Any) -> Any:
+        if not root:
+            raise ValueError("not set; give the folder that `vidgan prepare` wrote (data.root=DATA)")
+        return root
+
+
+class OptimizerConfig(Section):
+    """One optimizer; names as in torch.optim."""
+
+    name: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam"
+    lr: Annotated[float, Field(gt=0)] = 2e-4
+    betas: tuple[float, float] | None = None  # Adam and AdamW only; default (0.5, 0.999)
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+
+    @model_validator(mode="after")
+    def _no_idle_option(self) -> "OptimizerConfig":
+        if self.betas is not None and self.name not in ("adam", "adamw"):
+            raise ValueError(f"betas has no effect on {self.name}; remove it or use adam or adamw")
+        return self
+
+
+class PenaltyConfig(Section):
+    """The discriminators' regularisation, in the same sum and backward as their loss."""
+
+    kind: Literal["r1", "gradient_penalty", "weight_clip"]
+    weight: Weight | None = None  # of the penalty (R1: gamma / 2 in Mescheder et al.)
+    every: Positive = 1  # lazy regularisation: each `every`-th step, weighted `every` times (Karras et al. 2020)
+    limit: Weight | None = None  # of weight_clip
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "PenaltyConfig":
+        if self.kind == "weight_clip":
+            if self.limit is None:
+                raise ValueError("penalty.kind=weight_clip needs penalty.limit (WGAN: 0.01)")
+            if self.weight is not None or self.every != 1:
+                raise ValueError("penalty.weight and penalty.every have no effect with weight_clip; remove them")
+        else:
+            if self.weight is None:
+                raise ValueError(f"penalty.kind={self.kind} needs penalty.weight")
+            if self.limit is not None:
+                raise ValueError(f"penalty.limit has no effect with {self.kind}; remove it")
+        return self
+
+
+class NoiseConfig(Section):
+    """Instance noise in front of the discriminators' convolutions, annealed linearly from `start` to `end`."""
+
+    start: Weight
+    end: Annotated[float, Field(ge=0)] = 0.0
+    steps: Positive
+
+
+class ObjectiveConfig(Section):
+    """What is optimised. `weights` names the generator's terms; a term that is not named is not computed."""
+
+    adversarial: Literal["minimax", "non_saturating", "least_squares", "hinge", "wasserstein", "relativistic"] = (
+        "non_saturating"
+    )
+    weights: dict[str, Weight]
+    penalty: PenaltyConfig | None = None
+    noise: NoiseConfig | None = None
+    critic_steps: Positive = 1
+    augment: tuple[str, ...] = ()
+    frames_per_clip: Positive | None = None  # synthesis only: frames of each clip that the frame discriminator sees
+    category_source: Literal["labels", "samples"] | None = None  # synthesis with categories only
+    kl_warmup: Positive | None = None  # forecasting only: steps until the KL term has its full weight
+
+
+class TrainConfig(Section):
+    """How long, how much at once, on what. `batch_size` counts clips over all processes and micro-batches."""
+
+    steps: Positive
+    batch_size: Positive
+    micro_batches: Positive = 1
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    clip_grad_norm: Weight | None = None
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] = 0.999
+    lr_schedule: Literal["constant", "linear", "cosine"] = "constant"
+    warmup: NonNegative = 0
+
+
+class EveryConfig(Section):
+    """Periods, in steps."""
+
+    log: Positive = 10
+    preview: Positive = 500
+    checkpoint: Positive = 500
+    evaluate: Positive | None = None
+    keep: Annotated[int, Field(ge=2)] = 2
+
+
+class RunConfig(Section):
+    """One training run."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    out: str = "runs"
+    seed: NonNegative = 0
+    data: DataConfig
+    model: dict[str, Any]
+    discriminators: dict[str, dict[str, Any]] = {}
+    objective: ObjectiveConfig
+    optimizers: dict[str, OptimizerConfig]
+    train: TrainConfig
+    every: EveryConfig = EveryConfig()
+
+    @property
+    def run_dir(self) -> Path:
+        """Where the run lives."""
+        return Path(self.out) / self.name
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, values: Any) -> Any:
+        """`discriminators.frame=null` on the command line takes an entry of a shipped config out."""
+        if not isinstance(values, dict):
+            return values
+        kept = dict(values)
+        for key in ("discriminators", "optimizers", "model"):
+            if isinstance(kept.get(key), dict):
+                kept[key] = {k: v for k, v in kept[key].items() if v is not None}
+        objective = kept.get("objective")
+        if isinstance(objective, dict) and isinstance(objective.get("weights"), dict):
+            weights = {k: v for k, v in objective["weights"].items() if v is not None}
+            kept["objective"] = objective | {"weights": weights}
+        return kept
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "RunConfig":
+        if "name" not in self.model:
+            raise ValueError("model.name is not set (accepted: mocogan, dual_motion)")
+        networks = {"generator", *self.discriminators}
+        for name in self.optimizers:
+            if name not in networks:
+                raise ValueError(f"optimizers.{name}: there is no such network{nearest(name, networks)}")
+        missing = networks - set(self.optimizers)
+        if missing:
+            raise ValueError(f"optimizers.{min(missing)} is not set: each network needs an optimizer")
+        adversarial = {w.removeprefix("adversarial_") for w in self.objective.weights if w.startswith("adversarial_")}
+        for name in sorted(adversarial - set(self.discriminators)):
+            raise ValueError(f"objective.weights.adversarial_{name} needs discriminators.{name}")
+        for name in sorted(set(self.discriminators) - adversarial):
+            raise ValueError(f"discriminators.{name} has no effect without objective.weights.adversarial_{name}")
+        if not self.discriminators:
+            for key in ("penalty", "noise"):
+                if getattr(self.objective, key) is not None:
+                    raise ValueError(f"objective.{key} has no effect without discriminators; remove it")
+        if self.train.warmup >= self.train.steps:
+            raise ValueError(f"train.warmup={self.train.warmup} must be below train.steps={self.train.steps}")
+        if self.train.batch_size % self.train.micro_batches:
+            raise ValueError(
+                f"train.batch_size={self.train.batch_size} cannot be divided into"
+                f" train.micro_batches={self.train.micro_batches}"
+            )
+        return self

@@ -230,6 +230,17 @@ def annealed_noise(start: float, end: float, steps: int) -> Callable[[int], floa
     return lambda step: start + (end - start) * min(1.0, step / steps)
 
 
+def build_penalties(config: RunConfig) -> dict[str, Penalty]:
+    """Discriminator -> its regularisation."""
+    chosen = config.objective.penalty
+    if chosen is None:
+        return {}
+    weights = chosen.weight if isinstance(chosen.weight, dict) else dict.fromkeys(config.discriminators, chosen.weight)
+    return {
+        name: Penalty(chosen.kind, weight or 0.0, chosen.every, chosen.limit or 0.0) for name, weight in weights.items()
+    }
+
+
 def build_algorithm(
     config: RunConfig, networks: Mapping[str, nn.Module], accelerator: Accelerator
 ) -> MoCoGANTraining | DualMotionTraining:
@@ -242,13 +253,12 @@ def build_algorithm(
         optimizers={name: build_optimizer(config.optimizers[name], module) for name, module in networks.items()},
         precision=resolve_precision(config.train.precision, accelerator.device),
         clip_grad_norm=config.train.clip_grad_norm,
-        lr_factor=learning_rate_factor(config.train.lr_schedule, config.train.warmup, config.train.steps),
+        lr_factor=learning_rate_factor(
+            config.train.lr_schedule, config.train.warmup, config.train.steps, config.train.decay_start or 0.0
+        ),
     )
     objective = config.objective
-    penalty = noise = None
-    if objective.penalty is not None:
-        chosen = objective.penalty
-        penalty = Penalty(chosen.kind, chosen.weight or 0.0, chosen.every, chosen.limit or 0.0)
+    noise = None
     if objective.noise is not None:
         noise = annealed_noise(objective.noise.start, objective.noise.end, objective.noise.steps)
     shared: dict[str, Any] = {
@@ -256,7 +266,7 @@ def build_algorithm(
         "ema": ExponentialMovingAverage(networks["generator"], decay=config.train.ema_decay),
         "weights": objective.weights,
         "adversarial": objective.adversarial,
-        "penalty": penalty,
+        "penalties": build_penalties(config),
         "critic_steps": objective.critic_steps,
         "noise": noise,
     }

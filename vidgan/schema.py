@@ -1,7 +1,7 @@
 """The sections of a run's config, as pydantic models: types, ranges and pairs of settings that exclude each other.
 
-Sections that configure a network (`model`, `discriminators.*`) hold keyword arguments of its constructor and are checked
-against its signature in `vidgan.build`, so that defaults exist once.
+Sections that configure a network (`model`, `discriminators.*`) hold keyword arguments of its constructor and are
+checked against its signature in `vidgan.build`, so that defaults exist once.
 """
 
 import difflib
@@ -67,7 +67,8 @@ class PenaltyConfig(Section):
     """The discriminators' regularisation, in the same sum and backward as their loss."""
 
     kind: Literal["r1", "gradient_penalty", "weight_clip"]
-    weight: Weight | None = None  # of the penalty (R1: gamma / 2 in Mescheder et al.)
+    # Of the penalty (R1: gamma / 2 in Mescheder et al.), for all discriminators or by name.
+    weight: Weight | dict[str, Weight] | None = None
     every: Positive = 1  # lazy regularisation: each `every`-th step, weighted `every` times (Karras et al. 2020)
     limit: Weight | None = None  # of weight_clip
 
@@ -122,6 +123,13 @@ class TrainConfig(Section):
     ema_decay: Annotated[float, Field(gt=0, lt=1)] = 0.999
     lr_schedule: Literal["constant", "linear", "cosine"] = "constant"
     warmup: NonNegative = 0
+    decay_start: Annotated[float, Field(ge=0, lt=1)] | None = None  # share of the steps before a linear or cosine decay
+
+    @model_validator(mode="after")
+    def _no_idle_option(self) -> "TrainConfig":
+        if self.decay_start is not None and self.lr_schedule == "constant":
+            raise ValueError("train.decay_start has no effect with lr_schedule=constant; remove it, or choose linear")
+        return self
 
 
 class EveryConfig(Section):
@@ -185,6 +193,12 @@ class RunConfig(Section):
             raise ValueError(f"objective.weights.adversarial_{name} needs discriminators.{name}")
         for name in sorted(set(self.discriminators) - adversarial):
             raise ValueError(f"discriminators.{name} has no effect without objective.weights.adversarial_{name}")
+        penalised = self.objective.penalty.weight if self.objective.penalty is not None else None
+        for name in penalised if isinstance(penalised, dict) else ():
+            if name not in self.discriminators:
+                raise ValueError(
+                    f"objective.penalty.weight.{name}: no such discriminator{nearest(name, self.discriminators)}"
+                )
         if not self.discriminators:
             for key in ("penalty", "noise"):
                 if getattr(self.objective, key) is not None:

@@ -20,7 +20,8 @@ PAPER: dict[str, Any] = {
     "estimator_widths": (8, 8, 8, 8),
 }
 OURS: dict[str, Any] = {"estimator_widths": (8, 8)}
-VARIANTS = {"paper": PAPER, "ours": OURS}
+HINTED: dict[str, Any] = {**OURS, "motion_hints": True}
+VARIANTS = {"paper": PAPER, "ours": OURS, "hinted": HINTED}
 
 
 def build(size: tuple[int, int] = (32, 32), **options: Any) -> DualMotionGAN:
@@ -77,8 +78,9 @@ def test_the_warped_frame_is_the_last_frame_moved_by_the_flow(model: DualMotionG
     torch.testing.assert_close(prediction.observed_flow[:, 0], model.estimate_flow(clip[:, -1], clip[:, -2]))
 
 
-def test_a_longer_horizon_is_feedback_by_hand(model: DualMotionGAN) -> None:
-    clip = context_clip()
+@pytest.mark.parametrize("times", [2, 4])
+def test_a_longer_horizon_is_feedback_by_hand(model: DualMotionGAN, times: int) -> None:
+    clip = context_clip(times=times)
     together = model(clip, horizon=3)
     for k in range(3):
         single = model(torch.cat([clip, together.frames[:, :k]], dim=1))
@@ -173,6 +175,20 @@ def test_without_corrections_it_continues_the_observed_flow() -> None:
     torch.testing.assert_close(prediction.frames, prediction.warped)
 
 
+def test_hints_of_steady_motion_show_neither_change_nor_surprise() -> None:
+    """A scene that shifts by whole pixels: the flow repeats and explains the last frame wherever it was in view."""
+    model = build(**HINTED)
+    wide = context_clip(1, 1, (32, 48))[:, 0]
+    previous, last = wide[..., 6:38], wide[..., 4:36]  # the scene moves right by 2
+    flow = torch.tensor([-2.0, 0.0]).view(1, 2, 1, 1).expand(1, 2, 32, 32)
+    hints = model._hints(last, previous, flow, flow)
+    torch.testing.assert_close(hints[:, :2], flow / 6)
+    torch.testing.assert_close(hints[:, 2:4], torch.zeros(1, 2, 32, 32), atol=1e-5, rtol=0)
+    torch.testing.assert_close(hints[:, 4:, :, 4:], torch.zeros(1, 3, 32, 28), atol=1e-5, rtol=0)
+    faster = model._hints(last, previous, flow, flow / 2)
+    torch.testing.assert_close(faster[:, 2:4], 6 * torch.tanh(flow / 2 / 6))
+
+
 def test_flow_keeps_its_limit() -> None:
     model = build(**PAPER)
     torch.nn.init.constant_(model.flow_generator.head.bias, 1e4)
@@ -202,6 +218,8 @@ def test_neither_draws_nor_mean_touch_the_global_random_state(model: DualMotionG
     ("options", "message"),
     [
         ({"image_size": (32, 40)}, "multiples of 16"),
+        ({"motion_hints": True, "skip_connections": False}, "needs skip_connections"),
+        ({"motion_hints": True, "extrapolate_flow": False}, "needs skip_connections"),
         ({"fusion": "sum"}, "'conv' and 'mask'"),
         ({"estimator": "raft"}, "'hourglass' and 'pyramid'"),
         ({"widths": (8, 8)}, "4 stages"),

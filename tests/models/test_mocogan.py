@@ -105,7 +105,7 @@ def test_content_motion_and_category_can_be_exchanged(wiring: str) -> None:
     model = small(num_categories=3, category_wiring=wiring)
     first, second = (model.draw_latents(draws(row), 6, category=torch.tensor([0])) for row in (0, 1))
     codes: list[Tensor] = []
-    model.frame.register_forward_hook(lambda _, inputs, output: codes.append(inputs[0]))
+    model.frame.register_forward_hook(lambda _, inputs, output: codes.append(torch.cat(inputs, dim=1)))
     clips = [
         rendered(model, latents)
         for latents in (
@@ -257,7 +257,8 @@ def test_bad_requests_are_refused() -> None:
 
 def test_a_full_resolution_layer_adds_one_step() -> None:
     plain, more = (
-        FrameGenerator(image_size=(32, 32), dim_code=5, width=4, norm="none", full_resolution=f) for f in (False, True)
+        FrameGenerator(image_size=(32, 32), dim_content=3, dim_motion=2, width=4, norm="none", full_resolution=f)
+        for f in (False, True)
     )
     # One transposed convolution 4 -> 4 instead of 4 -> 3, and a 3x3 convolution 4 -> 3.
     assert count(more) - count(plain) == (16 * 4 * 4 + 4) - (16 * 4 * 3 + 3) + (9 * 4 * 3 + 3)
@@ -267,21 +268,23 @@ def test_coordinates_let_one_code_draw_different_places() -> None:
     """Without norm, bias and code, only the coordinates can make the frame vary."""
     for coordinates in (False, True):
         torch.manual_seed(0)
-        net = FrameGenerator(image_size=(32, 32), dim_code=5, width=4, norm="none", bias=False, coordinates=coordinates)
-        frame = net(torch.zeros(1, 5)).detach()
+        net = FrameGenerator(
+            image_size=(32, 32), dim_content=3, dim_motion=2, width=4, norm="none", bias=False, coordinates=coordinates
+        )
+        frame = net(torch.zeros(1, 3), torch.zeros(1, 2)).detach()
         assert (float(frame.std()) > 1e-4) == coordinates
 
 
 def test_modulation_reads_the_code_at_every_level() -> None:
-    net = FrameGenerator(image_size=(32, 32), dim_code=5, width=4, norm="pixel", modulation=True)
+    net = FrameGenerator(image_size=(32, 32), dim_content=3, dim_motion=2, width=4, norm="pixel", modulation=True)
     nn.init.zeros_(net.start.weight)
-    first, second = net(torch.eye(5)[:2]).detach()
+    first, second = net(torch.eye(3)[:2], torch.zeros(2, 2)).detach()
     assert not torch.allclose(first, second, atol=1e-4)
 
 
 def test_pixel_norm_keeps_the_biases_that_shifting_norms_make_idle() -> None:
     def biases(norm: str, bias: bool = True) -> int:
-        net = FrameGenerator(image_size=(32, 32), dim_code=5, width=4, norm=norm, bias=bias)
+        net = FrameGenerator(image_size=(32, 32), dim_content=3, dim_motion=2, width=4, norm=norm, bias=bias)
         return sum(
             p.numel() for m in net.modules() if hasattr(m, "stride") for n, p in m.named_parameters() if n == "bias"
         )

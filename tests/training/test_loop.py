@@ -243,7 +243,7 @@ def play_dirac(folder: Path, penalty: Penalty | None, lr: float = 0.2, steps: in
         ema=ExponentialMovingAverage(networks["generator"]),
         weights={"adversarial_video": 1.0},
         adversarial="minimax",
-        penalty=penalty,
+        penalties={"video": penalty} if penalty is not None else {},
     )
     distances: list[float] = []
     inner = algorithm.step

@@ -4,7 +4,7 @@ Each clip shows a single saturated disc, square or triangle that glides over a p
 :data:`CATEGORIES`; shape, colour, size, place, speed, phase and sense are drawn per clip. Because the scene is
 computed, the optical flow that belongs to it is exact, which real footage never offers.
 
-All lengths scale with the frame size. At 64 pixels a shape measures about 20 to 27 pixels (a triangle's base up to 32)
+All lengths scale with the frame size. At 64 pixels a shape measures about 22 to 29 pixels (a triangle's base up to 35)
 and its fastest speed lies between 1.5 and 2.5 pixels per frame.
 """
 
@@ -26,7 +26,7 @@ _DISC, _SQUARE, _TRIANGLE = range(len(SHAPES))
 
 _BACKGROUND: Final = (12, 12, 16)
 _MIN_SIZE: Final = 16
-_NOMINAL_SIZE: Final = (0.32, 0.42)  # disc diameter as a share of the frame
+_NOMINAL_SIZE: Final = (0.38, 0.46)  # disc diameter as a share of the frame
 _PEAK_SPEED: Final = (1.5 / 64, 2.5 / 64)  # frame widths per frame
 _SWING: Final = (0.75, 1.0)  # amplitude as a share of the room that the shape leaves free
 _MARGIN: Final = 1.5  # pixels kept free along the border; anti-aliasing reaches one pixel beyond a sharp tip

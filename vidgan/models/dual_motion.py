@@ -109,6 +109,9 @@ class DualMotionGAN(nn.Module, Forecaster):
         skip_connections: give both generators the encoder's features of the last frame, and that frame itself.
         extrapolate_flow: estimate the flow between the last two frames by Q and let G_F predict what to add to its
             continuation at constant velocity. Skipped features are moved by it before use.
+        motion_hints: show both generators, moved along like the features, how the observed flow has changed since the
+            frame before (acceleration) and what it failed to explain in the last frame (covered and uncovered ground,
+            edges between pixels). Needs the two switches above.
         residual_frame: G_I predicts what to add to the last frame (moved, with ``extrapolate_flow``), not pixels.
         fusion: "conv" (1x1 convolution over A and W) or "mask" (occlusion-aware convex blend).
         max_flow: pixels; limit of every flow that a network puts out (of the correction, with ``extrapolate_flow``).
@@ -129,6 +132,7 @@ class DualMotionGAN(nn.Module, Forecaster):
         dim_latent: int = 512,
         skip_connections: bool = True,
         extrapolate_flow: bool = True,
+        motion_hints: bool = False,
         residual_frame: bool = True,
         fusion: str = "mask",
         max_flow: float = 20.0,
@@ -144,6 +148,8 @@ class DualMotionGAN(nn.Module, Forecaster):
             raise ValueError(f"fusion: unknown name {fusion!r}; accepted are 'conv' and 'mask'")
         if estimator not in ("hourglass", "pyramid"):
             raise ValueError(f"estimator: unknown name {estimator!r}; accepted are 'hourglass' and 'pyramid'")
+        if motion_hints and not (skip_connections and extrapolate_flow):
+            raise ValueError("motion_hints: needs skip_connections and extrapolate_flow, which carry the hints")
         if max_flow <= 0:
             raise ValueError(f"max_flow: must be positive (pixels), got {max_flow}")
         self.image_size = (image_size[0], image_size[1])
@@ -152,6 +158,7 @@ class DualMotionGAN(nn.Module, Forecaster):
         self.max_flow = max_flow
         self.skip_connections = skip_connections
         self.extrapolate_flow = extrapolate_flow
+        self.motion_hints = motion_hints
         self.residual_frame = residual_frame
         self.encoder = MotionEncoder(channels=channels, widths=widths, dim_latent=dim_latent, norm=norm)
         self.estimator: nn.Module = (
@@ -159,7 +166,8 @@ class DualMotionGAN(nn.Module, Forecaster):
             if estimator == "hourglass"
             else PyramidEstimator(channels=channels, widths=estimator_widths, max_flow=max_flow)
         )
-        extra = 2 if extrapolate_flow else 0
+        hints = 4 + channels if motion_hints else 2
+        extra = hints if extrapolate_flow else 0
         skip_channels = [width + extra for width in (*reversed(widths), channels)] if skip_connections else [0] * 5
         self.frame_generator = _Decoder(
             dim_latent=dim_latent, widths=widths, out_channels=channels, skip_channels=skip_channels, norm=norm
@@ -198,29 +206,33 @@ class DualMotionGAN(nn.Module, Forecaster):
         encoding = self.encoder(context)
         observed = self.estimator(last, previous)
         first_observed = observed
+        # With two frames seen, a change of motion is not known: none is assumed.
+        many = self.motion_hints and context.shape[1] > 2
+        earlier = self.estimator(previous, context[:, -3]) if many else observed
         steps = []
         for step in range(horizon):
             if step > 0:
                 encoding = self.encoder(last[:, None], encoding.state)
                 if self.extrapolate_flow:
-                    observed = self.estimator(last, previous)
+                    earlier, observed = observed, self.estimator(last, previous)
             code = encoding.mean
             if draws is not None:
                 noise = draws.normal(*code.shape[1:]).to(code)
                 code = code + noise * torch.exp(encoding.logvar / 2)  # reparameterised
-            parts = self._decode(code, encoding.features, last, observed)
+            hints = self._hints(last, previous, observed, earlier)
+            parts = self._decode(code, encoding.features, last, observed, hints)
             steps.append((*parts, encoding.mean, encoding.logvar))
             previous, last = last, parts[0]
         fields = [torch.stack(parts, dim=1) for parts in zip(*steps, strict=True)]  # each (B, K, ...)
         return Prediction(*(*fields, first_observed[:, None]))
 
     def _decode(
-        self, code: Tensor, features: Sequence[Tensor], last: Tensor, observed: Tensor
+        self, code: Tensor, features: Sequence[Tensor], last: Tensor, observed: Tensor, hints: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """One step: (P, W, A, f, f') from the code, what was seen in the last frame, and the flow into it."""
         base_flow = observed if self.extrapolate_flow else None
         base_frame = last if base_flow is None else warp(last, base_flow)
-        skips = self._skips(features, base_frame, base_flow) if self.skip_connections else []
+        skips = self._skips(features, base_frame, base_flow, hints) if self.skip_connections else []
 
         correction = soft_limit(self.flow_generator(code, skips), self.max_flow)
         flow = correction if base_flow is None else base_flow + correction  # f = G_F(z)
@@ -231,7 +243,19 @@ class DualMotionGAN(nn.Module, Forecaster):
         fused = self.fusion(direct, warped, last, flow / self.max_flow)  # P
         return fused, warped, direct, flow, implied
 
-    def _skips(self, features: Sequence[Tensor], base_frame: Tensor, base_flow: Tensor | None) -> list[Tensor]:
+    def _hints(self, last: Tensor, previous: Tensor, observed: Tensor, earlier: Tensor) -> Tensor:
+        """What is known of the motion, (B, 2 or 4 + C, H, W): see `motion_hints` of the constructor."""
+        flow = observed / self.max_flow
+        if not self.motion_hints:
+            return flow
+        # In whole pixels, not in shares of the limit: an acceleration is small beside the velocity.
+        change = soft_limit(observed - warp(earlier, observed), self.max_flow)
+        unexplained = warp(last - warp(previous, observed), observed)
+        return torch.cat([flow, change, unexplained], dim=1)
+
+    def _skips(
+        self, features: Sequence[Tensor], base_frame: Tensor, base_flow: Tensor | None, hints: Tensor
+    ) -> list[Tensor]:
         """Features of the last frame, coarse to fine, then the frame; moved along with the flow where there is one."""
         if base_flow is None:
             return [*reversed(features), base_frame]
@@ -239,9 +263,8 @@ class DualMotionGAN(nn.Module, Forecaster):
         for feature in reversed(features):
             size = (feature.shape[-2], feature.shape[-1])
             moved = warp(feature, resize_flow(base_flow, size))
-            hint = F.interpolate(base_flow / self.max_flow, size=size, mode="area")
-            skips.append(torch.cat([moved, hint], dim=1))
-        return [*skips, torch.cat([base_frame, base_flow / self.max_flow], dim=1)]
+            skips.append(torch.cat([moved, F.interpolate(hints, size=size, mode="area")], dim=1))
+        return [*skips, torch.cat([base_frame, hints], dim=1)]
 
     def _check(self, context: Tensor, horizon: int, draws: Draws | None) -> None:
         if context.ndim != 5 or context.shape[1] < 2 or context.shape[2] != self.channels:

@@ -76,13 +76,13 @@ class Finish(nn.Module):
 
 
 class FrameGenerator(nn.Module):
-    """One code -> one frame.
+    """Content and motion code -> one frame.
 
     Args:
         image_size: (H, W), multiples of 16 from 32 up. The first layer spans the grid that halving leaves (64x64: 4x4,
             128x160: 4x5, 96x96: 6x6); each further layer doubles it.
         channels: of a frame.
-        dim_code: length of the code.
+        dim_content, dim_motion: lengths of the two codes, which are read as one.
         width: channels of the last hidden layer; they double toward the input.
         max_width: most channels of any layer.
         norm: "batch" (rows of a batch mix in training mode), "group", "pixel" or "none".
@@ -99,7 +99,8 @@ class FrameGenerator(nn.Module):
         *,
         image_size: tuple[int, int],
         channels: int = 3,
-        dim_code: int,
+        dim_content: int,
+        dim_motion: int,
         width: int = 64,
         max_width: int = 512,
         norm: str = "batch",
@@ -111,6 +112,7 @@ class FrameGenerator(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
+        dim_code = dim_content + dim_motion
         require_choice("norm", norm, NORMS)
         require_choice("upsampling", upsampling, UPSAMPLINGS)
         depth, grid = pyramid(image_size)
@@ -137,8 +139,9 @@ class FrameGenerator(nn.Module):
                 )
             )
 
-    def forward(self, code: Tensor) -> Tensor:
-        """Codes (N, dim_code) -> frames (N, channels, H, W), float32 in [-1, 1]."""
+    def forward(self, content: Tensor, motion: Tensor) -> Tensor:
+        """Codes (N, dim_content) and (N, dim_motion) -> frames (N, channels, H, W), float32 in [-1, 1]."""
+        code = torch.cat([content, motion], dim=1)  # (N, dim_code)
         maps = self.start(code[:, :, None, None])  # (N, plan[0], *grid)
         for finish, step in zip(self.finishes, self.steps, strict=True):
             maps = step(finish(maps, code))

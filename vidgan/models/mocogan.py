@@ -4,6 +4,9 @@ A clip is drawn from z_C ~ N(0, I), one a clip; a category z_A, one a clip; and 
 recurrent net R_M walks from fresh noise at each step. The frame generator G_I renders frame t from (z_C, z_M(t)).
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -11,6 +14,7 @@ from torch import Tensor, nn
 from vidgan.models.content_encoder import ContentEncoder
 from vidgan.models.frame_generator import FrameGenerator
 from vidgan.models.inference import ClipSampler
+from vidgan.models.style_generator import StyleFrameGenerator
 from vidgan.nn.blocks import require_choice, spectral_normalise
 from vidgan.seeding import Draws
 from vidgan.types import Clip, Latents
@@ -19,6 +23,9 @@ __all__ = ["WIRINGS", "MoCoGAN", "MotionNet"]
 
 WIRINGS = ("motion", "frame")
 _BLOCK = 16  # time steps drawn at once
+
+
+FRAME_GENERATORS: dict[str, Callable[..., nn.Module]] = {"dcgan": FrameGenerator, "style": StyleFrameGenerator}
 
 
 class MotionNet(nn.Module):
@@ -79,6 +86,8 @@ class MoCoGAN(nn.Module, ClipSampler):
     Args:
         image_size: (H, W), multiples of 16 from 32 up.
         channels: of a frame.
+        generator: "dcgan" (the paper's frame generator) or "style" (content scales and shifts every layer, see
+            `vidgan.models.style_generator`).
         dim_content: length of z_C.
         dim_motion: length of z_M(t), the code that the frame generator reads.
         motion_hidden: size of the recurrent state, None for `dim_motion`.
@@ -88,8 +97,10 @@ class MoCoGAN(nn.Module, ClipSampler):
         num_categories: 0 for a model without categories.
         category_wiring: "motion" (one-hot category enters the recurrent net: the paper's best variant) or "frame" (it
             enters the frame generator: the released code).
-        width, max_width, norm, activation, upsampling, full_resolution, coordinates, modulation, bias: of the frame
-            generator, see `FrameGenerator`; the content encoder takes those that apply to it.
+        width, max_width: of either generator.
+        norm, activation, upsampling, full_resolution, coordinates, modulation, bias: of the "dcgan" generator, None for
+            the defaults of `FrameGenerator`; the content encoder takes those that apply to it.
+        mapping, motion_places: of the "style" generator, None for the defaults of `StyleFrameGenerator`.
         image_to_video: also build an encoder that reads the content code from a given first frame.
         spectral: spectral norm on the frame generator and the content encoder.
 
@@ -102,6 +113,7 @@ class MoCoGAN(nn.Module, ClipSampler):
         *,
         image_size: tuple[int, int],
         channels: int = 3,
+        generator: str = "dcgan",
         dim_content: int = 50,
         dim_motion: int = 10,
         motion_hidden: int | None = None,
@@ -112,17 +124,37 @@ class MoCoGAN(nn.Module, ClipSampler):
         category_wiring: str = "motion",
         width: int = 64,
         max_width: int = 512,
-        norm: str = "batch",
-        activation: str = "relu",
-        upsampling: str = "transposed",
-        full_resolution: bool = False,
-        coordinates: bool = False,
-        modulation: bool = False,
-        bias: bool = True,
+        norm: str | None = None,
+        activation: str | None = None,
+        upsampling: str | None = None,
+        full_resolution: bool | None = None,
+        coordinates: bool | None = None,
+        modulation: bool | None = None,
+        bias: bool | None = None,
+        mapping: int | None = None,
+        motion_places: bool | None = None,
         image_to_video: bool = False,
         spectral: bool = False,
     ) -> None:
         super().__init__()
+        options: dict[str, dict[str, Any]] = {
+            "dcgan": {
+                "norm": norm,
+                "activation": activation,
+                "upsampling": upsampling,
+                "full_resolution": full_resolution,
+                "coordinates": coordinates,
+                "modulation": modulation,
+                "bias": bias,
+            },
+            "style": {"mapping": mapping, "motion_places": motion_places},
+        }
+        require_choice("generator", generator, FRAME_GENERATORS)
+        for kind, values in options.items():
+            idle = [name for name, value in values.items() if value is not None]
+            if kind != generator and idle:
+                raise ValueError(f"{idle[0]} has no effect on generator={generator!r}, only on {kind!r}")
+        chosen = {name: value for name, value in options[generator].items() if value is not None}
         require_choice("category_wiring", category_wiring, WIRINGS)
         for name, value in {"dim_content": dim_content, "dim_motion": dim_motion}.items():
             if value < 1:
@@ -144,19 +176,14 @@ class MoCoGAN(nn.Module, ClipSampler):
             input_scale=motion_input_scale,
             inertia=motion_inertia,
         )
-        self.frame = FrameGenerator(
+        self.frame = FRAME_GENERATORS[generator](
             image_size=self.image_size,
             channels=channels,
-            dim_code=dim_content + dim_motion + (num_categories if category_wiring == "frame" else 0),
+            dim_content=dim_content + (num_categories if category_wiring == "frame" else 0),
+            dim_motion=dim_motion,
             width=width,
             max_width=max_width,
-            norm=norm,
-            activation=activation,
-            upsampling=upsampling,
-            full_resolution=full_resolution,
-            coordinates=coordinates,
-            modulation=modulation,
-            bias=bias,
+            **chosen,
         )
         self.encoder = (
             ContentEncoder(
@@ -165,8 +192,8 @@ class MoCoGAN(nn.Module, ClipSampler):
                 dim_content=dim_content,
                 width=width,
                 max_width=max_width,
-                norm=norm,
-                bias=bias,
+                norm=chosen.get("norm", "batch" if generator == "dcgan" else "none"),
+                bias=chosen.get("bias", True),
             )
             if image_to_video
             else None
@@ -233,8 +260,8 @@ class MoCoGAN(nn.Module, ClipSampler):
             motion = motion.gather(1, times[:, :, None].expand(-1, -1, self.dim_motion))  # (B, S, dim_motion)
         content = latents.content if first_frame is None else self._encode(first_frame)
         still = torch.cat([content, to_frame.to(content.dtype)], dim=1)  # (B, dim_content [+ N])
-        code = torch.cat([still[:, None].expand(-1, motion.shape[1], -1), motion], dim=2)  # (B, T, dim_code)
-        frames = self.frame(code.flatten(0, 1))  # (B*T, C, H, W)
+        held = still[:, None].expand(-1, motion.shape[1], -1)  # (B, T, dim_content [+ N])
+        frames = self.frame(held.flatten(0, 1), motion.flatten(0, 1))  # (B*T, C, H, W)
         return frames.unflatten(0, motion.shape[:2])  # (B, T, C, H, W)
 
     def _encode(self, first_frame: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ class DualMotionTraining:
         context: frames given; the remaining frames of each clip are forecast, by feedback when there are several.
         weights: the generator's terms, see TERMS.
         adversarial: objective name.
-        penalty: regularisation of the discriminators.
+        penalties: regularisation of the discriminators, by name.
         critic_steps: the generator moves on every k-th step.
         noise: step -> sigma of the discriminators' instance noise.
         kl_warmup: steps until the KL term has its full weight.
@@ -59,7 +59,7 @@ class DualMotionTraining:
         context: int,
         weights: Mapping[str, float],
         adversarial: str,
-        penalty: Penalty | None = None,
+        penalties: Mapping[str, Penalty] | None = None,
         critic_steps: int = 1,
         noise: Callable[[int], float] | None = None,
         kl_warmup: int | None = None,
@@ -72,7 +72,13 @@ class DualMotionTraining:
         self.noise = noise
         self.kl_warmup = kl_warmup
         self.adversaries = {
-            name: Adversary(trainees=trainees, name=name, adversarial=adversarial, penalty=penalty, view=frames_apart)
+            name: Adversary(
+                trainees=trainees,
+                name=name,
+                adversarial=adversarial,
+                penalty=(penalties or {}).get(name),
+                view=frames_apart,
+            )
             for name in trainees.raw
             if name != "generator"
         }

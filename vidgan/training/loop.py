@@ -240,13 +240,17 @@ def agreed(number: int | None, accelerator: Accelerator) -> int | None:
     return int(gathered.max().item()) or None
 
 
-def learning_rate_factor(schedule: str, warmup: int, steps: int) -> Callable[[int], float]:
-    """step -> factor on the base rate: linear warm-up, then constant, or linear / cosine decay to zero at `steps`."""
+def learning_rate_factor(schedule: str, warmup: int, steps: int, decay_start: float = 0.0) -> Callable[[int], float]:
+    """step -> factor on the base rate: linear warm-up, then constant, or linear / cosine decay to zero at `steps`.
+
+    The decay begins after the share `decay_start` of the steps.
+    """
+    begin = max(warmup, round(decay_start * steps))
 
     def factor(step: int) -> float:
         if step < warmup:
             return (step + 1) / warmup
-        share = (step - warmup) / max(1, steps - warmup)
+        share = max(0, step - begin) / max(1, steps - begin)
         if schedule == "linear":
             return 1 - share
         if schedule == "cosine":

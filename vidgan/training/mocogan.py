@@ -30,7 +30,7 @@ class MoCoGANTraining:
         ema: average of the generator, used for all outputs.
         weights: the generator's terms: adversarial_frame, adversarial_video, category, first_frame.
         adversarial: objective name.
-        penalty: regularisation of the discriminators.
+        penalties: regularisation of the discriminators, by name.
         augment: one draw per clip, applied to real and fake alike.
         frames_per_clip: how many random frames of each clip D_I sees.
         category_source: "labels" trains the class head on real clips (AC-GAN), "samples" on fakes (infoGAN).
@@ -47,7 +47,7 @@ class MoCoGANTraining:
         ema: ExponentialMovingAverage,
         weights: Mapping[str, float],
         adversarial: str,
-        penalty: Penalty | None = None,
+        penalties: Mapping[str, Penalty] | None = None,
         augment: Callable[[Tensor, Draws], Tensor] | None = None,
         frames_per_clip: int = 1,
         category_source: str | None = None,
@@ -66,7 +66,7 @@ class MoCoGANTraining:
                 trainees=trainees,
                 name=name,
                 adversarial=adversarial,
-                penalty=penalty,
+                penalty=(penalties or {}).get(name),
                 view=frames_apart if name == "frame" else whole_clip,
                 augment=augment,
             )

@@ -29,7 +29,7 @@ from vidgan.verbs.tables import score_document
 from vidgan.verbs.train import read_journal, train
 from vidgan.video.encode import png_bytes, tile, webp_bytes, write_gif, write_mp4
 
-CLIPS, FRAMES, SIZE = 360, 32, 32
+CLIPS, FRAMES, SIZE = 480, 32, 32
 QUICK_CLIPS, QUICK_STEPS = 27, 4
 SHOWN_FORECASTS = 4
 HORIZON = 8

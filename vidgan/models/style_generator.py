@@ -1,0 +1,122 @@
+"""A frame generator in which content is a style: it scales and shifts every layer, while motion says where and how.
+
+Not in the paper. It keeps MoCoGAN's codes and changes how a frame is drawn from them: modulation of normalised maps by
+a mapped code (StyleGAN, Karras et al. 2019) and coordinates as an input of every level (CoordConv, Liu et al. 2018).
+There is no batch norm: the rows of a batch stay independent.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vidgan.nn.blocks import LEAK, channel_plan, pyramid
+
+__all__ = ["StyleFrameGenerator"]
+
+REACH = 0.7  # how far from the middle the picture can be placed, in half frame widths
+COORDINATES = 3  # x, y and the distance from the origin
+
+
+class Place(nn.Module):
+    """Coordinate maps around a point: twice (x - x0, y - y0, distance), with x and y in [-1, 1]."""
+
+    def forward(self, point: Tensor, size: tuple[int, int]) -> Tensor:
+        """(N, 2) -> (N, 3, H, W)."""
+        height, width = size
+        x = torch.linspace(-1, 1, width, device=point.device)[None, None, :] - point[:, 0, None, None]  # (N, 1, W)
+        y = torch.linspace(-1, 1, height, device=point.device)[None, :, None] - point[:, 1, None, None]  # (N, H, 1)
+        x, y = x.expand(-1, height, -1), y.expand(-1, -1, width)  # (N, H, W)
+        distance = (x.square() + y.square() + 1e-4).sqrt()
+        return 2 * torch.stack([x, y, distance], dim=1)
+
+
+class StyledLayer(nn.Module):
+    """Coordinates in, then norm over channels, then the style's scale and offset, then leaky ReLU."""
+
+    def __init__(self, *, channels: int, dim_style: int) -> None:
+        super().__init__()
+        self.coordinates = nn.Conv2d(COORDINATES, channels, 1)
+        self.style = nn.Linear(dim_style, 2 * channels)
+        nn.init.normal_(self.style.weight, std=0.5 / dim_style**0.5)
+        nn.init.zeros_(self.style.bias)
+
+    def forward(self, maps: Tensor, style: Tensor, places: Tensor) -> Tensor:
+        """Maps (N, C, H, W), styles (N, dim_style), coordinates (N, 3, H, W) -> (N, C, H, W)."""
+        maps = maps + self.coordinates(places)
+        maps = F.layer_norm(maps.permute(0, 2, 3, 1), (maps.shape[1],)).permute(0, 3, 1, 2)
+        scale, offset = self.style(style)[:, :, None, None].to(maps.dtype).chunk(2, dim=1)  # (N, C, 1, 1)
+        return F.leaky_relu(maps * (1 + scale) + offset, LEAK)
+
+
+class StyleFrameGenerator(nn.Module):
+    """Content and motion code -> one frame.
+
+    Args:
+        image_size: (H, W), multiples of 16 from 32 up.
+        channels: of a frame.
+        dim_content, dim_motion: lengths of the codes.
+        width: channels of the finest level; they double toward the start.
+        max_width: most channels of any level.
+        mapping: width of the mapping networks.
+        motion_places: True: the style is content alone, and motion moves the origin of the coordinates that every level
+            sees, so that it can only place what content draws. A strong bias towards one object that glides: right for
+            moving shapes, wrong for limbs. False: the style is mapped from both codes, coordinates are fixed.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_size: tuple[int, int],
+        channels: int = 3,
+        dim_content: int,
+        dim_motion: int,
+        width: int = 32,
+        max_width: int = 128,
+        mapping: int = 64,
+        motion_places: bool = False,
+    ) -> None:
+        super().__init__()
+        depth, grid = pyramid(image_size)
+        plan = [*channel_plan(width, depth, max_width)[::-1], width]  # coarse to fine, the last at the frame's size
+        self.grid = (1, 1) if motion_places else (grid[0], grid[1])
+        self.first = (grid[0], grid[1])
+        self.motion_places = motion_places
+        dim_code = dim_content if motion_places else dim_content + dim_motion
+        self.mapping = nn.Sequential(
+            nn.Linear(dim_code, mapping), nn.LeakyReLU(LEAK), nn.Linear(mapping, mapping), nn.LeakyReLU(LEAK)
+        )
+        for layer in (self.mapping[0], self.mapping[2]):
+            assert isinstance(layer, nn.Linear)
+            nn.init.kaiming_normal_(layer.weight, LEAK)
+            nn.init.normal_(layer.bias, std=0.3)
+        self.start = nn.Linear(mapping, plan[0] * self.grid[0] * self.grid[1])
+        self.where = nn.Linear(dim_motion, 2) if motion_places else None
+        if self.where is not None:
+            nn.init.normal_(self.where.weight, std=2 / dim_motion**0.5)
+            nn.init.zeros_(self.where.bias)
+        self.place = Place()
+        self.layers = nn.ModuleList(StyledLayer(channels=level, dim_style=mapping) for level in plan)
+        # Zero padding would tell each position how far the border is, and appearance would change with place.
+        self.steps = nn.ModuleList(
+            nn.Conv2d(i, o, 3, padding=1, padding_mode="replicate")
+            for i, o in zip(plan, [*plan[1:], channels], strict=True)
+        )
+
+    def forward(self, content: Tensor, motion: Tensor) -> Tensor:
+        """Codes (N, dim_content) and (N, dim_motion) -> frames (N, channels, H, W), float32 in [-1, 1]."""
+        point = motion.new_zeros(len(motion), 2)
+        code = torch.cat([content, motion], dim=1)
+        if self.where is not None:
+            # Bounded, or at the start of training pictures would be placed outside the frame.
+            point, code = REACH * torch.tanh(self.where(motion).float() / REACH), content
+        style = self.mapping(code)  # (N, mapping)
+        maps = self.start(style).unflatten(1, (-1, *self.grid)).expand(-1, -1, *self.first)  # (N, plan[0], h, w)
+        maps = maps.contiguous(memory_format=torch.channels_last)
+        size = self.first
+        for level, (layer, step) in enumerate(zip(self.layers, self.steps, strict=True)):
+            maps = layer(maps, style, self.place(point, size))
+            if level < len(self.steps) - 1:
+                maps = F.interpolate(maps, scale_factor=2.0, mode="nearest")
+                size = (2 * size[0], 2 * size[1])
+            maps = step(maps)
+        return torch.tanh(maps.float())

@@ -273,3 +273,9 @@ def test_a_run_that_fails_exits_with_1(run, shapes_data: Path, tmp_path: Path) -
     config.write_text(dump_config(small_config("mocogan", shapes_data, tmp_path, train__steps=50, **wild)))
     code, _, err = run("train", config, "--quiet")
     assert code == 1 and "is not finite" in err and "Traceback" not in err
+
+
+def test_doctor_trains_a_step_of_each_model(run) -> None:
+    code, printed, _ = run("doctor")
+    assert code == 0, printed
+    assert "ok      one step of each model" in printed and "FAILED" not in printed

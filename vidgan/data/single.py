@@ -39,7 +39,7 @@ def read_clip(
         raise DataError(f"{root / source.name}: {error}") from error
     if len(clips) != 1:
         raise DataError(f"{root / source.name}: holds {len(clips)} clips; give a file with one")
-    return clips[0]
+    return np.array(clips[0])  # a clip of its own, which may be written to
 
 
 def read_one(

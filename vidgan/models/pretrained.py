@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any, Self
 
-from huggingface_hub import PyTorchModelHubMixin
+from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from safetensors import SafetensorError
 
@@ -98,11 +98,11 @@ class Pretrained(PyTorchModelHubMixin):
             if facts["class"] != cls.__name__:
                 raise PretrainedError(f"{folder}: holds a {facts['class']}, not a {cls.__name__}")
             name = str(folder)
-        else:
-            facts = {}
         try:
             with contextlib.redirect_stdout(io.StringIO()):  # the mixin prints what it loads
                 model = super().from_pretrained(name, strict=True, **kwargs)
+            if not Path(name).exists():
+                facts = json.loads(Path(hf_hub_download(name, FACTS)).read_text())
         except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
             raise PretrainedError(
                 f"{path}: no such folder, and it could not be had from the Hugging Face hub"

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from vidgan.losses.adversarial import ADVERSARIAL, accuracy
+from vidgan.losses.adversarial import ADVERSARIAL, accuracy, saturation
 from vidgan.losses.latent import category_accuracy, category_cross_entropy
 from vidgan.losses.penalties import clip_weights, gradient_penalty, r1
 from vidgan.seeding import Draws
@@ -139,6 +139,9 @@ class Adversary:
             right_real, right_fake = accuracy(on_real.real, on_fake.real, self.loss.threshold)
             terms[f"accuracy/{self.name}/real"] = right_real
             terms[f"accuracy/{self.name}/fake"] = right_fake
+            terms[f"accuracy/{self.name}/saturated"] = saturation(
+                on_real.real, on_fake.real, self.loss.threshold, self.loss.margin
+            )
             if class_logits is not None:
                 terms[f"accuracy/{self.name}/category"] = category_accuracy(class_logits, labels)
         return terms

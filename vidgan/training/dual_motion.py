@@ -11,9 +11,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from vidgan.losses.flow import flow_l1, smoothness
+from vidgan.losses.flow import flow_l1, photometric, smoothness
 from vidgan.losses.latent import kl_standard_normal
-from vidgan.losses.reconstruction import gradient_difference, l1
+from vidgan.losses.reconstruction import gradient_difference, l1, l2
 from vidgan.pixels import to_float
 from vidgan.seeding import Draws
 from vidgan.training.adversary import Adversary, Penalty, frames_apart
@@ -41,6 +41,8 @@ class DualMotionTraining:
         "direct",
         "warped",
         "fused",
+        "fused_l2",
+        "photometric",
         "flow",
         "implied_flow",
         "observed_flow",
@@ -152,6 +154,8 @@ class DualMotionTraining:
             "direct": lambda: l1(prediction.direct, future),
             "warped": lambda: l1(prediction.warped, future),
             "fused": lambda: l1(prediction.frames, future),
+            "fused_l2": lambda: l2(prediction.frames, future),
+            "photometric": lambda: photometric(prediction.warped, future),
             "flow": lambda: flow_l1(prediction.flow, self._future_flow(batch)),
             "implied_flow": lambda: flow_l1(prediction.implied_flow, self._future_flow(batch)),
             "observed_flow": lambda: self._observed_flow(batch, prediction),

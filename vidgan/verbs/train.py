@@ -67,8 +67,8 @@ def train(
     """
     settings = config if isinstance(config, RunConfig) else load_config(find_config(config), overrides)
     check_config(settings)
-    dataset = build_dataset(settings)
     accelerator = build_accelerator(settings.train.device)
+    dataset = build_dataset(settings)
     loader = build_loader(settings, dataset, accelerator)
     run_dir = settings.run_dir
     if accelerator.is_main_process:

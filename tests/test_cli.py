@@ -216,7 +216,10 @@ def test_report_is_one_page_of_the_run(run, forecast_run: Path) -> None:
         (["mocogan/demo"], "data.root: not set"),
         (["mocogan/demo", "data.root=nowhere"], "nowhere"),
         (["mocogan/demo", "data.root=DATA", "train.stesp=3"], "did you mean 'steps'?"),
-        (["mocogan/demo", "data.root=DATA", "data.frames=64"], "need clips of 64 frames, the longest"),
+        (
+            ["mocogan/demo", "data.root=DATA", "data.frames=64"],
+            "64 frames at stride 2 need clips of 127 frames, the longest",
+        ),
         (["dual_motion/demo", "data.root=DATA", "data.context=9"], "data.context=9 must be at least 2 and below"),
         (["mocogan/demo", "data.root=DATA", "train.device=cuda"], "torch sees no GPU"),
     ],
@@ -253,7 +256,12 @@ def test_categories_asked_of_data_without_them(run, video: Path, tmp_path: Path)
     (_folder(tmp_path / "videos") / "street.mp4").write_bytes(video.read_bytes())
     assert run("prepare", tmp_path / "videos", "--out", tmp_path / "data", "--size", 32)[0] == 0
     code, _, err = run(
-        "train", "mocogan/demo", f"data.root={tmp_path / 'data'}", f"out={tmp_path / 'runs'}", "data.frames=14"
+        "train",
+        "mocogan/demo",
+        f"data.root={tmp_path / 'data'}",
+        f"out={tmp_path / 'runs'}",
+        "data.frames=12",
+        "data.stride=1",
     )
     assert code == 2 and "has no categories; prepare it with --categories" in err
     code, _, err = run("train", "dual_motion/demo", f"data.root={tmp_path / 'data'}", f"out={tmp_path / 'runs'}")

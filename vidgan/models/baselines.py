@@ -58,8 +58,9 @@ class ConstantVelocityWarp:
     """The flow between the last two frames goes on: each forecast is the frame before it, warped once more.
 
     With a camera that drives ahead the flow at a place in the picture stays as it is while the scene streams past, and
-    the same flow is applied again (1 dB better there). An object that crosses a still scene takes its flow along:
-    ``carry=True`` moves the flow with itself before each step (`vidgan.nn.warp.carry_flow`; half a dB better there).
+    the same flow is applied again. An object that crosses a still scene takes its flow along: ``carry=True`` moves the
+    flow with itself before each step (`vidgan.nn.warp.carry_flow`). With DIS flow, leaving it in place was 0.3 to 1 dB
+    better on a grey KITTI drive, carrying it 0.1 to 0.5 dB better on generated moving shapes (1 to 5 frames ahead).
 
     Args:
         flow_fn: (current, previous), both uint8 (H, W, 3), -> float (2, H, W) backward flow in pixels, such as

@@ -115,7 +115,7 @@ class DualMotionGAN(nn.Module, Forecaster):
         residual_frame: G_I predicts what to add to the last frame (moved, with ``extrapolate_flow``), not pixels.
         fusion: "conv" (1x1 convolution over A and W) or "mask" (occlusion-aware convex blend).
         max_flow: pixels; limit of every flow that a network puts out (of the correction, with ``extrapolate_flow``).
-        estimator: Q, "hourglass" or "pyramid" (coarse to fine; far better on motion of many pixels).
+        estimator: Q, "hourglass" or "pyramid" (coarse to fine, made for motion of many pixels).
         estimator_widths: its channels: hourglass four, outermost first; pyramid one a level, finest first.
         norm: "group", "none" or "batch". Batch norm makes the rows of a batch depend on each other.
 

@@ -165,7 +165,7 @@ def forecast_sections(run: Path, out: Path) -> list[Section]:
 def headline(next_frame: ForecastScores, several: ForecastScores) -> dict[str, str]:
     """The forecast beside the two baselines that matter, in dB."""
     lines = {}
-    for name in ("fused P", "constant-velocity warp", "copy-last"):
+    for name in ("fused P", "constant-velocity, carried", "constant-velocity warp", "copy-last"):
         one, many = (scores.scores[name]["psnr"].mean.mean for scores in (next_frame, several))
         lines[name] = f"next frame {one:.1f} dB, mean of {HORIZON} frames {many:.1f} dB"
     return lines

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator
 from itertools import islice
 
+import numpy as np
 import torch
 
 from vidgan.build import build_dataset
@@ -78,10 +79,14 @@ def forecast_scores(
         parts: also score the frame generator's A and the warped W alone.
     """
     flow_method = default_method()
-    carried = ConstantVelocityWarp(lambda now, before: estimate_flow(now, before, method=flow_method))
+
+    def flow(now: np.ndarray, before: np.ndarray) -> np.ndarray:
+        return estimate_flow(now, before, method=flow_method)
+
     predictors: dict[str, Callable[[ByteClip, int], ByteClip]] = {
         "fused P": lambda given, k: model.predict(given, k),
-        "constant-velocity warp": carried,
+        "constant-velocity warp": ConstantVelocityWarp(flow),
+        "constant-velocity, carried": ConstantVelocityWarp(flow, carry=True),
         "copy-last": copy_last,
         "context mean": mean_context,
     }

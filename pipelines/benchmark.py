@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 
 from vidgan.verbs.evaluate import evaluate_folders
+from vidgan.verbs.files import claim, write_text
 from vidgan.verbs.tables import markdown_table
 
 
@@ -19,12 +20,12 @@ def main() -> None:
     parser.add_argument("forecasts", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
+    claim(options.out, overwrite=False)
 
     tables = [
         f"## {folder.name}\n\n{markdown_table(evaluate_folders(folder, options.truth))}" for folder in options.forecasts
     ]
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text("\n\n".join(tables) + "\n")
+    write_text(options.out, "\n\n".join(tables) + "\n")
     print(options.out)
 
 

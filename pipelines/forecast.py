@@ -2,14 +2,15 @@
 
     python pipelines/forecast.py my_videos --out studies/forecast --size 64 --steps 3000 --seeds 0 1 2
 
-Every seed is a run of its own under OUT/runs; OUT/scores.md compares them on the same held-out windows.
+Every seed is a run of its own under OUT/runs; OUT/scores.md holds their scores on the same held-out windows.
+The same command again goes on where it was stopped.
 """
 
 import argparse
 from pathlib import Path
 
 from vidgan import evaluate, prepare, train
-from vidgan.config import find_config, load_config
+from vidgan.verbs.files import write_text
 from vidgan.verbs.prepare import parse_size
 from vidgan.verbs.report import report
 from vidgan.verbs.tables import markdown_table
@@ -35,11 +36,11 @@ def main() -> None:
             f"data.root={data}", f"out={options.out / 'runs'}", f"name=seed-{seed}", f"seed={seed}",
             f"train.steps={options.steps}",
         ]  # fmt: skip
-        run = train(load_config(find_config(options.config), settings)).run_dir
+        run = train(options.config, settings).run_dir
         for horizon in options.horizons:
             tables.append(f"## seed {seed}\n\n{markdown_table(evaluate(run, horizon=horizon))}")
         print(report(run))
-    (options.out / "scores.md").write_text("\n\n".join(tables) + "\n")
+    write_text(options.out / "scores.md", "\n\n".join(tables) + "\n")
     print(options.out / "scores.md")
 
 

@@ -3,13 +3,14 @@
     python pipelines/synthesize.py my_videos --out studies/clips --config mocogan/videos --size 64 --steps 10000
 
 For labelled videos (one folder a class) add --categories and a config with a category term, such as mocogan/actions.
+The same command again goes on where it was stopped.
 """
 
 import argparse
 from pathlib import Path
 
 from vidgan import MoCoGAN, evaluate, prepare, train
-from vidgan.config import find_config, load_config
+from vidgan.verbs.files import write_text
 from vidgan.verbs.generate import generate
 from vidgan.verbs.pictures import exchange_grid
 from vidgan.verbs.prepare import parse_size
@@ -33,12 +34,12 @@ def main() -> None:
     data = options.out / "data"
     prepare(options.videos, data, size=parse_size(options.size), categories=options.categories, holdout=0.2)
     settings = [f"data.root={data}", f"out={options.out}", "name=run", f"seed={options.seed}"]
-    run = train(load_config(find_config(options.config), [*settings, f"train.steps={options.steps}"])).run_dir
-    generate(run, options.out / "clips", clips=16, seed=options.seed)
+    run = train(options.config, [*settings, f"train.steps={options.steps}"]).run_dir
+    generate(run, options.out / "clips", clips=16, seed=options.seed, overwrite=True)
     model = MoCoGAN.from_pretrained(run)
     grid = exchange_grid(model, frames=model.facts["frames"], seed=options.seed)
-    write_gif(options.out / "exchange.gif", tile(grid, columns=4))
-    (options.out / "scores.md").write_text(markdown_table(evaluate(run, clips=128)) + "\n")
+    write_gif(options.out / "exchange.gif", tile(grid, columns=4), overwrite=True)
+    write_text(options.out / "scores.md", markdown_table(evaluate(run, clips=128)) + "\n")
     print(report(run))
 
 

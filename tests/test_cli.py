@@ -130,6 +130,7 @@ def test_predict_writes_context_and_future(run, forecast_run: Path, video: Path,
         (["--context", "20"], "14 frames from frame 0 on, but --context is 20"),
         (["--start", "13"], "1 frames from frame 13 on"),
         (["--horizon", "0"], "--horizon"),
+        (["--seed", "3"], "--seed has no effect"),
     ],
 )
 def test_predict_refuses(
@@ -180,6 +181,30 @@ def test_evaluate_a_generator_beside_its_floor(run, mocogan_run: Path) -> None:
     assert scores["frozen"]["motion_energy"]["mean"]["mean"] == 0
     code, _, err = run("evaluate", mocogan_run, "--horizon", 3)
     assert code == 2 and "--horizon" in err and "no effect" in err
+
+
+def test_evaluate_by_protocol(run, forecast_run: Path) -> None:
+    code, _, err = run("evaluate", forecast_run, "--protocol", "caltech-10to1")
+    assert code == 2 and "is for frames of (128, 160), not (32, 32)" in err
+    code, _, err = run("evaluate", forecast_run, "--protocol", "caltech")
+    assert code == 2 and "there are caltech-10to1" in err
+    code, _, err = run("evaluate", forecast_run, "--best")
+    assert code == 2 and "holds no best/" in err
+    code, _, err = run("evaluate", forecast_run, "--clips", "64")
+    assert code == 2 and "--clips has no effect" in err
+
+
+def test_overwrite_replaces_only_results_of_the_same_command(run, mocogan_run: Path, tmp_path: Path) -> None:
+    before = sorted(p.name for p in mocogan_run.iterdir())
+    code, _, err = run("generate", mocogan_run, "--out", mocogan_run, "--overwrite")
+    assert code == 2 and "is no earlier result of this command" in err
+    code, _, err = run("demo", "--out", mocogan_run, "--overwrite")
+    assert code == 2 and "is no earlier result of this command" in err
+    assert sorted(p.name for p in mocogan_run.iterdir()) == before
+    out = tmp_path / "clips"
+    assert run("generate", mocogan_run, "--out", out, "--clips", 3)[0] == 0
+    assert run("generate", mocogan_run, "--out", out, "--clips", 2, "--overwrite")[0] == 0
+    assert len(list(out.glob("*.mp4"))) == 2
 
 
 def test_evaluate_two_folders_of_videos(run, video: Path, tmp_path: Path) -> None:
@@ -241,6 +266,7 @@ def test_train_refuses(run, shapes_data: Path, tmp_path: Path, arguments: list[s
         (["TEXT"], "TEXT"),
         (["VIDEO", "--size", "63x"], "--size 63x"),
         (["VIDEO", "--categories"], "categor"),
+        (["VIDEO", "--flow-method", "dis"], "--flow-method has no effect without --flow"),
     ],
 )
 def test_prepare_refuses(run, video: Path, tmp_path: Path, arguments: list[str], message: str) -> None:

@@ -28,7 +28,8 @@ def written(tmp_path: Path) -> Path:
         ("optimizers.generator.learning_rate=1", r"unknown key 'optimizers.generator.learning_rate'"),
         ("train.steps=many", r"train.steps: .*integer"),
         ("train.steps=0", r"train.steps: .*greater than or equal to 1 \(got 0\)"),
-        ("train.precision=fp16", r"train.precision: .*'fp32' or 'bf16' \(got 'fp16'\)"),
+        ("train.precision=fp16", r"train.precision: fp16 needs loss scaling"),
+        ("train.precision=fp8", r"train.precision: .*'fp32' or 'bf16' \(got 'fp8'\)"),
         ("objective.adversarial=hing", r"objective.adversarial: .*'hinge'"),
         ("every.keep=1", r"every.keep: .*greater than or equal to 2"),
         ("data.root=", r"data.root: not set; give the folder"),
@@ -36,7 +37,8 @@ def written(tmp_path: Path) -> Path:
         ("train.warmup=10", r"train.warmup=10 must be below train.steps=10"),
         ("optimizers.flow={}", r"optimizers.flow: there is no such network"),
         ("optimizers.frame=null", r"optimizers.frame is not set"),
-        ("discriminators.video=null", r"optimizers.video: there is no such network"),
+        ("train.decay_start=0.5", r"train.decay_start has no effect with lr_schedule=constant"),
+        ("objective.penalty={kind: r1, weight: {flow: 1}}", r"objective.penalty.weight.flow: no such discriminator"),
         ("optimizers.generator={name: sgd, betas: [0.5, 0.9]}", r"betas has no effect on sgd"),
         ("objective.penalty={kind: r1}", r"penalty.kind=r1 needs penalty.weight"),
         ("objective.penalty={kind: r1, weight: 1, limit: 1}", r"penalty.limit has no effect with r1"),
@@ -60,6 +62,8 @@ def test_a_mistake_is_named(written: Path, override: str, message: str) -> None:
         ("objective.weights.advesarial_video=1", r"did you mean 'adversarial_video'\?"),
         ("objective.kl_warmup=10", r"objective.kl_warmup has no effect on mocogan"),
         ("data.context=4", r"data.context has no effect on mocogan"),
+        ("data.frames=2", r"data.frames=2: mocogan needs at least 3 frames"),
+        ("objective.weights.first_frame=1", r"needs model.image_to_video=true"),
         ("objective.frames_per_clip=17", r"must not exceed data.frames=16"),
         ("objective.category_source=null", r"set both or neither"),
     ],
@@ -92,13 +96,15 @@ def test_differences_name_the_leaves(written: Path) -> None:
 
 
 def test_null_takes_an_entry_out(written: Path) -> None:
-    config = load_config(
-        written,
-        ["discriminators.frame=null", "optimizers.frame=null", "objective.weights.adversarial_frame=null",
-         "objective.frames_per_clip=null"],
-    )  # fmt: skip
+    penalty = "objective.penalty={kind: r1, weight: {frame: 1, video: 2}}"
+    config = load_config(written, ["discriminators.frame=null", penalty])
     check_config(config)
-    assert set(config.discriminators) == {"video"}
+    assert set(config.discriminators) == {"video"} and set(config.optimizers) == {"generator", "video"}
+    assert set(config.objective.weights) == {"adversarial_video", "category"}
+    assert config.objective.penalty is not None and config.objective.penalty.weight == {"video": 2}
+    without = load_config(written, ["discriminators.video=null"])
+    check_config(without)
+    assert without.objective.category_source is None and set(without.objective.weights) == {"adversarial_frame"}
 
 
 def test_yaml_cannot_run_code(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs
+from accelerate.utils import DistributedDataParallelKwargs, DistributedType
 from torch import Tensor, nn
 
 from vidgan.config import ConfigError, OptimizerConfig, RunConfig, nearest
@@ -66,12 +66,24 @@ def check_config(config: RunConfig) -> None:
             raise ConfigError(
                 f"data.context={config.data.context} must be at least 2 and below data.frames={config.data.frames}"
             )
-        if not weights.keys() & {"direct", "fused", "warped"}:
+        tied = {"fused", "fused_l2", "adversarial_frame"}
+        if not weights.keys() & tied:
+            raise ConfigError(f"objective.weights needs one of {', '.join(sorted(tied))}: nothing teaches the forecast")
+        estimated = {"implied_flow", "observed_flow", "adversarial_flow"}
+        if not (config.model.get("extrapolate_flow", True) or weights.keys() & estimated):
             raise ConfigError(
-                "objective.weights needs at least one of direct, warped, fused: nothing ties the forecast"
+                f"objective.weights needs one of {', '.join(sorted(estimated))} with model.extrapolate_flow=false:"
+                " nothing teaches the flow estimator"
             )
-    elif config.data.context is not None:
-        raise ConfigError(f"data.context has no effect on {name}; remove it")
+    else:
+        if config.data.context is not None:
+            raise ConfigError(f"data.context has no effect on {name}; remove it")
+        if config.data.frames < 3:
+            raise ConfigError(
+                f"data.frames={config.data.frames}: {name} needs at least 3 frames, or there is no motion"
+            )
+        if "first_frame" in weights and not config.model.get("image_to_video", False):
+            raise ConfigError("objective.weights.first_frame needs model.image_to_video=true")
     if objective.kl_warmup is not None and "kl" not in weights:
         raise ConfigError("objective.kl_warmup has no effect without objective.weights.kl")
     if objective.frames_per_clip is not None and "frame" not in config.discriminators:
@@ -179,12 +191,7 @@ def needs_flow_labels(config: RunConfig) -> bool:
 
 def build_loader(config: RunConfig, dataset: ClipDataset, accelerator: Accelerator) -> ClipLoader:
     """This process's share of each global batch."""
-    share = accelerator.num_processes * config.train.micro_batches
-    if config.train.batch_size % share:
-        raise ConfigError(
-            f"train.batch_size={config.train.batch_size} cannot be divided over {accelerator.num_processes} processes"
-            f" and {config.train.micro_batches} micro-batches; choose a multiple of {share}"
-        )
+    share_of_batch(config, accelerator.num_processes)
     return ClipLoader(
         dataset,
         batch_size=config.train.batch_size,
@@ -194,6 +201,21 @@ def build_loader(config: RunConfig, dataset: ClipDataset, accelerator: Accelerat
         micro_batches=config.train.micro_batches,
         workers=config.data.workers,
     )
+
+
+def share_of_batch(config: RunConfig, processes: int) -> int:
+    """Clips of a micro-batch of one process.
+
+    Raises:
+        ConfigError: the batch cannot be divided.
+    """
+    pieces = processes * config.train.micro_batches
+    if config.train.batch_size % pieces:
+        raise ConfigError(
+            f"train.batch_size={config.train.batch_size} cannot be divided over {processes} processes"
+            f" and {config.train.micro_batches} micro-batches; choose a multiple of {pieces}"
+        )
+    return config.train.batch_size // pieces
 
 
 def build_accelerator(device: str) -> Accelerator:
@@ -206,7 +228,20 @@ def build_accelerator(device: str) -> Accelerator:
         raise ConfigError("train.device=cuda, but torch sees no GPU; use auto or cpu")
     cpu = device == "cpu" or not torch.cuda.is_available()
     # Networks without batch norm have no buffers to agree on; with it, each process keeps its own and rank 0's count.
-    accelerator = Accelerator(cpu=cpu, kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)])
+    # Precision and accumulation are settings of the run, never of the launcher.
+    accelerator = Accelerator(
+        cpu=cpu, mixed_precision="no", kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)]
+    )
+    if accelerator.gradient_accumulation_steps != 1:
+        raise ConfigError(
+            "the launcher asks for gradient accumulation (ACCELERATE_GRADIENT_ACCUMULATION_STEPS); it is set by"
+            " train.micro_batches"
+        )
+    if accelerator.distributed_type in (DistributedType.DEEPSPEED, DistributedType.FSDP):
+        raise ConfigError(
+            f"{accelerator.distributed_type.value}: Accelerate prepares one model there, and a GAN has several; use"
+            " plain data parallelism (vidgan train CONFIG --processes N)"
+        )
     expected = int(os.environ.get("WORLD_SIZE", "1"))
     if accelerator.num_processes != expected:
         raise ConfigError(

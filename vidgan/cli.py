@@ -44,7 +44,7 @@ def prepare(
         float | None, typer.Option(help="Resample in time (nearest frame); default: keep all frames.")
     ] = None,
     flow: Annotated[bool, typer.Option("--flow", help="Store label flow, which Dual Motion GAN is taught by.")] = False,
-    flow_method: Annotated[str, typer.Option(help="auto, dis (needs vidgan[flow]) or tvl1.")] = "auto",
+    flow_method: Annotated[str | None, typer.Option(help="auto, dis (needs vidgan[flow]) or tvl1.")] = None,
     categories: Annotated[bool, typer.Option("--categories", help="Folder names are categories.")] = False,
     group_by: Annotated[
         str | None,
@@ -67,7 +67,8 @@ def prepare(
         size=size,
         fit=fit,
         fps=fps,
-        flow=flow_method if flow else None,
+        flow=flow,
+        flow_method=flow_method,
         categories=categories,
         group_by=group_by,
         holdout=holdout,
@@ -91,10 +92,10 @@ def train(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress display.")] = False,
 ) -> None:
     """Train; the same command again resumes. Ctrl-C saves first."""
-    from vidgan.verbs.launch import launched, relaunch
+    if processes > 1:
+        from vidgan.verbs.launch import relaunch
 
-    if processes > 1 and not launched():
-        raise typer.Exit(relaunch(processes))
+        raise typer.Exit(relaunch(processes, config, [*(overrides or [])]))
     from vidgan.verbs.train import train as run_training
 
     raise typer.Exit(run_training(config, overrides or [], accept_changes=accept_changes, quiet=quiet).exit_code)
@@ -138,7 +139,7 @@ def predict(
     horizon: Annotated[int, typer.Option(min=1, help="Frames to forecast.")] = 10,
     start: Annotated[int, typer.Option(min=0, help="First frame of the context.")] = 0,
     samples: Annotated[int, typer.Option(min=1, help="More than one: several futures and their spread.")] = 1,
-    seed: Seed = 0,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of the samples.")] = None,
     fps: Annotated[float, typer.Option(min=0.1, help="Of the file that is written.")] = 8.0,
     overwrite: Overwrite = False,
 ) -> None:
@@ -167,7 +168,9 @@ def evaluate(
     data: Annotated[Path | None, typer.Option(help="Prepared data; default: the run's own, test split.")] = None,
     context: Annotated[int | None, typer.Option(min=2, help="Forecasting: frames given.")] = None,
     horizon: Annotated[int | None, typer.Option(min=1, help="Forecasting: frames scored.")] = None,
-    clips: Annotated[int, typer.Option(min=8, help="Synthesis: clips compared on each side.")] = 256,
+    clips: Annotated[int | None, typer.Option(min=8, help="Synthesis: clips compared on each side [256].")] = None,
+    protocol: Annotated[str | None, typer.Option(help="Forecasting: context, horizon and metrics by name.")] = None,
+    best: Annotated[bool, typer.Option("--best", help="The weights of the best evaluation, not the newest.")] = False,
     samples: Annotated[int, typer.Option(min=1, help="Forecasting: futures drawn a window.")] = 1,
     seed: Seed = 0,
     strip_frame: Annotated[str | None, typer.Option(help="Folders: frame size in strips, where not square.")] = None,
@@ -185,6 +188,8 @@ def evaluate(
         context=context,
         horizon=horizon,
         clips=clips,
+        protocol=protocol,
+        best=best,
         samples=samples,
         seed=seed,
         strip_frame=None if strip_frame is None else parse_size(strip_frame, "--strip-frame"),

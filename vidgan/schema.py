@@ -125,6 +125,13 @@ class TrainConfig(Section):
     warmup: NonNegative = 0
     decay_start: Annotated[float, Field(ge=0, lt=1)] | None = None  # share of the steps before a linear or cosine decay
 
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _no_fp16(cls, precision: Any) -> Any:
+        if precision == "fp16":
+            raise ValueError("fp16 needs loss scaling, which several networks and penalties break; use bf16 or fp32")
+        return precision
+
     @model_validator(mode="after")
     def _no_idle_option(self) -> "TrainConfig":
         if self.decay_start is not None and self.lr_schedule == "constant":
@@ -164,22 +171,33 @@ class RunConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _without_nulls(cls, values: Any) -> Any:
-        """`discriminators.frame=null` on the command line takes an entry of a shipped config out."""
+        """`key=null` takes an entry of a shipped config out, a discriminator together with all that is its."""
         if not isinstance(values, dict):
             return values
-        kept = dict(values)
+        kept = {key: dict(value) if isinstance(value, dict) else value for key, value in values.items()}
+        removed = [name for name, section in (kept.get("discriminators") or {}).items() if section is None]
+        objective = kept.get("objective")
+        if isinstance(objective, dict):
+            idle = {f"adversarial_{name}" for name in removed} | ({"category"} if "video" in removed else set())
+            weights = objective.get("weights") or {}
+            objective["weights"] = {k: v for k, v in weights.items() if v is not None and k not in idle}
+            penalty = objective.get("penalty")
+            if isinstance(penalty, dict) and isinstance(penalty.get("weight"), dict):
+                rest = {k: v for k, v in penalty["weight"].items() if k not in removed}
+                objective["penalty"] = penalty | {"weight": rest} if rest else None
+            for name, option in (("frame", "frames_per_clip"), ("video", "category_source")):
+                if name in removed:
+                    objective.pop(option, None)
+        if isinstance(kept.get("optimizers"), dict):
+            kept["optimizers"] = {k: v for k, v in kept["optimizers"].items() if k not in removed}
         for key in ("discriminators", "optimizers", "model"):
             if isinstance(kept.get(key), dict):
                 kept[key] = {k: v for k, v in kept[key].items() if v is not None}
-        objective = kept.get("objective")
-        if isinstance(objective, dict) and isinstance(objective.get("weights"), dict):
-            weights = {k: v for k, v in objective["weights"].items() if v is not None}
-            kept["objective"] = objective | {"weights": weights}
         return kept
 
     @model_validator(mode="after")
     def _consistent(self) -> "RunConfig":
-        if "name" not in self.model:
+        if not isinstance(self.model.get("name"), str):
             raise ValueError("model.name is not set (accepted: mocogan, dual_motion)")
         networks = {"generator", *self.discriminators}
         for name in self.optimizers:
@@ -200,9 +218,13 @@ class RunConfig(Section):
                     f"objective.penalty.weight.{name}: no such discriminator{nearest(name, self.discriminators)}"
                 )
         if not self.discriminators:
-            for key in ("penalty", "noise"):
-                if getattr(self.objective, key) is not None:
+            for key in ("penalty", "noise", "adversarial", "critic_steps", "augment"):
+                if getattr(self.objective, key) != ObjectiveConfig.model_fields[key].default:
                     raise ValueError(f"objective.{key} has no effect without discriminators; remove it")
+        if self.objective.noise is not None:
+            for name, section in self.discriminators.items():
+                if section.get("noise"):
+                    raise ValueError(f"discriminators.{name}.noise has no effect beside objective.noise; remove one")
         if self.train.warmup >= self.train.steps:
             raise ValueError(f"train.warmup={self.train.warmup} must be below train.steps={self.train.steps}")
         if self.train.batch_size % self.train.micro_batches:

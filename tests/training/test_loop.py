@@ -113,6 +113,30 @@ def test_another_model_or_other_data_is_refused(shapes_data: Path, tmp_path: Pat
         train(small_config("mocogan", other / "data", tmp_path, train__steps=4), quiet=True)
 
 
+def test_another_split_of_the_same_clips_is_refused(shapes_data: Path, tmp_path: Path) -> None:
+    import shutil
+
+    from vidgan.data.prepare import prepare
+
+    data = tmp_path / "data"
+    shutil.copytree(shapes_data.parent / "videos", tmp_path / "videos")
+    prepare(tmp_path / "videos", data, size=(32, 32), categories=True, holdout=0.3)
+    train(small_config("mocogan", data, tmp_path, train__steps=2), quiet=True)
+    prepare(tmp_path / "videos", data, size=(32, 32), categories=True, holdout=0.1, overwrite=True)
+    with pytest.raises(ConfigError, match="was trained with another split"):
+        train(small_config("mocogan", data, tmp_path, train__steps=4), quiet=True)
+
+
+def test_accepted_optimizer_settings_take_effect(shapes_data: Path, tmp_path: Path) -> None:
+    train(small_config("mocogan", shapes_data, tmp_path, train__steps=2), quiet=True)
+    changed = small_config(
+        "mocogan", shapes_data, tmp_path, optimizers__frame={"betas": [0.1, 0.9], "weight_decay": 0.2}
+    )
+    run = train(changed, quiet=True, accept_changes=True).run_dir
+    saved = load_checkpoint(run / "checkpoints" / "step-00000004").state["optimizers"]["frame"]
+    assert "0.1" in json.dumps(saved) and "0.2" in json.dumps(saved)
+
+
 def test_a_folder_that_is_no_run_is_left_alone(shapes_data: Path, tmp_path: Path) -> None:
     (tmp_path / "small").mkdir()
     (tmp_path / "small" / "thesis.txt").write_text("precious")

@@ -1,8 +1,10 @@
 """Two real processes: they hold the same weights, and the same weights as one process with the whole batch."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,9 @@ import torch
 from helpers import small_config
 
 from vidgan.config import dump_config
-from vidgan.training.checkpoint import load_checkpoint
+from vidgan.training.checkpoint import load_checkpoint, load_latest
+from vidgan.training.journal import read
+from vidgan.training.lock import RunLock
 from vidgan.verbs.train import train
 
 # Each process writes what it holds, so that equality is seen and not assumed.
@@ -84,6 +88,33 @@ def test_the_processes_option_starts_two(shapes_data: Path, tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr.decode()
     state = load_checkpoint(tmp_path / "small" / "checkpoints" / "step-00000002").state
     assert state["processes"] == 2
+
+
+def test_a_signal_to_the_parent_saves_in_all_processes(shapes_data: Path, tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(dump_config(small_config("mocogan", shapes_data, tmp_path, train__steps=100000)))
+    command = [sys.executable, "-m", "vidgan", "train", str(config), "--processes", "2", "--quiet"]
+    process = subprocess.Popen(command, env=os.environ | {"GLOO_SOCKET_IFNAME": "lo"}, stderr=subprocess.PIPE)
+    journal = tmp_path / "small" / "journal.jsonl"
+    deadline = time.monotonic() + 120
+    while not (journal.is_file() and len(read(journal)) >= 3):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=90) == 128 + signal.SIGTERM
+    saved = load_latest(tmp_path / "small" / "checkpoints")
+    assert saved is not None and saved.step == max(record["step"] for record in read(journal))
+    with RunLock(tmp_path / "small"):
+        pass  # no process has stayed behind with the run
+
+
+def test_a_mistake_is_told_before_any_process_starts(shapes_data: Path, tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(dump_config(small_config("mocogan", shapes_data, tmp_path, train__batch_size=3)))
+    command = [sys.executable, "-m", "vidgan", "train", str(config), "--processes", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1 and "train.batch_size=3 cannot be divided over 2 processes" in done.stderr
 
 
 def test_accelerate_launch_starts_two(shapes_data: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from vidgan.data.names import DataError
 from vidgan.data.readers import ReadSettings, read_source
 from vidgan.data.sources import Source, discover
+from vidgan.video.resize import Fit
 
 
 def list_clips(source: Path, *, strip_frame: tuple[int, int] | None = None) -> tuple[Path, list[Source]]:
@@ -24,15 +25,21 @@ def list_clips(source: Path, *, strip_frame: tuple[int, int] | None = None) -> t
 
 
 def read_clip(
-    root: Path, source: Source, *, size: tuple[int, int] | None = None, strip_frame: tuple[int, int] | None = None
+    root: Path,
+    source: Source,
+    *,
+    size: tuple[int, int] | None = None,
+    fit: Fit = "crop",
+    fps: float | None = None,
+    strip_frame: tuple[int, int] | None = None,
 ) -> np.ndarray:
-    """The one clip of a source, (T, H, W, 3) uint8, at `size` (H, W) or its own.
+    """The one clip of a source, (T, H, W, 3) uint8, at `size` (H, W) or its own; a video at `fps`, or its own.
 
     Raises:
         DataError: it cannot be read, or is an array of several clips; the message names the file.
     """
     paths = [root / name for name in source.files]
-    settings = ReadSettings(size=size, fit="crop", fps=None, strip_frame=strip_frame)
+    settings = ReadSettings(size=size, fit=fit, fps=fps, strip_frame=strip_frame)
     try:
         clips = [read.frames for read in read_source(source, paths, settings)]
     except DataError as error:
@@ -43,15 +50,15 @@ def read_clip(
 
 
 def read_one(
-    path: Path, *, size: tuple[int, int] | None = None, strip_frame: tuple[int, int] | None = None
+    path: Path, *, size: tuple[int, int] | None = None, fit: Fit = "crop", fps: float | None = None
 ) -> np.ndarray:
     """The one clip that `path` (a video, a folder of frames, a strip, an array) holds, as in `read_clip`.
 
     Raises:
         DataError: it holds none, or several.
     """
-    root, sources = list_clips(path, strip_frame=strip_frame)
+    root, sources = list_clips(path)
     if len(sources) > 1:
         names = ", ".join(found.name for found in sources[:3])
         raise DataError(f"{path}: holds {len(sources)} clips ({names}, ...); give one of them")
-    return read_clip(root, sources[0], size=size, strip_frame=strip_frame)
+    return read_clip(root, sources[0], size=size, fit=fit, fps=fps)

@@ -1,5 +1,7 @@
 """What users call on a trained generator: uint8 clips in, uint8 clips out, the same for the same seed on any device."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -13,6 +15,18 @@ from vidgan.types import ByteClip, Latents, Prediction
 
 def _device(module: Any) -> torch.device:
     return next(iter(module.parameters())).device
+
+
+@contextlib.contextmanager
+def _evaluating(module: Any) -> Iterator[None]:
+    """Eval mode and no gradients inside, the former mode after."""
+    training = module.training
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        module.train(training)
 
 
 class ClipSampler(Pretrained):
@@ -96,17 +110,15 @@ class ClipSampler(Pretrained):
             raise ValueError(
                 f"first_frame must be (C, H, W) = {(model.channels, *model.image_size)}, got {tuple(first_frame.shape)}"
             )
-        device, was_training = _device(self), model.training
-        model.eval()
+        device = _device(self)
         parts = []
-        with torch.no_grad():
+        with _evaluating(model):
             for start in range(0, len(latents.content), batch_size):
                 some = Latents(*(part[start : start + batch_size].to(device) for part in latents))
                 given = None
                 if first_frame is not None:
                     given = to_float(first_frame.to(device)).expand(len(some.content), -1, -1, -1)
                 parts.append(to_byte(model(some, first_frame=given)).cpu())
-        model.train(was_training)
         return torch.cat(parts)
 
 
@@ -122,12 +134,9 @@ class Forecaster(Pretrained):
             seed: draws the motion code from its posterior; None takes its mean.
         """
         model: Any = self
-        device, was_training = _device(self), model.training
-        model.eval()
         draws = None if seed is None else Draws(seed, "forecast", rows=range(len(context)))
-        with torch.no_grad():
-            prediction = model(to_float(context.to(device)), horizon=horizon, draws=draws)
-        model.train(was_training)
+        with _evaluating(model):
+            prediction = model(to_float(context.to(_device(self))), horizon=horizon, draws=draws)
         return Prediction(*(part.cpu() for part in prediction))
 
     def predict(self, context: ByteClip, horizon: int = 10, *, samples: int = 1, seed: int | None = None) -> ByteClip:

@@ -23,8 +23,11 @@ class Penalty(NamedTuple):
     limit: float = 0.0
 
     def due(self, step: int) -> bool:
-        """Whether a gradient is taken at this step."""
-        return self.kind != "weight_clip" and step % self.every == 0
+        """Whether a gradient is taken at this step.
+
+        The last of each `every` steps, as everything that is due now and then: lazy terms then meet logged steps.
+        """
+        return self.kind != "weight_clip" and (step + 1) % self.every == 0
 
 
 def frames_apart(clip: Tensor) -> Tensor:

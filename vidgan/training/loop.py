@@ -4,7 +4,6 @@ It does not know which model it trains. Everything that is due at a step happens
 steps, and a checkpoint holds the number of finished steps, so that "the same command again" goes on with the next one.
 """
 
-import contextlib
 import math
 import signal
 import time
@@ -172,7 +171,6 @@ def run_loop(
             done = step + 1
 
             if done % every.log == 0 or done == steps:
-                values = averaged(measured, accelerator)
                 now = time.monotonic()
                 record = {
                     "step": done,
@@ -180,7 +178,7 @@ def run_loop(
                     "clips_per_second": loader.batch_size * (done - since) / (now - mark),
                     "data_wait_share": min(1.0, waited / (now - mark)),
                     **{f"lr/{name}": rate for name, rate in rates.items()},
-                    **values,
+                    **averaged(measured, accelerator),
                 }
                 mark, waited, since = now, 0.0, done
                 if journal is not None:
@@ -188,30 +186,26 @@ def run_loop(
                 progress.report(record)
             progress.advance()
 
-            due = {name: period is not None and (done % period == 0 or done == steps) for name, period in
-                   (("preview", every.preview), ("evaluate", every.evaluate))}  # fmt: skip
-            is_best = False
-            if main and any(due.values()):
-                seen: dict[str, float] = {"step": done}
-                if due["preview"]:
-                    seen |= hooks.preview(done)
-                if due["evaluate"]:
-                    scores = hooks.evaluate(done)
-                    seen |= scores
-                    score = scores.get("evaluation/score", -math.inf)
-                    is_best, best = score > best, max(score, best)
-                if journal is not None and len(seen) > 1:
-                    journal.append(seen)
-            if due["evaluate"] or done % every.checkpoint == 0 or done == steps:
-                save(done, is_best)
+            preview, evaluate = due(every.preview, done, steps), due(every.evaluate, done, steps)
+            if evaluate or due(every.checkpoint, done, steps):
+                save(done)  # before anything else that is due, so that nothing can cost these steps
                 saved = done
+            if main and (preview or evaluate):
+                scores = hooks.evaluate(done) if evaluate else {}
+                seen = {**(hooks.preview(done) if preview else {}), **scores}
+                seen = {name: value for name, value in seen.items() if math.isfinite(value)}
+                if journal is not None and seen:
+                    journal.append({"step": done, **seen})
+                if scores.get("evaluation/score", -math.inf) > best:
+                    best = scores["evaluation/score"]
+                    save(done, is_best=True)
             stop = agreed(request.signal, accelerator)
             if stop is not None:
                 if saved != done:
                     save(done)
                 accelerator.wait_for_everyone()
                 return Outcome(done, stop)
-            if any(due.values()) or saved == done:
+            if preview or evaluate or saved == done:
                 mark, waited, since = time.monotonic(), 0.0, done  # what was due is not training time
     accelerator.wait_for_everyone()
     return Outcome(max(start, steps))
@@ -225,10 +219,17 @@ def to_device(batch: ClipBatch, device: torch.device) -> ClipBatch:
 def averaged(measured: Terms, accelerator: Accelerator) -> dict[str, float]:
     """Mean over processes, in one message; without those that do not exist (no labelled clip in the batch)."""
     names = sorted(measured)
+    if not names:
+        return {}
     values = torch.stack([measured[name].float() for name in names])
     if accelerator.num_processes > 1:
         values = accelerator.reduce(values, reduction="mean")
     return {name: value for name, value in zip(names, values.tolist(), strict=True) if math.isfinite(value)}
+
+
+def due(period: int | None, done: int, steps: int) -> bool:
+    """Whether something of this period is due after `done` of `steps` steps; the last step always is."""
+    return period is not None and (done % period == 0 or done == steps)
 
 
 def agreed(number: int | None, accelerator: Accelerator) -> int | None:
@@ -258,15 +259,3 @@ def learning_rate_factor(schedule: str, warmup: int, steps: int, decay_start: fl
         return 1.0
 
     return factor
-
-
-@contextlib.contextmanager
-def evaluation_mode(module: torch.nn.Module) -> Iterator[None]:
-    """Eval mode and no gradients inside, the former mode after."""
-    training = module.training
-    module.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        module.train(training)

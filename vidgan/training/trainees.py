@@ -126,4 +126,8 @@ class Trainees:
         for name, module in self.raw.items():
             load_strict(module, tensors[name])
         for name, optimizer in self.optimizers.items():
+            own = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
             restore_optimizer(optimizer, tensors[f"optimizer-{name}"], settings[name])
+            # State comes from the checkpoint, settings from the config: a changed config has been accepted by now.
+            for group, setting in zip(optimizer.param_groups, own, strict=True):
+                group.update(setting)

@@ -3,6 +3,7 @@
 Shapes -> real mp4 files -> prepare -> train both models -> generate, exchange, forecast -> score -> report.
 """
 
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -23,16 +24,18 @@ from vidgan.report.run import score_blocks
 from vidgan.training.diagnostics import warnings
 from vidgan.types import ByteClip
 from vidgan.verbs.evaluate import evaluate
-from vidgan.verbs.files import claim
+from vidgan.verbs.files import claim, write_text
 from vidgan.verbs.pictures import exchange_grid, forecast_animation, forecast_rows, forecast_strip
+from vidgan.verbs.runs import read_journal
 from vidgan.verbs.tables import score_document
-from vidgan.verbs.train import read_journal, train
+from vidgan.verbs.train import train
 from vidgan.video.encode import png_bytes, tile, webp_bytes, write_gif, write_mp4
 
 CLIPS, FRAMES, SIZE = 480, 32, 32
 QUICK_CLIPS, QUICK_STEPS = 27, 4
 SHOWN_FORECASTS = 4
 HORIZON = 8
+MARKER = "demo.txt"
 SCALE = 3  # enlargement of the pictures in the report
 
 
@@ -46,7 +49,9 @@ def demo(out: Path, *, seed: int = 0, quick: bool = False, overwrite: bool = Fal
     Raises:
         FileExistsError: `out` holds something and `overwrite` is off.
     """
-    claim(out, overwrite=overwrite)
+    claim(out, overwrite=overwrite, marker=MARKER)
+    shutil.rmtree(out, ignore_errors=True)
+    write_text(out / MARKER, "This folder was made by `vidgan demo` and may be overwritten by it.\n")
     clips = QUICK_CLIPS if quick else CLIPS
     with stage(f"rendering {clips} clips of moving shapes to mp4"):
         render_shapes(out / "videos", clips=clips, frames=FRAMES, size=SIZE, seed=seed)

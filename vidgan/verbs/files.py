@@ -4,20 +4,23 @@ import shutil
 from pathlib import Path
 
 
-def claim(path: Path, *, overwrite: bool) -> Path:
-    """Make sure that nothing stands at `path`.
+def claim(path: Path, *, overwrite: bool, marker: str | None = None) -> None:
+    """Make sure that `path` is free, or may be replaced. Nothing is touched.
+
+    Args:
+        marker: the file by which a folder is known as an earlier result of the same command; no other is replaced.
 
     Raises:
-        FileExistsError: something does, and `overwrite` is off.
+        FileExistsError: something stands there, and `overwrite` is off or it is no such result.
     """
-    if path.exists() and (path.is_file() or any(path.iterdir())):
-        if not overwrite:
-            raise FileExistsError(f"{path} exists; choose another --out, or replace it with --overwrite")
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-    return path
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    if not overwrite:
+        raise FileExistsError(f"{path} exists; choose another --out, or replace it with --overwrite")
+    if path.is_dir() and (marker is None or not (path / marker).is_file()):
+        raise FileExistsError(
+            f"{path} is no earlier result of this command and is not overwritten; choose another --out"
+        )
 
 
 def replace_folder(finished: Path, target: Path) -> None:

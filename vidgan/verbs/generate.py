@@ -1,6 +1,7 @@
 """`vidgan generate`: clips from a trained MoCoGAN."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,13 @@ from PIL import Image
 
 import vidgan
 from vidgan.models.mocogan import MoCoGAN
-from vidgan.models.pretrained import read_facts
 from vidgan.types import ByteClip
-from vidgan.verbs.files import claim, write_text
+from vidgan.verbs.files import claim, replace_folder, write_text
 from vidgan.video.encode import contact_sheet, tile, write_gif, write_mp4, write_png
-from vidgan.video.resize import fit_image
+from vidgan.video.resize import Fit, fit_image
+
+RECORD = "generated.json"
+OVERVIEW, SHEET = 64, 32  # clips at most in the animated and in the still picture
 
 
 def generate(
@@ -36,17 +39,21 @@ def generate(
     Raises:
         PretrainedError: no such model. ValueError: what it cannot follow. FileExistsError: `out` holds something.
     """
+    claim(out, overwrite=overwrite, marker=RECORD)
     model = MoCoGAN.from_pretrained(run)
-    given = None if first_frame is None else read_picture(first_frame, model.image_size)
+    given = None
+    if first_frame is not None:
+        given = read_picture(first_frame, model.image_size, fit=model.facts.get("fit", "crop"))
     made = model.sample(clips, frames=frames, seed=seed, category=category, first_frame=given)
-    claim(out, overwrite=overwrite)
+    new = out.with_name(f".{out.name}.new")
+    shutil.rmtree(new, ignore_errors=True)
     for number, clip in enumerate(made):
-        write_mp4(out / f"clip-{number:04d}.mp4", clip, fps=fps)
-    write_gif(out / "overview.gif", tile(made[:64]), fps=fps)
-    write_png(out / "sheet.png", contact_sheet(made[:32]))
+        write_mp4(new / f"clip-{number:04d}.mp4", clip, fps=fps)
+    write_gif(new / "overview.gif", tile(made[:OVERVIEW]), fps=min(fps, 50.0))
+    write_png(new / "sheet.png", contact_sheet(made[:SHEET]))
     told = {
         "model": str(run),
-        "facts": read_facts(run),
+        "facts": model.facts,
         "clips": clips,
         "frames": made.shape[1],
         "category": category,
@@ -56,11 +63,12 @@ def generate(
         "weights": "moving average",
         "vidgan": vidgan.__version__,
     }
-    write_text(out / "generated.json", json.dumps(told, indent=2) + "\n")
+    write_text(new / RECORD, json.dumps(told, indent=2) + "\n")
+    replace_folder(new, out)
     return made
 
 
-def read_picture(path: Path, size: tuple[int, int]) -> torch.Tensor:
+def read_picture(path: Path, size: tuple[int, int], *, fit: Fit = "crop") -> torch.Tensor:
     """A picture, cropped and scaled to `size`: (3, H, W) uint8.
 
     Raises:
@@ -71,4 +79,4 @@ def read_picture(path: Path, size: tuple[int, int]) -> torch.Tensor:
             pixels = np.array(image.convert("RGB"))
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path}: not a readable picture ({error})") from None
-    return torch.tensor(fit_image(pixels, size)).permute(2, 0, 1).contiguous()
+    return torch.tensor(fit_image(pixels, size, fit)).permute(2, 0, 1).contiguous()

@@ -1,6 +1,6 @@
 """What a run does beside training: previews, evaluations and the saved model, always from the average weights."""
 
-import tempfile
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -131,7 +131,7 @@ class _Forecast:
             context=self.context,
             horizon=self.horizon,
             limit=EVALUATION_WINDOWS,
-            parts=False,
+            brief=True,
         ).scores
         found = {}
         for name, row in (("forecast", "fused P"), ("copy_last", "copy-last")):
@@ -161,6 +161,8 @@ class _Saver:
             "step": step,
             "frames": config.data.frames,
             "stride": config.data.stride,
+            "fps": self.dataset.index.fps,
+            "fit": self.dataset.index.settings.get("fit", "crop"),
             "batch_size": config.train.batch_size,
             "seed": config.seed,
             "data": {"fingerprint": self.dataset.index.fingerprint, "split": self.dataset.index.split_hash},
@@ -175,8 +177,9 @@ class _Saver:
 
 def save_model(model: Any, folder: Path, facts: dict[str, Any]) -> None:
     """`save_pretrained`, whole or not at all."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    temporary = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(temporary, ignore_errors=True)  # what a killed run left
+    temporary.mkdir(parents=True)
     model.facts = facts
     model.save_pretrained(temporary)
     replace_folder(temporary, folder)

@@ -6,9 +6,10 @@ from pathlib import Path
 import torch
 
 import vidgan
+from vidgan.config import ConfigError
 from vidgan.data.single import read_one
 from vidgan.models.dual_motion import DualMotionGAN
-from vidgan.models.pretrained import read_facts
+from vidgan.pixels import to_byte
 from vidgan.types import ByteClip
 from vidgan.verbs.files import claim, write_text
 from vidgan.verbs.pictures import forecast_rows, forecast_strip, spread_picture
@@ -24,7 +25,7 @@ def predict(
     horizon: int = 10,
     start: int = 0,
     samples: int = 1,
-    seed: int = 0,
+    seed: int | None = None,
     fps: float = 8.0,
     overwrite: bool = False,
 ) -> ByteClip:
@@ -43,9 +44,13 @@ def predict(
     if out.suffix.lower() != ".mp4":
         raise ValueError(f"--out {out}: the forecast is written as .mp4")
     model = DualMotionGAN.from_pretrained(run)
-    facts = read_facts(run)
+    facts = model.facts
+    if seed is not None and samples == 1:
+        raise ConfigError("--seed has no effect on a single forecast, the posterior's mean; ask for --samples")
     given = int(context or facts.get("context", 10))
-    frames = torch.from_numpy(read_one(video, size=model.image_size)).permute(0, 3, 1, 2).contiguous()  # (T, 3, H, W)
+    # As the training data was prepared: another frame rate would be another motion.
+    pixels = read_one(video, size=model.image_size, fit=facts.get("fit", "crop"), fps=facts.get("fps"))
+    frames = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()  # (T, 3, H, W)
     frames = frames[start :: int(facts.get("stride", 1))]
     if len(frames) < given:
         raise ValueError(
@@ -60,16 +65,21 @@ def predict(
         claim(path, overwrite=overwrite)
 
     prediction = model.forecast(seen[None], horizon)
-    best = model.predict(seen[None], horizon)[0]
-    write_mp4(out, torch.cat([seen, best]), fps=fps)
-    write_png(out.with_suffix(".png"), forecast_strip(forecast_rows(seen, truth, prediction)))
+    best = to_byte(prediction.frames[0])
+    write_mp4(out, torch.cat([seen, best]), fps=fps, overwrite=overwrite)
+    write_png(out.with_suffix(".png"), forecast_strip(forecast_rows(seen, truth, prediction)), overwrite=overwrite)
     result = best
     if samples > 1:
         result = model.predict(seen[None], horizon, samples=samples, seed=seed)[:, 0]
         for number, future in enumerate(result):
-            write_mp4(out.with_name(f"{out.stem}-sample-{number}.mp4"), torch.cat([seen, future]), fps=fps)
+            write_mp4(
+                out.with_name(f"{out.stem}-sample-{number}.mp4"),
+                torch.cat([seen, future]),
+                fps=fps,
+                overwrite=overwrite,
+            )
         rows = torch.stack([*result, spread_picture(result)])  # (N+1, K, 3, H, W)
-        write_png(out.with_name(f"{out.stem}-spread.png"), contact_sheet(rows, columns=1))
+        write_png(out.with_name(f"{out.stem}-spread.png"), contact_sheet(rows, columns=1), overwrite=overwrite)
     told = {
         "model": str(run),
         "facts": facts,

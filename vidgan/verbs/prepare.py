@@ -25,9 +25,14 @@ def parse_size(text: str, option: str = "--size") -> tuple[int, int]:
     return int(match[1]), int(match[2] or match[1])
 
 
-def prepare_command(videos: Path, out: Path, *, size: str, strip_frame: str | None, **options: Any) -> PreparedData:
+def prepare_command(
+    videos: Path, out: Path, *, size: str, strip_frame: str | None, flow: bool, flow_method: str | None, **options: Any
+) -> PreparedData:
     """Prepare with a progress bar on a terminal, then say what there is and what was refused, and why."""
     console = Console(stderr=True)
+    if flow_method is not None and not flow:
+        raise ConfigError("--flow-method has no effect without --flow")
+    method = (flow_method or "auto") if flow else None
     frame = None if strip_frame is None else parse_size(strip_frame, "--strip-frame")
     with Progress(console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("preparing", total=None)
@@ -35,7 +40,7 @@ def prepare_command(videos: Path, out: Path, *, size: str, strip_frame: str | No
         def show(done: int, total: int, name: str) -> None:
             bar.update(task, completed=done, total=total, description=name[-40:])
 
-        prepared = prepare(videos, out, size=parse_size(size), strip_frame=frame, progress=show, **options)
+        prepared = prepare(videos, out, size=parse_size(size), strip_frame=frame, flow=method, progress=show, **options)
     print(summary(prepared, out), file=sys.stderr)
     return prepared
 

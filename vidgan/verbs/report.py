@@ -4,7 +4,7 @@ from pathlib import Path
 
 from vidgan.report import run_sections, write_report
 from vidgan.training.diagnostics import warnings
-from vidgan.verbs.train import read_journal, run_config
+from vidgan.verbs.runs import read_journal, run_config
 
 
 def report(run: Path) -> Path:

@@ -1,7 +1,7 @@
 """Scores of a trained model on prepared data, always with baselines and floors beside them."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 import numpy as np
@@ -11,6 +11,7 @@ from vidgan.build import build_dataset
 from vidgan.config import ConfigError, RunConfig
 from vidgan.data.dataset import ClipDataset
 from vidgan.evaluation.evaluator import score_forecast
+from vidgan.evaluation.protocols import DEFAULT_METRICS
 from vidgan.evaluation.results import ForecastScores, SynthesisScores
 from vidgan.evaluation.set_scores import score_synthesis
 from vidgan.evaluation.synthesis import BACKGROUND
@@ -22,6 +23,8 @@ from vidgan.video.optical_flow import default_method, estimate_flow
 from vidgan.video.sampling import windows
 
 logger = logging.getLogger(__name__)
+
+Predictor = Callable[[ByteClip, int], ByteClip]
 
 BATCH = 8
 FEWEST_REAL = 4  # below it a set cannot be halved for its own floor
@@ -68,7 +71,8 @@ def forecast_scores(
     samples: int = 1,
     seed: int = 0,
     limit: int | None = None,
-    parts: bool = True,
+    brief: bool = False,
+    metrics: Sequence[str] = DEFAULT_METRICS,
     protocol: str = "held-out",
 ) -> ForecastScores:
     """A forecaster on the windows of `dataset`, with copy-last, mean and constant-velocity warp.
@@ -76,24 +80,24 @@ def forecast_scores(
     Args:
         samples: more than one adds the stochastic forecast: mean, best and worst of the samples.
         limit: windows at most.
-        parts: also score the frame generator's A and the warped W alone.
+        brief: only the forecast and copy-last; else also A and W alone and the other baselines.
+        metrics: names in `vidgan.evaluation.METRICS`.
     """
-    flow_method = default_method()
+    predictors: dict[str, Predictor] = {"fused P": lambda given, k: model.predict(given, k), "copy-last": copy_last}
+    if not brief:
+        method = default_method()
 
-    def flow(now: np.ndarray, before: np.ndarray) -> np.ndarray:
-        return estimate_flow(now, before, method=flow_method)
+        def flow(now: np.ndarray, before: np.ndarray) -> np.ndarray:
+            return estimate_flow(now, before, method=method)
 
-    predictors: dict[str, Callable[[ByteClip, int], ByteClip]] = {
-        "fused P": lambda given, k: model.predict(given, k),
-        "constant-velocity warp": ConstantVelocityWarp(flow),
-        "constant-velocity, carried": ConstantVelocityWarp(flow, carry=True),
-        "copy-last": copy_last,
-        "context mean": mean_context,
-    }
-    if parts:
-        predictors["warped W"] = lambda given, k: to_byte(model.forecast(given, k).warped)
-        predictors["direct A"] = lambda given, k: to_byte(model.forecast(given, k).direct)
-    samplers: dict[str, Callable[[ByteClip, int], ByteClip]] = {}
+        predictors |= {
+            "constant-velocity warp": ConstantVelocityWarp(flow),
+            "constant-velocity, carried": ConstantVelocityWarp(flow, carry=True),
+            "context mean": mean_context,
+            "warped W": lambda given, k: to_byte(model.forecast(given, k).warped),
+            "direct A": lambda given, k: to_byte(model.forecast(given, k).direct),
+        }
+    samplers: dict[str, Predictor] = {}
     if samples > 1:
         samplers["sampled P"] = lambda given, k: model.predict(given, k, samples=samples, seed=seed)
     return score_forecast(
@@ -102,6 +106,7 @@ def forecast_scores(
         context=context,
         horizon=horizon,
         samplers=samplers,
+        metrics=metrics,
         protocol=protocol,
         reference="copy-last",
         fingerprint=dataset.index.fingerprint,

@@ -1,6 +1,5 @@
 """`vidgan train`: from a config and prepared data to a run directory; the same command again resumes."""
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from vidgan.build import (
     build_networks,
     check_config,
     model_name,
+    resolve_precision,
 )
 from vidgan.config import ConfigError, RunConfig, differences, dump_config, find_config, load_config
 from vidgan.data.dataset import ClipDataset
@@ -87,7 +87,8 @@ def _train(
     quiet: bool,
 ) -> TrainResult:
     run_dir = settings.run_dir
-    resume = _resumable(settings, dataset, accept_changes)
+    precision = resolve_precision(settings.train.precision, accelerator.device)
+    resume = _resumable(settings, dataset, precision, accept_changes)
     if resume is not None and resume.step >= settings.train.steps:
         logger.warning("%s is finished: %d of %d steps", run_dir, resume.step, settings.train.steps)
         return TrainResult(run_dir, resume.step)
@@ -107,14 +108,19 @@ def _train(
         seed=settings.seed,
         every=Periods(**settings.every.model_dump()),
         hooks=hooks,
-        state={"model": model_name(settings), "data": dataset.index.fingerprint, "split": dataset.index.split_hash},
+        state={
+            "model": model_name(settings),
+            "data": dataset.index.fingerprint,
+            "split": dataset.index.split_hash,
+            "precision": precision,
+        },
         resume=resume,
         quiet=quiet,
     )
     return TrainResult(run_dir, outcome.steps, outcome.signal)
 
 
-def _resumable(settings: RunConfig, dataset: ClipDataset, accept_changes: bool) -> Checkpoint | None:
+def _resumable(settings: RunConfig, dataset: ClipDataset, precision: str, accept_changes: bool) -> Checkpoint | None:
     """The newest whole checkpoint of this run, after making sure that it is this run."""
     run_dir = settings.run_dir
     written = run_dir / "config.yaml"
@@ -141,31 +147,11 @@ def _resumable(settings: RunConfig, dataset: ClipDataset, accept_changes: bool) 
             f"{run_dir} was trained on other data than {settings.data.root} now holds; choose another name=...,"
             " or resume all the same with --accept-changes"
         )
+    for key, now in (("split", dataset.index.split_hash), ("precision", precision)):
+        if resume.state.get(key) != now and not accept_changes:
+            raise ConfigError(
+                f"{run_dir} was trained with another {key} ({resume.state.get(key)}, now {now}); restore it, choose"
+                " another name=..., or resume all the same with --accept-changes"
+            )
     logger.info("resuming %s at step %d", run_dir, resume.step)
     return resume
-
-
-def run_config(run: Path) -> RunConfig:
-    """The config that a training run was made with.
-
-    Raises:
-        ConfigError: `run` is no training run.
-    """
-    written = run / "config.yaml"
-    if not written.is_file():
-        raise ConfigError(f"{run}: no training run (no config.yaml)")
-    return load_config(written)
-
-
-def read_journal(run: Path) -> list[dict[str, Any]]:
-    """The journal's records, oldest first; a torn last line is left out."""
-    from vidgan.training.journal import read
-
-    return read(run / "journal.jsonl")
-
-
-def write_scores(run: Path, name: str, scores: dict[str, Any]) -> Path:
-    """Keep a result with its run, in `scores/<name>.json`."""
-    path = run / "scores" / f"{name}.json"
-    write_text(path, json.dumps(scores, indent=2) + "\n")
-    return path

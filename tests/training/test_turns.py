@@ -156,8 +156,8 @@ def test_a_lazy_penalty_comes_when_due_with_its_full_share(shapes_data: Path, tm
     )
     told = [step(number) for number in range(4)]
     assert ["loss/video/r1" in record for record in told] == [False, False, True, False]
-    assert algorithm.adversaries["video"].weights(2, category=True) == {"adversarial": 1.0, "category": 1.0, "r1": 6.0}
-    assert algorithm.adversaries["video"].weights(1, category=False) == {"adversarial": 1.0}
+    assert algorithm.adversaries["video"].weights(2) == {"adversarial": 1.0, "category": 1.0, "r1": 6.0}
+    assert algorithm.adversaries["video"].weights(1) == {"adversarial": 1.0, "category": 1.0}
 
 
 def test_kl_warms_up(shapes_data: Path, tmp_path: Path) -> None:

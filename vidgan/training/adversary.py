@@ -1,6 +1,7 @@
-"""The discriminators' turn, the same for every discriminator of both models."""
+"""The adversarial game of both models: the discriminators' side, and the order of turns."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -10,8 +11,9 @@ from vidgan.losses.adversarial import ADVERSARIAL, accuracy, saturation
 from vidgan.losses.latent import category_accuracy, category_cross_entropy
 from vidgan.losses.penalties import clip_weights, gradient_penalty, r1
 from vidgan.seeding import Draws
-from vidgan.training.trainees import Trainees
-from vidgan.types import Judgement, Logits, Terms
+from vidgan.training.ema import ExponentialMovingAverage
+from vidgan.training.trainees import Micro, Trainees
+from vidgan.types import ClipBatch, Judgement, Logits, Terms
 
 
 class Penalty(NamedTuple):
@@ -50,6 +52,7 @@ class Adversary:
         penalty: its regularisation, if any.
         view: `frames_apart` or `whole_clip`.
         augment: transformation of (B, S, C, H, W) with one draw per clip (DiffAugment), if any.
+        category: whether its category head is trained.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Adversary:
         penalty: Penalty | None,
         view: Callable[[Tensor], Tensor],
         augment: Callable[[Tensor, Draws], Tensor] | None = None,
+        category: bool = False,
     ) -> None:
         self.trainees = trainees
         self.name = name
@@ -68,11 +72,12 @@ class Adversary:
         self.penalty = penalty
         self.view = view
         self.augment = augment
+        self.category = category
 
-    def weights(self, step: int, category: bool) -> dict[str, float]:
+    def weights(self, step: int) -> dict[str, float]:
         """Weights of the terms that `discriminator_terms` returns at this step."""
         weights = {"adversarial": 1.0}
-        if category:
+        if self.category:
             weights["category"] = 1.0
         if self.penalty is not None and self.penalty.due(step):
             weights[self.penalty.kind] = self.penalty.weight * self.penalty.every
@@ -172,3 +177,34 @@ class Adversary:
             return real
         split = real.unflatten(0, (-1, real_frames))  # (B, S, ...)
         return torch.cat([split] * kinds, dim=1).flatten(0, 1)
+
+
+def play(
+    step: int,
+    micros: Sequence[Micro],
+    *,
+    trainees: Trainees,
+    ema: ExponentialMovingAverage,
+    adversaries: Mapping[str, Adversary],
+    noise: Callable[[int], float] | None,
+    critic_steps: int,
+    discriminator_terms: Callable[[Adversary, int, ClipBatch, Draws], Terms],
+    generator_terms: Callable[[ClipBatch, Draws], Terms],
+    weights: Mapping[str, float],
+) -> Terms:
+    """One iteration of the game: each discriminator's turn, then, on every `critic_steps`-th step, the generator's.
+
+    Returns:
+        Detached measurements by name.
+    """
+    measured: Terms = {}
+    for name, adversary in adversaries.items():
+        if noise is not None:
+            adversary.set_noise(noise(step))
+        terms = partial(discriminator_terms, adversary, step)
+        measured |= trainees.turn(name, terms, micros, adversary.weights(step), step)
+        adversary.after_step()
+    if (step + 1) % critic_steps == 0:
+        measured |= trainees.turn("generator", generator_terms, micros, weights, step)
+        ema.update(trainees.raw["generator"])
+    return measured

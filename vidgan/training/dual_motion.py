@@ -6,7 +6,6 @@ that each branch trains the other (the dual loop).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -16,7 +15,7 @@ from vidgan.losses.latent import kl_standard_normal
 from vidgan.losses.reconstruction import gradient_difference, l1, l2
 from vidgan.pixels import to_float
 from vidgan.seeding import Draws
-from vidgan.training.adversary import Adversary, Penalty, frames_apart
+from vidgan.training.adversary import Adversary, Penalty, frames_apart, play
 from vidgan.training.ema import ExponentialMovingAverage
 from vidgan.training.trainees import Micro, Trainees
 from vidgan.types import ClipBatch, Prediction, Terms
@@ -88,29 +87,18 @@ class DualMotionTraining:
 
     def step(self, step: int, micros: Sequence[Micro]) -> Terms:
         """Discriminators, then the generator; each meets a fresh forecast. Returns detached measurements by name."""
-        if self.noise is not None:
-            for adversary in self.adversaries.values():
-                adversary.set_noise(self.noise(step))
-        measured: Terms = {}
-        for name, adversary in self.adversaries.items():
-            measured |= self.trainees.turn(
-                name,
-                partial(self._discriminator_terms, adversary, step),
-                micros,
-                adversary.weights(step, category=False),
-                step,
-            )
-            adversary.after_step()
-        if (step + 1) % self.critic_steps == 0:
-            measured |= self.trainees.turn(
-                "generator",
-                self._generator_terms,
-                micros,
-                self._weights_at(step),
-                step,
-            )
-            self.ema.update(self.trainees.raw["generator"])
-        return measured
+        return play(
+            step,
+            micros,
+            trainees=self.trainees,
+            ema=self.ema,
+            adversaries=self.adversaries,
+            noise=self.noise,
+            critic_steps=self.critic_steps,
+            discriminator_terms=self._discriminator_terms,
+            generator_terms=self._generator_terms,
+            weights=self._weights_at(step),
+        )
 
     def _weights_at(self, step: int) -> dict[str, float]:
         """KL grows linearly to its weight: from the start it would switch the latent off (posterior collapse)."""

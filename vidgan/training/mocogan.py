@@ -6,7 +6,6 @@ S_1 takes one random frame, S_T takes T consecutive frames; with categories, a c
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -16,7 +15,7 @@ from vidgan.losses.latent import category_accuracy, category_cross_entropy
 from vidgan.losses.reconstruction import l1
 from vidgan.pixels import to_float
 from vidgan.seeding import Draws
-from vidgan.training.adversary import Adversary, Penalty, frames_apart, whole_clip
+from vidgan.training.adversary import Adversary, Penalty, frames_apart, play, whole_clip
 from vidgan.training.ema import ExponentialMovingAverage
 from vidgan.training.trainees import Micro, Trainees
 from vidgan.types import ClipBatch, Terms
@@ -69,6 +68,7 @@ class MoCoGANTraining:
                 penalty=(penalties or {}).get(name),
                 view=frames_apart if name == "frame" else whole_clip,
                 augment=augment,
+                category=name == "video" and category_source is not None,
             )
             for name in trainees.raw
             if name != "generator"
@@ -76,30 +76,18 @@ class MoCoGANTraining:
 
     def step(self, step: int, micros: Sequence[Micro]) -> Terms:
         """Discriminators, then the generator; each meets fresh fakes. Returns detached measurements by name."""
-        if self.noise is not None:
-            for adversary in self.adversaries.values():
-                adversary.set_noise(self.noise(step))
-        measured: Terms = {}
-        for name, adversary in self.adversaries.items():
-            with_category = name == "video" and self.category_source is not None
-            measured |= self.trainees.turn(
-                name,
-                partial(self._discriminator_terms, adversary, step),
-                micros,
-                adversary.weights(step, with_category),
-                step,
-            )
-            adversary.after_step()
-        if (step + 1) % self.critic_steps == 0:
-            measured |= self.trainees.turn(
-                "generator",
-                self._generator_terms,
-                micros,
-                self.weights,
-                step,
-            )
-            self.ema.update(self.trainees.raw["generator"])
-        return measured
+        return play(
+            step,
+            micros,
+            trainees=self.trainees,
+            ema=self.ema,
+            adversaries=self.adversaries,
+            noise=self.noise,
+            critic_steps=self.critic_steps,
+            discriminator_terms=self._discriminator_terms,
+            generator_terms=self._generator_terms,
+            weights=self.weights,
+        )
 
     def _times(self, draws: Draws, frames: int) -> Tensor:
         """(B, S) different random frame numbers per clip: the paper's S_1 for S = 1."""
@@ -127,7 +115,7 @@ class MoCoGANTraining:
         with torch.no_grad():
             fake, sampled = self._fake(batch, draws.fork("latents"), times=fake_times)
         category = None
-        if adversary.name == "video" and self.category_source is not None:
+        if adversary.category and self.category_source is not None:
             labels = batch.category if self.category_source == "labels" else sampled
             category = (self.category_source, labels)
         return adversary.discriminator_terms(real, fake, draws, step, category)

@@ -18,7 +18,7 @@ from vidgan.evaluation.synthesis import BACKGROUND
 from vidgan.models.baselines import ConstantVelocityWarp, copy_last, mean_context
 from vidgan.models.inference import ClipSampler, Forecaster
 from vidgan.pixels import to_byte
-from vidgan.types import ByteClip
+from vidgan.types import ByteClip, Prediction
 from vidgan.video.optical_flow import default_method, estimate_flow
 from vidgan.video.sampling import windows
 
@@ -83,7 +83,19 @@ def forecast_scores(
         brief: only the forecast and copy-last; else also A and W alone and the other baselines.
         metrics: names in `vidgan.evaluation.METRICS`.
     """
-    predictors: dict[str, Predictor] = {"fused P": lambda given, k: model.predict(given, k), "copy-last": copy_last}
+    made: list[tuple[ByteClip, Prediction]] = []
+
+    def part(name: str) -> Predictor:
+        """One part of the forecast; the network runs once for all parts of the same windows."""
+
+        def predict(given: ByteClip, k: int) -> ByteClip:
+            if not made or made[0][0] is not given:
+                made[:] = [(given, model.forecast(given, k))]
+            return to_byte(getattr(made[0][1], name))
+
+        return predict
+
+    predictors: dict[str, Predictor] = {"fused P": part("frames"), "copy-last": copy_last}
     if not brief:
         method = default_method()
 
@@ -94,8 +106,8 @@ def forecast_scores(
             "constant-velocity warp": ConstantVelocityWarp(flow),
             "constant-velocity, carried": ConstantVelocityWarp(flow, carry=True),
             "context mean": mean_context,
-            "warped W": lambda given, k: to_byte(model.forecast(given, k).warped),
-            "direct A": lambda given, k: to_byte(model.forecast(given, k).direct),
+            "warped W": part("warped"),
+            "direct A": part("direct"),
         }
     samplers: dict[str, Predictor] = {}
     if samples > 1:

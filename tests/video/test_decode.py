@@ -3,6 +3,7 @@
 import os
 from fractions import Fraction
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from video_files import counting_frames, encode, frame_numbers, textured_frames
 
 from vidgan.video import decode
 from vidgan.video.decode import VideoError, fit_image, probe, read_frames, read_video
+from vidgan.video.resize import FITS, RESAMPLES, Fit, Resample
 
 COUNT = 24
 
@@ -101,16 +103,37 @@ def test_pictures_are_turned_and_mirrored_as_the_file_asks(degrees: int, mirror:
     assert video.info.rotation == degrees
     assert (video.info.height, video.info.width) == shown.shape[1:3]
     assert video.info.notes == (("mirrored",) if mirror else ())
-    resized = read_frames(path, size=(16, 16))
-    assert (resized[0] == fit_image(np.ascontiguousarray(shown[0]), (16, 16))).all()
+    fits: tuple[Fit, ...] = get_args(Fit)
+    for fit in fits:  # unlike sides, so that a swap of them or a box at the wrong place shows
+        turned = read_frames(path, size=(15, 24), fit=fit)
+        assert np.abs(turned[0].astype(int) - fit_image(np.ascontiguousarray(shown[0]), (15, 24), fit)).mean() < 3
 
 
-def test_resizing_while_reading_equals_resizing_afterwards(tmp_path: Path) -> None:
-    path = encode(tmp_path / "a.mp4", textured_frames(6))
+@pytest.mark.parametrize("resample", RESAMPLES)
+@pytest.mark.parametrize("fit", FITS)
+def test_scaling_in_ffmpeg_is_scaling_the_pictures(fit: Fit, resample: Resample, tmp_path: Path) -> None:
+    """FFmpeg scales the stored planes; up to rounding that is what the same filter makes of the RGB pictures."""
+    path = encode(tmp_path / "a.mkv", smooth_frames(3, 72, 96), "ffv1", pix_fmt="bgr0")
     whole = read_frames(path)
-    for fit in ("crop", "squash"):
-        small = read_frames(path, size=(16, 16), fit=fit)
-        assert (small == np.stack([fit_image(frame, (16, 16), fit) for frame in whole])).all()
+    for size in ((16, 24), (18, 18), (100, 130)):
+        small = read_frames(path, size=size, fit=fit, resample=resample)
+        expected = np.stack([fit_image(frame, size, fit, resample=resample) for frame in whole])
+        assert np.abs(small.astype(int) - expected).max() <= 3
+
+
+@pytest.mark.parametrize("name", ["b_frames.mp4", "ten_bit.mp4", "motion_jpeg.mov", "prores.mov", "grey_16_bit.mkv"])
+def test_colours_do_not_depend_on_scaling(name: str, tmp_path: Path) -> None:
+    codec, pix_fmt, options, _ = KINDS[name]
+    path = encode(tmp_path / name, counting_frames(COUNT), codec, pix_fmt=pix_fmt, options=options)
+    whole, small = read_frames(path), read_frames(path, size=(12, 16))
+    assert np.abs(small[:, 8:, 10:].astype(int) - whole[:, 32::4, 40::4]).max() <= 2
+
+
+def smooth_frames(count: int, height: int, width: int) -> np.ndarray:
+    """(T, H, W, 3) uint8: slow waves, whose scaled values hardly depend on where a filter ends."""
+    rows, columns = np.mgrid[:height, :width]
+    waves = [np.sin(rows / 9 + t) + np.cos(columns / 11 - t) for t in range(count)]
+    return (127 + 60 * np.stack([np.stack(waves), -np.stack(waves), np.stack(waves[::-1])], axis=-1)).astype(np.uint8)
 
 
 def test_a_steady_rate_is_sampled_by_time(tmp_path: Path) -> None:
@@ -206,6 +229,17 @@ def test_a_long_hole_is_not_filled_with_copies(tmp_path: Path) -> None:
         read_frames(path, fps=10)
     assert caught.value.reason == "time-gap"
     assert len(read_frames(path)) == 3
+
+
+def test_times_and_key_frames_are_told(tmp_path: Path) -> None:
+    pts = [-80, -40, 0, 100, 133, 170]
+    path = encode(tmp_path / "a.mkv", counting_frames(6), pts=pts, time_base=Fraction(1, 1000), options={"g": "3"})
+    info = probe(path)
+    assert [stamp - info.pts[0] for stamp in info.pts] == [stamp + 80 for stamp in pts]
+    assert info.time_base == Fraction(1, 1000)
+    assert info.keyframes == (0, 3)
+    repaired = probe(encode(tmp_path / "a.h264", counting_frames(3), container="h264"))
+    assert [stamp * repaired.time_base for stamp in repaired.pts] == [0, Fraction(1, 25), Fraction(2, 25)]
 
 
 def test_bad_arguments_are_refused_before_the_file_is_opened() -> None:

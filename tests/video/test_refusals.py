@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import resource
 import socket
 import struct
 import time
@@ -197,3 +198,61 @@ def test_damaged_files_are_read_soundly_or_refused(suffix: str, tmp_path: Path) 
         assert np.isfinite(video.times).all()
         assert (np.diff(video.times) >= 0).all()
     assert refused >= 4
+
+
+def test_numbers_in_headers_are_not_believed(tmp_path: Path) -> None:
+    """Two billion frames, a duration of weeks: what counts is what can be decoded, and memory is taken for that."""
+    path = encode(tmp_path / "a.mp4", counting_frames(24))
+    data = bytearray(path.read_bytes())
+    for box, place in (("stts", 12), ("mvhd", 20), ("mdhd", 20), ("tkhd", 24)):  # sample count, durations
+        start = data.index(box.encode()) + place
+        data[start : start + 4] = b"\x7f\xff\xff\xff"
+    bomb = tmp_path / "bomb.mp4"
+    bomb.write_bytes(data)
+    with av.open(str(bomb)) as container:
+        announced = container.streams.video[0]
+        assert announced.frames > 2**30 or (announced.duration or 0) > 2**30
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    video = read_video(bomb, size=(16, 16))
+    assert len(video.frames) == 24
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024  # kB
+
+
+def test_a_huge_picture_is_refused_before_memory_is_taken(tmp_path: Path) -> None:
+    """36 million grey pixels in a small file, 108 MB as RGB."""
+    path = tmp_path / "huge.mkv"
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 9000, 4000, "gray"
+        frame = av.VideoFrame(9000, 4000, "gray")
+        for plane in frame.planes:
+            plane.update(bytes(plane.buffer_size))
+        output.mux(stream.encode(frame))
+        output.mux(stream.encode())
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert reason(path) in {"too-many-pixels", "corrupt"}
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 32 * 1024  # kB
+
+
+def test_an_unknown_codec(tmp_path: Path) -> None:
+    data = encode(tmp_path / "a.avi", counting_frames(3), "mpeg4").read_bytes()
+    unknown = tmp_path / "unknown.avi"
+    unknown.write_bytes(data.replace(b"FMP4", b"Zq9!"))
+    assert reason(unknown) == "codec-not-allowed"
+
+
+def test_alpha_is_left_out(tmp_path: Path) -> None:
+    opaque = read_frames(encode(tmp_path / "a.mov", textured_frames(3), "prores_ks", pix_fmt="yuv444p10le"))
+    with av.open(str(tmp_path / "b.mov"), "w") as output:
+        stream = output.add_stream("prores_ks", rate=25, options={"profile": "4444"})
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuva444p10le"
+        for pixels in textured_frames(3):
+            rgba = np.concatenate([pixels, np.full((48, 64, 1), 60, np.uint8)], -1)
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(rgba, format="rgba")))
+        output.mux(stream.encode())
+    assert np.abs(read_frames(tmp_path / "b.mov").astype(int) - opaque).mean() < 4
+
+
+def test_the_decoders_are_recent() -> None:
+    """FFmpeg 8.1.2 mends holes that a prepared file can use (CVE-2026-8461, CVE-2026-40962)."""
+    assert av.library_versions["libavcodec"] >= (62, 28, 102)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vidgan.video.resize import centre_crop_box, fit_image, resize_frames
+from vidgan.video.resize import RESAMPLES, centre_crop_box, fit_image, place, resize_frames
 
 
 def ramp(height: int, width: int) -> np.ndarray:
@@ -82,6 +82,42 @@ def test_the_crop_is_the_largest_centred_box(
     assert centre_crop_box(height, width, size) == box
 
 
+@pytest.mark.parametrize(
+    ("height", "width", "size", "scaled", "offset"),
+    [
+        (375, 1242, (128, 160), (128, 424), (0, 132)),  # KITTI as PredNet prepares it: 1242 * 128 / 375 = 423.9
+        (480, 640, (64, 64), (64, 85), (0, 10)),  # int((85 - 64) / 2)
+        (640, 480, (64, 64), (85, 64), (10, 0)),
+        (64, 64, (64, 64), (64, 64), (0, 0)),
+        (3, 1000, (64, 64), (64, 21333), (0, 10634)),
+    ],
+)
+def test_cover_scales_first_and_cuts_then(
+    height: int, width: int, size: tuple[int, int], scaled: tuple[int, int], offset: tuple[int, int]
+) -> None:
+    placement = place(height, width, size, "cover")
+    assert placement == ((0, 0, width, height), scaled, offset)
+
+
+def test_cover_takes_its_pixels_from_the_middle() -> None:
+    image = ramp(20, 60)
+    covered = fit_image(image, (10, 10), "cover")
+    assert covered[0, :, 0].tolist() == [21, 23, 25, 27, 29, 31, 33, 35, 37, 39]  # 20.5 and so on, rounded
+    assert (fit_image(image, (20, 20), "cover") == image[:, 20:40]).all()
+
+
+def test_the_filter_is_the_callers() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (24, 24, 3), dtype=np.uint8)
+    results = {name: fit_image(image, (8, 8), resample=name) for name in RESAMPLES}  # type: ignore[arg-type]
+    assert len({result.tobytes() for result in results.values()}) == len(RESAMPLES)
+    step = np.zeros((8, 8, 3), np.uint8)
+    step[:, 4:] = 200
+    assert fit_image(step, (32, 32), resample="bilinear").max() == 200  # no overshoot
+    assert (fit_image(step, (32, 32)) == fit_image(step, (32, 32), resample="bicubic")).all()  # area never grows
+    with pytest.raises(ValueError, match="resample must be one of area, bilinear, bicubic, lanczos, got 'nearest'"):
+        fit_image(step, (4, 4), resample="nearest")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("size", [(0, 8), (8,), (8, 8.0), (8, 9000), (-1, 8)])
 def test_bad_sizes_are_refused(size: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="size must be"):
@@ -89,7 +125,7 @@ def test_bad_sizes_are_refused(size: tuple[int, int]) -> None:
 
 
 def test_bad_pictures_and_fits_are_refused() -> None:
-    with pytest.raises(ValueError, match="fit must be one of crop, squash, got 'pad'"):
+    with pytest.raises(ValueError, match="fit must be one of crop, squash, cover, got 'pad'"):
         fit_image(ramp(8, 8), (4, 4), "pad")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="uint8"):
         fit_image(ramp(8, 8).astype(np.float32), (4, 4))

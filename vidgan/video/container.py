@@ -57,6 +57,7 @@ REASONS: Final = {
     "size-changes": "frames of different sizes",
     "time-gap": "a hole in the presentation times that a steady frame rate would fill with copies",
     "too-long": "the decoded frames would not fit the memory limit",
+    "changed": "the file is not the one that was indexed",
 }
 """Every `VideoError.reason`, with what it means."""
 

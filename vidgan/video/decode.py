@@ -8,7 +8,8 @@ video is converted without tone mapping and looks washed out; `VideoInfo.notes` 
 import math
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -17,7 +18,8 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from vidgan.video.container import VideoError, open_video
-from vidgan.video.resize import Fit, check_fit, check_size, fit_image, resize_frames
+from vidgan.video.convert import FrameConverter
+from vidgan.video.resize import Fit, Resample, fit_image, resize_frames
 from vidgan.video.sampling import resample_indices
 from vidgan.video.scan import Scan
 
@@ -58,6 +60,10 @@ class VideoInfo:
         codec: name of the codec, such as h264.
         notes: what a person should know, from: hdr, interlaced, mirrored, non-square-pixels,
             variable-frame-rate, timestamps-repaired, fewer-frames-than-announced.
+        pts: presentation time of every frame, increasing, in units of `time_base`: as the file gives them (perhaps
+            below zero), or counted from the first frame where the file's own had to be repaired.
+        keyframes: which frames the file marks as key frames.
+        time_base: seconds in one unit of `pts`.
     """
 
     path: Path
@@ -68,6 +74,9 @@ class VideoInfo:
     rotation: int
     codec: str
     notes: tuple[str, ...] = ()
+    pts: tuple[int, ...] = field(default=(), repr=False)
+    keyframes: tuple[int, ...] = field(default=(), repr=False)
+    time_base: Fraction = Fraction(1)
 
 
 class VideoFrames(NamedTuple):
@@ -94,11 +103,12 @@ def read_frames(
     *,
     size: tuple[int, int] | None = None,
     fit: Fit = "crop",
+    resample: Resample = "area",
     fps: float | None = None,
     max_frames: int | None = None,
 ) -> np.ndarray:
     """Read a video as (T, H, W, 3) uint8 RGB; arguments and errors as in `read_video`."""
-    return read_video(path, size=size, fit=fit, fps=fps, max_frames=max_frames).frames
+    return read_video(path, size=size, fit=fit, resample=resample, fps=fps, max_frames=max_frames).frames
 
 
 def read_video(
@@ -106,6 +116,7 @@ def read_video(
     *,
     size: tuple[int, int] | None = None,
     fit: Fit = "crop",
+    resample: Resample = "area",
     fps: float | None = None,
     max_frames: int | None = None,
 ) -> VideoFrames:
@@ -114,7 +125,9 @@ def read_video(
     Args:
         path: a regular file; never an address.
         size: (H, W) of the result in pixels; None keeps the size as shown.
-        fit: `crop` cuts the middle to the aspect ratio of `size`, `squash` does not keep the aspect ratio.
+        fit: what becomes of the aspect ratio, see `vidgan.video.resize.Fit`.
+        resample: the filter, see `vidgan.video.resize.Resample`. It is run by FFmpeg on the stored planes; the same
+            filter on RGB pictures (`resize_frames`) differs by rounding and at sharp edges of colour.
         fps: steady rate to sample at, nearest frame in time; None keeps every frame, however they are spaced. The
             video is then decoded twice: all times have to be known before the nearest frame is.
         max_frames: stop after so many frames of the result; None reads to the end.
@@ -123,16 +136,14 @@ def read_video(
         VideoError: the file is refused; its `reason` says why.
         ValueError: an argument is not valid.
     """
-    if size is not None:
-        check_size(size)
-    check_fit(fit)
+    convert = FrameConverter(size, fit, resample)
     if fps is not None and not (math.isfinite(fps) and fps > 0):
         raise ValueError(f"fps must be a number above 0, got {fps}")
     if max_frames is not None and max_frames < 1:
         raise ValueError(f"max_frames must be at least 1, got {max_frames}")
     path = Path(path)
     if fps is None:
-        return _read_all(path, size, fit, max_frames)
+        return _read_all(path, convert, max_frames)
     info, times = _examine(path, until=math.inf if max_frames is None else max_frames / fps + _REORDERING_SECONDS)
     _check_gaps(path, times)
     indices = resample_indices(times, fps)[:max_frames]
@@ -141,27 +152,26 @@ def read_video(
         scan = Scan(path, container, stream)
         numbered = enumerate(islice(scan.frames(), wanted[-1] + 1))
         chosen = set(wanted)
-        pictures = _convert((frame for index, frame in numbered if index in chosen), scan, size, fit)
+        pictures = _convert((frame for index, frame in numbered if index in chosen), scan, convert)
     repeats = list(Counter(indices).values())  # in order, since the indices never decrease
     _check_memory(path, len(indices), pictures[0])
     frames = _stack(pictures, repeats)  # (T, H, W, 3)
     return VideoFrames(frames, np.array(times)[indices], float(fps), len(indices) - len(wanted), info)
 
 
-def _read_all(path: Path, size: tuple[int, int] | None, fit: Fit, max_frames: int | None) -> VideoFrames:
+def _read_all(path: Path, convert: FrameConverter, max_frames: int | None) -> VideoFrames:
     with open_video(path) as (container, stream):
         scan = Scan(path, container, stream)
-        pictures = _convert(islice(scan.frames(), max_frames), scan, size, fit)
+        pictures = _convert(islice(scan.frames(), max_frames), scan, convert)
         info, times = _describe(scan, complete=max_frames is None)
     return VideoFrames(_stack(pictures, [1] * len(pictures)), np.array(times), info.fps, 0, info)
 
 
-def _convert(frames: Iterable[VideoFrame], scan: Scan, size: tuple[int, int] | None, fit: Fit) -> list[np.ndarray]:
+def _convert(frames: Iterable[VideoFrame], scan: Scan, convert: FrameConverter) -> list[np.ndarray]:
     """RGB pictures (H, W, 3) in the wanted size, as long as they fit into the memory limit."""
     pictures: list[np.ndarray] = []
     for frame in frames:
-        picture = scan.rgb(frame)  # (h, w, 3)
-        pictures.append(picture if size is None else fit_image(picture, size, fit))  # (H, W, 3)
+        pictures.append(scan.picture(frame, convert))  # (H, W, 3)
         _check_memory(scan.path, len(pictures), pictures[-1])
     return pictures
 
@@ -190,6 +200,7 @@ def _examine(path: Path, *, until: float) -> tuple[VideoInfo, list[float]]:
 
 def _describe(scan: Scan, *, complete: bool) -> tuple[VideoInfo, list[float]]:
     times, repaired = scan.times()
+    pts, time_base = scan.ticks()
     height, width = scan.size
     info = VideoInfo(
         path=scan.path,
@@ -200,6 +211,9 @@ def _describe(scan: Scan, *, complete: bool) -> tuple[VideoInfo, list[float]]:
         rotation=scan.rotation,
         codec=scan.codec,
         notes=scan.notes(times, repaired, complete=complete),
+        pts=pts,
+        keyframes=tuple(scan.keyframes),
+        time_base=time_base,
     )
     return info, times
 

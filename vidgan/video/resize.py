@@ -1,65 +1,125 @@
-"""Bringing frames to one size: centre crop or squash, box filter when shrinking, bicubic when enlarging."""
+"""Bringing frames to one size: which part of a picture is taken, what it is scaled to, and by which filter."""
 
-from typing import Literal, get_args
+from typing import Final, Literal, NamedTuple, get_args
 
 import numpy as np
 from PIL import Image
 
-__all__ = ["FITS", "Fit", "centre_crop_box", "check_fit", "check_size", "fit_image", "resize_frames"]
+__all__ = [
+    "FITS",
+    "RESAMPLES",
+    "Fit",
+    "Placement",
+    "Resample",
+    "centre_crop_box",
+    "check_fit",
+    "check_resample",
+    "check_size",
+    "effective_resample",
+    "fit_image",
+    "place",
+    "resize_frames",
+]
 
-Fit = Literal["crop", "squash"]
-"""`crop` keeps the aspect ratio and cuts what sticks out, evenly on both sides; `squash` keeps the whole picture."""
+Fit = Literal["crop", "squash", "cover"]
+"""`crop` cuts what sticks out, evenly on both sides and in whole pixels, then scales; `squash` keeps the whole picture
+and not its aspect ratio; `cover` scales until the picture covers the size, its longer side rounded to whole pixels,
+then cuts the middle from int((w - W) / 2) on, as PredNet prepares KITTI."""
 
 FITS: tuple[str, ...] = get_args(Fit)
 
+Resample = Literal["area", "bilinear", "bicubic", "lanczos"]
+"""`area` averages exactly what a target pixel covers, as the protocols of the field do when they shrink video, and is
+bicubic as soon as one side has to grow. The others widen with the scale when they shrink, so none of them aliases."""
+
+RESAMPLES: tuple[str, ...] = get_args(Resample)
+
 _LARGEST_SIDE = 8192
+_PIL_FILTERS: Final = {
+    "area": Image.Resampling.BOX,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
 
 
-def resize_frames(frames: np.ndarray, size: tuple[int, int], fit: Fit = "crop") -> np.ndarray:
+class Placement(NamedTuple):
+    """How a picture is brought to a size: take `box`, scale it to `scaled`, cut the result out from `offset` on."""
+
+    box: tuple[int, int, int, int]  # left, top, right, bottom in the picture
+    scaled: tuple[int, int]  # height, width
+    offset: tuple[int, int]  # row, column in the scaled picture
+
+
+def place(height: int, width: int, size: tuple[int, int], fit: str) -> Placement:
+    """Where the pixels of a (height, width) picture go in a result of `size` (H, W)."""
+    whole = (0, 0, width, height)
+    if fit == "crop":
+        return Placement(centre_crop_box(height, width, size), size, (0, 0))
+    if fit == "squash":
+        return Placement(whole, size, (0, 0))
+    # The side that is relatively shorter becomes exact; rounding must not make the other one too short.
+    if size[0] * width >= size[1] * height:
+        scaled = (size[0], max(size[1], round(width * size[0] / height)))
+    else:
+        scaled = (max(size[0], round(height * size[1] / width)), size[1])
+    return Placement(whole, scaled, ((scaled[0] - size[0]) // 2, (scaled[1] - size[1]) // 2))
+
+
+def effective_resample(placement: Placement, resample: str) -> str:
+    """The filter that is really run: `area` only shrinks."""
+    left, top, right, bottom = placement.box
+    grows = placement.scaled[0] > bottom - top or placement.scaled[1] > right - left
+    return "bicubic" if resample == "area" and grows else resample
+
+
+def resize_frames(
+    frames: np.ndarray, size: tuple[int, int], fit: Fit = "crop", *, resample: Resample = "area"
+) -> np.ndarray:
     """Resize every frame.
 
     Args:
         frames: (T, h, w, 3) uint8 RGB.
         size: (H, W) in pixels.
         fit: see `Fit`.
+        resample: see `Resample`.
 
     Returns:
         (T, H, W, 3) uint8; `frames` itself where it has that size already.
 
     Raises:
-        ValueError: the frames are not (T, h, w, 3) uint8, or size or fit is not valid.
+        ValueError: the frames are not (T, h, w, 3) uint8, or size, fit or resample is not valid.
     """
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8:
         raise ValueError(f"frames must be (T, H, W, 3) uint8, got {frames.shape} {frames.dtype}")
     check_size(size)
     check_fit(fit)
+    check_resample(resample)
     if frames.shape[1:3] == tuple(size):
         return frames
     resized = np.empty((len(frames), *size, 3), np.uint8)  # (T, H, W, 3)
     for target, frame in zip(resized, frames, strict=True):
-        target[...] = fit_image(frame, size, fit)
+        target[...] = fit_image(frame, size, fit, resample=resample)
     return resized
 
 
-def fit_image(image: np.ndarray, size: tuple[int, int], fit: Fit = "crop") -> np.ndarray:
-    """Resize one picture (h, w, 3) uint8 to (H, W, 3); see `resize_frames`.
-
-    The box filter averages exactly the pixels that a target pixel covers, as the protocols of the field do when they
-    shrink video; bicubic is taken as soon as one side has to grow.
-    """
+def fit_image(
+    image: np.ndarray, size: tuple[int, int], fit: Fit = "crop", *, resample: Resample = "area"
+) -> np.ndarray:
+    """Resize one picture (h, w, 3) uint8 to (H, W, 3); see `resize_frames`."""
     if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8:
         raise ValueError(f"an image must be (H, W, 3) uint8, got {image.shape} {image.dtype}")
     check_size(size)
     check_fit(fit)
-    height, width = size
-    if fit == "crop":
-        left, top, right, bottom = centre_crop_box(image.shape[0], image.shape[1], size)
-        image = image[top:bottom, left:right]  # (h', w', 3)
-    if image.shape[:2] == (height, width):
-        return np.ascontiguousarray(image)
-    shrinks = height <= image.shape[0] and width <= image.shape[1]
-    filter_ = Image.Resampling.BOX if shrinks else Image.Resampling.BICUBIC
-    return np.asarray(Image.fromarray(np.ascontiguousarray(image)).resize((width, height), filter_))  # (H, W, 3)
+    check_resample(resample)
+    placement = place(image.shape[0], image.shape[1], size, fit)
+    left, top, right, bottom = placement.box
+    image = np.ascontiguousarray(image[top:bottom, left:right])  # (h', w', 3)
+    if image.shape[:2] != placement.scaled:
+        filter_ = _PIL_FILTERS[effective_resample(placement, resample)]
+        image = np.asarray(Image.fromarray(image).resize(placement.scaled[::-1], filter_))
+    row, column = placement.offset
+    return np.ascontiguousarray(image[row : row + size[0], column : column + size[1]])  # (H, W, 3)
 
 
 def centre_crop_box(height: int, width: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -81,3 +141,9 @@ def check_fit(fit: str) -> None:
     """ValueError unless `fit` is one of `FITS`."""
     if fit not in FITS:
         raise ValueError(f"fit must be one of {', '.join(FITS)}, got {fit!r}")
+
+
+def check_resample(resample: str) -> None:
+    """ValueError unless `resample` is one of `RESAMPLES`."""
+    if resample not in RESAMPLES:
+        raise ValueError(f"resample must be one of {', '.join(RESAMPLES)}, got {resample!r}")

@@ -1,19 +1,21 @@
 """One pass over the frames of an opened video: refuses damage, keeps the timestamps, turns pictures upright."""
 
-import struct
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
+from math import lcm
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorTrc, VideoReformatter
+from av.video.reformatter import ColorTrc
 from av.video.stream import VideoStream
 
 from vidgan.video.container import DECODER_ERRORS, MAX_PIXELS, VideoError, describe
+from vidgan.video.convert import FrameConverter
+from vidgan.video.orientation import UPRIGHT, Orientation, orientation_of
 from vidgan.video.sampling import presentation_times
 
 __all__ = ["Scan"]
@@ -28,12 +30,12 @@ class Scan:
     def __init__(self, path: Path, container: InputContainer, stream: VideoStream) -> None:
         self.path = path
         self.count = 0
+        self.keyframes: list[int] = []  # which frames the decoder marked as such
+        self.interlaced = False  # whether any frame is
         self._container = container
         self._stream = stream
-        self._reformatter = VideoReformatter()  # keeps its conversion tables from frame to frame
         self._first: VideoFrame | None = None
-        self._orientation = _UPRIGHT
-        self._interlaced = False
+        self._orientation = UPRIGHT
         self._pts: list[int | None] = []
         self._dts: list[int | None] = []
 
@@ -56,26 +58,26 @@ class Scan:
             self._check(frame)
             self._pts.append(frame.pts)
             self._dts.append(frame.dts)
+            if frame.key_frame:
+                self.keyframes.append(self.count)
             self.count += 1
             yield frame
         if self._first is None:
             raise VideoError(self.path, "no-frames", "its video stream holds no frame")
 
-    def rgb(self, frame: VideoFrame) -> np.ndarray:
-        """(H, W, 3) uint8, turned as the file asks."""
+    def picture(self, frame: VideoFrame, convert: FrameConverter) -> np.ndarray:
+        """(H, W, 3) uint8, turned as the file asks, of the converter's size."""
         try:
-            # One thread: on small frames automatic threads take twice as long.
-            stored = self._reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()  # (h, w, 3)
+            return convert(frame, self._orientation)
         except DECODER_ERRORS as error:
             detail = f"its pixel format {frame.format.name} cannot be converted: {describe(error)}"
             raise VideoError(self.path, "corrupt", detail) from error
-        return self._orientation.turn(stored)  # (H, W, 3)
 
     @property
     def size(self) -> tuple[int, int]:
         """(H, W) as shown, known from the first frame on."""
         first = self._known_first()
-        return (first.width, first.height) if self._orientation.transpose else (first.height, first.width)
+        return self._orientation.size(first.height, first.width)
 
     @property
     def rotation(self) -> int:
@@ -98,6 +100,29 @@ class Scan:
         time_base = _positive(self._stream.time_base)
         return 0.0 if first is None or last is None or time_base is None else float((last - first) * time_base)
 
+    @property
+    def orientation(self) -> Orientation:
+        """How the pictures are turned, known from the first frame on."""
+        return self._orientation
+
+    @property
+    def stamps_are_unique(self) -> bool:
+        """Whether the presentation times in the file increase from frame to frame, so that they name the frames."""
+        return _faults(self._pts) == 0
+
+    def ticks(self) -> tuple[tuple[int, ...], Fraction]:
+        """Presentation times as whole numbers, always increasing, and the seconds that one of them lasts.
+
+        As the file gives them, also below zero, where they can be trusted; otherwise the times that `times` makes up,
+        in a unit that both the file's clock and its frame rate are multiples of.
+        """
+        time_base = _positive(self._stream.time_base)
+        stamps = min((self._pts, self._dts), key=_faults)
+        if time_base is not None and _faults(stamps) == 0:
+            return tuple(stamp for stamp in stamps if stamp is not None), time_base
+        unit = Fraction(1, lcm((time_base or Fraction(1)).denominator, (1 / self.rate).denominator))
+        return tuple(round(time / unit) for time in self.times()[0]), unit
+
     def times(self) -> tuple[list[float], int]:
         """Seconds since the first frame, always increasing, and how many of them had to be made up.
 
@@ -116,7 +141,7 @@ class Scan:
         intervals = [after - before for before, after in pairwise(times)]
         found = {
             "hdr": self._known_first().color_trc in _HDR,
-            "interlaced": self._interlaced,
+            "interlaced": self.interlaced,
             "mirrored": self._orientation.mirrored,
             "non-square-pixels": (_positive(self._stream.sample_aspect_ratio) or 1) != 1,
             # Millisecond clocks alternate between intervals of 33 and 34: only more than half a frame counts.
@@ -139,62 +164,19 @@ class Scan:
         if self._first is None:
             if frame.height * frame.width > MAX_PIXELS:
                 raise VideoError(self.path, "too-many-pixels", f"frames of {frame.width}x{frame.height} pixels")
-            self._first, self._orientation = frame, _orientation(frame)
+            self._first, self._orientation = frame, orientation_of(frame)
         elif (frame.height, frame.width) != (self._first.height, self._first.width):
             detail = (
                 f"frame {self.count} is {frame.width}x{frame.height} pixels, the first "
                 f"{self._first.width}x{self._first.height}; all frames must have one size"
             )
             raise VideoError(self.path, "size-changes", detail)
-        self._interlaced |= frame.interlaced_frame
+        self.interlaced |= frame.interlaced_frame
 
     def _known_first(self) -> VideoFrame:
         if self._first is None:
             raise RuntimeError("no frame was decoded yet")
         return self._first
-
-
-class _Orientation(NamedTuple):
-    """How the stored picture has to be laid out to be shown: transposed first, then mirrored."""
-
-    transpose: bool
-    mirror_x: bool
-    mirror_y: bool
-
-    @property
-    def mirrored(self) -> bool:
-        """Whether the picture is mirrored left to right after it was turned by `rotation`."""
-        return self.transpose == (self.mirror_x == self.mirror_y)
-
-    @property
-    def rotation(self) -> int:
-        """Degrees counter-clockwise. A mirror from left to right leaves rows alone, so `mirror_y` tells the turn."""
-        return (90 if self.mirror_y else 270) if self.transpose else (180 if self.mirror_y else 0)
-
-    def turn(self, picture: np.ndarray) -> np.ndarray:
-        """(h, w, 3) as stored -> (H, W, 3) as shown."""
-        if self.transpose:
-            picture = picture.swapaxes(0, 1)  # (w, h, 3)
-        return np.ascontiguousarray(picture[:: -1 if self.mirror_y else 1, :: -1 if self.mirror_x else 1])
-
-
-_UPRIGHT: Final = _Orientation(False, False, False)
-
-
-def _orientation(frame: VideoFrame) -> _Orientation:
-    """Read the display matrix [a b u; c d v; x y w]: a stored point (p, q) is shown at (a p + c q, b p + d q).
-
-    Angles other than quarter turns are taken to the nearest one.
-    """
-    side_data: Any = frame.side_data  # a mapping from names to buffers; PyAV's annotation says otherwise
-    try:
-        matrix = bytes(side_data["DISPLAYMATRIX"])
-    except KeyError:
-        return _UPRIGHT
-    a, b, _, c, d = struct.unpack_from("=5i", matrix)
-    if abs(b) + abs(c) > abs(a) + abs(d):
-        return _Orientation(True, c < 0, b < 0)
-    return _Orientation(False, a < 0, d < 0)
 
 
 def _faults(stamps: list[int | None]) -> int:

@@ -6,12 +6,16 @@ import zipfile
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
-from clipfiles import write_tar
+from clipfiles import noise, png_bytes_of, write_tar
 
 from vidgan.data import archives
 from vidgan.data.archives import ARCHIVE_ERRORS, Archive, archive_stem, is_archive
+from vidgan.data.blobs import on_disk, source_blobs
+from vidgan.data.found import Source, SourceError
 from vidgan.data.names import DataError
+from vidgan.data.single import read_one
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
@@ -21,6 +25,7 @@ def test_members_of_a_tar_come_back_in_archive_order(tmp_path: Path, mode: str) 
         assert [member.name for member in archive.members] == ["b/2", "a/1", "c"]
         assert list(archive.stream(["a/1", "b/2"])) == [("b/2", b"two"), ("a/1", b"one")]
         assert archive.refused == []
+        assert archive.random_access == (mode == "w")
 
 
 def test_members_of_a_zip(tmp_path: Path) -> None:
@@ -106,3 +111,37 @@ def test_names_of_archives() -> None:
     assert is_archive("a/Walk.TAR.GZ") and is_archive("w.zip") and not is_archive("digits.gz")
     assert archive_stem("walk.tar.gz") == "walk"
     assert archive_stem("v1.2") == "v1.2"
+
+
+def test_members_of_a_source_are_read_when_asked_for(tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "x.tar", {f"f/{i}": bytes([i]) for i in range(5)}, "w")
+    contents = source_blobs(tmp_path, Source("x.tar/f", "frames", ("f/3", "f/1", "f/4"), archive="x.tar"))
+    assert len(contents) == 3 and contents[1] == b"\x01" and list(contents[1:]) == [b"\x01", b"\x04"]
+    write_tar(path, {"f/3": b"new", "other": b""}, "w")  # the archive changes between two frames
+    assert contents[0] == b"new"
+    with pytest.raises(SourceError, match="unreadable-member: f/1 is no longer in"):
+        contents[1]
+    path.unlink()
+    with pytest.raises(SourceError, match="unreadable-member: f/3: FileNotFoundError"):
+        contents[0]
+    assert source_blobs(tmp_path, Source("a", "video", ("a/b.mp4",))) == [tmp_path / "a" / "b.mp4"]
+
+
+def test_single_clips_come_out_of_archives_and_manifests(tmp_path: Path) -> None:
+    write_tar(tmp_path / "x.tar", {f"walk/{i}.png": png_bytes_of(frame) for i, frame in enumerate(noise(0, 11))}, "w")
+    np.testing.assert_array_equal(read_one(tmp_path / "x.tar"), noise(0, 11))
+    np.save(tmp_path / "a.npy", noise(1, 9))
+    (tmp_path / "c.csv").write_text("path,start,end\na.npy,2,6\n")
+    np.testing.assert_array_equal(read_one(tmp_path / "c.csv"), noise(1, 9)[2:6])
+    with pytest.raises(DataError, match="holds 2 clips"):
+        read_one(tmp_path)
+
+
+def test_a_member_on_disk_is_gone_afterwards(tmp_path: Path) -> None:
+    with on_disk(b"content", ".avi") as path:
+        assert path.read_bytes() == b"content" and path.suffix == ".avi"
+    assert not path.parent.exists()
+    (tmp_path / "x").write_bytes(b"own")
+    with on_disk(tmp_path / "x", ".avi") as path:
+        assert path == tmp_path / "x"
+    assert (tmp_path / "x").read_bytes() == b"own"

@@ -1,6 +1,7 @@
 """Categories, groups, joining of copies, and the split."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,7 @@ from vidgan.data.grouping import (
     categories_of,
     groups_of,
     join_twins,
+    split_as_given,
     split_by_pattern,
     split_by_share,
 )
@@ -47,6 +49,11 @@ def test_frame_folders_directly_below_the_source_are_their_own_category() -> Non
     assert categories_of(clips("walk/p1", "run/p1", is_folder=True)) == (["run", "walk"], [1, 0])
 
 
+def test_categories_that_clips_bring_along_come_before_folders() -> None:
+    named = [replace(clip, category=c) for clip, c in zip(clips("a/1", "b/2", "3"), ["run", None, "10"], strict=True)]
+    assert categories_of(named) == (["10", "run"], [1, -1, 0])
+
+
 def test_archives_name_categories_without_their_suffix() -> None:
     assert categories_of(clips("walk.zip/1.png", "run.tar.gz/1.png"))[0] == ["run", "walk"]
 
@@ -77,6 +84,13 @@ def test_impossible_categories_are_refused(paths: list[str], message: str) -> No
 )
 def test_group_rules(rule: str | None, expected: list[str]) -> None:
     assert groups_of(clips("a/s1_07.mp4", "a/s1_08.mp4", "b/s2_15.mp4"), rule) == expected
+
+
+def test_groups_that_clips_bring_along_and_shots_of_one_recording() -> None:
+    shots = [Groupable(f"a.mp4@{i}", "a.mp4", False, str(i), origin="a.mp4") for i in (0, 57)]
+    given = [replace(clip, group="person 1") for clip in clips("x.mp4")]
+    assert groups_of([*shots, *given], None) == ["a.mp4", "a.mp4", "person 1"]
+    assert groups_of([*shots, *given], "^.") == ["a", "a", "x"]
 
 
 def test_number_rule_divides_the_number_in_the_name() -> None:
@@ -170,3 +184,25 @@ def test_a_test_pattern_decides_by_path() -> None:
 def test_test_patterns_that_cannot_be_followed(pattern: str, groups: list[str], message: str) -> None:
     with pytest.raises(DataError, match=message):
         split_by_pattern(clips("x/1.mp4", "y/1.mp4"), groups, pattern)
+
+
+def given(name: str, split: str | None, twin: str = "") -> Groupable:
+    return Groupable(name, name, False, twin or name, split=split)
+
+
+def test_a_split_that_the_source_brings_along_is_kept() -> None:
+    named = [given("a", "train"), given("b", "test"), given("c", "train")]
+    assert split_as_given(named, ["a", "b", "c"]) == (["train", "test", "train"], [])
+
+
+def test_what_is_wrong_with_a_given_split_is_said_and_not_mended() -> None:
+    named = [given("a", "train", "x"), given("b", "test", "x"), given("c", None), given("d", "test", "y")]
+    split = split_as_given(named, ["g", "h", "i", "i"])
+    assert split.of_clip == ["train", "test", "train", "test"]
+    unsaid, parted, copies = split.notices
+    assert unsaid == "1 clips of which the source's own split says nothing train"
+    assert "parts 1 groups, such as 'i'" in parted
+    assert copies.startswith(
+        "1 test clips of the source's own split are exact copies or mirror images of training clips"
+    )
+    assert "(b of a)" in copies

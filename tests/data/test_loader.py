@@ -1,7 +1,11 @@
 """The stream of batches: a function of the step alone."""
 
 import multiprocessing
+import os
 import pickle
+import signal
+import time
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
@@ -10,7 +14,7 @@ import torch
 from clipfiles import prepare_noise
 
 from vidgan.data.dataset import ClipDataset
-from vidgan.data.loader import ClipLoader
+from vidgan.data.loader import ClipLoader, LoaderError
 from vidgan.data.names import DataError
 from vidgan.types import ClipBatch
 
@@ -122,9 +126,78 @@ def test_a_damaged_file_is_named(tmp_path: Path, workers: int) -> None:
     dataset = ClipDataset(root, frames=4)
     path = root / "clips" / f"{dataset.entries[0].id}.npy"
     path.write_bytes(b"garbage")
-    with pytest.raises(DataError, match=path.name):
+    with pytest.raises(DataError, match=f"^{path}: cannot be read") as caught:
         steps(ClipLoader(dataset, batch_size=2, seed=0, workers=workers), 0, 1)
+    assert "Traceback" not in str(caught.value)
     assert multiprocessing.active_children() == []  # at once, not when the garbage collector comes round
+
+
+class Trap(ClipDataset):
+    """Its item 3 does what `spring` says."""
+
+    spring: Callable[[], object]
+
+    def __getitem__(self, key: tuple[int, int]) -> ClipBatch:
+        if key[1] == 3:
+            self.spring()
+        return super().__getitem__(key)
+
+
+def trapped(dataset: ClipDataset, spring: Callable[[], object]) -> Trap:
+    trap = Trap(dataset.root, frames=4)
+    trap.spring = spring
+    return trap
+
+
+@pytest.mark.parametrize(
+    ("spring", "what"),
+    [
+        (lambda: os.kill(os.getpid(), signal.SIGKILL), "was killed by signal 9"),
+        (lambda: os._exit(7), "ended with code 7"),
+    ],
+)
+def test_a_worker_that_dies_is_an_error_that_names_the_clip(
+    dataset: ClipDataset, spring: Callable[[], object], what: str
+) -> None:
+    trap = trapped(dataset, spring)
+    handler = signal.getsignal(signal.SIGCHLD)
+    begun = time.monotonic()
+    with pytest.raises(LoaderError, match=rf"{what} reading item 3 \({trap.clip_of(3).source}\)"):
+        steps(ClipLoader(trap, batch_size=2, seed=0, workers=2), 0, 10)
+    assert time.monotonic() - begun < 10
+    assert multiprocessing.active_children() == []
+    assert signal.getsignal(signal.SIGCHLD) in (handler, *torch_handler())
+
+
+def torch_handler() -> list[object]:
+    """What torch sets for good when it first starts loader workers."""
+    found = signal.getsignal(signal.SIGCHLD)
+    return [found] if getattr(found, "__module__", "").startswith("torch") else []
+
+
+def test_a_death_is_named_although_the_main_process_is_busy(dataset: ClipDataset) -> None:
+    stream = ClipLoader(trapped(dataset, lambda: os._exit(7)), batch_size=1, seed=0, workers=1).batches()
+    with pytest.raises(LoaderError, match="reading item 3"):
+        for _ in stream:
+            time.sleep(0.1)  # a training step: the signal arrives here
+    stream.close()  # type: ignore[attr-defined]
+
+
+def test_a_worker_that_hangs_is_an_error_after_the_timeout(
+    dataset: ClipDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # How long torch waits for a worker to end by itself before it ends it.
+    monkeypatch.setattr("torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL", 0.2)
+    trap = trapped(dataset, lambda: time.sleep(60))
+    with pytest.raises(LoaderError, match=r"no batch came for 1 s: loader worker 0 .* was reading item 3 \("):
+        steps(ClipLoader(trap, batch_size=2, seed=0, workers=1, timeout=1.0), 0, 10)
+    assert multiprocessing.active_children() == []
+
+
+def test_a_fault_in_the_code_keeps_its_type_and_place(dataset: ClipDataset) -> None:
+    trap = trapped(dataset, lambda: [][0])
+    with pytest.raises(IndexError, match="in __getitem__"):
+        steps(ClipLoader(trap, batch_size=2, seed=0, workers=1), 0, 10)
 
 
 @pytest.mark.parametrize(

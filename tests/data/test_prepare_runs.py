@@ -1,36 +1,39 @@
 """`prepare`: restarting, settings, processes, splits, flow, and what is left on disk."""
 
 import os
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from clipfiles import noise, prepare_noise, stored, write_strip, write_tar
+from clipfiles import noise, stored, write_strip, write_tar
 from PIL import Image
+from reading_jobs import logged_work, work_on_a_full_disk
 
-from vidgan.data import work
-from vidgan.data.images import Blob
+import vidgan.data.prepare as prepare_module
 from vidgan.data.index import load_index
 from vidgan.data.names import DataError
 from vidgan.data.prepare import prepare
-from vidgan.data.readers import ReadClip, ReadSettings, read_source
-from vidgan.data.sources import Source
 
 SIZE = (16, 16)
 
 
+class Reads:
+    """The names of the sources that were read since the last `clear`, in order."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __call__(self) -> list[str]:
+        return self.path.read_text().splitlines() if self.path.is_file() else []
+
+    def clear(self) -> None:
+        self.path.unlink(missing_ok=True)
+
+
 @pytest.fixture
-def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the sources that are read, as they are."""
-    names: list[str] = []
-
-    def counted(source: Source, blobs: Sequence[Blob], settings: ReadSettings) -> Iterator[ReadClip]:
-        names.append(source.name)
-        return read_source(source, blobs, settings)
-
-    monkeypatch.setattr(work, "read_source", counted)
-    return names
+def reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reads:
+    monkeypatch.setattr(prepare_module, "work", logged_work)
+    return Reads(tmp_path / "reads.log")
 
 
 def make_source(folder: Path, count: int = 4) -> Path:
@@ -58,18 +61,18 @@ def test_what_is_written_and_that_the_source_stays_untouched(tmp_path: Path) -> 
     assert any(np.array_equal(sheet[y : y + 16, x : x + 16], noise(0)[0]) for y in range(9) for x in range(9))
 
 
-def test_a_second_run_reads_nothing_and_gives_the_same_bytes(tmp_path: Path, reads: list[str]) -> None:
+def test_a_second_run_reads_nothing_and_gives_the_same_bytes(tmp_path: Path, reads: Reads) -> None:
     source = make_source(tmp_path / "in")
     write_tar(source / "more.tar.gz", {"x.npy": (source / "0.npy").read_bytes()[:-1] + b"\0"})
     first = prepare(source, tmp_path / "out", size=SIZE)
-    assert (first.reused, first.prepared, len(reads)) == (0, 5, 5)
+    assert (first.reused, first.prepared, len(reads())) == (0, 5, 5)
     before = tree(tmp_path / "out")
     second = prepare(source, tmp_path / "out", size=SIZE)
-    assert (second.reused, second.prepared, len(reads)) == (5, 0, 5)
+    assert (second.reused, second.prepared, len(reads())) == (5, 0, 5)
     assert tree(tmp_path / "out") == before
 
 
-def test_only_new_changed_and_damaged_sources_are_read_again(tmp_path: Path, reads: list[str]) -> None:
+def test_only_new_changed_and_damaged_sources_are_read_again(tmp_path: Path, reads: Reads) -> None:
     source = make_source(tmp_path / "in", 5)
     first = prepare(source, tmp_path / "out", size=SIZE)
     reads.clear()
@@ -80,7 +83,7 @@ def test_only_new_changed_and_damaged_sources_are_read_again(tmp_path: Path, rea
     cut = tmp_path / "out" / "clips" / f"{first.index.clips[4].id}.npy"
     cut.write_bytes(cut.read_bytes()[:-1])
     second = prepare(source, tmp_path / "out", size=SIZE)
-    assert sorted(reads) == ["1.npy", "2.npy", "4.npy", "new.npy"]
+    assert sorted(reads()) == ["1.npy", "2.npy", "4.npy", "new.npy"]
     np.testing.assert_array_equal(stored(second, "1.npy"), noise(51, 6))
     np.testing.assert_array_equal(stored(second, "4.npy"), noise(4))
     assert {clip.source for clip in second.index.clips} == {"0.npy", "1.npy", "2.npy", "4.npy", "new.npy"}
@@ -88,7 +91,7 @@ def test_only_new_changed_and_damaged_sources_are_read_again(tmp_path: Path, rea
     assert second.index.fingerprint != first.index.fingerprint
 
 
-def test_a_run_that_was_stopped_goes_on(tmp_path: Path, reads: list[str]) -> None:
+def test_a_run_that_was_stopped_goes_on(tmp_path: Path, reads: Reads) -> None:
     source = make_source(tmp_path / "in")
 
     def stop(done: int, total: int, name: str) -> None:
@@ -103,7 +106,7 @@ def test_a_run_that_was_stopped_goes_on(tmp_path: Path, reads: list[str]) -> Non
         file.write(b'{"source": "2.npy", "st')  # what a power cut leaves
     (tmp_path / "out" / "clips" / ".x.npy.1.tmp").write_bytes(b"left over")
     prepared = prepare(source, tmp_path / "out", size=SIZE)
-    assert reads == ["0.npy", "1.npy", "2.npy", "3.npy"]
+    assert reads() == ["0.npy", "1.npy", "2.npy", "3.npy"]
     assert (prepared.reused, prepared.prepared) == (2, 2)
     assert prepared.index == prepare(source, tmp_path / "straight", size=SIZE).index
     assert not list((tmp_path / "out" / "clips").glob(".*"))
@@ -122,13 +125,13 @@ def test_progress_counts_every_source(tmp_path: Path) -> None:
     [
         ({"size": (8, 8)}, r"size \[16, 16\], now \[8, 8\]", True),
         ({"min_frames": 3}, "min_frames 2, now 3", True),
-        ({"holdout": 0.5}, "holdout 0.1, now 0.5", False),
+        ({"holdout": 0.5}, "holdout None, now 0.5", False),
         ({"seed": 1}, "seed 0, now 1", False),
         ({"group_by": "folder"}, "group_by None, now 'folder'", False),
     ],
 )
 def test_other_settings_are_refused_unless_overwriting(
-    tmp_path: Path, reads: list[str], change: dict[str, object], named: str, read_again: bool
+    tmp_path: Path, reads: Reads, change: dict[str, object], named: str, read_again: bool
 ) -> None:
     source = make_source(tmp_path / "in")
     prepare(source, tmp_path / "out", size=SIZE)
@@ -139,7 +142,7 @@ def test_other_settings_are_refused_unless_overwriting(
         prepare(source, tmp_path / "out", **options)  # type: ignore[arg-type]
     assert tree(tmp_path / "out") == before
     again = prepare(source, tmp_path / "out", overwrite=True, **options)  # type: ignore[arg-type]
-    assert len(reads) == (4 if read_again else 0)
+    assert len(reads()) == (4 if read_again else 0)
     assert again.index == prepare(source, tmp_path / "fresh", **options).index  # type: ignore[arg-type]
 
 
@@ -171,12 +174,31 @@ def test_out_may_not_hold_other_files(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_stops_the_run_and_blames_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: Path, array: np.ndarray) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(work, "_save", full)
-    with pytest.raises(OSError, match="No space left"):
+    monkeypatch.setattr(prepare_module, "work", work_on_a_full_disk)
+    with pytest.raises(DataError, match=r"out .*: cannot be written \(.*No space left.*what is finished is kept"):
         prepare(make_source(tmp_path / "in"), tmp_path / "out", size=SIZE)
+    assert not (tmp_path / "out" / "quarantine.jsonl").exists()
+
+
+def test_relative_paths_are_those_of_the_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reading processes stay from one call to the next, and with them the folder that they were started in."""
+    for name in ("x", "y"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        make_source(Path("in"))
+        prepare(Path("in"), Path("out"), size=SIZE)
+        assert len(list((tmp_path / name / "out" / "clips").iterdir())) == 4
+
+
+def test_two_runs_never_write_into_one_folder(tmp_path: Path) -> None:
+    source = make_source(tmp_path / "in")
+
+    def another(done: int, total: int, name: str) -> None:
+        with pytest.raises(DataError, match="another preparation is writing into it"):
+            prepare(source, tmp_path / "out", size=SIZE)
+
+    first = prepare(source, tmp_path / "out", size=SIZE, progress=another)
+    assert prepare(source, tmp_path / "out", size=SIZE).index == first.index
 
 
 def test_processes_give_what_one_process_gives(tmp_path: Path) -> None:
@@ -245,23 +267,3 @@ def test_flow_is_stored_backward_in_float16(tmp_path: Path) -> None:
     assert flow.shape == (2, 2, 64, 64) and flow.dtype == np.float16
     inner = flow[:, :, 8:-8, 8:-8].astype(np.float64)
     np.testing.assert_allclose(np.median(inner, axis=(0, 2, 3)), [-2, 0], atol=0.1)
-
-
-def test_damaged_and_edited_indexes_are_refused(tmp_path: Path) -> None:
-    out = prepare_noise(tmp_path, [4, 4, 4]).root
-    text = (out / "index.json").read_text()
-
-    def refuse(changed: str, message: str) -> None:
-        assert changed != text
-        (out / "index.json").write_text(changed)
-        with pytest.raises(DataError, match=message):
-            load_index(out)
-
-    refuse(text[:-40], "not valid JSON")
-    refuse(text.replace('"format": 1', '"format": 99'), "index format 99, this version reads 1")
-    refuse(text.replace('"test"', '"train"'), "split_hash does not fit")
-    refuse(text.replace('"frames": 4', '"frames": 5', 1), "fingerprint does not fit")
-    refuse(text.replace('"id": "', '"id": "../', 1), "damaged")
-    refuse(text.replace('"categories"', '"category_names"'), "KeyError: 'categories'")
-    with pytest.raises(DataError, match="no such folder"):
-        load_index(tmp_path / "nowhere")

@@ -123,7 +123,7 @@ def test_archives_of_strips_frames_and_arrays(tmp_path: Path, kind: str) -> None
         np.testing.assert_array_equal(stored(prepared, f"all.{kind}/set/walk"), noise(0, 11))
         np.testing.assert_array_equal(stored(prepared, f"all.{kind}/set/strips/s.png"), noise(1))
         np.testing.assert_array_equal(stored(prepared, f"all.{kind}/set/x.npy"), noise(2))
-        assert prepared.index.quarantined == {"nested-archive": 1, "video-in-archive": 1}
+        assert prepared.index.quarantined == {"nested-archive": 1, "not-a-video": 1}
         assert prepared.index.ignored == 2
     assert sorted(tmp_path.rglob("*.txt")) == []
 
@@ -234,7 +234,7 @@ def test_sources_without_anything_usable(tmp_path: Path, make: object, message: 
         ({"fps": 0.0}, "fps is 0.0"),
         ({"fps": 5.0}, "has no effect"),
         ({"flow": "raft"}, "flow is 'raft'; accepted: auto"),
-        ({"layout": "grid"}, "layout is 'grid'; accepted: auto, strips, frames, videos"),
+        ({"layout": "grid"}, "layout is 'grid'; accepted: auto, plain, strips, frames, videos, manifest, kitti-raw"),
         ({"strip_frame": (8, 8)}, "strip_frame .* has no effect"),
         ({"strip_frame": (8, 8), "layout": "frames"}, "no effect with layout='frames'"),
         ({"holdout": 1.0}, "holdout is 1.0"),

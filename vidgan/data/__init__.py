@@ -2,7 +2,8 @@
 
 - prepare: `prepare`, `PreparedData` (from `vidgan.data.prepare`)
 - index: `load_index`, `Index`, `ClipEntry`
-- dataset, loader: `ClipDataset`, `ClipLoader`, `Window`
+- dataset, loader: `ClipDataset`, `ClipLoader`, `LoaderError`, `Window`
+- shards: `verify_shards`
 - shapes: `render_moving_shape`, generated clips with known motion
 - `DATASETS`, the data sets by name; `DataError`, what all of them raise
 
@@ -16,10 +17,11 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from vidgan.data.dataset import DATASETS, ClipDataset, Window
     from vidgan.data.index import ClipEntry, Index, load_index
-    from vidgan.data.loader import ClipLoader
+    from vidgan.data.loader import ClipLoader, LoaderError
     from vidgan.data.names import DataError
     from vidgan.data.prepare import PreparedData
     from vidgan.data.shapes import MovingShape, render_moving_shape
+    from vidgan.data.shards import verify_shards
 
 _HOMES: Final = {
     "DATASETS": "dataset",
@@ -29,6 +31,8 @@ _HOMES: Final = {
     "Index": "index",
     "load_index": "index",
     "ClipLoader": "loader",
+    "LoaderError": "loader",
+    "verify_shards": "shards",
     "DataError": "names",
     "PreparedData": "prepare",
     "MovingShape": "shapes",
@@ -41,11 +45,13 @@ __all__ = [
     "ClipLoader",
     "DataError",
     "Index",
+    "LoaderError",
     "MovingShape",
     "PreparedData",
     "Window",
     "load_index",
     "render_moving_shape",
+    "verify_shards",
 ]
 
 

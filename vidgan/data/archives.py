@@ -10,6 +10,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
+from io import BufferedReader
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, NamedTuple
@@ -60,6 +61,8 @@ def archive_stem(name: str) -> str:
 class Archive:
     """An open archive. `members` are the readable regular files, in archive order; `refused` the others.
 
+    `random_access` says that any member can be read without those before it: zip and uncompressed tar.
+
     Raises any of `ARCHIVE_ERRORS` when the archive itself is damaged.
     """
 
@@ -75,6 +78,7 @@ class Archive:
             self._zip = zipfile.ZipFile(path)
         else:
             self._tar = tarfile.open(path, "r:*")  # noqa: SIM115 - closed by __exit__
+        self.random_access = self._tar is None or isinstance(self._tar.fileobj, BufferedReader)  # else a decompressor
         try:
             self._list()
         except BaseException:
@@ -101,11 +105,17 @@ class Archive:
         They come in archive order, because going backwards in a compressed tar starts again at its first byte.
         """
         for name in sorted(names, key=self.positions.__getitem__):
-            with self._open(name) as file:
-                data = file.read(MAX_MEMBER + 1)
-            if len(data) > MAX_MEMBER:
-                raise DataError(f"{self.path}: member {name} is larger than it says")
-            yield name, data
+            yield name, self.read(name)
+
+    def read(self, name: str) -> bytes:
+        """The content of a member. Raises DataError, KeyError for a name that is none, or any of `ARCHIVE_ERRORS`."""
+        entry = self._entries[name]
+        most = min(MAX_MEMBER, entry.file_size if isinstance(entry, zipfile.ZipInfo) else entry.size)
+        with self._open(name) as file:
+            data = file.read(most + 1)  # tarfile takes as much memory as it is asked to read
+        if len(data) > most:
+            raise DataError(f"{self.path}: member {name} is larger than it says")
+        return data
 
     def _open(self, name: str) -> IO[bytes]:
         entry = self._entries[name]

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from vidgan.data.archives import archive_stem
 from vidgan.data.names import DataError, natural_key
 from vidgan.seeding import derive_seed
+from vidgan.types import UNLABELLED
 
 
 @dataclass(frozen=True)
@@ -18,45 +19,60 @@ class Groupable:
     """What grouping looks at.
 
     Attributes:
-        name: the clip; differs from `path` for the clips of a many-clip array (``a.npy#3``).
+        name: the clip; differs from `path` for the clips of a many-clip array (``a.npy#3``) and shots (``a@57``).
         path: posix path of its file, or of its folder of frames, below the source.
         is_folder: the clip is a folder of frames.
         twin: digest that a clip shares with its exact copies and its exact mirror images.
+        origin: the recording that it was cut from: its name without the shot. Empty: the name.
+        category, group, split: what a manifest, a label or the layout of a benchmark says, None where nothing.
     """
 
     name: str
     path: str
     is_folder: bool
     twin: str
+    origin: str = ""
+    category: str | None = None
+    group: str | None = None
+    split: str | None = None
 
 
 def categories_of(clips: Sequence[Groupable]) -> tuple[list[str], list[int]]:
     """Class names in natural order, and each clip's class.
 
-    The class is the first folder below the source; where that is the same for all, the folder that holds the clip.
+    Where any clip brings its category along, those are the classes, and clips without one are `UNLABELLED`. Otherwise
+    the class is the first folder below the source; where that is the same for all, the folder that holds the clip.
 
     Raises DataError for a clip that lies in no folder, for fewer than two classes, and for two whose names differ only
     in case or in Unicode form (other file systems would make them one).
     """
-    folders = [_folders(clip) for clip in clips]
-    for clip, path in zip(clips, folders, strict=True):
-        if not path:
-            raise DataError(
-                f"{clip.name}: lies in no folder and so has no category; move it into one named after its category"
-            )
-    labels = [path[0] for path in folders]
-    if len(set(labels)) < 2:
-        labels = [path[-1] for path in folders]
-    names = sorted(set(labels), key=natural_key)
-    if len(names) < 2:
-        raise DataError(f"categories need two folders or more, found only {', '.join(map(repr, names)) or 'none'}")
+    labels = [clip.category for clip in clips]
+    if labels.count(None) == len(labels):
+        labels = _folder_labels(clips)
+    names = sorted({label for label in labels if label is not None}, key=natural_key)
     seen: dict[str, str] = {}
     for name in names:
         other = seen.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
         if other != name:
             raise DataError(f"categories {other!r} and {name!r} differ only in case or Unicode form; rename one")
     position = {name: i for i, name in enumerate(names)}
-    return names, [position[label] for label in labels]
+    return names, [UNLABELLED if label is None else position[label] for label in labels]
+
+
+def _folder_labels(clips: Sequence[Groupable]) -> list[str | None]:
+    folders = [_folders(clip) for clip in clips]
+    for clip, path in zip(clips, folders, strict=True):
+        if not path:
+            raise DataError(
+                f"{clip.name}: lies in no folder and so has no category; move it into one named after its category"
+            )
+    level = 0 if len({path[0] for path in folders}) > 1 else -1
+    labels: list[str | None] = [path[level] for path in folders]
+    if len(set(labels)) < 2:
+        raise DataError(
+            f"categories need two folders or more, found only {', '.join(map(repr, set(labels))) or 'none'}"
+        )
+    return labels
 
 
 def _folders(clip: Groupable) -> list[str]:
@@ -67,7 +83,7 @@ def _folders(clip: Groupable) -> list[str]:
 def groups_of(clips: Sequence[Groupable], group_by: str | None) -> list[str]:
     """Each clip's group by the rule of `prepare`, before copies are joined. Raises DataError."""
     if group_by is None:
-        return [clip.name for clip in clips]
+        return [clip.group or clip.origin or clip.name for clip in clips]
     if group_by == "folder":
         return [PurePosixPath(clip.path).parent.as_posix() for clip in clips]
     if group_by == "number" or group_by.startswith("number//"):
@@ -198,6 +214,37 @@ def split_by_pattern(clips: Sequence[Groupable], groups: Sequence[str], test_pat
                 f"which belong together (group {group!r}, or one is a copy or mirror image of the other)"
             )
     return Split(sides, [])
+
+
+def split_as_given(clips: Sequence[Groupable], groups: Sequence[str]) -> Split:
+    """The split that the source brings along; clips of which it says nothing train.
+
+    It is kept as it is, since results on it are only comparable then: where it parts what belongs together, a notice
+    says so.
+    """
+    sides = [clip.split or "train" for clip in clips]
+    notices = []
+    if unsaid := sum(clip.split is None for clip in clips):
+        notices.append(f"{unsaid} clips of which the source's own split says nothing train")
+    parted = sorted({g for g, side in zip(groups, sides, strict=True) if side == "test"} & _trained(groups, sides))
+    if parted:
+        notices.append(f"the source's own split parts {len(parted)} groups, such as {parted[0]!r}; it was kept")
+    twins = [clip.twin for clip in clips]
+    trained = _trained(twins, sides)
+    leaks = [clip for clip, side in zip(clips, sides, strict=True) if side == "test" and clip.twin in trained]
+    if leaks:
+        first = next(
+            c.name for c, side in zip(clips, sides, strict=True) if side == "train" and c.twin == leaks[0].twin
+        )
+        notices.append(
+            f"{len(leaks)} test clips of the source's own split are exact copies or mirror images of training clips "
+            f"({leaks[0].name} of {first}); the split was kept, beware of its scores"
+        )
+    return Split(sides, notices)
+
+
+def _trained(names: Sequence[str], sides: Sequence[str]) -> set[str]:
+    return {name for name, side in zip(names, sides, strict=True) if side == "train"}
 
 
 def bare_categories(names: Sequence[str], categories: Sequence[int], split: Sequence[str]) -> list[str]:

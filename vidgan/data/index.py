@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from vidgan.data.names import DataError, digest_of, write_json
-from vidgan.types import UNLABELLED
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+STORES: Final = ("frames", "video", "shards")
+"""Where the pixels lie: ``clips/<id>.npy``, the source videos themselves, or tar shards."""
 SPLITS: Final = ("train", "test")
 INDEX_NAME: Final = "index.json"
 
@@ -26,13 +27,17 @@ class ClipEntry:
 
     Attributes:
         id: file-safe name; the pixels are ``clips/<id>.npy``, uint8 (T, H, W, 3), the flow ``flow/<id>.npy``.
-        source: posix path below the source folder; clips of one many-clip array have ``#name`` or ``#number`` added.
-        group: clips of one group always share a split.
+        source: posix path below the source folder; clips of one many-clip array have ``#name`` or ``#number`` added,
+            the shots of a source with shot changes ``@start``.
+        group: clips of one group always share a split, except for copies that a benchmark's own split holds twice.
         category: position in `Index.categories`, or `UNLABELLED`.
         split: ``"train"`` or ``"test"``.
         frames: number of frames T.
-        fps: frames per second, None where the source has no clock (image sequences, arrays).
+        fps: effective frames per second of the stored frames, None where the source has no clock (image sequences
+            without a known rate, arrays).
         digest: digest of the pixels.
+        start: number, in its source, of the frame that the clip begins with.
+        file: posix path, below the source folder, of the file or folder of frames that it was read from.
     """
 
     id: str
@@ -43,17 +48,28 @@ class ClipEntry:
     frames: int
     fps: float | None
     digest: str
+    start: int = 0
+    file: str = ""
 
 
 @dataclass(frozen=True)
 class Index:
-    """A prepared data set. `size` is (H, W); `flow` names the method that made the stored flow, None without flow."""
+    """A prepared data set.
+
+    `size` is (H, W); `fps` is the rate that was asked for, None where every frame was kept; `flow` names the method
+    that made the stored flow, None without flow. `store` is one of `STORES`; for ``"video"`` `source_root` is the
+    absolute path of the folder that the clips' files lie in. `protocol` names the benchmark protocol whose settings
+    were used, if one was named.
+    """
 
     size: tuple[int, int]
     fps: float | None
     flow: str | None
     categories: list[str]
     clips: list[ClipEntry]
+    store: str = "frames"
+    source_root: str | None = None
+    protocol: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     quarantined: dict[str, int] = field(default_factory=dict)  # reason -> number of refused files
     ignored: int = 0  # hidden and unrelated files
@@ -113,7 +129,11 @@ def load_index(root: Path | str) -> Index:
         raise DataError(f"{path}: not valid JSON ({error}); run `vidgan prepare` again") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         found = content.get("format") if isinstance(content, dict) else None
-        raise DataError(f"{path}: index format {found!r}, this version reads {FORMAT}; run `vidgan prepare` again")
+        age = " was written by an earlier version" if found == 1 else ""
+        raise DataError(
+            f"{path}: index format {found!r}{age}, this version reads {FORMAT}; run `vidgan prepare` again, into a new "
+            "folder"
+        )
     try:
         index = _parse(content)
     except (KeyError, TypeError, ValueError) as error:
@@ -131,12 +151,18 @@ def _parse(content: Mapping[str, Any]) -> Index:
     categories = [str(name) for name in content["categories"]]
     clips = [_parse_clip(entry, len(categories)) for entry in content["clips"]]
     _refuse_repeats([clip.id for clip in clips])
+    store, source_root = str(content["store"]), content["source_root"]
+    if store not in STORES or (store == "video") != isinstance(source_root, str):
+        raise ValueError(f"store {store!r} with source_root {source_root!r}")
     return Index(
         size=(height, width),
         fps=None if content["fps"] is None else float(content["fps"]),
         flow=None if content["flow"] is None else str(content["flow"]),
         categories=categories,
         clips=clips,
+        store=store,
+        source_root=source_root,
+        protocol=None if content["protocol"] is None else str(content["protocol"]),
         settings=dict(content["settings"]),
         quarantined={str(reason): int(count) for reason, count in content["quarantined"].items()},
         ignored=int(content["ignored"]),
@@ -145,6 +171,8 @@ def _parse(content: Mapping[str, Any]) -> Index:
 
 
 def _parse_clip(entry: Mapping[str, Any], num_categories: int) -> ClipEntry:
+    from vidgan.types import UNLABELLED  # here, as it needs torch, which the processes that read files do without
+
     clip = ClipEntry(
         id=str(entry["id"]),
         source=str(entry["source"]),
@@ -154,6 +182,8 @@ def _parse_clip(entry: Mapping[str, Any], num_categories: int) -> ClipEntry:
         frames=int(entry["frames"]),
         fps=None if entry["fps"] is None else float(entry["fps"]),
         digest=str(entry["digest"]),
+        start=int(entry["start"]),
+        file=str(entry["file"]),
     )
     # An id becomes a file name: anything but the letters that `clip_id` makes could lead out of the folder.
     if not re.fullmatch(r"[A-Za-z0-9-]+", clip.id):
@@ -162,8 +192,8 @@ def _parse_clip(entry: Mapping[str, Any], num_categories: int) -> ClipEntry:
         raise ValueError(f"split {clip.split!r} of clip {clip.id}")
     if clip.category != UNLABELLED and not 0 <= clip.category < num_categories:
         raise ValueError(f"category {clip.category} of clip {clip.id}, of {num_categories}")
-    if clip.frames < 1:
-        raise ValueError(f"{clip.frames} frames in clip {clip.id}")
+    if clip.frames < 1 or clip.start < 0:
+        raise ValueError(f"{clip.frames} frames from {clip.start} in clip {clip.id}")
     return clip
 
 

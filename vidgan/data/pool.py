@@ -1,13 +1,25 @@
-"""A stream of tasks over worker processes, in which a task that kills its process costs that task alone."""
+"""A stream of jobs over limited processes, in which a job that kills or hangs its process costs that job alone.
 
-import multiprocessing
+The processes are started afresh rather than forked, as forking would copy the locks of threads that video decoders and
+torch may hold, and they do not import the caller's main module, so that a script needs no guard around its code.
+"""
+
+import atexit
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from contextlib import suppress
+from multiprocessing.connection import Connection, Pipe, wait
+from typing import Any, Final, TypeVar
+
+from vidgan.data.child import DONE, READY
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+
+TIMED_OUT: Final = "timed-out"
+DIED: Final = "worker-died"
 
 
 def run_jobs(
@@ -15,73 +27,125 @@ def run_jobs(
     jobs: Iterable[Job],
     *,
     workers: int,
-    crashed: Callable[[Job], Result],
+    time_limit: float,
+    memory_limit: int,
+    crashed: Callable[[Job, str], Result],
 ) -> Iterator[Result]:
     """Results in the order in which they are done.
 
-    `jobs` is drawn from as workers become free, so that a generator of large jobs stays small in memory. With one
-    worker everything runs in this process. Otherwise `function` and the jobs must pickle, and processes are spawned:
-    forking would copy the locks of threads that video decoders and torch may hold. When a process dies, the jobs that
-    were under way run again, one at a time; those that kill their process again give ``crashed(job)``.
+    `jobs` is drawn from as processes become free, so that a generator of large jobs stays small in memory. `function`
+    must be importable by name, and the jobs must pickle.
+
+    Args:
+        function: run on each job, in another process. What it raises is raised here.
+        workers: processes, 1 or more.
+        time_limit: seconds that a job may go on without `vidgan.data.child.still_alive`.
+        memory_limit: bytes of private memory that a process may take, where the system can bound it (Linux).
+        crashed: the result for a job that ended its process, told why: `TIMED_OUT` or `DIED`.
+
+    Raises:
+        RuntimeError: no process can be started.
     """
-    if workers == 1:
-        yield from map(function, jobs)
-        return
     remaining = iter(jobs)
-    exhausted = False
-    while not exhausted:
-        suspects: list[Job] = []
-        pending: dict[Future[Result], Job] = {}
-        pool = _pool(workers)
-        try:
-            while not suspects and not (exhausted and not pending):
-                while not exhausted and len(pending) < 2 * workers:
-                    try:
-                        job = next(remaining)
-                    except StopIteration:
-                        exhausted = True
-                        break
-                    try:
-                        pending[pool.submit(function, job)] = job
-                    except BrokenProcessPool:
-                        suspects.append(job)
-                        break
-                done = wait(pending, return_when=FIRST_COMPLETED).done if pending else set()
-                for future in done:
-                    job = pending.pop(future)
-                    try:
-                        yield future.result()
-                    except BrokenProcessPool:
-                        suspects.append(job)
-            if suspects:
-                # The pool is broken: every future still pending ends at once, with its result or with the break.
-                for future, job in pending.items():
-                    try:
-                        yield future.result()
-                    except BrokenProcessPool:
-                        suspects.append(job)
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-        yield from _one_by_one(function, suspects, crashed)
-
-
-def _pool(workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
-
-
-def _one_by_one(
-    function: Callable[[Job], Result], jobs: Iterable[Job], crashed: Callable[[Job], Result]
-) -> Iterator[Result]:
-    """One job at a time in a process that is replaced when it dies, so that it is clear which job killed it."""
-    pool = _pool(1)
+    more = True
+    busy: dict[Any, tuple[_Worker, Job]] = {}
+    free: list[_Worker] = []
     try:
-        for job in jobs:
-            try:
-                result = pool.submit(function, job).result()
-            except BrokenProcessPool:
-                pool.shutdown()
-                pool = _pool(1)
-                result = crashed(job)
-            yield result
+        while True:
+            while more and len(busy) < workers:
+                try:
+                    job = next(remaining)
+                except StopIteration:
+                    more = False
+                    break
+                worker = free.pop() if free else _take()
+                worker.give((function, job, time_limit, memory_limit))
+                busy[worker.connection] = worker, job
+            if not busy:
+                return
+            for connection in wait(list(busy)):
+                worker, job = busy[connection]
+                try:
+                    state, value = worker.connection.recv()
+                except (EOFError, OSError):
+                    del busy[connection]
+                    code = worker.ended()
+                    if code == 0:  # it had gone to rest just before the job came
+                        worker = _Worker()
+                        worker.give((function, job, time_limit, memory_limit))
+                        busy[worker.connection] = worker, job
+                        continue
+                    yield crashed(job, TIMED_OUT if code == -signal.SIGALRM else DIED)
+                    continue
+                if state == READY:
+                    worker.started = True
+                    continue
+                del busy[connection]
+                free.append(worker)
+                if state != DONE:
+                    raise value
+                yield value
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        for worker, _ in busy.values():
+            worker.kill()
+        for worker in free:
+            _release(worker)
+
+
+class _Worker:
+    """A process that runs `vidgan.data.child.serve` at the other end of `connection`."""
+
+    def __init__(self) -> None:
+        self.started = False
+        self.connection: Connection
+        self.connection, theirs = Pipe()
+        descriptor = theirs.fileno()
+        code = f"import sys; sys.path[:] = {sys.path!r}; from vidgan.data.child import serve; serve({descriptor})"
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", code], pass_fds=[descriptor], stdin=subprocess.DEVNULL
+            )
+
+    def give(self, message: tuple[Any, ...]) -> None:
+        """Send a job. A process that is gone already shows when its answer is waited for."""
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self.connection.send(message)
+
+    def ended(self) -> int:
+        """The exit code of a process that has closed its end. RuntimeError if it never got as far as its first job."""
+        self.connection.close()
+        code = self.process.wait()
+        if not self.started:
+            raise RuntimeError(f"a reading process could not be started (exit code {code}); see its message above")
+        return code
+
+    def kill(self) -> None:
+        """End it, whatever it does."""
+        self.process.kill()
+        self.process.wait()
+        self.connection.close()
+
+
+_resting: list[_Worker] = []  # at most one, for the next call: starting a process takes about half a second
+
+
+def _take() -> _Worker:
+    while _resting:
+        worker = _resting.pop()
+        if worker.process.poll() is None:
+            return worker
+        worker.connection.close()
+    return _Worker()
+
+
+def _release(worker: _Worker) -> None:
+    if _resting:
+        worker.kill()
+    else:
+        _resting.append(worker)
+
+
+@atexit.register
+def _end_resting() -> None:
+    while _resting:
+        _resting.pop().kill()

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from vidgan.data.blobs import source_blobs
+from vidgan.data.manifest import MANIFEST_SUFFIXES
 from vidgan.data.names import DataError
 from vidgan.data.readers import ReadSettings, read_source
 from vidgan.data.sources import Source, discover
@@ -11,17 +13,19 @@ from vidgan.video.resize import Fit
 
 
 def list_clips(source: Path, *, strip_frame: tuple[int, int] | None = None) -> tuple[Path, list[Source]]:
-    """The root, and the clips in a folder or file: videos, folders of frames, strips, arrays.
+    """The root, and the clips in a folder or file: videos, folders of frames, strips, arrays; in archives as well.
+
+    Benchmarks are not recognised: each video or folder of frames is a clip. A manifest file is.
 
     Raises:
         DataError: there is none; the message says why files were refused.
     """
-    root, findings = discover(source, strip_frame=strip_frame)
-    usable = [found for found in findings.sources if found.archive is None]
-    if not usable:
+    layout = "manifest" if source.suffix.lower() in MANIFEST_SUFFIXES and source.is_file() else "plain"
+    root, findings = discover(source, layout=layout, strip_frame=strip_frame)
+    if not findings.sources:
         reasons = "; ".join(f"{r.source}: {r.reason}" for r in findings.refusals[:3])
         raise DataError(f"{source}: holds no readable clip{f' ({reasons})' if reasons else ''}")
-    return root, usable
+    return root, findings.sources
 
 
 def read_clip(
@@ -38,10 +42,9 @@ def read_clip(
     Raises:
         DataError: it cannot be read, or is an array of several clips; the message names the file.
     """
-    paths = [root / name for name in source.files]
     settings = ReadSettings(size=size, fit=fit, fps=fps, strip_frame=strip_frame)
     try:
-        clips = [read.frames for read in read_source(source, paths, settings)]
+        clips = [read.frames for read in read_source(source, source_blobs(root, source), settings)]
     except DataError as error:
         raise DataError(f"{root / source.name}: {error}") from error
     if len(clips) != 1:

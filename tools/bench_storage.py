@@ -1,0 +1,126 @@
+"""How fast training reads its clips from each store, and how long a training step waits for them.
+
+    python tools/bench_storage.py VIDEOS [--out FOLDER] [--workers 0 2] [--step-seconds 0.05 0.5] [--quick]
+
+Prepares the videos once for each store (frames, shards, video) at the sizes of shipped configs, then reads batches as
+training does: frames, stride and batch size are the config's. Prints one JSON object:
+
+- prepared: seconds that `prepare` took and megabytes on disk, by size and store;
+- reading: items per second, the median and range of several samples;
+- waiting: the share of a step's time spent waiting for the batch, with a stand-in for the step that sleeps, as the
+  processor does while a GPU works. Where training runs on the same cores, the share is in the run's journal.
+
+Everything is read once before it is timed, so files come from the page cache; a cold disk or network adds its own time.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vidgan.config import find_config, load_config
+from vidgan.data.dataset import ClipDataset
+from vidgan.data.loader import ClipLoader
+from vidgan.data.prepare import prepare
+
+# Shipped configs and the frame size (H, W) that their headers prepare.
+CASES = (("mocogan/demo", (32, 32)), ("mocogan/videos", (64, 64)), ("dual_motion/kitti", (128, 160)))
+STORES = ("frames", "shards", "video")
+
+
+def prepare_stores(source: Path, out: Path, size: tuple[int, int], stores: list[str]) -> dict[str, dict[str, float]]:
+    """Prepare `source` at one size for each store: seconds and megabytes."""
+    costs = {}
+    for store in stores:
+        begun = time.perf_counter()
+        prepared = prepare(source, out / store, size=size, store=store, holdout=0)
+        megabytes = sum(path.stat().st_size for path in prepared.root.rglob("*") if path.is_file()) / 1e6
+        costs[store] = {"seconds": round(time.perf_counter() - begun, 2), "megabytes": round(megabytes, 2)}
+    return costs
+
+
+def items_per_second(loader: ClipLoader, *, samples: int, seconds: float) -> dict[str, float]:
+    """Median, lowest and highest of `samples` measurements of about `seconds` each, after a first pass."""
+    stream = loader.batches()
+    for _ in range(max(2, 2 * loader.workers)):
+        next(stream)
+    rates = []
+    for _ in range(samples):
+        begun, items = time.perf_counter(), 0
+        while (passed := time.perf_counter() - begun) < seconds:
+            items += sum(len(batch.item) for batch in next(stream))
+        rates.append(items / passed)
+    stream.close()  # type: ignore[attr-defined]
+    return {"median": round(statistics.median(rates), 1), "low": round(min(rates), 1), "high": round(max(rates), 1)}
+
+
+def waiting_share(loader: ClipLoader, *, step_seconds: float, seconds: float) -> float:
+    """Share of three steps' or `seconds` time spent in waiting for the batch; the first batch is not counted."""
+    stream = loader.batches()
+    next(stream)
+    waited, steps, begun = 0.0, 0, time.perf_counter()
+    while steps < 3 or time.perf_counter() - begun < seconds:
+        time.sleep(step_seconds)
+        asked = time.perf_counter()
+        next(stream)
+        waited += time.perf_counter() - asked
+        steps += 1
+    share = waited / (time.perf_counter() - begun)
+    stream.close()  # type: ignore[attr-defined]
+    return share
+
+
+def measure(arguments: argparse.Namespace, out: Path) -> dict[str, Any]:
+    """All measurements, by config."""
+    cases = CASES[1:2] if arguments.quick else CASES
+    samples, seconds, waits = (1, 0.3, 0.5) if arguments.quick else (5, arguments.seconds, 2.5 * arguments.seconds)
+    report: dict[str, Any] = {"source": str(arguments.source), "cores": os.cpu_count(), "cases": {}}
+    for name, size in cases:
+        config = load_config(find_config(name), ["data.root=unused"])
+        folder = out / name.replace("/", "-")
+        case: dict[str, Any] = {"size": list(size), "frames": config.data.frames, "batch": config.train.batch_size}
+        case["prepared"] = prepare_stores(arguments.source, folder, size, arguments.stores)
+        case["reading"], case["waiting"] = [], []
+        for workers, store in itertools.product(arguments.workers, arguments.stores):
+            data = ClipDataset(folder / store, frames=config.data.frames, stride=config.data.stride)
+            loader = ClipLoader(data, batch_size=config.train.batch_size, seed=0, workers=workers)
+            tell(f"{name}, {store}, {workers} workers")
+            row = {"store": store, "workers": workers}
+            case["reading"].append(row | items_per_second(loader, samples=samples, seconds=seconds))
+            for step in arguments.step_seconds:
+                share = waiting_share(loader, step_seconds=step, seconds=waits)
+                case["waiting"].append(row | {"step_seconds": step, "share": round(share, 4)})
+        report["cases"][name] = case
+    return report
+
+
+def tell(message: str) -> None:
+    """Progress, beside the JSON."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", type=Path, help="folder of videos")
+    parser.add_argument("--out", type=Path, help="where to prepare them; default: a temporary folder")
+    parser.add_argument("--stores", nargs="+", choices=STORES, default=list(STORES))
+    parser.add_argument("--workers", nargs="+", type=int, default=[0, 2])
+    parser.add_argument("--step-seconds", nargs="+", type=float, default=[0.05, 0.5])
+    parser.add_argument("--seconds", type=float, default=2.0, help="of one of five samples of the reading speed")
+    parser.add_argument("--quick", action="store_true", help="one config and short samples: does it run")
+    arguments = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as temporary:
+        print(json.dumps(measure(arguments, arguments.out or Path(temporary)), indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

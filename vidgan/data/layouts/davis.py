@@ -1,0 +1,63 @@
+"""DAVIS (Pont-Tuset et al., 2017): ``JPEGImages/480p/<name>/00000.jpg`` and the lists in ``ImageSets``.
+
+The lists (``ImageSets/2017/train.txt`` and ``val.txt``, else those of 2016, else 2016's old ``480p``) make train train
+and val test; what they do not name is left out. Without lists there is no split. Annotations are not clips.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from vidgan.data.found import Source
+from vidgan.data.layouts.layout import OUT, Layout, images_only, only, search_folders
+from vidgan.data.listing import Listing
+from vidgan.data.names import DataError
+
+_FRAME: Final = re.compile(r"(?:^|/)JPEGImages/([^/]+)/([^/]+)/\d{5}\.jpg$")
+_PICTURE: Final = re.compile(r"(?:^|/)(?:JPEGImages|Annotations(?:_[a-z]+)?)/")
+_FPS: Final = 24.0
+
+
+def _find(listing: Listing, options: Mapping[str, str]) -> list[Source]:
+    folders = search_folders(_FRAME, listing)
+    sizes = sorted({match[1] for _, _, match in folders})
+    wanted = options["size"]
+    if wanted == "auto":
+        wanted = "480p" if "480p" in sizes else next(iter(sizes), "")
+    sides = _sides(listing, options["year"]) if folders else None
+    sources = []
+    for folder, names, match in folders:
+        if match[1] == wanted:
+            split = None if sides is None else sides.get(match[2], OUT)
+            sources.append(Source(folder, "frames", tuple(names), group=match[2], split=split, fps=_FPS))
+    return sources
+
+
+def _sides(listing: Listing, year: str) -> dict[str, str] | None:
+    for folder in ("2017", "2016", "480p") if year == "auto" else (year,):
+        train, test = (only(listing, f"ImageSets/{folder}/{side}.txt") for side in ("train", "val"))
+        if train and test:
+            sides = {_sequence(line): "train" for line in listing.lines(train)}
+            return sides | {_sequence(line): "test" for line in listing.lines(test)}
+    if year != "auto":
+        raise DataError(f"{listing.root}: ImageSets/{year}/train.txt and val.txt are not in it")
+    return None
+
+
+def _sequence(line: str) -> str:
+    """``bear``, or as in the lists of 2016 ``/JPEGImages/480p/bear/00000.jpg /Annotations/...``, -> ``bear``."""
+    first = line.split()[0]
+    return first.split("/")[-2] if "/" in first else first
+
+
+def _fits(listing: Listing) -> bool:
+    return images_only(_PICTURE, listing) and any(_FRAME.search(name) for name in listing.images)
+
+
+DAVIS = Layout(
+    "davis",
+    "JPEGImages/480p/<name>/00000.jpg, and for the split ImageSets/2017/train.txt and val.txt",
+    _find,
+    _fits,
+    {"size": ("auto", "auto|[A-Za-z0-9-]+"), "year": ("auto", "auto|2016|2017")},
+)

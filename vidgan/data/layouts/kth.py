@@ -1,0 +1,94 @@
+"""KTH actions (Schuldt et al., 2004): ``person01_walking_d1_uncomp.avi``, 160x120 at 25 frames a second, 599 files.
+
+Category is the action, group the person. Persons 17 to 25 test (MCNet, PredRNN, SimVP); ``test=21-25`` is the split of
+SVG and its followers. The frame folders of PredRNN (``walking/person01_walking_d1/image_0001.jpg``) are read as well.
+Where MCNet's lists lie beside the videos (``test_data_list.txt``, ``train_data_list.txt`` or
+``train_data_list_trimmed.txt``; lines ``person17_boxing_d1 1 95``, first and last frame counted from 1), the clips of
+that side are the listed stretches, in which the person is to be seen.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Final
+
+from vidgan.data.found import Source
+from vidgan.data.layouts.layout import Layout, images_only, only, search_all, search_folders, videos_only
+from vidgan.data.listing import Listing
+from vidgan.data.names import DataError
+
+_ACTIONS: Final = "boxing|handclapping|handwaving|jogging|running|walking"
+_VIDEO: Final = re.compile(rf"(?:^|/)(person(\d\d)_({_ACTIONS})_d\d)(?:_uncomp)?\.(?:avi|mp4)$")
+_FRAME: Final = re.compile(rf"(?:^|/)(person(\d\d)_({_ACTIONS})_d\d)(?:_uncomp)?/[^/]*\d+\.(?:jpg|png)$")
+_LISTS: Final = {
+    "test": ("test_data_list.txt",),
+    "train": ("train_data_list_trimmed.txt", "train_data_list.txt"),
+}
+_FPS: Final = 25.0
+
+
+def _find(listing: Listing, options: Mapping[str, str]) -> list[Source]:
+    first, last = map(int, options["test"].split("-"))
+    whole: dict[str, list[Source]] = {}
+    for title, person, action, name, files in (*_videos(listing), *_frame_folders(listing)):
+        whole.setdefault(title, []).append(
+            Source(
+                name,
+                "frames" if files else "video",
+                files or (name,),
+                category=action,
+                group=f"person{person}",
+                split="test" if first <= int(person) <= last else "train",
+                fps=_FPS if files else None,
+            )
+        )
+    sources = [source for copies in whole.values() for source in copies]
+    if not sources or options["lists"] == "off":
+        return sources
+    for side, endings in _LISTS.items():
+        path = next((path for ending in endings if (path := only(listing, ending))), None)
+        if path is not None:
+            kept = [source for source in sources if source.split != side]
+            sources = kept + [source for source in _listed(listing, path, whole) if source.split == side]
+    return sources
+
+
+def _videos(listing: Listing) -> Iterable[tuple[str, str, str, str, tuple[str, ...]]]:
+    for name, match in search_all(_VIDEO, listing.videos):
+        yield match[1], match[2], match[3], name, ()
+
+
+def _frame_folders(listing: Listing) -> Iterable[tuple[str, str, str, str, tuple[str, ...]]]:
+    for folder, names, match in search_folders(_FRAME, listing):
+        yield match[1], match[2], match[3], folder, tuple(names)
+
+
+def _listed(listing: Listing, path: str, whole: Mapping[str, list[Source]]) -> list[Source]:
+    """The stretches in one of MCNet's lists. A video that is not there is passed over: a part of KTH will do."""
+    sources: list[Source] = []
+    seen: set[tuple[str, int, int]] = set()
+    for number, line in enumerate(listing.lines(path), start=1):
+        words = line.replace(",", " ").split()
+        if len(words) != 3 or not (words[1].isdecimal() and words[2].isdecimal()):
+            raise DataError(f"{listing.root / path}: line {number} is {line!r}; expected: person17_boxing_d1 1 95")
+        title, start, end = words[0].removesuffix("_uncomp"), int(words[1]) - 1, int(words[2])
+        if not 0 <= start < end:
+            raise DataError(f"{listing.root / path}: line {number}: frames {words[1]} to {words[2]}; counted from 1")
+        for source in whole.get(title, ()):
+            if (source.name, start, end) not in seen:
+                seen.add((source.name, start, end))
+                sources.append(replace(source, name=f"{source.name}:{start}-{end}", start=start, end=end))
+    return sources
+
+
+def _fits(listing: Listing) -> bool:
+    return videos_only(_VIDEO, listing) or images_only(_FRAME, listing)
+
+
+KTH = Layout(
+    "kth",
+    "person01_walking_d1_uncomp.avi ... in folders or the zips of the actions, or <action>/person01_walking_d1/*.jpg",
+    _find,
+    _fits,
+    {"test": ("17-25", r"\d\d?-\d\d?"), "lists": ("on", "on|off")},
+)

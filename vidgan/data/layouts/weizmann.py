@@ -1,0 +1,29 @@
+"""Weizmann actions (Gorelick et al., 2007): ``daria_walk.avi``, 180x144, nine persons, ten actions.
+
+Category is the action, group the person; lena does some actions twice (``lena_walk1.avi``). There is no common split.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from vidgan.data.found import Source
+from vidgan.data.layouts.layout import Layout, search_all, videos_only
+from vidgan.data.listing import Listing
+
+_PERSONS: Final = "daria|denis|eli|ido|ira|lena|lyova|moshe|shahar"
+_ACTIONS: Final = "bend|jack|jump|pjump|run|side|skip|walk|wave1|wave2"
+_VIDEO: Final = re.compile(rf"(?:^|/)({_PERSONS})_({_ACTIONS})[12]?\.(?:avi|mp4)$")
+
+
+def _find(listing: Listing, options: Mapping[str, str]) -> list[Source]:
+    found = search_all(_VIDEO, listing.videos)
+    return [Source(name, "video", (name,), category=match[2], group=match[1]) for name, match in found]
+
+
+WEIZMANN = Layout(
+    "weizmann",
+    "daria_walk.avi, lena_walk1.avi, ...: <person>_<action>.avi in any folders or the zips of the actions",
+    _find,
+    lambda listing: videos_only(_VIDEO, listing),
+)

@@ -2,18 +2,16 @@
 
 import json
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 import torch
 
 from vidgan.evaluation import (
-    PROTOCOLS,
     FolderScores,
-    ForecastProtocol,
     ForecastScores,
     SynthesisScores,
-    find_protocol,
     score_folders,
     score_forecast,
     score_synthesis,
@@ -85,7 +83,7 @@ class TestForecast:
         assert result.scores["copy-last"]["mse"].mean.mean == pytest.approx(1 / 255**2)
 
     def test_samples(self) -> None:
-        def sample(context: torch.Tensor, horizon: int) -> torch.Tensor:
+        def sample(context: torch.Tensor, horizon: int, rows: Sequence[int]) -> torch.Tensor:
             right = extrapolate(context, horizon)
             return torch.stack([right + 1, right + 2, right + 6])
 
@@ -103,7 +101,7 @@ class TestForecast:
         assert "skill" in result.scores["guess/best"] and "diversity" in result.definitions
 
     def test_the_best_sample_is_chosen_per_window_over_the_whole_horizon(self) -> None:
-        def sample(context: torch.Tensor, horizon: int) -> torch.Tensor:
+        def sample(context: torch.Tensor, horizon: int, rows: Sequence[int]) -> torch.Tensor:
             right = extrapolate(context, horizon)
             early, late = right.clone(), right.clone()
             early[:, 1:] += 5
@@ -131,7 +129,7 @@ class TestForecast:
 
     def test_single_measurements(self) -> None:
         result = score_forecast({}, windows(), context=2, horizon=3, metrics=["mse"])
-        rows = list(result.rows())
+        rows = list(result.rows)
         assert len(rows) == 6 * 3
         last = rows[-1]
         assert (last["name"], last["metric"], last["source"], last["horizon"]) == ("copy-last", "mse", "video 5", 3)
@@ -158,7 +156,7 @@ class TestForecast:
         with pytest.raises(ValueError, match="both as predictor and as sampler: mine"):
             run(samplers={"mine": off_by_one})
         with pytest.raises(ValueError, match="at least 2 samples"):
-            run(samplers={"one": lambda seen, horizon: off_by_one(seen, horizon)[None]})
+            run(samplers={"one": lambda seen, horizon, rows: off_by_one(seen, horizon)[None]})
 
 
 class TestFolders:
@@ -167,7 +165,7 @@ class TestFolders:
         return {f"clip{i}.mp4": lambda i=i: torch.full(shape, 50 + i + error, dtype=torch.uint8) for i in range(3)}
 
     def test_scores(self) -> None:
-        result = score_folders(self.videos(2), self.videos(), metrics=["mae", "psnr"], fingerprint="xyz")
+        result = score_folders(self.videos(2), self.videos(), metrics=["mae", "psnr"])
         assert (result.videos, result.frames, result.sources) == (3, 12, 3)
         assert result.scores["prediction"]["mae"].mean.mean == pytest.approx(2 / 255)
         assert result.by_video["clip1.mp4"]["psnr"] == pytest.approx(20 * math.log10(255 / 2))
@@ -294,19 +292,7 @@ def test_json_mistakes_are_named() -> None:
     assert all(isinstance(kind.kind, str) for kind in Result.__subclasses__())
 
 
-def test_protocols() -> None:
-    caltech = find_protocol("caltech-10to1")
-    assert (caltech.context, caltech.horizon, caltech.frame_size) == (10, 1, (128, 160))
-    assert all(name == protocol.name and protocol.metrics for name, protocol in PROTOCOLS.items())
-    with pytest.raises(ValueError, match=r"unknown protocol 'kitty'; there are caltech-10to1"):
-        find_protocol("kitty")
-    with pytest.raises(ValueError, match="unknown metrics: lpips"):
-        ForecastProtocol(name="mine", context=1, horizon=1, metrics=("lpips",))
-    with pytest.raises(ValueError, match="'mine': horizon must be at least 1, got 0"):
-        ForecastProtocol(name="mine", context=1, horizon=0)
-
-
 def test_values_are_kept_as_arrays() -> None:
     result = score_forecast({}, windows(), context=2, horizon=3, metrics=["mse"])
-    assert isinstance(result.values["copy-last"]["mse"], np.ndarray)
-    assert result.values["copy-last"]["mse"].shape == (6, 3)
+    assert isinstance(result.rows.values["copy-last"]["mse"], np.ndarray)
+    assert result.rows.values["copy-last"]["mse"].shape == (6, 3)

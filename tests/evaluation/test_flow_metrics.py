@@ -4,8 +4,10 @@ import math
 import struct
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from vidgan.evaluation import (
     FlowFileError,
@@ -17,6 +19,8 @@ from vidgan.evaluation import (
     write_flo,
     write_kitti,
 )
+from vidgan.evaluation.flow import photometric_error
+from vidgan.nn.warp import warp
 
 
 def golden_flows() -> tuple[torch.Tensor, torch.Tensor]:
@@ -46,6 +50,24 @@ def test_one_number_a_flow_and_only_valid_pixels() -> None:
     valid[:, 0, 0] = True
     assert end_point_error(prediction, target, valid).tolist() == [5.0, 10.0, 1.0]
     assert fl_all(prediction, target, valid) == pytest.approx(200 / 3)
+
+
+def test_photometric_error_by_hand() -> None:
+    first, second = torch.zeros(2, 1, 1, 3, 4, dtype=torch.uint8)
+    first[..., 1], second[..., 2] = 90, 90  # a column that has moved one pixel to the right
+    flow = torch.zeros(1, 2, 3, 4)
+    still = photometric_error(first, second, flow, warp)
+    flow[:, 0] = 1
+    assert still == pytest.approx(45.0)  # two of four columns are wrong by 90
+    assert photometric_error(first, second, flow, warp) == pytest.approx(0.0)
+    valid = torch.zeros(1, 3, 4, dtype=torch.bool)
+    valid[..., 2] = True
+    flow[..., :2] = math.nan  # unknown pixels may hold anything
+    assert photometric_error(first, second, flow, warp, valid) == pytest.approx(0.0)
+    with pytest.raises(ValueError, match="uint8"):
+        photometric_error(first.float(), second.float(), flow, warp)
+    with pytest.raises(ValueError, match=r"\(N, 2, H, W\)"):
+        photometric_error(first, second, flow[:, :1], warp)
 
 
 def test_refusals() -> None:
@@ -125,3 +147,59 @@ def test_real_flow_files(shared_data: Path, tmp_path: Path) -> None:
         write_flo(tmp_path / f"{name}.flo", flow, known)
         again, mask = read_flo(tmp_path / f"{name}.flo")
         assert torch.equal(again, flow) and torch.equal(mask, known)
+
+
+# Mean absolute difference in grey levels: second frame brought back onto the first by the true flow, and as it is.
+MIDDLEBURY = {
+    "RubberWhale": (1.40, 5.71),
+    "Dimetrodon": (1.63, 5.99),
+    "Grove2": (4.30, 17.82),
+    "Urban2": (2.05, 11.07),
+    "Venus": (4.28, 12.92),
+}
+CHAIRS = {"0000001": (5.92, 17.25), "0000007": (7.16, 21.40)}
+
+
+def image(path: Path) -> torch.Tensor:
+    return torch.from_numpy(np.array(Image.open(path).convert("RGB"))).permute(2, 0, 1)[None]
+
+
+def real_pairs(folder: Path) -> dict[str, tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """First frame, second frame, true forward flow, where it is known: one batch of one each."""
+    pairs = {}
+    for name in MIDDLEBURY:
+        here = folder / "middlebury" / name
+        pairs[name] = (image(here / "frame10.png"), image(here / "frame11.png"), *read_flo(here / "flow10.flo"))
+    for name in CHAIRS:
+        here = folder / "flyingchairs"
+        frames = [image(here / f"{name}-img{index}.ppm") for index in (0, 1)]
+        pairs[name] = (*frames, *read_flo(here / f"{name}-gt.flo"))
+    return {name: (first, second, flow[None], known[None]) for name, (first, second, flow, known) in pairs.items()}
+
+
+@pytest.mark.shared_data
+def test_true_flow_brings_the_second_frame_onto_the_first(shared_data: Path) -> None:
+    for name, (first, second, flow, known) in real_pairs(shared_data / "flow").items():
+        warped, still, wrong = (
+            photometric_error(first, second, sign * flow, warp, known).item() for sign in (1, 0, -1)
+        )
+        expected = (MIDDLEBURY | CHAIRS)[name]
+        assert warped == pytest.approx(expected[0], abs=0.25), name  # they left out what leaves the frame
+        assert still == pytest.approx(expected[1], abs=0.2), name
+        assert wrong > still, name  # the direction check
+
+
+@pytest.mark.shared_data
+def test_kitti_pair(shared_data: Path) -> None:
+    folder = shared_data / "flow" / "kitti"
+    flow, known = read_kitti(folder / "flow_gt.png")
+    first, second = image(folder / "frame1.png"), image(folder / "frame2.png")
+    warped, still, wrong = (
+        photometric_error(first, second, sign * flow[None], warp, known[None]).item() for sign in (1, 0, -1)
+    )
+    assert warped < 0.5 * still < 0.5 * wrong
+    # Errors of zero flow are the lengths of the true one: nearly every pixel moves by more than 3 px and 5 %.
+    zero = torch.zeros_like(flow)
+    assert fl_all(zero, flow, known) > 95
+    assert angular_error(zero, flow, known) > 80
+    assert end_point_error(flow + torch.tensor([3.0, 4.0])[:, None, None], flow, known) == pytest.approx(5.0, abs=1e-4)

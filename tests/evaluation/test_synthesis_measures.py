@@ -5,15 +5,16 @@ import pytest
 import torch
 
 from vidgan.evaluation import frechet_between, frechet_distance
+from vidgan.evaluation.content import content_distance, embedding_distance
+from vidgan.evaluation.frechet import kernel_distance
+from vidgan.evaluation.histograms import histogram_distance
 from vidgan.evaluation.synthesis import (
     CONTROLS,
     FEATURES,
-    content_distance,
     describe,
     difference_histogram,
     features,
     frechet_inhouse,
-    histogram_distance,
     motion_energy,
     nearest_distance,
     pairwise_diversity,
@@ -62,6 +63,35 @@ def test_frechet_between_sets() -> None:
     assert frechet_between(points, 2 * points) == pytest.approx(points.var(axis=0, ddof=1).sum())
 
 
+# Two samples of the SAME 400-dimensional Gaussian of total variance 1000: what a Fréchet distance makes of them.
+BIAS = {"flat": {64: 1361, 128: 1086, 256: 746}, "falling": {64: 756, 128: 527, 256: 322}}
+
+
+@pytest.mark.parametrize("spectrum", BIAS)
+def test_frechet_of_equals_is_biased_and_kernel_is_not(spectrum: str) -> None:
+    variances = np.ones(400) if spectrum == "flat" else 1 / np.arange(1, 401)
+    deviations = np.sqrt(1000 * variances / variances.sum())
+    random = np.random.default_rng(0)
+    for number, expected in BIAS[spectrum].items():
+        samples = random.normal(size=(2, number, 400)) * deviations
+        assert frechet_between(*samples) == pytest.approx(expected, rel=0.04), number
+    # A tenth of the samples moved by one deviation is a real difference of the kernel distance, its sign aside.
+    same = [kernel_distance(*(random.normal(size=(2, 64, 400)) * deviations)) for _ in range(8)]
+    shifted = kernel_distance(samples[0], samples[1] + deviations)
+    assert abs(np.mean(same)) < 0.1 * shifted
+
+
+def test_kernel_distance_by_hand() -> None:
+    first, second = np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[1.0, 1.0], [2.0, 0.0], [0.0, 0.0]])
+    # k = (x.y / 2 + 1)^3: within the first set 1; within the second 8, 1, 1; across as listed.
+    across = (27 / 8 + 27 / 8 + 8 + 1 + 1 + 1) / 6
+    assert kernel_distance(first, second) == pytest.approx(1 + (8 + 1 + 1) / 3 - 2 * across)
+    with pytest.raises(ValueError, match="one width"):
+        kernel_distance(first, second[:, :1])
+    with pytest.raises(ValueError, match="N >= 2"):
+        kernel_distance(first[:1], second)
+
+
 def test_motion_energy() -> None:
     clip = torch.zeros(1, 3, 3, 2, 2, dtype=torch.uint8)
     clip[0, 1] = 51
@@ -85,6 +115,21 @@ def test_content_distance_sees_the_object_and_not_its_place() -> None:
     assert content_distance(vanished)[1] == pytest.approx(0.4 * length)
     # With the background in the mean, a dim object counts by its area.
     assert content_distance(changed, background=None)[0] == pytest.approx(24.0 * 16 / 256)
+
+
+def test_embedding_distance() -> None:
+    clips = squares(2)
+
+    def embed(given: torch.Tensor) -> np.ndarray:
+        """One number a frame: the frame's number in the first clip, nothing in the second."""
+        rows = np.zeros((len(given), given.shape[1], 1))
+        rows[0, :, 0] = np.arange(given.shape[1])
+        return rows
+
+    # |i - j| over all pairs of 0..4: (4*1 + 3*2 + 2*3 + 1*4) / 10
+    assert embedding_distance(clips, embed).tolist() == pytest.approx([2.0, 0.0])
+    with pytest.raises(ValueError, match=r"\(2, 5, D\), got \(2, 1\)"):
+        embedding_distance(clips, lambda given: np.zeros((2, 1)))
 
 
 def test_difference_histogram() -> None:

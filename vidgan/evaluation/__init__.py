@@ -3,19 +3,24 @@
 Nothing here knows a model or a data set: the evaluators take functions that forecast and clips that were made.
 """
 
+from vidgan.evaluation.classifier import CategoryCheck, category_scores, train_classifier
 from vidgan.evaluation.evaluator import copy_last, score_folders, score_forecast, score_synthesis
-from vidgan.evaluation.flow import angular_error, end_point_error, fl_all
+from vidgan.evaluation.flow import angular_error, end_point_error, fl_all, photometric_error
 from vidgan.evaluation.flow_files import FlowFileError, read_flo, read_kitti, write_flo, write_kitti
 from vidgan.evaluation.frame import METRICS, FrameMetric
-from vidgan.evaluation.frechet import frechet_between, frechet_distance
+from vidgan.evaluation.frechet import frechet_between, frechet_distance, kernel_distance
+from vidgan.evaluation.masked import MASKED
+from vidgan.evaluation.perceptual import lpips_metric
 from vidgan.evaluation.protocols import DEFAULT_METRICS, PROTOCOLS, ForecastProtocol, check_metrics, find_protocol
 from vidgan.evaluation.results import FolderScores, ForecastScores, Score, SynthesisScores
 from vidgan.evaluation.statistics import Estimate, SourceBootstrap
 
 __all__ = [
     "DEFAULT_METRICS",
+    "MASKED",
     "METRICS",
     "PROTOCOLS",
+    "CategoryCheck",
     "Estimate",
     "FlowFileError",
     "FolderScores",
@@ -26,6 +31,7 @@ __all__ = [
     "SourceBootstrap",
     "SynthesisScores",
     "angular_error",
+    "category_scores",
     "check_metrics",
     "copy_last",
     "end_point_error",
@@ -33,11 +39,15 @@ __all__ = [
     "fl_all",
     "frechet_between",
     "frechet_distance",
+    "kernel_distance",
+    "lpips_metric",
+    "photometric_error",
     "read_flo",
     "read_kitti",
     "score_folders",
     "score_forecast",
     "score_synthesis",
+    "train_classifier",
     "write_flo",
     "write_kitti",
 ]

@@ -4,6 +4,7 @@ The errors do not depend on the direction of a flow as long as prediction and tr
 is backward; the ground truth of Middlebury, Sintel, FlyingChairs and KITTI is forward.
 """
 
+from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
@@ -63,6 +64,37 @@ def fl_all(prediction: Flow, target: Flow, valid: Tensor | None = None) -> float
     length = torch.linalg.vector_norm(target, dim=-3)
     outlier = (error > OUTLIER_PIXELS) & (error > OUTLIER_SHARE * length)
     return 100 * float(outlier[valid].double().mean())
+
+
+def photometric_error(
+    first: Tensor, second: Tensor, flow: Flow, warp: Callable[[Tensor, Tensor], Tensor], valid: Tensor | None = None
+) -> Values:
+    """Mean absolute difference, in grey levels, between ``first`` and ``second`` brought onto it by the flow.
+
+    A check that needs no ground truth, and the check of direction: with the right flow the error is a fraction of that
+    of zero flow, with its negative it is larger. Occluded pixels keep it above zero even for the true flow.
+
+    Args:
+        first: (N, C, H, W) uint8. For a forward flow the earlier frame, for a backward flow the later one.
+        second: (N, C, H, W) uint8, the frame that the flow points into: first(x) = second(x + flow(x)).
+        flow: (N, 2, H, W) pixels.
+        warp: function of (frames (N, C, H, W) float, flow) that samples the frames at x + flow(x), as `vidgan.nn.warp`.
+        valid: (N, H, W) bool, None for everywhere.
+
+    Returns:
+        (N,) float64, 0..255.
+
+    Raises:
+        ValueError: frames that are not uint8 of one shape, a flow of another size, or no valid pixel.
+    """
+    if first.dtype != torch.uint8 or second.dtype != torch.uint8 or first.shape != second.shape or first.dim() != 4:
+        raise ValueError(f"frames are uint8 (N, C, H, W) of one shape, got {first.shape} and {second.shape}")
+    if flow.shape != (len(first), 2, *first.shape[-2:]):
+        raise ValueError(f"the flow of {tuple(first.shape)} frames is (N, 2, H, W), got {tuple(flow.shape)}")
+    flow, _, valid = _checked(flow, flow, valid)
+    flow = torch.where(valid[:, None], flow, 0.0)  # what an unknown pixel holds must not reach the sampling grid
+    brought = warp(second.cpu().double(), flow)
+    return _mean_over((brought - first.cpu().double()).abs().mean(dim=1), valid)
 
 
 def _checked(prediction: Flow, target: Flow, valid: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""The Fréchet distance between two sets of features, in float64."""
+"""Distances between two sets of features, in float64: Fréchet (FID, FVD) and kernel (KID, KVD)."""
 
 from typing import TypeAlias
 
@@ -50,9 +50,42 @@ def frechet_between(features1: Array, features2: Array) -> float:
     Raises:
         ValueError: fewer than two rows on a side, or other feature counts.
     """
-    for features in (features1, features2):
-        if features.ndim != 2 or features.shape[0] < 2:
-            raise ValueError(f"a feature set is (N, D) with N >= 2, got {features.shape}")
+    _check_sets(features1, features2)
     means = [np.asarray(features.mean(axis=0), dtype=np.float64) for features in (features1, features2)]
     covariances = [np.atleast_2d(np.cov(features, rowvar=False)) for features in (features1, features2)]
     return frechet_distance(means[0], covariances[0], means[1], covariances[1])
+
+
+def kernel_distance(features1: Array, features2: Array) -> float:
+    """Squared maximum mean discrepancy with the kernel (x.y / D + 1)^3, unbiased (KID, Binkowski et al. 2018; KVD).
+
+    Its expectation is 0 for two samples of one distribution at any size, so it serves where too few clips bias a
+    Fréchet distance; a single value may be below 0.
+
+    Args:
+        features1: (N, D), N >= 2.
+        features2: (M, D), M >= 2.
+
+    Raises:
+        ValueError: fewer than two rows on a side, or other feature counts.
+    """
+    _check_sets(features1, features2)
+    first, second = (np.asarray(features, dtype=np.float64) for features in (features1, features2))
+    within = 0.0
+    for rows in (first, second):
+        kernel = _cubic_kernel(rows, rows)
+        number = len(rows)
+        within += (kernel.sum() - np.trace(kernel)) / (number * (number - 1))
+    return float(within - 2 * _cubic_kernel(first, second).mean())
+
+
+def _cubic_kernel(first: Array, second: Array) -> Array:
+    return (first @ second.T / first.shape[1] + 1) ** 3
+
+
+def _check_sets(features1: Array, features2: Array) -> None:
+    for features in (features1, features2):
+        if features.ndim != 2 or features.shape[0] < 2:
+            raise ValueError(f"a feature set is (N, D) with N >= 2, got {features.shape}")
+    if features1.shape[1] != features2.shape[1]:
+        raise ValueError(f"both feature sets need one width, got {features1.shape} and {features2.shape}")

@@ -7,18 +7,15 @@ a terminal, a page or a CSV file.
 import dataclasses
 import json
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, ClassVar, Self, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
+from vidgan.evaluation.rows import Rows
 from vidgan.evaluation.statistics import Estimate
 
 Row: TypeAlias = dict[str, Any]
-Values: TypeAlias = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -28,21 +25,45 @@ class Score:
     mean: Estimate
     horizon: list[Estimate]  # K of them; empty where there is no horizon
     exact: int = 0  # frames with an infinite value (identical to the truth), left out of the means
+    skipped: int = 0  # frames that the metric's definition leaves out (a mask without a moving pixel)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Score":
-        return cls(Estimate(**data["mean"]), [Estimate(**entry) for entry in data["horizon"]], data["exact"])
+        mean, horizon = Estimate(**data["mean"]), [Estimate(**entry) for entry in data["horizon"]]
+        return cls(mean, horizon, data["exact"], data["skipped"])
 
     def row(self) -> Row:
         """mean, low, high, exact and the means by horizon."""
         return {
             **dataclasses.asdict(self.mean),
             "exact": self.exact,
+            "skipped": self.skipped,
             "horizons": [entry.mean for entry in self.horizon],
         }
 
 
 Scores: TypeAlias = dict[str, dict[str, Score]]  # name -> metric -> score
+
+
+@dataclass(frozen=True)
+class Bin:
+    """The windows of one difficulty: how many, and each forecaster's means on them (None: no finite value)."""
+
+    windows: int
+    sources: int
+    scores: dict[str, dict[str, float | None]]  # name -> metric -> mean
+
+
+@dataclass(frozen=True)
+class Case:
+    """A window worth looking at: the best, the median or the worst one of the subject."""
+
+    which: str  # "best", "median" or "worst"
+    name: str  # forecaster
+    metric: str
+    window: int  # its number, in the order of evaluation
+    id: str  # source and first frame
+    value: float | None  # mean over the horizon; None: every frame is exact
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +81,8 @@ class Result:
     scores: Scores  # what was scored -> metric -> score
     notes: list[str] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=lambda: library_versions())
+    # How it was made: command, hardware, subject, checkpoint and weights' hashes, split hash, window counts.
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types only."""
@@ -93,6 +116,9 @@ class Result:
                     key: {metric: Score.from_dict(entry) for metric, entry in scores.items()}
                     for key, scores in data[name].items()
                 }
+            if "bins" in known:
+                data["bins"] = {name: Bin(**entry) for name, entry in data["bins"].items()}
+                data["cases"] = [Case(**entry) for entry in data["cases"]]
             data["frame_size"] = tuple(data["frame_size"])
             return cls(**data)
         except (AttributeError, KeyError, TypeError) as error:
@@ -111,8 +137,8 @@ class ForecastScores(Result):
     """Scores of forecasters on one set of windows. `scores` holds metric "skill" too: 1 - MSE / MSE of the reference.
 
     A stochastic forecaster NAME appears as "NAME/mean" (mean score of its samples), "NAME/best" and "NAME/worst" (the
-    sample with the best and the worst mean over the horizon, chosen with the truth, per window and per metric), and has
-    a "diversity" (mean squared difference between its samples, RGB in [0, 1]) under "NAME/mean".
+    sample with the best and the worst mean over the horizon, chosen with the truth, per window) and "NAME/average" (the
+    pixel mean of its samples, a forecast in its own right); "NAME/mean" has a "diversity" too.
     """
 
     kind: ClassVar[str] = "forecast"
@@ -122,31 +148,16 @@ class ForecastScores(Result):
     windows: int
     sources: int
     resamples: int
+    subject: str  # the forecaster that the evaluation is about; the others are parts of it and baselines
     reference: str  # the forecaster of `skill` and `differences`
     samples: dict[str, int]  # stochastic forecaster -> number of samples
+    best_by: str | None  # the metric that chose best and worst samples; None: each metric chose its own
     differences: Scores  # paired: forecaster minus reference
-    source_ids: list[str] = field(default_factory=list, metadata={"stored": False}, compare=False, repr=False)
-    values: dict[str, dict[str, Values]] = field(
-        default_factory=dict, metadata={"stored": False}, compare=False, repr=False
-    )  # name -> metric -> (W, K); kept in memory only
-
-    def rows(self) -> Iterator[Row]:
-        """Every single measurement: name, metric, window, source, horizon (from 1), value (None where infinite).
-
-        Only on the object that the evaluation returned; JSON does not carry the measurements.
-        """
-        for name, metrics in self.values.items():
-            for metric, table in metrics.items():
-                for (window, step), value in np.ndenumerate(table):
-                    finite = float(value) if np.isfinite(value) else None
-                    yield {
-                        "name": name,
-                        "metric": metric,
-                        "window": window,
-                        "source": self.source_ids[window],
-                        "horizon": step + 1,
-                        "value": finite,
-                    }
+    # sampler -> "coverage" ([claimed, found] shares), "spread", "error", "ratio" (1: calibrated), "rank_shares" (N + 1)
+    calibration: dict[str, dict[str, Any]]
+    bins: dict[str, Bin]  # "easy", "middle", "hard" by SSIM of the last seen and the first target frame
+    cases: list[Case]
+    rows: Rows = field(default_factory=Rows, metadata={"stored": False}, compare=False, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,13 +176,16 @@ class SynthesisScores(Result):
     frames: int
     splits: int
     resamples: int
+    seeds: list[int] = field(default_factory=list)  # evaluation seeds; several: bounds are an interval over them
 
 
 @dataclass(frozen=True, kw_only=True)
 class FolderScores(Result):
     """Scores of a folder of videos, named "prediction", against the true ones: means over videos of means over frames.
 
-    A video whose frames are all exact has no finite value and is None in `by_video`.
+    Beside it stand "copy-last" (the last frame before the scored ones, repeated) and "copy-previous" (the true frame
+    before each scored one), where such frames were given. A video whose frames are all exact has no finite value and is
+    None in `by_video`.
     """
 
     kind: ClassVar[str] = "folder"
@@ -180,17 +194,18 @@ class FolderScores(Result):
     sources: int
     frames: int
     resamples: int
-    by_video: dict[str, dict[str, float | None]]  # video -> metric -> mean over its frames
+    by_video: dict[str, dict[str, float | None]]  # video -> metric -> mean over the prediction's frames
+    rows: Rows = field(default_factory=Rows, metadata={"stored": False}, compare=False, repr=False)
 
 
 def library_versions() -> dict[str, str]:
     """Versions of Python and of the libraries that decide the numbers."""
     versions = {"python": platform.python_version()}
-    for name in ("vidgan", "torch", "numpy", "scikit-image"):
+    for name in ("vidgan", "torch", "torchvision", "torchmetrics", "numpy", "scikit-image", "av"):
         try:
             versions[name] = version(name)
         except PackageNotFoundError:
-            versions[name] = "not installed as a package"
+            versions[name] = "not installed"
     return versions
 
 

@@ -1,24 +1,28 @@
 """Scoring a set of generated clips, between the floor of held-out real clips and the damage of the controls."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from vidgan.evaluation import histograms
+from vidgan.evaluation.classifier import CategoryCheck, Classifier, category_scores
+from vidgan.evaluation.content import BACKGROUND, check_clips
+from vidgan.evaluation.features import FeatureNet, distance_definitions, distance_names
+from vidgan.evaluation.frechet import frechet_between, kernel_distance
+from vidgan.evaluation.histograms import FlowFunction, FlowHistograms, flow_histograms, histogram_distance
 from vidgan.evaluation.results import Score, SynthesisScores
 from vidgan.evaluation.statistics import MIN_RESAMPLES, Estimate, SourceBootstrap
 from vidgan.evaluation.synthesis import (
-    BACKGROUND,
     CONTROLS,
     DEFINITIONS,
     FEATURES,
     Description,
-    check_clips,
     describe,
     frechet_inhouse,
-    histogram_distance,
     nearest_distance,
     pairwise_diversity,
 )
@@ -26,9 +30,25 @@ from vidgan.seeding import derive_seed
 from vidgan.types import ByteClip
 
 Rows: TypeAlias = npt.NDArray[np.intp]
+Array: TypeAlias = npt.NDArray[np.float64]
+Features: TypeAlias = Callable[[ByteClip], Array]
+Estimates: TypeAlias = Callable[[Array], tuple[Estimate, list[Estimate]]]
 
 # Below this many clips a feature, sampling bias is a large part of a Fréchet distance.
 CLIPS_PER_FEATURE = 10
+
+
+@dataclass(frozen=True)
+class _Set:
+    """All that the measures need of one set of clips; rows can then be chosen freely."""
+
+    description: Description
+    flow: FlowHistograms | None
+    features: dict[str, Array]  # name -> (N, D), or (N, T, D) where every frame is a row
+
+    def __getitem__(self, rows: Rows) -> "_Set":
+        features = {name: table[rows] for name, table in self.features.items()}
+        return _Set(self.description[rows], self.flow and self.flow[rows], features)
 
 
 def score_synthesis(
@@ -38,6 +58,9 @@ def score_synthesis(
     sources: Sequence[str] | None = None,
     training: ByteClip | None = None,
     background: int | None = BACKGROUND,
+    flow: FlowFunction | None = None,
+    features: Mapping[str, Features] | None = None,
+    categories: CategoryCheck | None = None,
     splits: int = 5,
     protocol: str = "synthesis-inhouse",
     fingerprint: str = "",
@@ -59,6 +82,13 @@ def score_synthesis(
         training: (.., T, 3, H, W) uint8, the clips the model saw, if ``real`` is held out: "nearest_clip" is then taken
             to these, and a copied training clip shows as 0.
         background: level up to which a pixel is background for the content distance; None: no background.
+        flow: backward flow of two frames, for the flow histograms; None: without them.
+        features: name -> function of clips giving (N, D) features, or (N, T, D) for single frames. Each adds a Fréchet
+            and a kernel distance: a `FeatureNet` under its own names ("fvd", "kvd"), another function under
+            "frechet_<name>" and "kernel_<name>".
+        categories: a classifier of real clips, for the motion control score "mcs" and the accuracy of each category
+            ("mcs_<name>"), on the generated clips, on ``real`` (which it should not have been trained on) and on the
+            controls: a classifier that knows frozen clips as well does not look at motion.
         splits: how many random halvings; the set measures give mean, smallest and largest over them.
         protocol, fingerprint: recorded in the result.
         resamples, seed: of the bootstrap; the seed also draws the halvings.
@@ -67,45 +97,60 @@ def score_synthesis(
         ValueError: clips of other shapes, too few clips, or no split.
     """
     _check(real, generated, training, sources, splits)
+    nets = dict(features or {})
     own = [str(row) for row in range(len(real))]
     names = own if sources is None else [str(name) for name in sources]
     # Two sources of 100 and 2 clips would leave sets of 2: sharing sources is the lesser evil then.
     separable = min(map(len, _halves(names, np.random.default_rng(0)))) >= max(2, len(real) // 4)
     groups = names if separable else own
-    truth, made = describe(real, background), describe(generated, background)
-    controls = {name: describe(damage(real), background) for name, damage in CONTROLS.items()}
+    measure = partial(_measure, background=background, flow=flow, nets=nets)
+    truth, made = measure(real), measure(generated)
+    controls = {name: measure(damage(real)) for name, damage in CONTROLS.items()}
     known = None if training is None else describe(training, background).pooled
-    spread = truth.features.std(axis=0)
+    spread = truth.description.features.std(axis=0)
     measured: dict[str, dict[str, list[float]]] = {}
-    smallest = len(made)
+    smallest = len(generated)
     for split in range(splits):
         random = np.random.default_rng(derive_seed("synthesis split", seed, split))
         first, second = _halves(groups, random)
-        number = min(len(first), len(second), len(made))
+        number = min(len(first), len(second), len(generated))
         smallest = min(smallest, number)
         reference, other = truth[first[:number]], second[:number]
-        compare = partial(_compare, reference=reference, known=known, spread=spread)
-        rows = {"generated": made[random.permutation(len(made))[:number]], "real": truth[other]}
-        rows |= {name: description[other] for name, description in controls.items()}
+        compare = partial(_compare, reference=reference, known=known, spread=spread, nets=nets)
+        rows = {"generated": made[random.permutation(len(generated))[:number]], "real": truth[other]}
+        rows |= {name: control[other] for name, control in controls.items()}
         for name, row in rows.items():
-            for measure, value in compare(row).items():
-                measured.setdefault(name, {}).setdefault(measure, []).append(value)
+            for key, value in compare(row).items():
+                measured.setdefault(name, {}).setdefault(key, []).append(value)
     scores = {
-        name: {measure: Score(_over_splits(values), []) for measure, values in table.items()}
+        name: {key: Score(_over_splits(values), []) for key, values in table.items()}
         for name, table in measured.items()
     }
-    for name, description in {"generated": made, "real": truth, **controls}.items():
-        units = [str(row) for row in range(len(made))] if name == "generated" else names
-        estimate = SourceBootstrap(units, resamples=resamples, seed=seed).mean
-        scores[name] = {**_per_clip(description, estimate), **scores[name]}
+    over_real = SourceBootstrap(names, resamples=resamples, seed=seed).mean
+    over_made = SourceBootstrap([str(row) for row in range(len(generated))], resamples=resamples, seed=seed).mean
+    for name, whole in {"generated": made, "real": truth, **controls}.items():
+        estimate = over_made if name == "generated" else over_real
+        scores[name] = {**_per_clip(whole.description, estimate), **scores[name]}
+    if categories is not None:
+        recognise = partial(_category_scores, categories.classifier)
+        scores["generated"] |= recognise(generated, categories.requested, over_made)
+        for name, damage in {"real": lambda clips: clips, **CONTROLS}.items():
+            scores[name] |= recognise(damage(real), categories.labels, over_real)
+    distances = ["motion_histogram", "frechet_inhouse", *(histograms.DEFINITIONS if flow else ())]
+    distances += [key for name, net in nets.items() for key in distance_names(name, net)]
+    widths = {distance_names(name, nets[name])[0]: table.shape[-1] for name, table in truth.features.items()}
+    weights = {k: v for net in nets.values() if isinstance(net, FeatureNet) for k, v in net.weights.items()}
+    told = {key: text for name, net in nets.items() for key, text in distance_definitions(name, net).items()}
+    controlled = {} if categories is None else _category_definitions(categories.classifier)
     return SynthesisScores(
         protocol=protocol,
-        definitions=DEFINITIONS,
-        better={"motion_histogram": "lower", "frechet_inhouse": "lower"},
+        definitions=DEFINITIONS | (histograms.DEFINITIONS if flow else {}) | told | controlled,
+        better=dict.fromkeys(distances, "lower") | dict.fromkeys(controlled, "higher"),
         fingerprint=fingerprint,
         frame_size=(real.shape[-2], real.shape[-1]),
         seed=seed,
-        notes=_notes(smallest, separable=separable, held_out=training is not None),
+        notes=_notes(smallest, widths, separable=separable, held_out=training is not None),
+        provenance={"metric_weights": weights} if weights else {},
         clips=smallest,
         real_clips=len(real),
         generated_clips=len(generated),
@@ -116,21 +161,53 @@ def score_synthesis(
     )
 
 
+def _measure(
+    clips: ByteClip, *, background: int | None, flow: FlowFunction | None, nets: Mapping[str, Features]
+) -> _Set:
+    features = {name: np.asarray(net(clips), dtype=np.float64) for name, net in nets.items()}
+    for name, table in features.items():
+        if table.ndim not in (2, 3) or len(table) != len(clips) or not np.isfinite(table).all():
+            raise ValueError(
+                f"the features {name!r} of {len(clips)} clips must be finite and ({len(clips)}, D) or "
+                f"({len(clips)}, T, D), got {table.shape}"
+            )
+    return _Set(describe(clips, background), None if flow is None else flow_histograms(clips, flow), features)
+
+
 def _compare(
-    row: Description, *, reference: Description, known: npt.NDArray[np.float64] | None, spread: npt.NDArray[np.float64]
+    row: _Set, *, reference: _Set, known: Array | None, spread: Array, nets: Mapping[str, Features]
 ) -> dict[str, float]:
-    nearest = nearest_distance(row.pooled, reference.pooled if known is None else known)
-    return {
-        "motion_histogram": histogram_distance(row.histogram.mean(axis=0), reference.histogram.mean(axis=0)),
-        "diversity": pairwise_diversity(row.pooled),
-        "nearest_clip": float(nearest.mean()),
-        "frechet_inhouse": frechet_inhouse(row.features, reference.features, spread),
+    ours, theirs = row.description, reference.description
+    values = {
+        "motion_histogram": histogram_distance(ours.histogram.mean(axis=0), theirs.histogram.mean(axis=0)),
+        "diversity": pairwise_diversity(ours.pooled),
+        "nearest_clip": float(nearest_distance(ours.pooled, theirs.pooled if known is None else known).mean()),
+        "frechet_inhouse": frechet_inhouse(ours.features, theirs.features, spread),
     }
+    if row.flow is not None and reference.flow is not None:
+        values["flow_speed"] = histograms.speed_distance(row.flow, reference.flow)
+        values["flow_direction"] = histograms.direction_distance(row.flow, reference.flow)
+    for name, net in nets.items():
+        pair = [table.reshape(-1, table.shape[-1]) for table in (row.features[name], reference.features[name])]
+        frechet, kernel = distance_names(name, net)
+        values[frechet], values[kernel] = frechet_between(*pair), kernel_distance(*pair)
+    return values
 
 
-def _per_clip(
-    description: Description, estimate: Callable[[npt.NDArray[np.float64]], tuple[Estimate, list[Estimate]]]
+def _category_scores(
+    classifier: Classifier, clips: ByteClip, labels: Sequence[int], estimate: Estimates
 ) -> dict[str, Score]:
+    found = category_scores(classifier, clips, labels)
+    each = {f"mcs_{name}": Score(Estimate(share, None, None), []) for name, share in found.by_category.items()}
+    return {"mcs": Score(estimate(found.right[:, None].astype(np.float64))[0], []), **each}
+
+
+def _category_definitions(classifier: Classifier) -> dict[str, str]:
+    each = {f"mcs_{name}": f"share of the clips of category {name} that are recognised" for name in classifier.names}
+    return {"mcs": classifier.definition, **each}
+
+
+def _per_clip(description: Description, estimate: Estimates) -> dict[str, Score]:
     columns = {"motion_energy": description.motion_energy, "content_distance": description.content_distance}
     return {measure: Score(estimate(values[:, None])[0], []) for measure, values in columns.items()}
 
@@ -172,18 +249,21 @@ def _check(
         raise ValueError(f"at least one split is needed, got {splits}")
 
 
-def _notes(number: int, *, separable: bool, held_out: bool) -> list[str]:
+def _notes(number: int, widths: Mapping[str, int], *, separable: bool, held_out: bool) -> list[str]:
+    """``widths``: Fréchet distance -> number of features."""
     notes = []
     if not separable:
         notes.append(
             "the real clips come from too few source videos to halve without a common one: the row 'real' compares "
             "clips of the same videos, so that floor is too low"
         )
-    if number < CLIPS_PER_FEATURE * FEATURES:
-        notes.append(
-            f"{number} clips a set: sampling bias is a large part of frechet_inhouse below "
-            f"{CLIPS_PER_FEATURE * FEATURES}; compare with the row 'real' and with results of the same number only"
-        )
+    for name, width in {"frechet_inhouse": FEATURES, **widths}.items():
+        if number < CLIPS_PER_FEATURE * width:
+            worse = f", and below {width} the covariance is singular" if number < width else ""
+            notes.append(
+                f"{number} clips a set: sampling bias is a large part of {name} below {CLIPS_PER_FEATURE * width}"
+                f"{worse}; compare with the row 'real' and with results of the same number only"
+            )
     if not held_out:
         notes.append("nearest_clip is taken to half of the real clips, not to all training clips")
     return notes

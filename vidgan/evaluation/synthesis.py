@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vidgan.evaluation import content
+from vidgan.evaluation.content import BACKGROUND, check_clips, content_distance
 from vidgan.evaluation.frechet import frechet_between
 from vidgan.pixels import to_byte, to_float
 from vidgan.seeding import generator
@@ -25,8 +27,6 @@ Array: TypeAlias = npt.NDArray[np.float64]
 # Clips are compared pixel by pixel after averaging down to at most this many pixels a side: a copy stays a copy, and a
 # thousand clips still fit in memory.
 POOLED = 16
-# A pixel is background where no channel exceeds this level (the shapes clips have a black background).
-BACKGROUND = 32
 # Clips described at once; bounds memory, does not change a result.
 CHUNK = 32
 FEATURES = 29
@@ -35,8 +35,7 @@ MIN_SPREAD = 1e-3
 
 DEFINITIONS = {
     "motion_energy": "mean absolute difference of neighbouring frames, RGB in [0, 1], mean over clips",
-    "content_distance": "ACD, colour form: mean colour of the non-background pixels of each frame (0..255), mean "
-    "pairwise L2 distance over the frames of a clip, mean over clips; a frozen clip scores 0",
+    "content_distance": content.DEFINITION,
     "motion_histogram": "earth mover's distance, in grey levels, between the histograms of absolute differences of "
     "neighbouring frames of the set and of the reference",
     "diversity": f"mean squared difference between pairs of clips of the set, at {POOLED}x{POOLED}, RGB in [0, 1]",
@@ -52,36 +51,12 @@ def motion_energy(clips: ByteClip) -> Array:
     return _energy(difference_histogram(clips))
 
 
-def content_distance(clips: ByteClip, background: int | None = BACKGROUND) -> Array:
-    """Average content distance in its colour form (MoCoGAN, Tulyakov et al. 2018, section 4.1): (N,), 0..255 levels.
-
-    The mean RGB of the object in each frame; the mean L2 distance over all pairs of frames of a clip. The object is
-    every pixel with a channel above ``background``; None takes the whole frame, for natural video. A frame without any
-    object pixel counts as black, so an object that vanishes is a change of content. Read it beside motion energy.
-    """
-    check_clips(clips)
-    pixels = clips.cpu().float()
-    visible = torch.ones_like(pixels[:, :, :1])
-    if background is not None:
-        visible = (pixels.amax(dim=2, keepdim=True) > background).float()  # (N, T, 1, H, W)
-    colour = (pixels * visible).sum(dim=(3, 4)) / visible.sum(dim=(3, 4)).clamp(min=1)  # (N, T, 3)
-    length = clips.shape[1]
-    # Not cdist: on long clips it goes through squares and loses the small distances that matter here.
-    distances = torch.linalg.vector_norm(colour[:, :, None] - colour[:, None], dim=-1)  # (N, T, T)
-    return (distances.sum(dim=(1, 2)) / (length * (length - 1))).double().numpy()
-
-
 def difference_histogram(clips: ByteClip) -> Array:
     """How often each grey-level difference 0..255 occurs between neighbouring frames: (N, 256), rows sum to 1."""
     check_clips(clips)
     differences = clips.cpu().short().diff(dim=1).abs().flatten(1).long()  # (N, numbers)
     counts = torch.stack([torch.bincount(row, minlength=256) for row in differences])
     return (counts / differences.shape[1]).double().numpy()
-
-
-def histogram_distance(first: Array, second: Array) -> float:
-    """Earth mover's (1-Wasserstein) distance between two histograms over the same unit bins, in bins."""
-    return float(np.abs(np.cumsum(first - second))[:-1].sum())
 
 
 def features(clips: ByteClip) -> Array:
@@ -176,16 +151,6 @@ def blurred(clips: ByteClip) -> ByteClip:
 
 
 CONTROLS = {"frozen": frozen, "shuffled": shuffled, "reversed": backward, "blurred": blurred}
-
-
-def check_clips(clips: Tensor) -> None:
-    """Raise ValueError unless ``clips`` are (N, T, 3, H, W) uint8 with at least 3 frames."""
-    if clips.dtype != torch.uint8:
-        raise ValueError(f"clip measures read uint8 clips, got {clips.dtype}: convert them with to_byte")
-    if clips.dim() != 5 or clips.shape[2] != 3:
-        raise ValueError(f"clips are (N, T, 3, H, W), got {tuple(clips.shape)}")
-    if clips.shape[1] < 3:
-        raise ValueError(f"clip measures need at least 3 frames a clip, got {clips.shape[1]}")
 
 
 def _energy(histogram: Array) -> Array:

@@ -1,193 +1,165 @@
-"""`vidgan evaluate`: scores of a run on held-out data, or of one folder of videos against another."""
+"""`vidgan evaluate`: scores of a model on held-out data, of two folders of videos, or a table of earlier results."""
 
-from collections.abc import Sequence
+import platform
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from vidgan.build import build_dataset, model_name
-from vidgan.config import ConfigError, RunConfig
-from vidgan.data.dataset import ClipDataset
-from vidgan.data.single import list_clips, read_clip
-from vidgan.evaluation.evaluator import score_folders
-from vidgan.evaluation.protocols import DEFAULT_METRICS, find_protocol
+from vidgan.config import ConfigError
 from vidgan.evaluation.results import FolderScores, ForecastScores, Result, SynthesisScores
-from vidgan.models import PREDICTORS
-from vidgan.models.dual_motion import DualMotionGAN
-from vidgan.models.mocogan import MoCoGAN
-from vidgan.models.pretrained import read_facts
-from vidgan.types import ByteClip
-from vidgan.verbs.files import write_text
-from vidgan.verbs.runs import run_config, write_scores
-from vidgan.verbs.scoring import FEWEST_REAL, forecast_scores, held_out_or_training, synthesis_scores
-from vidgan.verbs.tables import score_document, text_table
+from vidgan.evaluation.rows import rows_bytes, rows_path
+from vidgan.verbs.files import write_bytes, write_text
+from vidgan.verbs.folder_scoring import FolderSettings, evaluate_folders, evaluate_pairs, evaluate_sets
+from vidgan.verbs.forecasting import Share, evaluate_forecasts, plan_forecasts
+from vidgan.verbs.generation import evaluate_samples
+from vidgan.verbs.launch import run_processes
+from vidgan.verbs.processes import launched
+from vidgan.verbs.runs import write_scores
+from vidgan.verbs.settings import Settings
+from vidgan.verbs.subjects import Subject, data_facts, find_subject
+from vidgan.verbs.tables import FORMATS, render, score_document
 
-CLIPS = 256
+__all__ = ["evaluate", "evaluate_command", "evaluate_folders"]
 
 
-def evaluate(
-    run: Path,
-    *,
-    data: Path | None = None,
-    protocol: str | None = None,
-    best: bool = False,
-    context: int | None = None,
-    horizon: int | None = None,
-    clips: int | None = None,
-    samples: int = 1,
-    seed: int = 0,
-) -> ForecastScores | SynthesisScores:
-    """Score a training run on the test split of its data (or of `data`); the result is kept in the run's `scores/`.
+def evaluate(path: Path | str, **options: Any) -> ForecastScores | SynthesisScores:
+    """Score a trained model on the test split of its data; the result is kept in its run's `scores/`.
 
     Args:
-        protocol: name of a published protocol, which fixes context, horizon, samples and metrics.
-        best: the weights of the best evaluation while training, not the newest.
+        path: a run, one of its checkpoints, `RUN/best`, or a folder written by save_pretrained (with `data`).
+        options: the fields of `vidgan.verbs.settings.Settings`, such as data, protocol, horizon, samples, seed.
+
+    Returns:
+        `ForecastScores` of a model that forecasts, `SynthesisScores` of one that generates.
 
     Raises:
-        ConfigError: no run, or an option that has no effect on its model.
-        DataError: nothing is held out.
+        ConfigError: no model there, or an option that has no effect on it or does not fit the data.
+        DataError: nothing is held out, or no clip is long enough. WeightsError: weights of a measure are missing.
     """
-    config = run_config(run)
-    forecasting = model_name(config) in PREDICTORS
-    if not forecasting and (protocol or context or horizon or samples > 1):
-        raise ConfigError(
-            "--protocol, --context, --horizon and --samples have no effect on a model that generates clips"
-        )
-    if forecasting and clips is not None:
-        raise ConfigError("--clips has no effect on a model that forecasts")
-    weights = run / "best" if best else run
-    if best and not weights.is_dir():
-        raise ConfigError(f"{run}: holds no best/; it appears with every.evaluate")
-    if data is not None:
-        config = config.model_copy(update={"data": config.data.model_copy(update={"root": str(data)})})
-    scores = (
-        _score_forecasts(config, weights, protocol, context, horizon, samples, seed)
-        if forecasting
-        else _score_samples(config, weights, clips or CLIPS, seed)
-    )
-    trained_on = read_facts(weights).get("data", {})
-    if trained_on.get("fingerprint") != scores.fingerprint:
-        note = "other data than the model was trained on"
-        scores = replace(scores, notes=[*scores.notes, note])
-    told = {"data": data and data.name, "best": best or None, "samples": samples if samples > 1 else None}
-    told |= {"clips": clips, "seed": seed or None}
-    write_scores(run, "-".join([scores.protocol, *(f"{k}-{v}" for k, v in told.items() if v)]), score_document(scores))
+    settings = Settings(**options)
+    subject = find_subject(Path(path), data=settings.data, best=settings.best)
+    share = Share.of_launcher()
+    scores: ForecastScores | SynthesisScores
+    if subject.forecasts:
+        scores = evaluate_forecasts(subject, settings, share)
+    elif share.processes > 1:
+        raise ConfigError("--processes has no effect on a model that generates clips")
+    else:
+        scores = evaluate_samples(subject, settings)
+    scores = replace(scores, provenance=_provenance(subject, settings) | scores.provenance)
+    if subject.run is not None and share.rank == 0:
+        written = write_scores(subject.run, _result_name(scores.protocol, path, settings), score_document(scores))
+        _write_rows(written, scores)
     return scores
 
 
-def _score_forecasts(
-    config: RunConfig,
-    weights: Path,
-    protocol: str | None,
-    context: int | None,
-    horizon: int | None,
-    samples: int,
-    seed: int,
-) -> ForecastScores:
-    assert config.data.context is not None
-    seen, ahead = context or config.data.context, horizon or config.data.frames - config.data.context
-    name = f"held-out-{seen}to{ahead}"
-    metrics: Sequence[str] = DEFAULT_METRICS
-    model = DualMotionGAN.from_pretrained(weights)
-    if protocol is not None:
-        if context or horizon or samples > 1:
-            raise ConfigError(f"--context, --horizon and --samples are fixed by --protocol {protocol}; leave them out")
-        fixed = find_protocol(protocol)
-        seen, ahead, samples = fixed.context, fixed.horizon, fixed.samples
-        name, metrics = fixed.name, fixed.metrics
-        if fixed.frame_size is not None and model.image_size != fixed.frame_size:
-            raise ConfigError(
-                f"--protocol {protocol} is for frames of {fixed.frame_size}, not {model.image_size} (H, W)"
-            )
-    dataset = ClipDataset(
-        Path(config.data.root), split="test", frames=seen + ahead, stride=config.data.stride, seed=config.seed
-    )
-    return forecast_scores(
-        model, dataset, context=seen, horizon=ahead, samples=samples, seed=seed, metrics=metrics, protocol=name
-    )
-
-
-def _score_samples(config: RunConfig, weights: Path, clips: int, seed: int) -> SynthesisScores:
-    training = build_dataset(config)
-    dataset = held_out_or_training(config, training, fewest=FEWEST_REAL)
-    model = MoCoGAN.from_pretrained(weights)
-    if model.image_to_video:
-        raise ConfigError(f"{weights}: an image-to-video model continues given pictures and cannot be scored as a set")
-    held_out = dataset is not training
-    name = f"{'held-out' if held_out else 'training'}-{config.data.frames}-frames"
-    known = training if held_out else None
-    return synthesis_scores(model, dataset, training=known, clips=clips, seed=seed, protocol=name)
-
-
-def evaluate_folders(predicted: Path, true: Path, *, strip_frame: tuple[int, int] | None = None) -> FolderScores:
-    """Score videos against the true ones of the same name, frame by frame; no model is needed.
-
-    Raises:
-        DataError: a folder holds no clips. ValueError: they do not pair up in name, length or frame size.
-    """
-    return score_folders(
-        _readers(predicted, strip_frame),
-        _readers(true, strip_frame),
-        fingerprint=f"{predicted.name} against {true.name}",
-    )
-
-
-def _readers(folder: Path, strip_frame: tuple[int, int] | None) -> dict[str, partial[ByteClip]]:
-    root, sources = list_clips(folder, strip_frame=strip_frame)
-
-    def read(index: int) -> ByteClip:
-        frames = read_clip(root, sources[index], strip_frame=strip_frame)
-        return torch.from_numpy(frames).permute(0, 3, 1, 2).contiguous()  # (T, 3, H, W)
-
-    names = [Path(source.name).with_suffix("").as_posix() for source in sources]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ConfigError(f"{folder}: two videos are named {twice}; videos are paired by name")
-    return {name: partial(read, i) for i, name in enumerate(names)}
-
-
 def evaluate_command(
-    subject: Path,
-    reference: Path | None,
+    subjects: Sequence[Path],
+    settings: Settings,
+    folders: FolderSettings,
     *,
-    data: Path | None,
-    context: int | None,
-    horizon: int | None,
-    clips: int | None,
-    protocol: str | None,
-    best: bool,
-    samples: int,
-    seed: int,
-    strip_frame: tuple[int, int] | None,
+    table: bool,
+    published: bool,
+    form: str | None,
+    processes: int,
     out: Path | None,
-    as_json: bool,
-) -> str:
-    """The text that the command prints: a table, or JSON."""
+) -> str | int:
+    """What the command prints: a table or JSON; or the exit code of the processes that it started."""
+    if form is not None and form not in (*FORMATS, "json"):
+        raise ConfigError(f"--format {form}: accepted are {', '.join([*FORMATS, 'json'])}")
+    if published and form == "json":
+        raise ConfigError("--published has no effect on JSON, which holds what was measured")
     if out is not None and out.exists():
         raise FileExistsError(f"{out} exists; choose another --out")
-    scores: Result
-    if reference is not None:
-        if data is not None or protocol or best or context or horizon or clips or samples > 1 or seed:
-            raise ConfigError(
-                "two folders of videos are compared as they are: only --strip-frame, --out and --json apply"
-            )
-        scores = evaluate_folders(subject, reference, strip_frame=strip_frame)
+    if table:
+        return _table(subjects, settings, folders, published=published, form=form, processes=processes, out=out)
+    if len(subjects) > 2:
+        raise ConfigError(f"{len(subjects)} paths were given; one is a model, two are folders; results need --table")
+    if len(subjects) == 2:
+        if processes > 1:
+            raise ConfigError("--processes has no effect on two folders")
+        score: Callable[..., Result] = evaluate_sets if folders.unpaired else evaluate_pairs
+        scores = score(subjects[0], subjects[1], folders, settings)
+        told = {"predicted": subjects[0].name, "true": subjects[1].name, **_circumstances(settings)}
+        scores = replace(scores, provenance=told | scores.provenance)
     else:
-        if strip_frame is not None:
-            raise ConfigError("--strip-frame has no effect on a training run")
-        scores = evaluate(
-            subject,
-            data=data,
-            protocol=protocol,
-            best=best,
-            context=context,
-            horizon=horizon,
-            clips=clips,
-            samples=samples,
-            seed=seed,
-        )
+        folders.refuse("one model")
+        if processes > 1 and launched() is None:
+            subject = find_subject(subjects[0], data=settings.data, best=settings.best)
+            if not subject.forecasts:
+                raise ConfigError("--processes has no effect on a model that generates clips")
+            plan_forecasts(subject, settings, processes)  # mistakes are told before any process starts
+            return run_processes(processes)
+        scores = evaluate(subjects[0], **vars(settings))
+        rank = Share.of_launcher().rank
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+        if rank > 0:
+            return 0
     if out is not None:
         write_text(out, scores.to_json() + "\n")
-    return scores.to_json() if as_json else text_table(scores)
+        _write_rows(out, scores)
+    return render(scores, form or "text", published=published)
+
+
+def _write_rows(result: Path, scores: Result) -> None:
+    """The single measurements, beside the result's file."""
+    if isinstance(scores, ForecastScores | FolderScores):
+        write_bytes(rows_path(result), rows_bytes(scores.rows))
+
+
+def _table(
+    paths: Sequence[Path],
+    settings: Settings,
+    folders: FolderSettings,
+    *,
+    published: bool,
+    form: str | None,
+    processes: int,
+    out: Path | None,
+) -> str:
+    from vidgan.verbs.comparing import compare_results
+
+    folders.refuse("--table")
+    idle = [name for name, value in vars(settings).items() if value != getattr(Settings(), name)]
+    if [name for name in idle if name not in ("protocol", "seed")] or processes > 1 or form == "json":
+        raise ConfigError("--table reads earlier results: only --protocol, --published, --format, --seed, --out apply")
+    text = compare_results(paths, protocol=settings.protocol, published=published, form=form, seed=settings.seed)
+    if out is not None:
+        write_text(out, text + "\n")
+    return text
+
+
+def _result_name(protocol: str, path: Path | str, settings: Settings) -> str:
+    """The result's file name in a run's `scores/`: what was asked for beyond the protocol."""
+    told: dict[str, object] = {"at": Path(path).name if Path(path).parent.name == "checkpoints" else None}
+    told |= {"data": settings.data and settings.data.name, "best": settings.best or None}
+    told |= {"samples": settings.samples, "clips": settings.clips, "seed": settings.seed or None}
+    told |= {"seeds": settings.seeds if settings.seeds > 1 else None, "by": settings.best_by}
+    told |= {"metrics": "+".join(settings.metrics) or None, "mcs": settings.mcs or None}
+    told |= {"flow": settings.flow_histograms or None, "weights": "+".join(settings.weights) or None}
+    return "-".join([protocol, *(f"{key}-{value}" for key, value in told.items() if value)])
+
+
+def _provenance(subject: Subject, settings: Settings) -> dict[str, Any]:
+    return {
+        "subject": subject.name,
+        "step": subject.step,
+        "weights": subject.weights,
+        "data": data_facts(subject.data),
+        **_circumstances(settings),
+    }
+
+
+def _circumstances(settings: Settings) -> dict[str, Any]:
+    """What a result needs beside its subject to be made again."""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {
+        "seeds": [settings.seed + n for n in range(settings.seeds)],
+        "command": ["vidgan", *sys.argv[1:]],
+        "hardware": {"machine": platform.machine(), "system": platform.system(), "gpu": gpu},
+    }

@@ -1,32 +1,38 @@
 """Scores of a trained model on prepared data, always with baselines and floors beside them."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
-import numpy as np
 import torch
+import torch.nn.functional as F
 
 from vidgan.build import build_dataset
 from vidgan.config import ConfigError, RunConfig
 from vidgan.data.dataset import ClipDataset
-from vidgan.evaluation.evaluator import score_forecast
+from vidgan.data.index import ClipEntry
+from vidgan.evaluation.classifier import CategoryCheck, Classifier
+from vidgan.evaluation.evaluator import chosen_measures
+from vidgan.evaluation.features import FeatureNet
+from vidgan.evaluation.histograms import FlowFunction
+from vidgan.evaluation.measure import Predictor, Sampler, measure_forecasts
 from vidgan.evaluation.protocols import DEFAULT_METRICS
 from vidgan.evaluation.results import ForecastScores, SynthesisScores
 from vidgan.evaluation.set_scores import score_synthesis
+from vidgan.evaluation.summary import COPY_LAST, summarise
 from vidgan.evaluation.synthesis import BACKGROUND
-from vidgan.models.baselines import ConstantVelocityWarp, copy_last, mean_context
+from vidgan.models.baselines import ConstantVelocityWarp, copy_last, linear_extrapolation, mean_context
 from vidgan.models.inference import ClipSampler, Forecaster
 from vidgan.pixels import to_byte
 from vidgan.types import ByteClip, Prediction
+from vidgan.verbs.places import Places
 from vidgan.video.optical_flow import default_method, estimate_flow
-from vidgan.video.sampling import windows
 
 logger = logging.getLogger(__name__)
 
-Predictor = Callable[[ByteClip, int], ByteClip]
-
-BATCH = 8
+FUSED = "fused P"
+SAMPLED = "sampled P"
+MULTIPLE = 16  # pixels; the forecaster's coarsest grid
 FEWEST_REAL = 4  # below it a set cannot be halved for its own floor
 NEAREST_AMONG = 1024  # training clips that samples are compared with
 
@@ -48,18 +54,87 @@ def held_out_or_training(config: RunConfig, training: ClipDataset, *, fewest: in
 def held_out_windows(
     dataset: ClipDataset, length: int, limit: int | None = None
 ) -> Iterator[tuple[ByteClip, list[str]]]:
-    """Batches of non-overlapping windows (B, length, 3, H, W) and the groups that they come from."""
-    clips: list[ByteClip] = []
-    groups: list[str] = []
-    span = (length - 1) * dataset.stride + 1
-    for window in islice(dataset.windows(length, span), limit):
-        clips.append(window.clip)
-        groups.append(window.group)
-        if len(clips) == BATCH:
-            yield torch.stack(clips), groups
-            clips, groups = [], []
-    if clips:
-        yield torch.stack(clips), groups
+    """Batches of windows that do not overlap, (B, length, 3, H, W), and the groups that they come from."""
+    places = Places(dataset.root, length, stride=dataset.stride, fps=dataset.fps, split=dataset.split)
+    for batch in places.batches(limit=limit):
+        yield batch.clips, list(batch.sources)
+
+
+def forecasters(model: Forecaster, *, brief: bool = False) -> dict[str, Predictor]:
+    """The forecast, its parts and the baselines, by name; `brief`: only the forecast and copy-last."""
+    parts = _Parts(model)
+    found: dict[str, Predictor] = {FUSED: parts.of("frames"), COPY_LAST: copy_last}
+    if brief:
+        return found
+    flow = partial(estimate_flow, method=default_method())
+    return found | {
+        "constant-velocity warp": ConstantVelocityWarp(flow),
+        "constant-velocity, carried": ConstantVelocityWarp(flow, carry=True),
+        "linear extrapolation": linear_extrapolation,
+        "context mean": mean_context,
+        "warped W": parts.of("warped"),
+        "direct A": parts.of("direct"),
+    }
+
+
+def samplers(model: Forecaster, samples: int, seed: int) -> dict[str, Sampler]:
+    """The stochastic forecast by name; none for a single sample. Draws are keyed by a window's number."""
+    if samples == 1:
+        return {}
+
+    def sample(given: ByteClip, horizon: int, rows: Sequence[int]) -> ByteClip:
+        futures = [
+            model.predict(_filled(part), horizon, samples=samples, seed=seed, rows=some)
+            for part, some in _alone(model, given, rows)
+        ]
+        height, width = given.shape[-2:]
+        return torch.cat(futures, dim=1)[..., :height, :width]  # (N, B, K, C, H, W)
+
+    return {SAMPLED: sample}
+
+
+class _Parts:
+    """The parts of a forecast; the network runs once for all parts of the same windows."""
+
+    def __init__(self, model: Forecaster) -> None:
+        self.model = model
+        self._made: tuple[ByteClip, int, Prediction] | None = None
+
+    def of(self, name: str) -> Predictor:
+        """The forecaster that answers with one part."""
+
+        def predict(given: ByteClip, horizon: int) -> ByteClip:
+            if self._made is None or self._made[0] is not given or self._made[1] != horizon:
+                parts = [forecast_of(self.model, part, horizon) for part, _ in _alone(self.model, given)]
+                self._made = given, horizon, Prediction(*(torch.cat(part) for part in zip(*parts, strict=True)))
+            return to_byte(getattr(self._made[2], name))
+
+        return predict
+
+
+def forecast_of(
+    model: Forecaster, given: ByteClip, horizon: int, *, seed: int | None = None, rows: Sequence[int] | None = None
+) -> Prediction:
+    """`Forecaster.forecast` of frames of any size: filled up to the model's grid, and all parts cut back."""
+    height, width = given.shape[-2:]
+    made = model.forecast(_filled(given), horizon, seed=seed, rows=rows)
+    return Prediction(*(part[..., :height, :width] for part in made))  # the coarser motion code is left whole
+
+
+def _alone(model: Forecaster, given: ByteClip, rows: Sequence[int] = ()) -> Iterator[tuple[ByteClip, Sequence[int]]]:
+    """On a CPU one clip after another, with its row: there a sum depends on how many clips stand in the batch."""
+    size = 1 if next(model.parameters()).device.type == "cpu" else len(given)  # type: ignore[attr-defined]
+    for first in range(0, len(given), size):
+        yield given[first : first + size], rows[first : first + size]
+
+
+def _filled(frames: ByteClip) -> ByteClip:
+    """Frames whose sides are no multiples of the model's grid, with the lower and right border repeated."""
+    down, right = (-side % MULTIPLE for side in frames.shape[-2:])
+    if not (down or right):
+        return frames
+    flat = F.pad(frames.flatten(0, 1).float(), (0, right, 0, down), mode="replicate")
+    return flat.to(torch.uint8).unflatten(0, frames.shape[:2])
 
 
 def forecast_scores(
@@ -68,70 +143,37 @@ def forecast_scores(
     *,
     context: int,
     horizon: int,
-    samples: int = 1,
-    seed: int = 0,
     limit: int | None = None,
     brief: bool = False,
     metrics: Sequence[str] = DEFAULT_METRICS,
-    protocol: str = "held-out",
 ) -> ForecastScores:
-    """A forecaster on the windows of `dataset`, with copy-last, mean and constant-velocity warp.
+    """A forecaster on windows of `dataset` that do not overlap, beside copy-last.
 
     Args:
-        samples: more than one adds the stochastic forecast: mean, best and worst of the samples.
         limit: windows at most.
-        brief: only the forecast and copy-last; else also A and W alone and the other baselines.
-        metrics: names in `vidgan.evaluation.METRICS`.
+        brief: only the forecast and copy-last; else also its parts and the other baselines.
     """
-    made: list[tuple[ByteClip, Prediction]] = []
-
-    def part(name: str) -> Predictor:
-        """One part of the forecast; the network runs once for all parts of the same windows."""
-
-        def predict(given: ByteClip, k: int) -> ByteClip:
-            if not made or made[0][0] is not given:
-                made[:] = [(given, model.forecast(given, k))]
-            return to_byte(getattr(made[0][1], name))
-
-        return predict
-
-    predictors: dict[str, Predictor] = {"fused P": part("frames"), "copy-last": copy_last}
-    if not brief:
-        method = default_method()
-
-        def flow(now: np.ndarray, before: np.ndarray) -> np.ndarray:
-            return estimate_flow(now, before, method=method)
-
-        predictors |= {
-            "constant-velocity warp": ConstantVelocityWarp(flow),
-            "constant-velocity, carried": ConstantVelocityWarp(flow, carry=True),
-            "context mean": mean_context,
-            "warped W": part("warped"),
-            "direct A": part("direct"),
-        }
-    samplers: dict[str, Predictor] = {}
-    if samples > 1:
-        samplers["sampled P"] = lambda given, k: model.predict(given, k, samples=samples, seed=seed)
-    return score_forecast(
-        predictors,
-        held_out_windows(dataset, context + horizon, limit),
-        context=context,
-        horizon=horizon,
-        samplers=samplers,
-        metrics=metrics,
-        protocol=protocol,
-        reference="copy-last",
-        fingerprint=dataset.index.fingerprint,
-        seed=seed,
+    places = Places(dataset.root, context + horizon, stride=dataset.stride, fps=dataset.fps, split=dataset.split)
+    measures = chosen_measures(metrics)
+    measured = measure_forecasts(
+        forecasters(model, brief=brief), {}, places.batches(limit=limit), measures, context=context, horizon=horizon
     )
+    fingerprint = dataset.index.fingerprint
+    return summarise(measured, measures, context=context, horizon=horizon, protocol="held-out", fingerprint=fingerprint)
 
 
 def real_clips(dataset: ClipDataset, count: int) -> tuple[ByteClip, list[str]]:
     """Up to `count` cuts (N, T, 3, H, W) that do not overlap, spread evenly over the data set, and their groups."""
-    total = sum(len(windows(entry.frames, dataset.span, dataset.span)) for entry in dataset.entries)
-    every = max(1, total // count)
-    chosen = list(islice(dataset.windows(dataset.frames, dataset.span), 0, every * count, every))
-    return torch.stack([window.clip for window in chosen]), [window.group for window in chosen]
+    clips, entries = labelled_clips(dataset, count)
+    return clips, [entry.group for entry in entries]
+
+
+def labelled_clips(dataset: ClipDataset, count: int) -> tuple[ByteClip, list[ClipEntry]]:
+    """As `real_clips`, with all that is known of the clip that each was cut from."""
+    places = Places(dataset.root, dataset.frames, stride=dataset.stride, fps=dataset.fps, split=dataset.split)
+    every = max(1, len(places) // count)
+    chosen = places.found[: every * count : every]
+    return torch.stack([places.read(place) for place in chosen]), [place.entry for place in chosen]
 
 
 def synthesis_scores(
@@ -142,6 +184,9 @@ def synthesis_scores(
     clips: int = 256,
     seed: int = 0,
     protocol: str = "held-out",
+    features: Mapping[str, FeatureNet] | None = None,
+    flow: FlowFunction | None = None,
+    classifier: Classifier | None = None,
 ) -> SynthesisScores:
     """Generated clips against real ones, with the real-versus-real floor and damaged controls beside.
 
@@ -151,24 +196,43 @@ def synthesis_scores(
     Args:
         training: the clips that the model saw, for the distance to the nearest of them; None where they are `dataset`.
         clips: generated; twice as many real ones are halved at random for the floor.
+        features: networks whose Fréchet and kernel distances are measured too.
+        flow: optical flow for the flow histograms, None: without them.
+        classifier: of real clips, for the motion control score; then as many clips of each category are generated.
     """
-    real, groups = real_clips(dataset, 2 * clips)
+    real, entries = labelled_clips(dataset, 2 * clips)
     if len(real) < FEWEST_REAL:
         raise ConfigError(
             f"{dataset.root}: {len(real)} clips of {dataset.frames} frames, but it takes {FEWEST_REAL} to compare"
         )
-    fake = model.sample(max(2, len(real) // 2), frames=real.shape[1], seed=seed)
+    number = max(2, len(real) // 2)
+    check = None
+    if classifier is None:
+        fake = model.sample(number, frames=real.shape[1], seed=seed)
+    else:
+        kinds = len(classifier.names)
+        counts = {kind: len(range(kind, number, kinds)) for kind in range(kinds)}
+        made = [model.sample(n, frames=real.shape[1], seed=seed, category=k) for k, n in counts.items() if n]
+        fake = torch.cat(made)
+        requested = [kind for kind, count in counts.items() for _ in range(count)]
+        check = CategoryCheck(classifier, requested, [entry.category for entry in entries])
     known = real_clips(training, NEAREST_AMONG)[0] if training is not None else None
-    # Content distance is the drift of the object's colour on a dark background, of the whole frame's elsewhere.
-    dark = float((real.amax(dim=2) <= BACKGROUND).float().mean())
-    background = BACKGROUND if dark > 0.5 else None
     return score_synthesis(
         real,
         fake,
-        background=background,
-        sources=groups,
+        background=background_level(real),
+        sources=[entry.group for entry in entries],
         training=known,
         protocol=protocol,
         fingerprint=dataset.index.fingerprint,
         seed=seed,
+        features=features,
+        flow=flow,
+        categories=check,
     )
+
+
+def background_level(real: ByteClip) -> int | None:
+    """Content distance is the drift of the object's colour on a dark background, of the whole frame's elsewhere."""
+    dark = float((real.amax(dim=2) <= BACKGROUND).float().mean())
+    return BACKGROUND if dark > 0.5 else None

@@ -1,0 +1,263 @@
+"""Measuring forecasts: from windows to one number a (forecaster, metric, window, step). No mean is taken here.
+
+Frames are not kept, so the number of windows is not limited by memory; nothing here depends on how the windows are
+batched or shared over processes.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vidgan.evaluation.calibration import rank_counts, spread_terms
+from vidgan.evaluation.frame import METRICS, FrameMetric, score_frames, to_grey
+from vidgan.evaluation.masked import MaskedMetric
+from vidgan.evaluation.rows import Table, Values
+from vidgan.evaluation.windows import GAUSSIAN_WINDOW
+from vidgan.types import ByteClip
+
+Predictor: TypeAlias = Callable[[ByteClip, int], ByteClip]
+Sampler: TypeAlias = Callable[[ByteClip, int, Sequence[int]], ByteClip]
+MaskFunction: TypeAlias = Callable[[ByteClip, ByteClip], Tensor]
+
+SPREAD = ("spread_variance", "mean_sample_error")  # of a sampler's mean row, for its calibration
+OF_SAMPLES = ("diversity", *SPREAD)  # what only a sampler's mean row has
+
+
+class WindowBatch(NamedTuple):
+    """Windows that are forecast together."""
+
+    clips: ByteClip  # (B, T+K, C, H, W)
+    sources: Sequence[str]  # the video that each was cut from: the unit of the bootstrap
+    ids: Sequence[str]  # what names each window
+    rows: Sequence[int]  # its number in the whole evaluation; keys a sampler's draws
+
+
+@dataclass
+class Measured:
+    """What one process measured; `rows` are the numbers of its windows in the whole evaluation."""
+
+    values: Table = field(default_factory=dict)  # forecaster -> metric -> (W, K)
+    similarity: Values = field(default_factory=lambda: np.zeros(0))  # (W,) SSIM of the last seen and first target
+    rows: list[int] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+    samples: dict[str, int] = field(default_factory=dict)
+    ranks: dict[str, Values] = field(default_factory=dict)  # sampler -> (batches, N+1) counts of the truth's rank
+    frame_size: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measures:
+    """What is computed of each forecast.
+
+    Attributes:
+        frame: name -> metric of a frame.
+        masked: name -> metric of a frame and a mask; `mask` gives the mask from (seen, truth), (B, K, 1, H, W) bool.
+        sums: names in `SEQUENCE_SUMS`, made of frame metrics.
+        best_by: the metric that chooses a sampler's best and worst sample; None: each metric its own.
+        grey: score one channel, the luma.
+        growing: frame t is forecast from frames 0..t-1 rather than all from the first `context`.
+    """
+
+    frame: dict[str, FrameMetric]
+    masked: dict[str, MaskedMetric] = field(default_factory=dict)
+    mask: MaskFunction | None = None
+    sums: Sequence[str] = ()
+    best_by: str | None = None
+    grey: bool = False
+    growing: bool = False
+
+
+def measure_forecasts(
+    predictors: Mapping[str, Predictor],
+    samplers: Mapping[str, Sampler],
+    windows: Iterable[WindowBatch | tuple[ByteClip, Sequence[str]]],
+    measures: Measures,
+    *,
+    context: int,
+    horizon: int,
+    workers: int | None = None,
+) -> Measured:
+    """Score every forecaster on every window; arguments as in `score_forecast`.
+
+    Raises:
+        ValueError: windows of another length, or a forecaster whose answer is not uint8 of the right shape.
+    """
+    measured = Measured()
+    parts: dict[tuple[str, str], list[Values]] = {}
+    ranks: dict[str, list[Values]] = {}
+    similarities: list[Values] = [measured.similarity]
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        score = partial(_scores, measures=measures, pool=pool)
+        for given in windows:
+            batch = _complete(given, len(measured.rows))
+            _check_windows(batch, context + horizon)
+            clips = batch.clips
+            seen, future = clips[:, :context], clips[:, context:].cpu()
+            truth = _reduced(future, measures)
+            mask = None if measures.mask is None else measures.mask(seen, future)
+            for name, forecast in _forecasts(predictors, clips, context, horizon, growing=measures.growing):
+                for key, values in score(_reduced(forecast, measures), truth, mask).items():
+                    parts.setdefault((name, key), []).append(values)
+            for name, sample in samplers.items():
+                drawn = sample(seen, horizon, batch.rows)
+                futures = _checked_answer(name, drawn, tuple(future.shape), stochastic=True)
+                if measured.samples.setdefault(name, len(futures)) != len(futures):
+                    before = measured.samples[name]
+                    raise ValueError(f"{name}: the number of samples changed from {before} to {len(futures)}")
+                ranks.setdefault(name, []).append(rank_counts(futures, future))
+                variance, error = spread_terms(futures, future)
+                # Twice the unbiased variance is the mean squared difference over pairs, so no pair is formed.
+                for key, values in zip(OF_SAMPLES, (2 * variance, variance, error), strict=True):
+                    parts.setdefault((f"{name}/mean", key), []).append(values)
+                for label, table in _of_samples(futures, truth, mask, measures, score).items():
+                    for key, values in table.items():
+                        parts.setdefault((f"{name}/{label}", key), []).append(values)
+            similarities.append(_similarity(_reduced(seen[:, -1].cpu(), measures), truth[:, 0]))
+            measured.rows.extend(batch.rows)
+            measured.sources.extend(str(source) for source in batch.sources)
+            measured.ids.extend(str(name) for name in batch.ids)
+            measured.frame_size = (clips.shape[-2], clips.shape[-1])
+    for (name, key), columns in parts.items():
+        measured.values.setdefault(name, {})[key] = np.concatenate(columns)
+    measured.ranks = {name: np.stack(counts) for name, counts in ranks.items()}
+    measured.similarity = np.concatenate(similarities)
+    return measured
+
+
+def _forecasts(
+    predictors: Mapping[str, Predictor], clips: ByteClip, context: int, horizon: int, *, growing: bool
+) -> Iterable[tuple[str, ByteClip]]:
+    """(name, checked forecast (B, K, C, H, W)) of each predictor."""
+    shape = (len(clips), horizon, *clips.shape[2:])
+    if not growing:
+        seen = clips[:, :context]
+        for name, predict in predictors.items():
+            yield name, _checked_answer(name, predict(seen, horizon), shape)
+        return
+    steps: dict[str, list[ByteClip]] = {name: [] for name in predictors}
+    for t in range(context, context + horizon):
+        # Motion needs two frames: a single one is handed over twice, as a scene at rest.
+        seen = clips[:, :t] if t > 1 else clips[:, :1].expand(-1, 2, -1, -1, -1)
+        for name, predict in predictors.items():
+            steps[name].append(_checked_answer(name, predict(seen, 1), (shape[0], 1, *shape[2:])))
+    for name, frames in steps.items():
+        yield name, torch.cat(frames, dim=1)
+
+
+def _scores(
+    forecast: ByteClip, truth: ByteClip, mask: Tensor | None, *, measures: Measures, pool: Executor
+) -> dict[str, Values]:
+    """metric -> (B, K)."""
+    found = {}
+    for key, metric in measures.frame.items():
+        pair = forecast, truth
+        if metric.weights and truth.shape[-3] == 1:  # a network reads RGB
+            pair = forecast.expand(-1, -1, 3, -1, -1), truth.expand(-1, -1, 3, -1, -1)
+        found[key] = score_frames(metric, *pair, pool)
+    for key, masked in measures.masked.items():
+        assert mask is not None, "masked metrics come with a mask function"
+        values, counted = masked.function(forecast, truth, mask)
+        found[key] = np.where(counted, values, np.nan)
+    return found
+
+
+def _of_samples(
+    futures: ByteClip,
+    truth: ByteClip,
+    mask: Tensor | None,
+    measures: Measures,
+    score: Callable[[ByteClip, ByteClip, Tensor | None], dict[str, Values]],
+) -> dict[str, dict[str, Values]]:
+    """(N, B, K, C, H, W) -> "mean", "best", "worst", "average" -> metric -> (B, K)."""
+    each = [score(_reduced(future, measures), truth, mask) for future in futures]
+    tables = {key: np.stack([scores[key] for scores in each]) for key in each[0]}  # (N, B, K)
+    quality = {
+        key: _quality(table, (measures.frame | measures.masked)[key].better == "higher")
+        for key, table in tables.items()
+    }  # (N, B)
+    found: dict[str, dict[str, Values]] = {"mean": {}, "best": {}, "worst": {}}
+    windows = np.arange(len(truth))
+    for key, table in tables.items():
+        judge = quality[measures.best_by or key]
+        found["mean"][key] = _mean_of_samples(table)
+        found["best"][key] = table[judge.argmax(axis=0), windows]
+        found["worst"][key] = table[judge.argmin(axis=0), windows]
+    found["average"] = score(_reduced(_average(futures), measures), truth, mask)
+    return found
+
+
+def _quality(table: Values, higher: bool) -> Values:
+    """(N, B, K) -> (N, B), larger is better; a step that is left out counts for no sample."""
+    counted = ~np.isnan(table)
+    total = np.where(counted, table, 0).sum(axis=2) / np.maximum(counted.sum(axis=2), 1)
+    return total if higher else -total
+
+
+def _mean_of_samples(table: Values) -> Values:
+    """(N, B, K) -> (B, K), the finite values' mean; NaN where left out, +inf where all samples are exact."""
+    finite = np.isfinite(table)
+    count = finite.sum(axis=0)
+    mean = np.where(finite, table, 0).sum(axis=0) / np.maximum(count, 1)
+    return np.where(count > 0, mean, np.where(np.isnan(table).all(axis=0), np.nan, np.inf))
+
+
+def _average(futures: ByteClip) -> ByteClip:
+    """(N, ...) -> (...): the samples' pixel mean, rounded."""
+    total = torch.zeros(futures.shape[1:], dtype=torch.int64)
+    for future in futures:  # one at a time: a hundred samples as floats would not fit
+        total += future
+    return (total.double() / len(futures)).round().to(torch.uint8)
+
+
+def _reduced(frames: ByteClip, measures: Measures) -> ByteClip:
+    """The frames as they are scored: (..., C, H, W) -> (..., 1, H, W) where grey is asked for."""
+    if not measures.grey or frames.shape[-3] == 1:
+        return frames
+    return to_grey(frames)
+
+
+def _similarity(last_seen: ByteClip, first_target: ByteClip) -> Values:
+    """(B, C, H, W) twice -> (B,) SSIM-G; NaN where frames are smaller than its window."""
+    if min(last_seen.shape[-2:]) < GAUSSIAN_WINDOW:
+        return np.full(len(last_seen), np.nan)
+    return METRICS["ssim"].function(last_seen, first_target)
+
+
+def _complete(batch: WindowBatch | tuple[ByteClip, Sequence[str]], first: int) -> WindowBatch:
+    """Windows without names of their own are numbered."""
+    if isinstance(batch, WindowBatch):
+        return batch
+    clips, sources = batch
+    rows = range(first, first + len(clips))
+    return WindowBatch(clips, sources, [f"{source}#{row}" for source, row in zip(sources, rows, strict=False)], rows)
+
+
+def _check_windows(batch: WindowBatch, length: int) -> None:
+    clips = batch.clips
+    if clips.dtype != torch.uint8 or clips.dim() != 5 or clips.shape[1] != length:
+        raise ValueError(
+            f"evaluation windows are uint8 (B, {length}, C, H, W), context and horizon together, "
+            f"got {clips.dtype} of shape {tuple(clips.shape)}"
+        )
+    if len(batch.sources) != len(clips):
+        raise ValueError(f"every window needs the name of its source: {len(clips)} windows, {len(batch.sources)} names")
+
+
+def _checked_answer(name: str, answer: Tensor, shape: tuple[int, ...], *, stochastic: bool = False) -> ByteClip:
+    found = tuple(answer.shape[1:] if stochastic else answer.shape)
+    if answer.dtype != torch.uint8 or found != shape:
+        wanted = f"(N, {', '.join(map(str, shape))})" if stochastic else str(shape)
+        raise ValueError(
+            f"the forecaster {name!r} must give uint8 {wanted}, got {answer.dtype} of shape {tuple(answer.shape)}"
+        )
+    if stochastic and len(answer) < 2:
+        raise ValueError(f"the stochastic forecaster {name!r} must give at least 2 samples, got {len(answer)}")
+    return answer.cpu()

@@ -1,0 +1,84 @@
+"""Every single measurement of an evaluation: one row a (window, step), one column a (forecaster, metric).
+
+A result in JSON holds means; paired differences with another result need the measurements, so they are kept beside it
+in a compressed npz file (no pickle), `RESULT.rows.npz` beside `RESULT.json`.
+"""
+
+import io
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Values: TypeAlias = npt.NDArray[np.float64]
+Table: TypeAlias = dict[str, dict[str, Values]]  # name -> metric -> values
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Measurements of W windows (or videos), step by step.
+
+    Attributes:
+        windows: W names, such as "drive 3@20": source and first frame.
+        sources: W names of the source videos, the units of the bootstrap.
+        values: name -> metric -> (W, K); +inf: identical to the truth; NaN: left out by the metric's definition, or a
+            step beyond the end of a video that is shorter than the longest.
+    """
+
+    windows: list[str] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+    values: Table = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """One dictionary a measurement: name, metric, window, source, horizon (from 1), value (None where infinite)."""
+        for name, metrics in self.values.items():
+            for metric, table in metrics.items():
+                for (window, step), value in np.ndenumerate(table):
+                    if not np.isnan(value):
+                        yield {
+                            "name": name,
+                            "metric": metric,
+                            "window": self.windows[window],
+                            "source": self.sources[window],
+                            "horizon": step + 1,
+                            "value": float(value) if np.isfinite(value) else None,
+                        }
+
+
+def rows_path(result: Path) -> Path:
+    """Where the measurements of the result file `result` lie."""
+    return result.with_name(f"{result.name.removesuffix('.json')}.rows.npz")
+
+
+def rows_bytes(rows: Rows) -> bytes:
+    """The file's content."""
+    names = [(name, metric) for name, metrics in rows.values.items() for metric in metrics]
+    arrays: dict[str, Any] = {
+        "windows": np.array(rows.windows, dtype=str),
+        "sources": np.array(rows.sources, dtype=str),
+        "columns": np.array(names, dtype=str).reshape(-1, 2),
+    }
+    arrays |= {f"column-{i}": rows.values[name][metric] for i, (name, metric) in enumerate(names)}
+    content = io.BytesIO()
+    np.savez_compressed(content, allow_pickle=False, **arrays)
+    return content.getvalue()
+
+
+def load_rows(path: Path) -> Rows:
+    """Read what `rows_bytes` gave.
+
+    Raises:
+        ValueError: no such file, or it is damaged; the message names it.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            values: Table = {}
+            for i, (name, metric) in enumerate(stored["columns"].tolist()):
+                values.setdefault(name, {})[metric] = np.asarray(stored[f"column-{i}"], dtype=np.float64)
+            return Rows(stored["windows"].tolist(), stored["sources"].tolist(), values)
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path}: the measurements of a result cannot be read ({error}); evaluate again") from error

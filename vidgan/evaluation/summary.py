@@ -1,0 +1,183 @@
+"""From measurements to a result: means, intervals, differences, skill, calibration, difficulty, cases."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from vidgan.evaluation.calibration import coverage, spread_skill
+from vidgan.evaluation.frame import SEQUENCE_SUMS
+from vidgan.evaluation.measure import OF_SAMPLES, SPREAD, Measured, Measures
+from vidgan.evaluation.results import Bin, Case, ForecastScores, Score
+from vidgan.evaluation.rows import Rows, Values
+from vidgan.evaluation.statistics import MIN_RESAMPLES, SourceBootstrap
+
+COPY_LAST = "copy-last"
+DIVERSITY = "mean squared difference between the samples of a forecaster, RGB in [0, 1]"
+SKILL = "1 - MSE-pix / MSE-pix of {name}, of the means over windows; 1 is perfect, 0 as good as {name}"
+GREY = "; one channel: the luma, which of grey data is the grey level"
+# MMVP (Zhong et al. 2023): how like the first target frame is to the last seen one.
+EASY, HARD = 0.9, 0.6
+
+
+def summarise(
+    measured: Measured,
+    measures: Measures,
+    *,
+    context: int,
+    horizon: int,
+    protocol: str = "custom",
+    subject: str | None = None,
+    reference: str = COPY_LAST,
+    cumulative: Sequence[int] = (),
+    main: str | None = None,
+    mask_note: str = "",
+    fingerprint: str = "",
+    resamples: int = MIN_RESAMPLES,
+    seed: int = 0,
+) -> ForecastScores:
+    """Means, intervals, differences, difficulty bins and cases of what was measured.
+
+    Args:
+        subject: the forecaster that the evaluation is about; default: the first.
+        cumulative: numbers n: also the mean over the first n steps, as METRIC_firstN.
+        main: the metric that orders the cases; default: the first after MSE, or MSE.
+        mask_note: added to the definitions of masked metrics: where the masks come from.
+        others: as in `score_forecast`.
+
+    Raises:
+        ValueError: no window was measured.
+    """
+    bootstrap = SourceBootstrap(measured.sources, resamples=resamples, seed=seed)
+    values = measured.values
+    subject = subject or next(iter(values))
+    chosen = [key for key in values[subject] if key not in OF_SAMPLES]
+    scores = {
+        name: {key: _summary(bootstrap, v) for key, v in table.items() if key not in SPREAD}
+        for name, table in values.items()
+    }
+    for name, table in values.items():
+        for count in (n for n in cumulative if n <= horizon):
+            firsts = {f"{key}_first{count}": _summary(bootstrap, table[key][:, :count]) for key in chosen}
+            scores[name] |= {key: Score(s.mean, [], s.exact, s.skipped) for key, s in firsts.items()}
+        for total in measures.sums:
+            scores[name][total] = _summary(bootstrap, table[SEQUENCE_SUMS[total][0]].sum(axis=1, keepdims=True))
+    differences: dict[str, dict[str, Score]] = {}
+    baseline = values[reference]
+    for name, table in values.items():
+        if name != reference:
+            scores[name]["skill"] = Score(*bootstrap.skill(table["mse"], baseline["mse"]))
+            differences[name] = {key: Score(*bootstrap.difference(table[key], baseline[key])) for key in chosen}
+    metrics = measures.frame | measures.masked
+    told = {key: metric.definition + (mask_note if key in measures.masked else "") for key, metric in metrics.items()}
+    better: dict[str, str] = {key: metric.better for key, metric in metrics.items()}
+    told |= {total: SEQUENCE_SUMS[total][1] for total in measures.sums}
+    better |= dict.fromkeys(measures.sums, "lower")
+    told = {key: text + (GREY if measures.grey else "") for key, text in told.items()}
+    for count in (n for n in cumulative if n <= horizon):
+        told |= {f"{key}_first{count}": f"mean of {key} over forecast frames 1..{count}" for key in chosen}
+        better |= {f"{key}_first{count}": better[key] for key in chosen}
+    told["skill"] = SKILL.format(name=reference)
+    if measured.samples:
+        told["diversity"] = DIVERSITY
+    calibration, bins = _calibration(measured), _bins(measured, reference)
+    main = main or next((key for key in measures.frame if key != "mse"), "mse")
+    return ForecastScores(
+        protocol=protocol,
+        definitions=told,
+        better=better | {"skill": "higher"},
+        fingerprint=fingerprint,
+        frame_size=measured.frame_size,
+        seed=seed,
+        notes=[*bootstrap.notes(), *_spread_notes(calibration), *_bin_notes(bins)],
+        context=context,
+        horizon=horizon,
+        windows=len(measured.ids),
+        sources=bootstrap.num_sources,
+        resamples=resamples,
+        subject=subject,
+        reference=reference,
+        samples=measured.samples,
+        best_by=measures.best_by if measured.samples else None,
+        scores=scores,
+        differences=differences,
+        calibration=calibration,
+        bins=bins,
+        cases=_cases(measured, subject, main, better[main] == "higher"),
+        rows=Rows(measured.ids, measured.sources, values),
+    )
+
+
+def _summary(bootstrap: SourceBootstrap, values: Values) -> Score:
+    return Score(*bootstrap.mean(values), int(np.isinf(values).sum()), int(np.isnan(values).sum()))
+
+
+def _calibration(measured: Measured) -> dict[str, dict[str, Any]]:
+    """sampler -> is its spread the right one? Found and claimed shares of the central intervals, ratio, rank shares."""
+    found = {}
+    for name, batches in measured.ranks.items():
+        counts = batches.sum(axis=0)
+        variance, error = (float(measured.values[f"{name}/mean"][key].mean()) for key in SPREAD)
+        ratio = spread_skill(variance, error, measured.samples[name])
+        found[name] = {
+            "coverage": [list(share) for share in coverage(counts)],
+            "rank_shares": (counts / counts.sum()).tolist(),
+            **{key: value if np.isfinite(value) else None for key, value in ratio._asdict().items()},
+        }
+    return found
+
+
+def _spread_notes(calibration: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What the calibration says, in words."""
+    notes = []
+    for name, found in calibration.items():
+        claimed, observed = found["coverage"][-1]
+        ratio = "none" if found["ratio"] is None else f"{found['ratio']:.2f}"
+        notes.append(
+            f"{name}: the truth lies within the central {claimed:.0%} of the samples for {observed:.0%} of the pixels;"
+            f" spread over error {ratio} (1 is calibrated, below 1 overconfident)"
+        )
+    return notes
+
+
+def _bins(measured: Measured, reference: str) -> dict[str, Bin]:
+    """Means over the windows of each difficulty; no bins where frames are too small for SSIM."""
+    like = measured.similarity
+    if np.isnan(like).any():
+        return {}
+    sources = np.array(measured.sources)
+    found = {}
+    for name, inside in {"easy": like >= EASY, "middle": (like >= HARD) & (like < EASY), "hard": like < HARD}.items():
+        means = {
+            forecaster: {key: _mean(values[inside]) for key, values in table.items() if key not in SPREAD}
+            for forecaster, table in measured.values.items()
+        }
+        for table in means.values():
+            error, copied = table["mse"], means[reference]["mse"]
+            table["skill"] = 1 - error / copied if error is not None and copied else None
+        found[name] = Bin(int(inside.sum()), len(set(sources[inside])), means)
+    return found
+
+
+def _bin_notes(bins: Mapping[str, Bin]) -> list[str]:
+    """How many windows are of which difficulty."""
+    if not bins:
+        return []
+    counts = ", ".join(f"{found.windows} {name}" for name, found in bins.items())
+    rule = f"easy from {EASY}, hard below {HARD}"
+    return [f"windows by SSIM-G of the last seen and the first target frame ({rule}): {counts}"]
+
+
+def _mean(values: Values) -> float | None:
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else None
+
+
+def _cases(measured: Measured, subject: str, metric: str, higher: bool) -> list[Case]:
+    """The subject's best, median and worst window by a metric's mean over the horizon; ties go to the earlier one."""
+    each = [_mean(row) for row in measured.values[subject][metric]]
+    # A window that is exact throughout has no finite value and is the best there is.
+    quality = np.array([np.inf if v is None else v if higher else -v for v in each])
+    order = np.argsort(-quality, kind="stable")
+    chosen = {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}
+    return [Case(which, subject, metric, int(n), measured.ids[n], each[n]) for which, n in chosen.items()]

@@ -185,9 +185,9 @@ def test_evaluate_a_generator_beside_its_floor(run, mocogan_run: Path) -> None:
 
 def test_evaluate_by_protocol(run, forecast_run: Path) -> None:
     code, _, err = run("evaluate", forecast_run, "--protocol", "caltech-10to1")
-    assert code == 2 and "is for frames of (128, 160), not (32, 32)" in err
+    assert code == 2 and "frames are 32x32, not 128x160" in err and "--allow-deviation" in err
     code, _, err = run("evaluate", forecast_run, "--protocol", "caltech")
-    assert code == 2 and "there are caltech-10to1" in err
+    assert code == 2 and "did you mean caltech-10to1" in err
     code, _, err = run("evaluate", forecast_run, "--best")
     assert code == 2 and "holds no best/" in err
     code, _, err = run("evaluate", forecast_run, "--clips", "64")

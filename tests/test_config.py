@@ -6,7 +6,7 @@ import pytest
 import yaml
 from helpers import SMALL
 
-from vidgan.build import check_config
+from vidgan.checks import check_config
 from vidgan.config import ConfigError, differences, dump_config, find_config, load_config, parse_config, shipped_configs
 
 

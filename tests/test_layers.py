@@ -13,7 +13,7 @@ LAYER = {
     "video": 1, "nn": 1, "losses": 1,
     "data": 2, "models": 2, "evaluation": 2,
     "training": 3, "report": 3,
-    "schema": 4, "config": 4, "build": 4, "cli": 4, "verbs": 4, "__init__": 4, "__main__": 4,
+    "schema": 4, "config": 4, "checks": 4, "build": 4, "cli": 4, "verbs": 4, "__init__": 4, "__main__": 4,
 }  # fmt: skip
 MAY_IMPORT = {
     "data": {"video"},

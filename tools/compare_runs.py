@@ -12,20 +12,19 @@ from pathlib import Path
 import torch
 
 from vidgan.training.checkpoint import load_checkpoint
-from vidgan.training.journal import read
+from vidgan.training.journal import measurements, read
 
-TIMING = ("seconds", "clips_per_second", "data_wait_share")
 SHOWN = 10
 
 
 def journal_differences(one: Path, other: Path) -> list[str]:
-    """`step N: key: a | b` for every measurement that differs, up to the last step that both logged."""
+    """`step N: key: a | b` for every measurement that differs, and every line that one lacks, up to the last step of
+    the shorter one."""
     journals = []
     for run in (one, other):
-        steps: dict[int, dict[str, object]] = {}
-        for record in read(run / "journal.jsonl"):
-            kept = {key: value for key, value in record.items() if key not in TIMING}
-            steps.setdefault(record["step"], {}).update(kept)
+        steps: dict[int, list[dict[str, object]]] = {}
+        for record in measurements(read(run / "journal.jsonl")):
+            steps.setdefault(record["step"], []).append(record)
         journals.append(steps)
     first, second = journals
     common = min(max(first, default=0), max(second, default=0))
@@ -33,9 +32,12 @@ def journal_differences(one: Path, other: Path) -> list[str]:
     for step in sorted(set(first) | set(second)):
         if step > common:
             break
-        a, b = first.get(step, {}), second.get(step, {})
-        differences += [f"step {step}: {key}: {a.get(key)} | {b.get(key)}" for key in sorted(a.keys() | b.keys())
-                        if a.get(key) != b.get(key)]  # fmt: skip
+        lines = first.get(step, []), second.get(step, [])
+        if len(lines[0]) != len(lines[1]):
+            differences.append(f"step {step}: {len(lines[0])} lines | {len(lines[1])} lines")
+        for a, b in zip(*lines, strict=False):
+            differences += [f"step {step}: {key}: {a.get(key)} | {b.get(key)}" for key in sorted(a.keys() | b.keys())
+                            if a.get(key) != b.get(key)]  # fmt: skip
     return differences
 
 

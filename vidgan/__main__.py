@@ -5,6 +5,8 @@
 
 import os
 import sys
+import traceback
+from typing import NoReturn
 
 
 def main() -> None:
@@ -17,14 +19,31 @@ def main() -> None:
     try:
         app()
     except (ValueError, OSError) as error:
-        print(f"vidgan: error: {error}", file=sys.stderr)
-        sys.exit(2)
+        fail(f"error: {error}", 2)
     except KeyboardInterrupt:
-        print("vidgan: interrupted", file=sys.stderr)
-        sys.exit(130)
+        fail("interrupted", 130)
     except (RuntimeError, MemoryError) as error:
-        print(f"vidgan: the run failed: {error} (VIDGAN_DEBUG=1 shows where)", file=sys.stderr)
-        sys.exit(1)
+        from vidgan.training.failures import RunFailedError
+
+        told = f"the run failed: {error} (VIDGAN_DEBUG=1 shows where)"
+        fail(told, 1, again=not isinstance(error, RunFailedError))
+    except Exception:  # a fault of this program: the traceback is wanted, but of one process alone
+        if "VIDGAN_REPORTS" not in os.environ:
+            raise
+        fail(traceback.format_exc(), 1)
+
+
+def fail(told: str, code: int, *, again: bool = False) -> NoReturn:
+    """Tell why and end; one of several processes leaves it to the launcher to tell.
+
+    Args:
+        again: whether another attempt may succeed.
+    """
+    from vidgan.verbs.processes import leave_report
+
+    if not leave_report(told, code, again=again):
+        print(f"vidgan: {told}", file=sys.stderr)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

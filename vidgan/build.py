@@ -1,20 +1,23 @@
-"""The one place where names of a config become objects. Constructor arguments are checked against the signatures."""
+"""The one place where names of a config become objects; `vidgan.checks` has seen to it that they mean something."""
 
 import inspect
+import logging
 import os
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, DistributedType
+from accelerate.utils import DistributedDataParallelKwargs, DistributedType, InitProcessGroupKwargs
 from torch import Tensor, nn
 
-from vidgan.config import ConfigError, OptimizerConfig, RunConfig, nearest
+from vidgan.checks import MODELS, arguments, model_name
+from vidgan.config import ConfigError, OptimizerConfig, RunConfig
 from vidgan.data.dataset import ClipDataset
 from vidgan.data.loader import ClipLoader
-from vidgan.models import DISCRIMINATORS, GENERATORS, PREDICTORS
+from vidgan.models import DISCRIMINATORS, PREDICTORS
 from vidgan.nn.augment import DiffAugment
 from vidgan.nn.init import initialise
 from vidgan.seeding import Draws, derive_seed
@@ -25,106 +28,16 @@ from vidgan.training.loop import learning_rate_factor
 from vidgan.training.mocogan import MoCoGANTraining
 from vidgan.training.trainees import Trainees
 
-MODELS = GENERATORS | PREDICTORS
-ROLES = {"mocogan": ("frame", "video"), "dual_motion": ("frame", "flow")}
-TERMS = {"mocogan": MoCoGANTraining.TERMS, "dual_motion": DualMotionTraining.TERMS}
+logger = logging.getLogger(__name__)
+
+HANGING = timedelta(minutes=10)  # a process that keeps the others waiting in a step for so long has hung; the run ends
+
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,
     "rmsprop": torch.optim.RMSprop,
     "sgd": torch.optim.SGD,
 }
-
-
-def check_config(config: RunConfig) -> None:
-    """All that can be told to be wrong without reading data: names, constructor arguments, impossible pairs.
-
-    Raises:
-        ConfigError: naming the key and what is accepted.
-    """
-    name = model_name(config)
-    weights, objective = config.objective.weights, config.objective
-    for term in weights:
-        if term not in TERMS[name]:
-            raise ConfigError(f"objective.weights.{term}: {name} has no such term{nearest(term, TERMS[name])}")
-    for role in config.discriminators:
-        if role not in ROLES[name]:
-            raise ConfigError(f"discriminators.{role}: {name} has no such discriminator{nearest(role, ROLES[name])}")
-    forecasting = name in PREDICTORS
-    idle: dict[str, object] = {"kl_warmup": objective.kl_warmup}
-    if forecasting:
-        idle = {"frames_per_clip": objective.frames_per_clip, "category_source": objective.category_source}
-    for key, value in idle.items():
-        if value is not None:
-            raise ConfigError(f"objective.{key} has no effect on {name}; remove it")
-    if forecasting and objective.augment:
-        raise ConfigError(f"objective.augment has no effect on {name}; remove it")
-    if forecasting:
-        if config.data.context is None:
-            raise ConfigError("data.context is not set: say how many of data.frames are given; the rest is forecast")
-        if not 2 <= config.data.context < config.data.frames:
-            raise ConfigError(
-                f"data.context={config.data.context} must be at least 2 and below data.frames={config.data.frames}"
-            )
-        tied = {"fused", "fused_l2", "adversarial_frame"}
-        if not weights.keys() & tied:
-            raise ConfigError(f"objective.weights needs one of {', '.join(sorted(tied))}: nothing teaches the forecast")
-        estimated = {"implied_flow", "observed_flow", "adversarial_flow"}
-        if not (config.model.get("extrapolate_flow", True) or weights.keys() & estimated):
-            raise ConfigError(
-                f"objective.weights needs one of {', '.join(sorted(estimated))} with model.extrapolate_flow=false:"
-                " nothing teaches the flow estimator"
-            )
-    else:
-        if config.data.context is not None:
-            raise ConfigError(f"data.context has no effect on {name}; remove it")
-        if config.data.frames < 3:
-            raise ConfigError(
-                f"data.frames={config.data.frames}: {name} needs at least 3 frames, or there is no motion"
-            )
-        if "first_frame" in weights and not config.model.get("image_to_video", False):
-            raise ConfigError("objective.weights.first_frame needs model.image_to_video=true")
-    if objective.kl_warmup is not None and "kl" not in weights:
-        raise ConfigError("objective.kl_warmup has no effect without objective.weights.kl")
-    if objective.frames_per_clip is not None and "frame" not in config.discriminators:
-        raise ConfigError("objective.frames_per_clip has no effect without discriminators.frame")
-    if (objective.frames_per_clip or 1) > config.data.frames:
-        raise ConfigError(f"objective.frames_per_clip must not exceed data.frames={config.data.frames}")
-    if (objective.category_source is None) != ("category" not in weights):
-        raise ConfigError("objective.category_source and objective.weights.category go together: set both or neither")
-    if objective.category_source is not None and "video" not in config.discriminators:
-        raise ConfigError("objective.category_source needs discriminators.video: its category head judges the class")
-    arguments(MODELS[name], config.model, "model", given=_given(name))
-    for role, section in config.discriminators.items():
-        arguments(DISCRIMINATORS[role], section, f"discriminators.{role}", given=_given(role))
-
-
-def model_name(config: RunConfig) -> str:
-    """The model's name in MODELS."""
-    name = config.model["name"]
-    if name not in MODELS:
-        raise ConfigError(f"model.name={name!r} is unknown{nearest(str(name), MODELS)}")
-    return str(name)
-
-
-def _given(name: str) -> set[str]:
-    """Constructor arguments that come from the data, not from the config."""
-    given = {"image_size", "channels"}
-    if name in ("mocogan", "video"):
-        given.add("num_categories")
-    return given
-
-
-def arguments(constructor: Callable[..., Any], section: Mapping[str, Any], key: str, given: set[str]) -> dict[str, Any]:
-    """The section's keyword arguments (all but `name` and `init`), checked against the constructor's signature."""
-    parameters = inspect.signature(constructor).parameters
-    values = {k: v for k, v in section.items() if k not in ("name", "init")}
-    for argument in values:
-        if argument in given:
-            raise ConfigError(f"{key}.{argument} is taken from the data; remove it")
-        if argument not in parameters:
-            raise ConfigError(f"unknown key '{key}.{argument}'{nearest(argument, set(parameters) - given | {'init'})}")
-    return values
 
 
 def build_network(
@@ -178,6 +91,7 @@ def build_dataset(config: RunConfig, split: str = "train") -> ClipDataset:
         split=split,
         frames=config.data.frames,
         stride=config.data.stride,
+        fps=config.data.fps,
         flip=config.data.flip and split == "train",
         flow=needs_flow,
         seed=config.seed,
@@ -200,6 +114,7 @@ def build_loader(config: RunConfig, dataset: ClipDataset, accelerator: Accelerat
         world_size=accelerator.num_processes,
         micro_batches=config.train.micro_batches,
         workers=config.data.workers,
+        pin_memory=accelerator.device.type == "cuda",
     )
 
 
@@ -230,7 +145,12 @@ def build_accelerator(device: str) -> Accelerator:
     # Networks without batch norm have no buffers to agree on; with it, each process keeps its own and rank 0's count.
     # Precision and accumulation are settings of the run, never of the launcher.
     accelerator = Accelerator(
-        cpu=cpu, mixed_precision="no", kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)]
+        cpu=cpu,
+        mixed_precision="no",
+        kwargs_handlers=[
+            DistributedDataParallelKwargs(broadcast_buffers=False),
+            InitProcessGroupKwargs(timeout=HANGING),
+        ],
     )
     if accelerator.gradient_accumulation_steps != 1:
         raise ConfigError(
@@ -276,12 +196,68 @@ def build_penalties(config: RunConfig) -> dict[str, Penalty]:
     }
 
 
+def set_tf32(allowed: bool, device: torch.device) -> None:
+    """Let float32 products on a GPU run in TF32, or see to it that they do not (torch's own default is mixed).
+
+    Raises:
+        ConfigError: it is asked for where it has no effect.
+    """
+    if allowed and device.type != "cuda":
+        raise ConfigError(f"train.tf32 has no effect on {device.type}; remove it")
+    if allowed and torch.cuda.get_device_capability(device) < (8, 0):
+        raise ConfigError("train.tf32 has no effect on this GPU (TF32 came with compute capability 8.0); remove it")
+    if device.type == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = allowed
+        torch.backends.cudnn.allow_tf32 = allowed
+
+
+def to_channels_last(module: nn.Module) -> None:
+    """Lay the weights of convolutions out with channels last, in place; the maps then take the weights' layout."""
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    for weight in module.parameters():
+        if weight.dim() in formats:
+            weight.data = weight.data.contiguous(memory_format=formats[weight.dim()])
+
+
+def compile_networks(config: RunConfig, networks: Mapping[str, nn.Module]) -> list[str]:
+    """Compile what torch.compile can take, in place; names, weights and checkpoints stay as they are.
+
+    Of the generator, the parts that are functions of tensors alone. A discriminator whole, but not one with instance
+    noise (its keyed streams cannot be traced), nor one with a gradient penalty (compiled code has no second
+    derivative): these stay as they are.
+
+    Returns:
+        The names of the networks that were compiled.
+    """
+    objective = config.objective
+    twice_differentiated = {
+        name for name, penalty in build_penalties(config).items() if penalty.kind in ("r1", "gradient_penalty")
+    }
+    compiled = []
+    for name, module in networks.items():
+        noisy = objective.noise is not None or bool(config.discriminators.get(name, {}).get("noise"))
+        if name != "generator" and (noisy or name in twice_differentiated):
+            reason = "instance noise" if noisy else "a gradient penalty"
+            logger.info("train.compile: discriminators.%s has %s and is not compiled", name, reason)
+            continue
+        network: Any = module
+        for part in network.tensor_parts() if name == "generator" else [module]:
+            part.compile(dynamic=False)
+        compiled.append(name)
+    return compiled
+
+
 def build_algorithm(
     config: RunConfig, networks: Mapping[str, nn.Module], accelerator: Accelerator
 ) -> MoCoGANTraining | DualMotionTraining:
     """The training step of the config's model, with networks on the accelerator's device."""
+    set_tf32(config.train.tf32, accelerator.device)
     for module in networks.values():
         module.to(accelerator.device)
+        if config.train.channels_last:
+            to_channels_last(module)
+    if config.train.compile:
+        compile_networks(config, networks)
     trainees = Trainees(
         accelerator=accelerator,
         networks=networks,

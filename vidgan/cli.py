@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+from vidgan.verbs.arguments import Out, Overwrite, Seed
+from vidgan.verbs.prepare_command import prepare
+
 app = typer.Typer(
     name="vidgan",
     help="Video generation (MoCoGAN) and prediction (Dual Motion GAN): prepare, train, generate, predict, evaluate.",
@@ -14,9 +17,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Out = Annotated[Path, typer.Option("--out", help="Where to write; an existing result is not overwritten.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing result.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same result.")]
 Run = Annotated[Path, typer.Argument(help="A training run, or a folder written by save_pretrained.")]
 
 
@@ -34,71 +34,61 @@ def demo(
     typer.echo(report)
 
 
-@app.command()
-def prepare(
-    videos: Annotated[Path, typer.Argument(help="Folder of videos, frame folders, strips, npy files; or a tar / zip.")],
-    out: Out,
-    size: Annotated[str, typer.Option(help="Frame size: 64, or HEIGHTxWIDTH such as 128x160.")] = "64",
-    fit: Annotated[str, typer.Option(help="crop: centre crop to the aspect ratio; squash: stretch.")] = "crop",
-    fps: Annotated[
-        float | None, typer.Option(help="Resample in time (nearest frame); default: keep all frames.")
-    ] = None,
-    flow: Annotated[bool, typer.Option("--flow", help="Store label flow, which Dual Motion GAN is taught by.")] = False,
-    flow_method: Annotated[str | None, typer.Option(help="auto, dis (needs vidgan[flow]) or tvl1.")] = None,
-    categories: Annotated[bool, typer.Option("--categories", help="Folder names are categories.")] = False,
-    group_by: Annotated[
-        str | None,
-        typer.Option(help="Clips of one group stay on one side of the split: a regex, 'folder', or 'number//N'."),
-    ] = None,
-    holdout: Annotated[float, typer.Option(min=0.0, max=0.9, help="Share of the clips held out for testing.")] = 0.1,
-    test_pattern: Annotated[str | None, typer.Option(help="Regex of paths to hold out, in place of a share.")] = None,
-    layout: Annotated[str, typer.Option(help="What images are: auto, frames or strips.")] = "auto",
-    strip_frame: Annotated[str | None, typer.Option(help="Frame size inside strips where not square.")] = None,
-    seed: Seed = 0,
-    workers: Annotated[int, typer.Option(min=1, help="Parallel processes.")] = 1,
-    overwrite: Overwrite = False,
-) -> None:
-    """Index, check and cache a folder of videos as clips; bad files are listed in quarantine.jsonl."""
-    from vidgan.verbs.prepare import prepare_command
-
-    prepare_command(
-        videos,
-        out,
-        size=size,
-        fit=fit,
-        fps=fps,
-        flow=flow,
-        flow_method=flow_method,
-        categories=categories,
-        group_by=group_by,
-        holdout=holdout,
-        test_pattern=test_pattern,
-        layout=layout,
-        strip_frame=strip_frame,
-        seed=seed,
-        workers=workers,
-        overwrite=overwrite,
-    )
+app.command()(prepare)
 
 
 @app.command()
 def train(
     config: Annotated[str, typer.Argument(help="A YAML file, or a shipped config such as mocogan/vidgan.")],
     overrides: Annotated[list[str] | None, typer.Argument(help="a.b=c, for example data.root=DATA.")] = None,
-    processes: Annotated[int, typer.Option(min=1, help="Start this many processes (one per GPU).")] = 1,
+    processes: Annotated[int, typer.Option(min=1, help="Start this many processes on this machine (one per GPU).")] = 1,
+    nodes: Annotated[int, typer.Option(min=1, help="Machines; run the same command on each, with its number.")] = 1,
+    node_rank: Annotated[int | None, typer.Option(min=0, help="Number of this machine, from 0.")] = None,
+    master_addr: Annotated[str | None, typer.Option(help="Name or address of machine 0, where all meet.")] = None,
+    master_port: Annotated[int | None, typer.Option(min=1, max=65535, help="Its free port [29500].")] = None,
+    restarts: Annotated[
+        int,
+        typer.Option(min=0, help="After a crash, go on from the last checkpoint; so often in a row."),
+    ] = 0,
+    on_nonfinite: Annotated[
+        str | None, typer.Option(help="NaN or infinity: stop [default], or rollback: go back and leave the batch out.")
+    ] = None,
     accept_changes: Annotated[
         bool, typer.Option("--accept-changes", help="Resume although the config differs from the run's.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress display.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what the run would compute, hold, read and send; train nothing.")
+    ] = False,
+    find_batch: Annotated[
+        bool, typer.Option("--find-batch", help="Print the largest batch that fits this machine; train nothing.")
+    ] = False,
 ) -> None:
     """Train; the same command again resumes. Ctrl-C saves first."""
-    if processes > 1:
+    changes = [*(overrides or []), *([] if on_nonfinite is None else [f"guards.on_nonfinite={on_nonfinite}"])]
+    if dry_run or find_batch:
+        from vidgan.verbs.plan import plan_command
+
+        asked = {"dry_run": dry_run, "find_batch": find_batch}
+        typer.echo(plan_command(config, changes, processes=processes, nodes=nodes, **asked))
+        return
+    if processes * nodes > 1 or restarts or node_rank is not None or master_addr or master_port:
         from vidgan.verbs.launch import relaunch
 
-        raise typer.Exit(relaunch(processes, config, [*(overrides or [])]))
+        code = relaunch(
+            config,
+            changes,
+            processes=processes,
+            nodes=nodes,
+            node_rank=node_rank,
+            master_addr=master_addr,
+            master_port=master_port,
+            restarts=restarts,
+        )
+        raise typer.Exit(code)
     from vidgan.verbs.train import train as run_training
 
-    raise typer.Exit(run_training(config, overrides or [], accept_changes=accept_changes, quiet=quiet).exit_code)
+    raise typer.Exit(run_training(config, changes, accept_changes=accept_changes, quiet=quiet).exit_code)
 
 
 @app.command()
@@ -163,48 +153,110 @@ def predict(
 
 @app.command()
 def evaluate(
-    subject: Annotated[Path, typer.Argument(help="A training run, or a folder of videos.")],
-    reference: Annotated[Path | None, typer.Argument(help="With a folder of videos: the true ones.")] = None,
+    subjects: Annotated[
+        list[Path],
+        typer.Argument(help="A run, checkpoint or saved model; two folders of videos (predicted, true); or results."),
+    ],
     data: Annotated[Path | None, typer.Option(help="Prepared data; default: the run's own, test split.")] = None,
+    protocol: Annotated[str | None, typer.Option(help="A preset by name, such as caltech-10to1.")] = None,
+    variant: Annotated[str | None, typer.Option(help="Of the preset, such as openstl.")] = None,
+    allow_deviation: Annotated[
+        bool, typer.Option("--allow-deviation", help="Score data that do not fit the preset; named so.")
+    ] = False,
     context: Annotated[int | None, typer.Option(min=2, help="Forecasting: frames given.")] = None,
     horizon: Annotated[int | None, typer.Option(min=1, help="Forecasting: frames scored.")] = None,
-    clips: Annotated[int | None, typer.Option(min=8, help="Synthesis: clips compared on each side [256].")] = None,
-    protocol: Annotated[str | None, typer.Option(help="Forecasting: context, horizon and metrics by name.")] = None,
+    metrics: Annotated[str | None, typer.Option(help="Names with commas, in place of the usual ones.")] = None,
+    samples: Annotated[int | None, typer.Option(min=1, help="Forecasting: futures drawn a window.")] = None,
+    best_by: Annotated[str | None, typer.Option(help="The metric that chooses best and worst; default: each.")] = None,
+    clips: Annotated[int | None, typer.Option(min=4, help="Synthesis: clips compared on each side [256].")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Synthesis: evaluation seeds, for mean and interval.")] = 1,
+    mcs: Annotated[bool, typer.Option("--mcs", help="Synthesis: do clips show the category asked for?")] = False,
+    flow_histograms: Annotated[
+        bool, typer.Option("--flow-histograms", help="Synthesis: also compare how the clips move.")
+    ] = False,
+    weights: Annotated[list[str] | None, typer.Option(help="NAME=PATH: i3d, c3d, lpips-alex, ...; repeat it.")] = None,
     best: Annotated[bool, typer.Option("--best", help="The weights of the best evaluation, not the newest.")] = False,
-    samples: Annotated[int, typer.Option(min=1, help="Forecasting: futures drawn a window.")] = 1,
     seed: Seed = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    processes: Annotated[int, typer.Option(min=1, help="Forecasting: share the windows over processes.")] = 1,
     strip_frame: Annotated[str | None, typer.Option(help="Folders: frame size in strips, where not square.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Also write the result as JSON here.")] = None,
+    frames: Annotated[str | None, typer.Option(help="Folders: FIRST:END of the frames scored, such as 2:10.")] = None,
+    unpaired: Annotated[bool, typer.Option("--unpaired", help="Folders: two sets of clips, not pairs.")] = False,
+    table: Annotated[bool, typer.Option("--table", help="The paths are results or runs: one table of all.")] = False,
+    published: Annotated[bool, typer.Option("--published", help="Add published rows of the preset, quoted.")] = False,
+    form: Annotated[str | None, typer.Option("--format", help="text, markdown, latex, csv or json.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Also write the result here (JSON; a table as text).")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, not a table.")] = False,
 ) -> None:
-    """Score a run on held-out data beside its baselines, or one folder of videos against another."""
+    """Score a model on held-out data beside its baselines, one folder of videos against another, or compare results."""
     from vidgan.verbs.evaluate import evaluate_command
+    from vidgan.verbs.folder_scoring import FolderSettings
     from vidgan.verbs.prepare import parse_size
+    from vidgan.verbs.settings import Settings, parse_frames, parse_weights
 
-    text = evaluate_command(
-        subject,
-        reference,
+    settings = Settings(
         data=data,
+        protocol=protocol,
+        variant=variant,
+        allow_deviation=allow_deviation,
+        best=best,
         context=context,
         horizon=horizon,
-        clips=clips,
-        protocol=protocol,
-        best=best,
+        metrics=tuple(name.strip() for name in metrics.split(",")) if metrics else (),
         samples=samples,
+        best_by=best_by,
+        clips=clips,
         seed=seed,
-        strip_frame=None if strip_frame is None else parse_size(strip_frame, "--strip-frame"),
-        out=out,
-        as_json=json,
+        seeds=seeds,
+        mcs=mcs,
+        flow_histograms=flow_histograms,
+        weights=parse_weights(weights or []),
+        device=device,
     )
+    folders = FolderSettings(
+        strip_frame=None if strip_frame is None else parse_size(strip_frame, "--strip-frame"),
+        frames=None if frames is None else parse_frames(frames),
+        unpaired=unpaired,
+    )
+    text = evaluate_command(
+        subjects,
+        settings,
+        folders,
+        table=table,
+        published=published,
+        form="json" if json and form is None else form,
+        processes=processes,
+        out=out,
+    )
+    if isinstance(text, int):
+        raise typer.Exit(text)
     typer.echo(text)
 
 
 @app.command()
-def report(run: Annotated[Path, typer.Argument(help="A training run.")]) -> None:
-    """Write the run's report.html: curves, previews, scores, warnings; one file that opens offline."""
+def report(
+    run: Annotated[Path, typer.Argument(help="A training run.")],
+    data: Annotated[
+        list[Path] | None, typer.Option(help="Prepared data that the run was scored on, beside its own; repeat it.")
+    ] = None,
+) -> None:
+    """Write the run's report.html: curves, previews, scores, best and worst cases, warnings; it opens offline."""
     from vidgan.verbs.report import report as run_report
 
-    typer.echo(run_report(run))
+    typer.echo(run_report(run, data=data or []))
+
+
+@app.command()
+def watch(
+    run: Annotated[Path, typer.Argument(help="A training run.")],
+    every: Annotated[float, typer.Option(min=1, help="Seconds between two refreshes.")] = 30.0,
+) -> None:
+    """Rewrite a run's report.html while it trains, with a line on how far it is; Ctrl-C ends only the watching."""
+    from vidgan.verbs.watch import watch_command
+
+    watch_command(run, every=every)
 
 
 @app.command()

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml  # type: ignore[import-untyped]
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
@@ -29,6 +30,14 @@ __all__ = [
 ]
 
 MAX_CONFIG_BYTES = 1_000_000
+MAX_CONFIG_DEPTH = 20
+_OPENING = (
+    yaml.BlockMappingStartToken,
+    yaml.BlockSequenceStartToken,
+    yaml.FlowMappingStartToken,
+    yaml.FlowSequenceStartToken,
+)
+_CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
 
 
 class ConfigError(ValueError):
@@ -102,7 +111,9 @@ def find_config(name: str) -> Path:
 def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     """Read a YAML file, apply `a.b=c` overrides, validate.
 
-    YAML is parsed by OmegaConf's safe loader: tags cannot construct objects. Files above 1 MB are refused.
+    YAML is parsed by OmegaConf's safe loader: tags cannot construct objects. Files above 1 MB are refused, and so are
+    aliases (a few lines of them stand for gigabytes) and interpolations (`${oc.env:TOKEN}` would read the environment
+    of whoever loads the file, and the run would keep it).
     """
     if path.stat().st_size > MAX_CONFIG_BYTES:
         raise ConfigError(f"{path}: larger than {MAX_CONFIG_BYTES} bytes; this is no config")
@@ -110,10 +121,12 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
         if "=" not in override or not override.split("=", 1)[0].strip():
             raise ConfigError(f"override {override!r}: write it as key.sub=value, for example train.steps=1000")
     try:
+        _require_plain(path)
         loaded = OmegaConf.load(path)
         if not isinstance(loaded, DictConfig):
             raise ConfigError(f"{path}: a config is a mapping of sections, got a list")
-        values = OmegaConf.to_container(OmegaConf.merge(loaded, OmegaConf.from_dotlist(list(overrides))), resolve=True)
+        merged = OmegaConf.merge(loaded, OmegaConf.from_dotlist(list(overrides)))
+        values = OmegaConf.to_container(merged, resolve=False)
     except ConfigError:
         raise
     except (OmegaConfBaseException, OSError, ValueError) as error:
@@ -122,7 +135,21 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
         if type(error).__module__.startswith("yaml"):
             raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
         raise
+    for key, value in _leaves(values).items():
+        if "${" in str(value):
+            raise ConfigError(f"{path}: {key}: interpolation is not accepted (got {value!r}); write the value itself")
     return parse_config(values, str(path))
+
+
+def _require_plain(path: Path) -> None:
+    """Refuse what a small YAML file can blow up with: aliases, and depth that the parser takes for ever to leave."""
+    depth = 0
+    for token in yaml.scan(path.read_text()):
+        if isinstance(token, yaml.AliasToken):
+            raise ConfigError(f"{path}: YAML aliases (*name) are not accepted; write the value out")
+        depth += isinstance(token, _OPENING) - isinstance(token, _CLOSING)
+        if depth > MAX_CONFIG_DEPTH:
+            raise ConfigError(f"{path}: nested more than {MAX_CONFIG_DEPTH} deep; this is no config")
 
 
 def dump_config(config: RunConfig) -> str:
@@ -130,18 +157,17 @@ def dump_config(config: RunConfig) -> str:
     return OmegaConf.to_yaml(OmegaConf.create(config.model_dump(mode="json", exclude_none=True)))
 
 
+def _leaves(values: Any, prefix: str = "") -> dict[str, Any]:
+    """`a.b.c` -> value of everything that is no mapping."""
+    if isinstance(values, dict):
+        return {
+            k: v for key, sub in values.items() for k, v in _leaves(sub, f"{prefix}.{key}" if prefix else key).items()
+        }
+    return {prefix: values}
+
+
 def differences(old: RunConfig, new: RunConfig) -> list[str]:
     """`key: old -> new` for each leaf that differs."""
-
-    def leaves(values: Any, prefix: str = "") -> dict[str, Any]:
-        if isinstance(values, dict):
-            return {
-                k: v
-                for key, sub in values.items()
-                for k, v in leaves(sub, f"{prefix}.{key}" if prefix else key).items()
-            }
-        return {prefix: values}
-
-    before, after = leaves(old.model_dump(mode="json")), leaves(new.model_dump(mode="json"))
+    before, after = _leaves(old.model_dump(mode="json")), _leaves(new.model_dump(mode="json"))
     keys = sorted(set(before) | set(after))
     return [f"{k}: {before.get(k)} -> {after.get(k)}" for k in keys if before.get(k) != after.get(k)]

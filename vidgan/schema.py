@@ -1,7 +1,7 @@
 """The sections of a run's config, as pydantic models: types, ranges and pairs of settings that exclude each other.
 
 Sections that configure a network (`model`, `discriminators.*`) hold keyword arguments of its constructor and are
-checked against its signature in `vidgan.build`, so that defaults exist once.
+checked against its signature in `vidgan.checks`, so that defaults exist once.
 """
 
 import difflib
@@ -36,6 +36,7 @@ class DataConfig(Section):
     root: str
     frames: Annotated[int, Field(ge=2)] = 16
     stride: Positive = 1
+    fps: Annotated[float, Field(gt=0)] | None = None  # frames nearest in time at this rate, in place of a stride
     flip: bool = False
     workers: NonNegative = 0
     context: Positive | None = None  # forecasting only: frames given; the rest of the clip is to be forecast
@@ -46,6 +47,12 @@ class DataConfig(Section):
         if not root:
             raise ValueError("not set; give the folder that `vidgan prepare` wrote (data.root=DATA)")
         return root
+
+    @model_validator(mode="after")
+    def _no_idle_option(self) -> "DataConfig":
+        if self.fps is not None and self.stride != 1:
+            raise ValueError(f"data.stride={self.stride} has no effect beside data.fps={self.fps:g}; remove one")
+        return self
 
 
 class OptimizerConfig(Section):
@@ -119,6 +126,9 @@ class TrainConfig(Section):
     micro_batches: Positive = 1
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    tf32: bool = False  # CUDA only: float32 matrix products and convolutions keep 10 bits of mantissa
+    channels_last: bool = False  # convolution weights, and so their maps, in channels-last memory format
+    compile: bool = False  # torch.compile of the networks that it can take, see `vidgan.build.compile_networks`
     clip_grad_norm: Weight | None = None
     ema_decay: Annotated[float, Field(gt=0, lt=1)] = 0.999
     lr_schedule: Literal["constant", "linear", "cosine"] = "constant"
@@ -136,6 +146,8 @@ class TrainConfig(Section):
     def _no_idle_option(self) -> "TrainConfig":
         if self.decay_start is not None and self.lr_schedule == "constant":
             raise ValueError("train.decay_start has no effect with lr_schedule=constant; remove it, or choose linear")
+        if self.tf32 and self.device == "cpu":
+            raise ValueError("train.tf32 has no effect on train.device=cpu; remove it")
         return self
 
 
@@ -147,6 +159,36 @@ class EveryConfig(Section):
     checkpoint: Positive = 500
     evaluate: Positive | None = None
     keep: Annotated[int, Field(ge=2)] = 2
+
+
+class GuardsConfig(Section):
+    """What is done when training goes wrong. Warnings are always written to the journal and shown."""
+
+    stop: tuple[str, ...] = ()  # warnings that end the run, after it was saved; `true` for all that can
+    on_nonfinite: Literal["stop", "rollback"] = "stop"
+    rollbacks: Positive | None = None  # how often in a row to one and the same checkpoint; default 3
+
+    @field_validator("stop", mode="before")
+    @classmethod
+    def _named(cls, stop: Any) -> Any:
+        # Imported here, since `vidgan --help` must not wait for torch.
+        from vidgan.training.guards import FATAL
+
+        if isinstance(stop, bool):
+            return FATAL if stop else ()
+        for name in stop if isinstance(stop, list | tuple) else (stop,):
+            if name not in FATAL:
+                raise ValueError(f"no guard is called {name!r}{nearest(str(name), ('true', 'false', *FATAL))}")
+        return stop
+
+    @model_validator(mode="after")
+    def _no_idle_option(self) -> "GuardsConfig":
+        if self.rollbacks is not None and self.on_nonfinite == "stop":
+            raise ValueError("guards.rollbacks has no effect without guards.on_nonfinite=rollback")
+        return self
+
+
+Service = Literal["tensorboard", "trackio", "wandb"]
 
 
 class RunConfig(Section):
@@ -162,11 +204,21 @@ class RunConfig(Section):
     optimizers: dict[str, OptimizerConfig]
     train: TrainConfig
     every: EveryConfig = EveryConfig()
+    guards: GuardsConfig = GuardsConfig()
+    track: tuple[Service, ...] = ()  # services that also get measurements and previews; extra `track`
 
     @property
     def run_dir(self) -> Path:
         """Where the run lives."""
         return Path(self.out) / self.name
+
+    @field_validator("track", mode="before")
+    @classmethod
+    def _one_or_many(cls, track: Any) -> Any:
+        names = (track,) if isinstance(track, str) else tuple(track or ())
+        if len(set(names)) < len(names):
+            raise ValueError(f"names a service twice: {', '.join(map(str, names))}")
+        return names
 
     @model_validator(mode="before")
     @classmethod

@@ -4,6 +4,7 @@ A draw is keyed by (seed, purpose, step, row) where `row` is the place of a samp
 sample therefore meets the same numbers whatever the process count, the worker count, accumulation, or a resume.
 """
 
+import copy
 import hashlib
 from collections.abc import Sequence
 
@@ -42,6 +43,12 @@ class Draws:
     def fork(self, *keys: Key) -> "Draws":
         """Independent draws for the same rows, for another purpose."""
         return Draws(*self.keys, *keys, rows=self.rows, device=self.device)
+
+    def copy(self) -> "Draws":
+        """Draws that continue from where these are now; each then goes on without the other."""
+        twin = copy.copy(self)
+        twin._generators = [stream.clone_state() for stream in self._generators]
+        return twin
 
     def expand(self, copies: int) -> "Draws":
         """Draws for `copies` rows in the place of each row, as after `clip.flatten(0, 1)`."""

@@ -224,7 +224,7 @@ def test_neither_draws_nor_mean_touch_the_global_random_state(model: DualMotionG
         ({"estimator": "raft"}, "'hourglass' and 'pyramid'"),
         ({"widths": (8, 8)}, "4 stages"),
         ({"max_flow": 0.0}, "positive"),
-        ({"norm": "layer"}, "'none', 'group' and 'batch'"),
+        ({"norm": "layer"}, "norm: unknown name 'layer'; accepted are 'none', 'batch'"),
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> None:

@@ -194,3 +194,14 @@ def test_it_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         write_report(path, title="Two", sections=[Section("A", [Picture(b"", "x")])])
     assert path.read_text(encoding="utf-8") == before
     assert [p.name for p in path.parent.iterdir()] == ["report.html"]
+
+
+def test_the_parts_of_an_animation_are_named_above_it() -> None:
+    page = render_blocks([Animation(image_bytes("WEBP", frames=2), "c", columns=["truth", EVIL])])
+    assert '<div class="columns"><span>truth</span><span>&lt;script&gt;' in page
+    assert "columns" not in render_blocks([Animation(image_bytes("WEBP", frames=2), "c")])
+
+
+def test_a_page_asks_to_be_loaded_again_only_when_told() -> None:
+    assert '<meta http-equiv="refresh" content="3">' in render_page(title="x", sections=[], refresh=2.5)
+    assert "refresh" not in render_page(title="x", sections=[])

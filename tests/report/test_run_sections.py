@@ -22,7 +22,7 @@ from vidgan.report import (
     run_sections,
     write_report,
 )
-from vidgan.report.run import score_blocks
+from vidgan.report.scores import score_blocks
 
 
 class Fault(NamedTuple):

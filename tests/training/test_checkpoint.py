@@ -440,3 +440,26 @@ def test_load_strict_names_what_does_not_fit_and_changes_nothing() -> None:
     assert all(torch.equal(net.state_dict()[key], value) for key, value in before.items())
     load_strict(net, {key: value + 1 for key, value in before.items()})
     assert all(torch.equal(net.state_dict()[key], value + 1) for key, value in before.items())
+
+
+@pytest.mark.parametrize("name", ["../secret.safetensors", "/etc/hostname", ".hidden", "link.safetensors", "sub"])
+def test_a_stranger_s_checkpoint_cannot_name_what_is_not_its_own(tmp_path: Path, name: str) -> None:
+    """Sizes and sums are right, so that only the name is wrong."""
+    path = save(tmp_path / "checkpoints", 1)
+    secret = tmp_path / "checkpoints" / "secret.safetensors"
+    shutil.copy(path / "ema.safetensors", secret)
+    (path / "link.safetensors").symlink_to(secret)
+    (path / "sub").mkdir()
+    body = json.loads((path / "manifest.json").read_bytes())
+    body["files"][name] = body["files"]["ema.safetensors"]
+    body["checksum"] = manifest._checksum(body)
+    (path / "manifest.json").write_text(json.dumps(body))
+    with pytest.raises(CheckpointError, match="is not a file of this checkpoint"):
+        load_checkpoint(path)
+
+
+def test_an_endless_manifest_is_not_read(tmp_path: Path) -> None:
+    path = save(tmp_path, 1)
+    os.truncate(path / "manifest.json", 1 << 40)  # a sparse file
+    with pytest.raises(CheckpointError, match="larger than 1,048,576 bytes"):
+        load_checkpoint(path)

@@ -3,10 +3,6 @@
 import json
 import math
 import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,59 +19,15 @@ from vidgan.seeding import Draws
 from vidgan.training.adversary import Penalty
 from vidgan.training.checkpoint import load_checkpoint, load_latest
 from vidgan.training.ema import ExponentialMovingAverage
+from vidgan.training.failures import NonFiniteError
 from vidgan.training.journal import read
 from vidgan.training.lock import RunLock
-from vidgan.training.loop import Hooks, Periods, learning_rate_factor, run_loop
+from vidgan.training.loop import Periods, Protection, learning_rate_factor, run_loop
 from vidgan.training.mocogan import MoCoGANTraining
-from vidgan.training.trainees import NonFiniteError, Trainees
+from vidgan.training.trainees import Trainees
+from vidgan.training.watch import Hooks
 from vidgan.types import ClipBatch, Judgement, Latents
 from vidgan.verbs.train import train
-
-
-def checkpoint_tensors(run: Path, step: int) -> dict[str, dict[str, Tensor]]:
-    return load_checkpoint(run / "checkpoints" / f"step-{step:08d}").tensors
-
-
-def assert_equal(one: dict[str, dict[str, Tensor]], other: dict[str, dict[str, Tensor]]) -> None:
-    assert one.keys() == other.keys()
-    for name in one:
-        assert one[name].keys() == other[name].keys()
-        for key, value in one[name].items():
-            assert torch.equal(value, other[name][key]), f"{name}: {key}"
-
-
-TIMING = ("seconds", "clips_per_second", "data_wait_share")
-
-
-def measurements(run: Path) -> list[dict[str, Any]]:
-    return [{k: v for k, v in record.items() if k not in TIMING} for record in read(run / "journal.jsonl")]
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("model", ["mocogan", "dual_motion"])
-def test_resume_equals_the_unbroken_run(model: str, workers: int, shapes_data: Path, tmp_path: Path) -> None:
-    """Three steps and then three more against six: weights, optimizers, average and journal, bit for bit."""
-    changes = {
-        "every__checkpoint": 3,
-        "every__preview": 4,
-        "every__evaluate": 3,
-        "data__workers": workers,
-        "train__micro_batches": 2,
-        "objective__noise": {"start": 0.1, "steps": 5},
-        "objective__penalty": {"kind": "r1", "weight": 0.1, "every": 2},
-    }
-    whole = train(small_config(model, shapes_data, tmp_path / "whole", train__steps=6, **changes), quiet=True)
-    first = train(small_config(model, shapes_data, tmp_path / "parts", train__steps=3, **changes), quiet=True)
-    assert (first.steps, first.exit_code) == (3, 0)
-    second = train(small_config(model, shapes_data, tmp_path / "parts", train__steps=6, **changes), quiet=True)
-    assert second.steps == 6
-    assert_equal(checkpoint_tensors(whole.run_dir, 6), checkpoint_tensors(second.run_dir, 6))
-
-    def told(run: Path) -> list[dict[str, Any]]:
-        # A run's last step is always previewed, so the first part has one preview that the whole run has not.
-        return [r for r in measurements(run) if r["step"] != 3 or "lr/generator" in r]
-
-    assert told(second.run_dir) == told(whole.run_dir)
 
 
 def test_a_finished_run_says_so(shapes_data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -150,37 +102,6 @@ def test_a_run_in_use_is_refused(shapes_data: Path, tmp_path: Path) -> None:
         train(small_config("mocogan", shapes_data, tmp_path), quiet=True)
 
 
-def test_a_damaged_newest_checkpoint_is_passed_over(
-    shapes_data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    run = train(small_config("mocogan", shapes_data, tmp_path, train__steps=4), quiet=True).run_dir
-    newest = run / "checkpoints" / "step-00000004" / "generator.safetensors"
-    data = bytearray(newest.read_bytes())
-    data[-1] ^= 1
-    newest.write_bytes(bytes(data))
-    assert train(small_config("mocogan", shapes_data, tmp_path, train__steps=5), quiet=True).steps == 5
-    assert "checkpoint passed over" in caplog.text
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_and_the_exit_code_tells(number: signal.Signals, shapes_data: Path, tmp_path: Path) -> None:
-    config = tmp_path / "config.yaml"
-    config.write_text(dump_config(small_config("mocogan", shapes_data, tmp_path, train__steps=100000)))
-    command = [sys.executable, "-m", "vidgan", "train", str(config)]
-    process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE)
-    journal = tmp_path / "small" / "journal.jsonl"
-    deadline = time.monotonic() + 120
-    while not (journal.is_file() and len(read(journal)) >= 3):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.1)
-    process.send_signal(number)
-    assert process.wait(timeout=60) == 128 + number
-    saved = load_latest(tmp_path / "small" / "checkpoints")
-    assert saved is not None and saved.step == max(r["step"] for r in read(journal))
-    resumed = train(small_config("mocogan", shapes_data, tmp_path, train__steps=saved.step + 1), quiet=True)
-    assert resumed.steps == saved.step + 1
-
-
 def test_a_run_leaves_what_a_user_needs(shapes_data: Path, tmp_path: Path) -> None:
     run = train(
         small_config("dual_motion", shapes_data, tmp_path, train__steps=4, every__preview=2, every__evaluate=2),
@@ -253,7 +174,15 @@ class Zeros:
         return range(2)
 
 
-def play_dirac(folder: Path, penalty: Penalty | None, lr: float = 0.2, steps: int = 400) -> list[float]:
+def play_dirac(
+    folder: Path,
+    penalty: Penalty | None,
+    lr: float = 0.2,
+    steps: int = 400,
+    preview: int = 10**6,
+    hooks: Hooks = Hooks(),
+    protection: Protection = Protection(),
+) -> list[float]:
     """The real loop on the Dirac GAN; the distance of (theta, psi) from the equilibrium after each step."""
     networks = {"generator": Point(), "video": Slope()}
     trainees = Trainees(
@@ -280,7 +209,8 @@ def play_dirac(folder: Path, penalty: Penalty | None, lr: float = 0.2, steps: in
     algorithm.step = watched  # type: ignore[method-assign]
     run_loop(
         algorithm, Zeros(), accelerator=trainees.accelerator, run_dir=folder, steps=steps, seed=0,
-        every=Periods(log=100, preview=10**6, checkpoint=10**6), hooks=Hooks(), state={}, quiet=True,
+        every=Periods(log=100, preview=preview, checkpoint=10**6), hooks=hooks, protection=protection, state={},
+        quiet=True,
     )  # fmt: skip
     return distances
 

@@ -10,7 +10,8 @@ import torch
 from helpers import small_config
 from torch import Tensor
 
-from vidgan.build import build_accelerator, build_algorithm, build_dataset, build_loader, build_networks, check_config
+from vidgan.build import build_accelerator, build_algorithm, build_dataset, build_loader, build_networks
+from vidgan.checks import check_config
 from vidgan.losses import ADVERSARIAL
 from vidgan.seeding import Draws
 from vidgan.training.dual_motion import DualMotionTraining

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from vidgan.models.strided import NoisyLayer, down_conv3d, halvings, require_shape
 from vidgan.nn.blocks import MinibatchStd, channel_plan, norm_layer, norm_shifts, require_choice, spectral_normalise
 from vidgan.nn.noise import InstanceNoise, set_noise
+from vidgan.nn.recompute import recompute
 from vidgan.seeding import Draws
 from vidgan.types import Judgement, Logits
 
@@ -38,6 +39,8 @@ class FrameDiscriminator(nn.Module):
         noise: standard deviation of the instance noise before each strided convolution, in training mode.
         bias: convolutions without a norm behind them have a bias.
         minibatch_std: the last layer also reads how much the samples of a group differ; rows are then not independent.
+        checkpoint_activations: layers keep their inputs alone for the backward pass and run again there: about half
+            the memory for about a third more time, the same gradients.
 
     Raises:
         ValueError: an argument is outside what is listed above.
@@ -57,12 +60,14 @@ class FrameDiscriminator(nn.Module):
         noise: float = 0.0,
         bias: bool = True,
         minibatch_std: bool = False,
+        checkpoint_activations: bool = False,
     ) -> None:
         super().__init__()
         require_choice("norm", norm, NORMS)
         self.image_size = (image_size[0], image_size[1])
         self.channels = channels
         self.patch = patch
+        self.checkpoint_activations = checkpoint_activations
         hidden, grid = halvings(self.image_size, depth, patch)
         plan = channel_plan(width, hidden, max_width)
         self.layers = nn.ModuleList()
@@ -101,7 +106,7 @@ class FrameDiscriminator(nn.Module):
         require_shape(frames, (self.channels, *self.image_size), "N, C, H, W")
         x = frames
         for layer in self.layers:
-            x = layer(x, draws)
+            x = recompute(layer, x, draws) if self.checkpoint_activations else layer(x, draws)
         if self.head_noise is not None:
             x = self.head_noise(x, draws)
         if self.statistic is not None:
@@ -121,8 +126,9 @@ class VideoDiscriminator(nn.Module):
         receptive_frames: shortest clip that is accepted.
 
     Args:
-        image_size, channels, width, max_width, depth, norm, spectral, noise, bias, minibatch_std: as in
-            `FrameDiscriminator`, but without noise before the head, as in the released code.
+        image_size, channels, width, max_width, depth, norm, spectral, noise, bias, minibatch_std,
+            checkpoint_activations: as in `FrameDiscriminator`, but without noise before the head, as in the released
+            code.
         patch: True answers for each patch of each window, (B, T', h, w) logits (released at 64x64, 16 frames: 4x4x4).
         num_categories: class logits beside the answer, 0 for none.
         factorised: each layer is a spatial convolution followed by a temporal one ((2+1)D) instead of one in 3D.
@@ -154,6 +160,7 @@ class VideoDiscriminator(nn.Module):
         noise: float = 0.0,
         bias: bool = True,
         minibatch_std: bool = False,
+        checkpoint_activations: bool = False,
     ) -> None:
         super().__init__()
         require_choice("norm", norm, NORMS)
@@ -167,6 +174,7 @@ class VideoDiscriminator(nn.Module):
         self.image_size = (image_size[0], image_size[1])
         self.channels = channels
         self.patch = patch
+        self.checkpoint_activations = checkpoint_activations
         self.num_categories = num_categories
         self.temporal_difference = temporal_difference
         hidden, grid = halvings(self.image_size, depth, patch)
@@ -222,7 +230,7 @@ class VideoDiscriminator(nn.Module):
             clip = torch.cat([clip, change], dim=2)  # (B, T, 2C, H, W)
         x = clip.transpose(1, 2)  # (B, C, T, H, W)
         for layer in self.layers:
-            x = layer(x, draws)
+            x = recompute(layer, x, draws) if self.checkpoint_activations else layer(x, draws)
         if self.statistic is not None:
             x = self.statistic(x)
         logits = self.head(x).float()  # (B, 1 + N, T', h, w)
@@ -237,7 +245,8 @@ class FlowDiscriminator(nn.Module):
     Args:
         image_size: (H, W), multiples of 16 from 32 up.
         max_flow: pixels that count as one unit; flow is divided by it, so that the net sees values of about [-1, 1].
-        width, max_width, depth, patch, norm, spectral, noise, bias, minibatch_std: as in `FrameDiscriminator`.
+        width, max_width, depth, patch, norm, spectral, noise, bias, minibatch_std, checkpoint_activations: as in
+            `FrameDiscriminator`.
 
     Raises:
         ValueError: an argument is outside what is listed above.
@@ -257,6 +266,7 @@ class FlowDiscriminator(nn.Module):
         noise: float = 0.0,
         bias: bool = True,
         minibatch_std: bool = False,
+        checkpoint_activations: bool = False,
     ) -> None:
         super().__init__()
         if max_flow <= 0:
@@ -274,6 +284,7 @@ class FlowDiscriminator(nn.Module):
             noise=noise,
             bias=bias,
             minibatch_std=minibatch_std,
+            checkpoint_activations=checkpoint_activations,
         )
 
     def set_noise(self, sigma: float) -> None:

@@ -14,6 +14,7 @@ published structure (decode from z alone, 1x1 fusion) to one that forecasts bett
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +22,8 @@ from torch import Tensor, nn
 
 from vidgan.models.flow_estimator import HourglassEstimator, PyramidEstimator, soft_limit
 from vidgan.models.inference import Forecaster
-from vidgan.models.motion_encoder import FullPrecisionConv2d, MotionEncoder, norm_layer, up_block
+from vidgan.models.motion_encoder import FullPrecisionConv2d, MotionEncoder, block_norm, up_block
+from vidgan.nn.recompute import recompute
 from vidgan.nn.warp import resize_flow, warp
 from vidgan.seeding import Draws
 from vidgan.types import Clip, Prediction
@@ -45,7 +47,7 @@ class _Decoder(nn.Module):
         )
         self.last = nn.Sequential(
             nn.Conv2d(path[-1] + skip_channels[-1], path[-1], 3, padding=1),
-            norm_layer(norm, path[-1]),
+            block_norm(norm, path[-1]),
             nn.LeakyReLU(0.2),
         )
         self.head = FullPrecisionConv2d(path[-1], out_channels, 3, padding=1)
@@ -117,7 +119,10 @@ class DualMotionGAN(nn.Module, Forecaster):
         max_flow: pixels; limit of every flow that a network puts out (of the correction, with ``extrapolate_flow``).
         estimator: Q, "hourglass" or "pyramid" (coarse to fine, made for motion of many pixels).
         estimator_widths: its channels: hourglass four, outermost first; pyramid one a level, finest first.
-        norm: "group", "none" or "batch". Batch norm makes the rows of a batch depend on each other.
+        norm: "group", "none", "instance", "pixel" or "batch". Batch norm makes the rows of a batch mix.
+        checkpoint_activations: encoder, decoders and estimator run again in the backward pass instead of keeping their
+            activations: several times less memory for about a third more time, the same gradients to rounding. Not with
+            batch norm.
 
     Raises:
         ValueError: a size that is no multiple of 16, or an unknown name.
@@ -139,6 +144,7 @@ class DualMotionGAN(nn.Module, Forecaster):
         estimator: str = "pyramid",
         estimator_widths: Sequence[int] = (32, 32, 32, 32),
         norm: str = "group",
+        checkpoint_activations: bool = False,
     ) -> None:
         super().__init__()
         _require_multiple(*image_size)
@@ -160,7 +166,14 @@ class DualMotionGAN(nn.Module, Forecaster):
         self.extrapolate_flow = extrapolate_flow
         self.motion_hints = motion_hints
         self.residual_frame = residual_frame
-        self.encoder = MotionEncoder(channels=channels, widths=widths, dim_latent=dim_latent, norm=norm)
+        self.checkpoint_activations = checkpoint_activations
+        self.encoder = MotionEncoder(
+            channels=channels,
+            widths=widths,
+            dim_latent=dim_latent,
+            norm=norm,
+            checkpoint_activations=checkpoint_activations,
+        )
         self.estimator: nn.Module = (
             HourglassEstimator(channels=channels, widths=estimator_widths, max_flow=max_flow, norm=norm)
             if estimator == "hourglass"
@@ -204,17 +217,17 @@ class DualMotionGAN(nn.Module, Forecaster):
         self._check(context, horizon, draws)
         previous, last = context[:, -2], context[:, -1]
         encoding = self.encoder(context)
-        observed = self.estimator(last, previous)
+        observed = self._run(self.estimator, last, previous)
         first_observed = observed
         # With two frames seen, a change of motion is not known: none is assumed.
         many = self.motion_hints and context.shape[1] > 2
-        earlier = self.estimator(previous, context[:, -3]) if many else observed
+        earlier = self._run(self.estimator, previous, context[:, -3]) if many else observed
         steps = []
         for step in range(horizon):
             if step > 0:
                 encoding = self.encoder(last[:, None], encoding.state)
                 if self.extrapolate_flow:
-                    earlier, observed = observed, self.estimator(last, previous)
+                    earlier, observed = observed, self._run(self.estimator, last, previous)
             code = encoding.mean
             if draws is not None:
                 noise = draws.normal(*code.shape[1:]).to(code)
@@ -234,14 +247,22 @@ class DualMotionGAN(nn.Module, Forecaster):
         base_frame = last if base_flow is None else warp(last, base_flow)
         skips = self._skips(features, base_frame, base_flow, hints) if self.skip_connections else []
 
-        correction = soft_limit(self.flow_generator(code, skips), self.max_flow)
+        correction = soft_limit(self._run(self.flow_generator, code, skips), self.max_flow)
         flow = correction if base_flow is None else base_flow + correction  # f = G_F(z)
-        pixels = self.frame_generator(code, skips)  # A = G_I(z)
+        pixels = self._run(self.frame_generator, code, skips)  # A = G_I(z)
         direct = (base_frame + soft_limit(pixels, 2.0)).clamp(-1, 1) if self.residual_frame else torch.tanh(pixels)
         warped = warp(last, flow)  # W
-        implied = self.estimator(direct, last)  # f' = Q(A, I_t)
-        fused = self.fusion(direct, warped, last, flow / self.max_flow)  # P
+        implied = self._run(self.estimator, direct, last)  # f' = Q(A, I_t)
+        fused = self._run(self.fusion, direct, warped, last, flow / self.max_flow)  # P
         return fused, warped, direct, flow, implied
+
+    def tensor_parts(self) -> list[nn.Module]:
+        """The parts that are functions of tensors alone, which torch.compile can take whole."""
+        return [self.encoder.stages, self.estimator, self.flow_generator, self.frame_generator, self.fusion]
+
+    def _run(self, part: nn.Module, *inputs: Any) -> Tensor:
+        """A part of the network, with or without its activations kept for the backward pass."""
+        return recompute(part, *inputs) if self.checkpoint_activations else part(*inputs)
 
     def _hints(self, last: Tensor, previous: Tensor, observed: Tensor, earlier: Tensor) -> Tensor:
         """What is known of the motion, (B, 2 or 4 + C, H, W): see `motion_hints` of the constructor."""

@@ -16,6 +16,7 @@ from vidgan.models.frame_generator import FrameGenerator
 from vidgan.models.inference import ClipSampler
 from vidgan.models.style_generator import StyleFrameGenerator
 from vidgan.nn.blocks import require_choice, spectral_normalise
+from vidgan.nn.recompute import recompute
 from vidgan.seeding import Draws
 from vidgan.types import Clip, Latents
 
@@ -103,6 +104,8 @@ class MoCoGAN(nn.Module, ClipSampler):
         mapping, motion_places: of the "style" generator, None for the defaults of `StyleFrameGenerator`.
         image_to_video: also build an encoder that reads the content code from a given first frame.
         spectral: spectral norm on the frame generator and the content encoder.
+        checkpoint_activations: the frame generator runs again in the backward pass instead of keeping its activations
+            while the discriminators work: less memory for more time, the same gradients.
 
     Raises:
         ValueError: an argument is outside what is listed above.
@@ -135,6 +138,7 @@ class MoCoGAN(nn.Module, ClipSampler):
         motion_places: bool | None = None,
         image_to_video: bool = False,
         spectral: bool = False,
+        checkpoint_activations: bool = False,
     ) -> None:
         super().__init__()
         options: dict[str, dict[str, Any]] = {
@@ -168,6 +172,7 @@ class MoCoGAN(nn.Module, ClipSampler):
         self.num_categories = num_categories
         self.category_wiring = category_wiring
         self.image_to_video = image_to_video
+        self.checkpoint_activations = checkpoint_activations
         self.motion = MotionNet(
             dim_motion=dim_motion,
             num_conditions=num_categories if category_wiring == "motion" else 0,
@@ -261,8 +266,13 @@ class MoCoGAN(nn.Module, ClipSampler):
         content = latents.content if first_frame is None else self._encode(first_frame)
         still = torch.cat([content, to_frame.to(content.dtype)], dim=1)  # (B, dim_content [+ N])
         held = still[:, None].expand(-1, motion.shape[1], -1)  # (B, T, dim_content [+ N])
-        frames = self.frame(held.flatten(0, 1), motion.flatten(0, 1))  # (B*T, C, H, W)
+        codes = held.flatten(0, 1), motion.flatten(0, 1)
+        frames = recompute(self.frame, *codes) if self.checkpoint_activations else self.frame(*codes)  # (B*T, C, H, W)
         return frames.unflatten(0, motion.shape[:2])  # (B, T, C, H, W)
+
+    def tensor_parts(self) -> list[nn.Module]:
+        """The parts that are functions of tensors alone, which torch.compile can take whole."""
+        return [part for part in (self.frame, self.encoder) if part is not None]
 
     def _encode(self, first_frame: Tensor) -> Tensor:
         if self.encoder is None:

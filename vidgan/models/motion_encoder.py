@@ -1,34 +1,29 @@
 """The probabilistic motion encoder of Dual Motion GAN, and the convolution blocks that its networks share."""
 
 from collections.abc import Sequence
-from math import gcd
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from vidgan.nn.blocks import norm_layer
 from vidgan.nn.conv_lstm import ConvLSTM, ConvLSTMState
+from vidgan.nn.recompute import recompute
 
-__all__ = ["EncoderState", "Encoding", "FullPrecisionConv2d", "MotionEncoder", "down_block", "norm_layer", "up_block"]
+__all__ = ["EncoderState", "Encoding", "FullPrecisionConv2d", "MotionEncoder", "block_norm", "down_block", "up_block"]
 
 _LOGVAR_LIMIT = 10.0  # exp(-10 / 2) is a hundredth of a grey level on codes of unit size: as good as no noise
 
 
-def norm_layer(norm: str, channels: int) -> nn.Module:
-    """A normalisation by name: "none", "group" (up to 8 groups; rows independent) or "batch" (rows mix)."""
-    if norm == "none":
-        return nn.Identity()
-    if norm == "group":
-        return nn.GroupNorm(gcd(8, channels), channels)
-    if norm == "batch":
-        return nn.BatchNorm2d(channels)
-    raise ValueError(f"norm: unknown name {norm!r}; accepted are 'none', 'group' and 'batch'")
+def block_norm(norm: str, channels: int) -> nn.Module:
+    """The blocks' normalisation: see `vidgan.nn.blocks.norm_layer`; "group" has up to 8 groups."""
+    return norm_layer(norm, channels, groups=8)
 
 
 def down_block(in_channels: int, out_channels: int, *, norm: str) -> nn.Sequential:
     """Halve height and width: 4x4 convolution of stride 2, norm, leaky ReLU."""
     return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, 4, stride=2, padding=1), norm_layer(norm, out_channels), nn.LeakyReLU(0.2)
+        nn.Conv2d(in_channels, out_channels, 4, stride=2, padding=1), block_norm(norm, out_channels), nn.LeakyReLU(0.2)
     )
 
 
@@ -36,7 +31,7 @@ def up_block(in_channels: int, out_channels: int, *, norm: str) -> nn.Sequential
     """Double height and width: 4x4 transposed convolution of stride 2 (no uneven overlap), norm, leaky ReLU."""
     return nn.Sequential(
         nn.ConvTranspose2d(in_channels, out_channels, 4, stride=2, padding=1),
-        norm_layer(norm, out_channels),
+        block_norm(norm, out_channels),
         nn.LeakyReLU(0.2),
     )
 
@@ -67,6 +62,18 @@ class Encoding(NamedTuple):
     state: EncoderState
 
 
+class _Stages(nn.ModuleList):
+    """The convolutions of single frames, one stage after another."""
+
+    def forward(self, frames: Tensor) -> list[Tensor]:
+        """(N, C, H, W) -> (N, widths[i], H / 2**(i+1), W / 2**(i+1)) of each stage i."""
+        features = []
+        for stage in self:
+            frames = stage(frames)
+            features.append(frames)
+        return features
+
+
 class MotionEncoder(nn.Module):
     """Four strided convolutions a frame, a ConvLSTM over time, and two more for the mean and the log-variance map.
 
@@ -77,12 +84,27 @@ class MotionEncoder(nn.Module):
         channels: of a frame.
         widths: output channels of the four convolutions.
         dim_latent: D, channels of the motion code; also of the three ConvLSTMs.
-        norm: see `norm_layer`.
+        norm: see `vidgan.nn.blocks.norm_layer`.
+        checkpoint_activations: frames pass the convolutions one at a time, and again in the backward pass, so that the
+            activations of one frame alone are ever held. Not with batch norm, which would see each frame by itself.
     """
 
-    def __init__(self, *, channels: int = 3, widths: Sequence[int], dim_latent: int, norm: str = "group") -> None:
+    def __init__(
+        self,
+        *,
+        channels: int = 3,
+        widths: Sequence[int],
+        dim_latent: int,
+        norm: str = "group",
+        checkpoint_activations: bool = False,
+    ) -> None:
         super().__init__()
-        self.stages = nn.ModuleList()
+        if checkpoint_activations and norm == "batch":
+            raise ValueError(
+                "checkpoint_activations: not with norm='batch', whose statistics are of all frames at once"
+            )
+        self.checkpoint_activations = checkpoint_activations
+        self.stages = _Stages()
         previous = channels
         for width in widths:
             self.stages.append(down_block(previous, width, norm=norm))
@@ -95,13 +117,7 @@ class MotionEncoder(nn.Module):
 
     def forward(self, clip: Tensor, state: EncoderState | None = None) -> Encoding:
         """Take in the frames of a clip (B, T, C, H, W), T >= 1, after those already in the state (None: none)."""
-        batch, times = clip.shape[:2]
-        features = clip.flatten(0, 1)  # (B*T, C, H, W)
-        last_features = []
-        for stage in self.stages:
-            features = stage(features)
-            last_features.append(features.unflatten(0, (batch, times))[:, -1])
-        sequence = features.unflatten(0, (batch, times))  # (B, T, widths[3], H/16, W/16)
+        sequence, last_features = self._features(clip)  # (B, T, widths[3], H/16, W/16)
         before = state or (None, None, None)
         hidden, shared = self.shared(sequence, before[0])  # (B, T, D, H/16, W/16)
         mean_hidden, mean_state = self.mean_lstm(hidden, before[1])
@@ -112,3 +128,15 @@ class MotionEncoder(nn.Module):
             features=last_features,
             state=EncoderState(shared, mean_state, logvar_state),
         )
+
+    def _features(self, clip: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The coarsest features of all frames, (B, T, widths[3], H/16, W/16), and all features of the last one."""
+        if not self.checkpoint_activations:
+            pyramid = self.stages(clip.flatten(0, 1))  # each (B*T, widths[i], H / 2**(i+1), W / 2**(i+1))
+            by_clip = [level.unflatten(0, clip.shape[:2]) for level in pyramid]
+            return by_clip[-1], [level[:, -1] for level in by_clip]
+        coarsest = []
+        for frame in clip.unbind(dim=1):
+            pyramid = recompute(self.stages, frame)
+            coarsest.append(pyramid[-1])
+        return torch.stack(coarsest, dim=1), pyramid

@@ -108,11 +108,16 @@ class Pretrained(PyTorchModelHubMixin):
                 f"{path}: no such folder, and it could not be had from the Hugging Face hub"
                 f" ({type(error).__name__}); give a local path, or check the name and the connection"
             ) from None
-        except (SafetensorError, RuntimeError, TypeError, ValueError) as error:
+        except (SafetensorError, RuntimeError, TypeError, ValueError, AttributeError) as error:
             raise PretrainedError(f"{path}: the model is damaged or of another version: {error}") from None
         model.facts = {key: value for key, value in facts.items() if key != "class"}
         model.eval()  # type: ignore[attr-defined]
         return model
+
+    @classmethod
+    def _load_as_pickle(cls, *args: Any, **kwargs: Any) -> Any:
+        """What the mixin falls back on where a name on the hub has no safetensors file."""
+        raise ValueError("it holds no model.safetensors, and pickled weights are not read")
 
 
 class _Card(str):

@@ -72,11 +72,11 @@ class PixelNorm(nn.Module):
         return x * torch.rsqrt(x.float().square().mean(dim=1, keepdim=True) + 1e-8).to(x.dtype)
 
 
-def norm_layer(norm: str, channels: int, *, dims: int = 2) -> nn.Module:
+def norm_layer(norm: str, channels: int, *, dims: int = 2, groups: int | None = None) -> nn.Module:
     """A normalisation by name, for maps (N, C, H, W) when `dims` is 2, (N, C, T, H, W) when it is 3.
 
     "batch" mixes the rows of a batch; the others ("none", "instance", "group", "pixel") leave rows independent.
-    "group" forms up to 32 groups of at least 8 channels where the number allows it.
+    "group" forms up to 32 groups of at least 8 channels where the number allows it, or up to `groups`.
     """
     require_choice("norm", norm, NORMS)
     if norm == "none":
@@ -84,7 +84,8 @@ def norm_layer(norm: str, channels: int, *, dims: int = 2) -> nn.Module:
     if norm == "pixel":
         return PixelNorm()
     if norm == "group":
-        return nn.GroupNorm(gcd(channels, min(32, max(1, channels // 8))), channels)
+        most = min(32, max(1, channels // 8)) if groups is None else groups
+        return nn.GroupNorm(gcd(channels, most), channels)
     if norm == "batch":
         return nn.BatchNorm2d(channels) if dims == 2 else nn.BatchNorm3d(channels)
     return nn.InstanceNorm2d(channels, affine=True) if dims == 2 else nn.InstanceNorm3d(channels, affine=True)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
+from vidgan.report.bars import BarChart
 from vidgan.report.chart import LineChart
 
 Cell: TypeAlias = str | float | int | bool | None
@@ -62,11 +63,15 @@ class Picture:
 
 @dataclass(frozen=True)
 class Animation:
-    """An animated WebP or GIF, embedded; `scale` enlarges it by whole pixels (None: as far as it fits)."""
+    """An animated WebP or GIF, embedded; `scale` enlarges it by whole pixels (None: as far as it fits).
+
+    `columns` names the parts that stand side by side in it, all equally wide.
+    """
 
     data: bytes
     caption: str = ""
     scale: int | None = None
+    columns: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,7 @@ class Code:
     title: str
 
 
-Block: TypeAlias = Text | Table | KeyValues | Picture | Animation | LineChart | Warnings | Notes | Code
+Block: TypeAlias = Text | Table | KeyValues | Picture | Animation | LineChart | BarChart | Warnings | Notes | Code
 
 
 @dataclass(frozen=True)

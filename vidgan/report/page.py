@@ -14,6 +14,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from vidgan.report.bars import BarChart, render_bars
 from vidgan.report.blocks import Animation, Block, Cell, Code, KeyValues, Notes, Picture, Section, Table, Text, Warnings
 from vidgan.report.chart import LineChart, render_chart
 from vidgan.report.scale import short
@@ -24,23 +25,29 @@ _NUMBER = re.compile(r"(?P<value>[-+]?\d[\d.,]*(e[-+]?\d+)?)\s*(?P<interval>\[[^
 MEDIA = {"PNG": "image/png", "GIF": "image/gif", "WEBP": "image/webp"}
 
 
-def write_report(path: Path, *, title: str, sections: Sequence[Section], subtitle: str = "") -> Path:
+def write_report(
+    path: Path, *, title: str, sections: Sequence[Section], subtitle: str = "", refresh: float | None = None
+) -> Path:
     """Write the page to the file `path` and return it; an older one is replaced at once or not at all.
+
+    Args:
+        refresh: seconds after which a browser that shows the page loads it again; None: never.
 
     Raises ValueError when the bytes of a picture or animation are no PNG, GIF or WebP image.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(render_page(title=title, sections=sections, subtitle=subtitle), encoding="utf-8")
+        page = render_page(title=title, sections=sections, subtitle=subtitle, refresh=refresh)
+        temporary.write_text(page, encoding="utf-8")
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     return path
 
 
-def render_page(*, title: str, sections: Sequence[Section], subtitle: str = "") -> str:
-    """The whole page as text."""
+def render_page(*, title: str, sections: Sequence[Section], subtitle: str = "", refresh: float | None = None) -> str:
+    """The whole page as text; arguments as in `write_report`."""
     digest = base64.b64encode(hashlib.sha256(CSS.encode()).digest()).decode()
     policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     links = "".join(f'<a href="#part-{number}">{escape(part.title)}</a>' for number, part in enumerate(sections, 1))
@@ -50,6 +57,7 @@ def render_page(*, title: str, sections: Sequence[Section], subtitle: str = "") 
         f'<section id="part-{number}">\n<h2>{escape(part.title)}</h2>\n{render_blocks(part.blocks)}\n</section>'
         for number, part in enumerate(sections, 1)
     )
+    again = "" if refresh is None else f'\n<meta http-equiv="refresh" content="{math.ceil(refresh)}">'
     now = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -58,7 +66,7 @@ def render_page(*, title: str, sections: Sequence[Section], subtitle: str = "") 
 <meta http-equiv="Content-Security-Policy" content="{escape(policy)}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<meta name="referrer" content="no-referrer">
+<meta name="referrer" content="no-referrer">{again}
 <title>{escape(title)}</title>
 <style>{CSS}</style>
 </head>
@@ -82,7 +90,9 @@ def render_blocks(blocks: Sequence[Block]) -> str:
 
 
 def _grouped(blocks: Sequence[Block]) -> Iterator[str]:
-    for figures, group in groupby(blocks, key=lambda block: isinstance(block, Picture | Animation | LineChart)):
+    for figures, group in groupby(
+        blocks, key=lambda block: isinstance(block, Picture | Animation | LineChart | BarChart)
+    ):
         inner = "\n".join(_render(block) for block in group)
         yield f'<div class="figures">\n{inner}\n</div>' if figures else inner
 
@@ -96,8 +106,12 @@ def _render(block: Block) -> str:
         case KeyValues(items):
             tiles = "".join(f"<div><dt>{escape(k)}</dt><dd>{_cell(v)}</dd></div>" for k, v in items.items())
             return f'<dl class="tiles">{tiles}</dl>'
-        case Picture(data, caption, scale) | Animation(data, caption, scale):
+        case Picture(data, caption, scale):
             return _image(data, caption, scale)
+        case Animation(data, caption, scale, columns):
+            return _image(data, caption, scale, columns)
+        case BarChart():
+            return render_bars(block)
         case LineChart():
             return render_chart(block)
         case Warnings():
@@ -157,7 +171,7 @@ def _column(values: Sequence[Cell]) -> list[str]:
     return texts
 
 
-def _image(data: bytes, caption: str, scale: int | None) -> str:
+def _image(data: bytes, caption: str, scale: int | None, columns: Sequence[str] = ()) -> str:
     try:
         with Image.open(io.BytesIO(data), formats=list(MEDIA)) as image:
             width, height, media = image.width, image.height, MEDIA[str(image.format)]
@@ -168,9 +182,12 @@ def _image(data: bytes, caption: str, scale: int | None) -> str:
     wide = " wide" if width * times > HALF else ""
     crisp = ' class="crisp"' if times > 1 else ""
     text = escape(caption)
+    labels = "".join(f"<span>{escape(name)}</span>" for name in columns)
+    above = f'<div class="columns">{labels}</div>' if labels else ""
     return (
-        f'<figure class="image{wide}"><img{crisp} width="{width * times}" height="{height * times}" alt="{text}"'
-        f' src="data:{media};base64,{base64.b64encode(data).decode()}"><figcaption>{text}</figcaption></figure>'
+        f'<figure class="image{wide}"><div class="framed">{above}<img{crisp} width="{width * times}"'
+        f' height="{height * times}" alt="{text}" src="data:{media};base64,{base64.b64encode(data).decode()}"></div>'
+        f"<figcaption>{text}</figcaption></figure>"
     )
 
 

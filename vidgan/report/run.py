@@ -1,9 +1,7 @@
 """A training run read back from its directory: journal, previews, scores and config, each shown if it is there.
 
-Files read: ``journal.jsonl``, ``previews/<name with a step number>.webp|gif|png``, ``scores/*.json``, ``config.yaml``.
-A score file holds ``{"protocol": text or mapping, "table": {"header": [...], "rows": [[...]]}, "curves": {metric:
-{predictor: [a value for each step of the horizon]}}, "intervals": {metric: {predictor: [[low, high], ...]}}, "better":
-{metric: "higher" or "lower"}, "notes": [...]}``, every key optional.
+Files read: ``journal.jsonl``, ``starts.jsonl``, ``previews/<name with a step number>.webp|gif|png``, ``scores/*.json``
+(their form: `vidgan.report.scores`), ``config.yaml``.
 """
 
 import json
@@ -19,31 +17,37 @@ from vidgan.report.blocks import (
     Cell,
     Code,
     KeyValues,
-    Notes,
     Picture,
     Section,
-    Table,
     Text,
     Warned,
     Warnings,
 )
 from vidgan.report.chart import LineChart
+from vidgan.report.events import event_blocks
+from vidgan.report.scores import score_blocks
+from vidgan.report.words import duration, heading, words
 
 Record = Mapping[str, Any]
 Series = dict[str, list[tuple[float, float | None]]]
 
 EARLIER = 3  # previews of each kind shown beside the latest
-ABBREVIATIONS = {"psnr", "ssim", "mse", "mae", "fvd", "acd", "lpips"}
 _STEP = re.compile(r"\d+")
 
 
-def run_sections(run_dir: Path, *, warnings: Sequence[Warned] | None = None) -> list[Section]:
+def run_sections(
+    run_dir: Path,
+    *,
+    warnings: Sequence[Warned] | None = None,
+    cases: Mapping[str, Sequence[Block]] | None = None,
+) -> list[Section]:
     """The sections of a run's report; what the run has not made yet has no section.
 
     Args:
         warnings: what `vidgan.training.diagnostics.warnings` found; None leaves the verdict out.
+        cases: name of a file in `scores/` -> pictures of the best, median and worst window of that result.
     """
-    records = _journal(run_dir / "journal.jsonl")
+    records, starts = read_records(run_dir / "journal.jsonl"), read_records(run_dir / "starts.jsonl")
     overview: list[Block] = []
     if records:
         overview.append(KeyValues(_facts(records)))
@@ -52,16 +56,17 @@ def run_sections(run_dir: Path, *, warnings: Sequence[Warned] | None = None) -> 
     sections = [
         Section("Overview", overview),
         *_previews(run_dir / "previews"),
-        *_scores(run_dir / "scores"),
+        *_scores(run_dir / "scores", cases or {}),
         Section("Training", _training(records)),
+        Section("Events", event_blocks(records, starts)),
         Section("Samples against real clips", _samples(records)),
         Section("Config", _config(run_dir / "config.yaml")),
     ]
     return [section for section in sections if section.blocks]
 
 
-def _journal(path: Path) -> list[dict[str, Any]]:
-    """The records that can be read: a report of a broken run must not break."""
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """The records of a JSON Lines file that can be read, those with a step: a report of a broken run must not break."""
     records = []
     if path.is_file():
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -80,7 +85,7 @@ def _facts(records: Sequence[Record]) -> dict[str, Cell]:
     if timed:
         before = [0, *(record["step"] for record in timed)]
         total = sum(record["seconds"] * (record["step"] - start) for record, start in zip(timed, before, strict=False))
-        facts["Training time"] = _duration(total)
+        facts["Training time"] = duration(total)
     recent = timed[-50:]
     for key, name, form in (
         ("clips_per_second", "Clips per second", "{:.3g}"),
@@ -93,14 +98,6 @@ def _facts(records: Sequence[Record]) -> dict[str, Cell]:
         if key != "score":
             facts[f"Last {key.replace('_', ' ')}"] = values[-1][1]
     return facts
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
 def _grouped(records: Sequence[Record], start: str, end: str = "") -> Series:
@@ -130,9 +127,9 @@ def _training(records: Sequence[Record]) -> list[Block]:
     judges = {name.partition("/")[0] for name in _grouped(records, "accuracy/", "/real")}
     blocks: list[Block] = []
     for net, series in losses.items():
-        name = f"{_words(net)} discriminator" if net in judges and "discriminator" not in net else _words(net)
+        name = f"{words(net)} discriminator" if net in judges and "discriminator" not in net else words(net)
         blocks.append(LineChart(series, f"Losses of the {name}", y_label="unweighted terms", smooth=True))
-    accuracy = {_words(name.replace("/", ", ")): points for name, points in _grouped(records, "accuracy/").items()}
+    accuracy = {words(name.replace("/", ", ")): points for name, points in _grouped(records, "accuracy/").items()}
     if accuracy:
         caption = "Real and fake near 1 for long: the discriminator wins. Near 0.5: it cannot tell them apart."
         title = "Accuracy of the discriminators"
@@ -158,9 +155,9 @@ def _evaluations(records: Sequence[Record]) -> list[Block]:
     for key, points in _grouped(records, "evaluation/").items():
         name, _, metric = key.rpartition("/")
         if key != "score":
-            metrics[metric][_words(name or metric)] = points
+            metrics[metric][words(name or metric)] = points
     return [
-        LineChart(series, f"{_heading(metric)} while training", y_label=_words(metric))
+        LineChart(series, f"{heading(metric)} while training", y_label=words(metric))
         for metric, series in metrics.items()
     ]
 
@@ -189,7 +186,7 @@ def _previews(folder: Path) -> list[Section]:
         for path in sorted(folder.iterdir()):
             number = _STEP.search(path.stem)
             if number and not path.name.startswith(".") and path.suffix in (".webp", ".gif", ".png"):
-                label = _words(_STEP.sub("", path.stem, count=1).replace("step", ""))
+                label = words(_STEP.sub("", path.stem, count=1).replace("step", ""))
                 kinds[label].append((int(number[0]), path))
     blocks: list[Block] = []
     for label, found in sorted(kinds.items()):
@@ -203,62 +200,15 @@ def _previews(folder: Path) -> list[Section]:
     return [Section("Previews", blocks)] if blocks else []
 
 
-def _scores(folder: Path) -> list[Section]:
+def _scores(folder: Path, cases: Mapping[str, Sequence[Block]]) -> list[Section]:
     sections = []
     for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
         try:
-            blocks = score_blocks(json.loads(path.read_text(encoding="utf-8")))
+            blocks = score_blocks(json.loads(path.read_text(encoding="utf-8")), cases.get(path.name, ()))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             blocks = [Text(f"{path.name} cannot be shown: {type(error).__name__}: {error}")]
-        sections.append(Section(f"Scores: {_words(path.stem)}", blocks))
+        sections.append(Section(f"Scores: {words(path.stem)}", blocks))
     return sections
-
-
-def score_blocks(scores: Mapping[str, Any]) -> list[Block]:
-    """Table, curves over the horizon, and notes of one score file (its form: see this module's docstring)."""
-    blocks: list[Block] = []
-    protocol = scores.get("protocol")
-    if isinstance(protocol, Mapping):
-        blocks.append(KeyValues({_heading(key): _flat(value) for key, value in protocol.items()}))
-    elif protocol is not None:
-        blocks.append(Text(f"Protocol: {protocol}"))
-    if "table" in scores:
-        rows = [[_flat(value) for value in row] for row in scores["table"]["rows"]]
-        blocks.append(Table([str(name) for name in scores["table"]["header"]], rows))
-    for metric, predictors in scores.get("curves", {}).items():
-        better = scores.get("better", {}).get(metric)
-        intervals = scores.get("intervals", {}).get(metric, {})
-        blocks.append(
-            LineChart(
-                {name: list(enumerate(values, start=1)) for name, values in predictors.items()},
-                f"{_heading(metric)} over the horizon",
-                x_label="frame of the forecast",
-                x_from_zero=False,
-                y_label=f"{metric}, {better} is better" if better else metric,
-                bands={
-                    name: [(x, *ends) for x, ends in enumerate(pairs, start=1) if None not in ends]
-                    for name, pairs in intervals.items()
-                },
-            )
-        )
-    notes = [str(note) for note in scores.get("notes", [])]
-    blocks += [Text(note) for note in notes[:1]]
-    if len(notes) > 1:
-        blocks.append(Notes(notes[1:], "Definitions and notes"))
-    return blocks
-
-
-def _flat(value: Any) -> Cell:
-    return value if isinstance(value, str | int | float | bool | None) else json.dumps(value)
-
-
-def _words(name: str) -> str:
-    return re.sub(r"[_-]+", " ", name).strip()
-
-
-def _heading(name: str) -> str:
-    words = _words(name)
-    return words.upper() if words in ABBREVIATIONS else words[:1].upper() + words[1:]
 
 
 def _config(path: Path) -> list[Block]:

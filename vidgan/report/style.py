@@ -40,7 +40,7 @@ section { margin-top: 40px; scroll-margin-top: 16px; }
 h2 { margin: 0 0 14px; font-size: 20px; line-height: 1.3; font-weight: 620; letter-spacing: -0.005em; }
 p { margin: 0 0 12px; max-width: 75ch; }
 .note { margin: 8px 0 0; color: var(--soft); font-size: 13px; line-height: 1.45; }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 400px), 1fr)); gap: 18px; }
+.figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 400px), 1fr)); gap: 18px; }
 .figures, .table, .tiles, .warnings, details { margin-bottom: 18px; }
 figure, .table, details, .tiles { background: var(--card); border: 1px solid var(--line); border-radius: 12px; }
 figure { margin: 0; padding: 16px 18px 14px; min-width: 0; }
@@ -48,6 +48,10 @@ figure.wide { grid-column: 1 / -1; }
 figcaption { font-weight: 600; font-size: 15px; line-height: 1.4; }
 figure.image { text-align: center; }
 figure.image img { display: block; margin: 2px auto 10px; max-width: 100%; height: auto; border-radius: 4px; }
+.framed { display: inline-block; max-width: 100%; }
+.columns { display: grid; width: 0; min-width: 100%; grid-auto-flow: column; grid-auto-columns: minmax(0, 1fr); }
+.columns span { font-size: 12.5px; line-height: 1.3; color: var(--soft); padding: 0 2px; }
+figcaption small { margin-left: 8px; font-weight: 400; font-size: 12.5px; color: var(--soft); }
 figure.image img.crisp { image-rendering: pixelated; }
 figure.image figcaption { font-weight: 400; font-size: 14px; color: var(--soft); }
 .legend { display: flex; flex-wrap: wrap; gap: 2px 16px; margin: 5px 0 2px; padding: 0; list-style: none; }
@@ -62,8 +66,11 @@ figure.image figcaption { font-weight: 400; font-size: 14px; color: var(--soft);
 .zero, .mark { stroke: var(--mark); stroke-width: 1; }
 .line { fill: none; stroke: var(--c); stroke-width: 2; stroke-linejoin: round; stroke-linecap: round; }
 .faint { fill: none; stroke: var(--c); stroke-width: 1; stroke-opacity: 0.24; stroke-linejoin: round; }
-.band { fill: var(--c); fill-opacity: 0.14; stroke: none; }
+.band { fill: var(--c); fill-opacity: 0.11; stroke: none; }
 .dot { fill: var(--card); stroke: var(--c); stroke-width: 1.6; }
+.bar { fill: var(--c); fill-opacity: 0.8; }
+.whisker { fill: none; stroke: var(--ink); stroke-width: 1.2; }
+.plot .name, .plot .value { fill: var(--ink); font-size: 12.5px; }
 .dashed { stroke-dasharray: 5 4; }
 .s0 { --c: var(--c0); } .s1 { --c: var(--c1); } .s2 { --c: var(--c2); } .s3 { --c: var(--c3); }
 .s4 { --c: var(--c4); } .s5 { --c: var(--c5); } .s6 { --c: var(--c6); } .s7 { --c: var(--c7); }

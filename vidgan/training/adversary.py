@@ -202,9 +202,11 @@ def play(
         if noise is not None:
             adversary.set_noise(noise(step))
         terms = partial(discriminator_terms, adversary, step)
-        measured |= trainees.turn(name, terms, micros, adversary.weights(step), step)
+        with trainees.around(name):
+            measured |= trainees.turn(name, terms, micros, adversary.weights(step), step)
         adversary.after_step()
     if (step + 1) % critic_steps == 0:
-        measured |= trainees.turn("generator", generator_terms, micros, weights, step)
+        with trainees.around("generator"):
+            measured |= trainees.turn("generator", generator_terms, micros, weights, step)
         ema.update(trainees.raw["generator"])
     return measured

@@ -7,6 +7,7 @@ for a half-written one. Nothing is pickled: reading a checkpoint cannot run code
 Only one process may write into a directory at a time (`vidgan.training.lock.RunLock`); readers need no lock.
 """
 
+import errno
 import json
 import logging
 import os
@@ -25,6 +26,7 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
 from vidgan.training.manifest import (
+    FILE_NAME,
     CheckpointError,
     DamagedError,
     move_into_place,
@@ -39,7 +41,6 @@ from vidgan.training.manifest import (
 logger = logging.getLogger(__name__)
 
 _STEP = re.compile(r"(?P<replaced>\.replaced-)?step-(?P<step>\d{8,})")
-_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _HEADROOM = 1 << 20  # bytes that headers, manifest and directory entries may take beyond the tensors themselves
 
 
@@ -77,7 +78,7 @@ def save_checkpoint(
     state_json = to_json(state, "state")
     needed = _HEADROOM + len(state_json)
     for name, group in tensors.items():
-        if not _FILE.fullmatch(name):
+        if not FILE_NAME.fullmatch(name):
             raise CheckpointError(f"{name!r} cannot name a file: letters, digits, '_', '-' and '.' are accepted")
         needed += sum(_checked(tensor, f"{name}/{key}").nbytes for key, tensor in group.items())
     final = directory / f"step-{step:08d}"
@@ -86,7 +87,7 @@ def save_checkpoint(
         directory.mkdir(parents=True, exist_ok=True)
         remove(directory.glob(".tmp-*"))
         if shutil.disk_usage(directory).free < needed:
-            raise OSError("the disk is too full")
+            raise OSError(errno.ENOSPC, "the disk is too full")
         temporary.mkdir()
         files = {"state.json": write_file(temporary / "state.json", state_json)}
         for name, group in tensors.items():
@@ -148,6 +149,12 @@ def load_latest(directory: Path) -> Checkpoint | None:
             "move the directory away to start from the beginning."
         )
     return None
+
+
+def newest_step(directory: Path) -> int:
+    """The step of the newest checkpoint by its name alone, -1 where there is none."""
+    listed = _listed(directory)
+    return listed[-1][0] if listed else -1
 
 
 def load_best(directory: Path) -> Checkpoint | None:

@@ -2,7 +2,8 @@
 
 Pure functions over journal records: nothing here stops a run. A warning speaks of the present: it goes when its cause
 has gone. Keys read, each only where records hold it: ``accuracy/<net>/real|fake``, ``loss/<net>/adversarial``,
-``grad_norm/<net>``, ``diversity|motion|saturation/fake|real``, ``data_wait_share``.
+``grad_norm/<net>``, ``diversity|motion|saturation/fake|real``, ``evaluation/score`` (higher is better),
+``data_wait_share``. `vidgan.training.guards` acts on what is found here.
 """
 
 import math
@@ -22,6 +23,8 @@ SPIKES = 5  # gradient norms in a row that must be out of range
 EXPLODING = 20.0  # times the median of all norms before
 VANISHING = 1e-3  # times the median of all norms before
 SATURATED = 0.3  # share of pixels at the ends of the range, beyond that of real clips
+PATIENCE = 5  # evaluations without a new best before their trend is judged
+WORSE = 0.1  # how far below the best the median of these must lie, as a share of the best
 WAITING = 0.2  # share of time spent waiting for data
 CHANCE_TOLERANCE = 0.02
 
@@ -45,7 +48,8 @@ class TrainingWarning(NamedTuple):
 
 def warnings(records: Sequence[Record]) -> list[TrainingWarning]:
     """All faults that hold at the end of `records` (in the order of their steps), the oldest first."""
-    found = [*_discriminators(records), *_samples(records), *_gradients(records), *_waiting(records)]
+    judges = (_discriminators, _samples, _gradients, _evaluations, _waiting)
+    found = [warning for judge in judges for warning in judge(records)]
     return sorted(found, key=lambda warning: warning.step)
 
 
@@ -145,6 +149,21 @@ def _gradients(records: Sequence[Record]) -> Iterator[TrainingWarning]:
                 f"The gradients of '{net}' are less than a thousandth of their usual size ({usual:.3g}), so it hardly "
                 "learns. A network that judges it may be too sure: see its accuracy.",
             )
+
+
+def _evaluations(records: Sequence[Record]) -> Iterator[TrainingWarning]:
+    scores = _series(records, "evaluation/score")
+    if not scores:
+        return
+    best_step, best = max(scores, key=lambda pair: pair[1])
+    later = [value for step, value in scores if step > best_step]
+    if len(later) >= PATIENCE and median(later[-PATIENCE:]) < best - WORSE * abs(best):
+        yield TrainingWarning(
+            "evaluation_worsens",
+            best_step,
+            f"The evaluation has not come back to its best for {len(later)} evaluations and lies more than {WORSE:.0%}"
+            " below it. The best weights are kept in best/; lower the learning rates, or stop here.",
+        )
 
 
 def _waiting(records: Sequence[Record]) -> Iterator[TrainingWarning]:

@@ -1,14 +1,18 @@
 """The run's journal: one JSON object a line, appended as training goes, cut back to the checkpoint on resume."""
 
+import errno
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 logger = logging.getLogger(__name__)
+
+# Keys, and starts of keys, that differ between two equal runs.
+VOLATILE = ("seconds", "clips_per_second", "data_wait_share", "memory/")
 
 
 class Journal:
@@ -47,7 +51,7 @@ class Journal:
         end = os.fstat(self._file.fileno()).st_size
         try:
             if self._file.write(payload) != len(payload):
-                raise OSError("the disk is full")
+                raise OSError(errno.ENOSPC, "the disk is full", str(self.path))
         except OSError:
             self._file.truncate(end)  # half a line would swallow the next record
             raise
@@ -113,6 +117,11 @@ def read(path: Path) -> list[dict[str, Any]]:
     Raises ValueError naming the line when any other line is not a record, FileNotFoundError when there is no journal.
     """
     return [record for _, record in _records(path)]
+
+
+def measurements(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The records without what differs between two equal runs: times, speed and memory."""
+    return [{key: value for key, value in record.items() if not key.startswith(VOLATILE)} for record in records]
 
 
 def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -68,6 +68,23 @@ class RunLock:
             self._descriptor = None
 
 
+def is_held(run_dir: Path) -> bool:
+    """Whether a process trains in the directory; True where the file system cannot tell."""
+    try:
+        descriptor = os.open(run_dir / ".lock", os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        if not os.pread(descriptor, 1, 0):
+            return False  # given back; not touching it leaves it free for a run that begins at this moment
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _describe(holder: bytes) -> str:
     with suppress(ValueError, KeyError, TypeError):
         note = json.loads(holder)

@@ -2,55 +2,30 @@
 
 It does not know which model it trains. Everything that is due at a step happens at the step's edge, after the optimizer
 steps, and a checkpoint holds the number of finished steps, so that "the same command again" goes on with the next one.
+All processes run it side by side; what is sent between them is in `ranks`, and never inside a branch of one of them.
 """
 
 import math
 import signal
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
-import torch
 from accelerate import Accelerator
 
-from vidgan.seeding import Draws
-from vidgan.training.checkpoint import Checkpoint, save_checkpoint
-from vidgan.training.ema import ExponentialMovingAverage
+from vidgan.training.checkpoint import Checkpoint
+from vidgan.training.failures import CollapseError, NonFiniteError, loader_failures_named, machine_failures_named
+from vidgan.training.feed import Batches, Feed
 from vidgan.training.journal import Journal
 from vidgan.training.progress import Progress
-from vidgan.training.trainees import Micro, Trainees
-from vidgan.types import ClipBatch, Terms
+from vidgan.training.ranks import Ranks
+from vidgan.training.state import Algorithm, RunState
+from vidgan.training.watch import Hooks, Watch
 
-
-class Algorithm(Protocol):
-    """What the loop trains: MoCoGANTraining or DualMotionTraining."""
-
-    trainees: Trainees
-    ema: ExponentialMovingAverage
-
-    def step(self, step: int, micros: Sequence[Micro]) -> Terms:
-        """One iteration; detached measurements by name."""
-        ...
-
-
-class Batches(Protocol):
-    """What the loop reads: `vidgan.data.loader.ClipLoader`."""
-
-    @property
-    def batch_size(self) -> int:
-        """Clips of one step over all processes and micro-batches."""
-        ...
-
-    def batches(self, start_step: int) -> Iterator[list[ClipBatch]]:
-        """This process's micro-batches of each step, from `start_step` on."""
-        ...
-
-    def rows(self, micro_batch: int) -> Sequence[int]:
-        """Places in the global batch of the rows of one of them."""
-        ...
+COLLAPSED = 1000  # beside the numbers of signals: a guard stops the run
 
 
 @dataclass(frozen=True)
@@ -65,12 +40,17 @@ class Periods:
 
 
 @dataclass(frozen=True)
-class Hooks:
-    """What the loop calls on the main process; each gets the number of finished steps."""
+class Protection:
+    """What is done when a training goes wrong.
 
-    preview: Callable[[int], Mapping[str, float]] = field(default=lambda step: {})
-    evaluate: Callable[[int], Mapping[str, float]] = field(default=lambda step: {})
-    export: Callable[[int, bool], None] = field(default=lambda step, best: None)
+    Attributes:
+        stop: names of the guards' warnings that end the run, after it was saved.
+        rollbacks: how often in a row a non-finite value sends the run back to one and the same checkpoint, to go on
+            without the batch; 0: it ends the run.
+    """
+
+    stop: tuple[str, ...] = ()
+    rollbacks: int = 0
 
 
 class StopRequest:
@@ -115,6 +95,7 @@ def run_loop(
     hooks: Hooks,
     state: Mapping[str, Any],
     resume: Checkpoint | None = None,
+    protection: Protection = Protection(),
     quiet: bool = False,
 ) -> Outcome:
     """Train from the checkpoint's step (or 0) to `steps`.
@@ -125,120 +106,133 @@ def run_loop(
         quiet: no progress display.
 
     Raises:
-        NonFiniteError: a loss or gradient became NaN or infinite. The last checkpoint stays as it is.
+        NonFiniteError: a loss, gradient or weight became NaN or infinite. The last checkpoint stays as it is.
+        CollapseError: a guard stopped the run, after it was saved.
+        RunFailedError: the disk is full, or the processes drifted apart.
     """
-    main, device = accelerator.is_main_process, accelerator.device
-    start = 0
-    best = -math.inf
-    if resume is not None:
-        start = resume.step
-        best = float(resume.state["best"]) if resume.state.get("best") is not None else best
-        algorithm.trainees.load(resume.tensors, resume.state["optimizers"])
-        algorithm.ema.load_state_dict(resume.tensors["ema"], resume.state["ema_updates"])
-    journal = Journal(run_dir / "journal.jsonl") if main else None
-    if journal is not None:
-        journal.truncate_after(start)
-
-    def save(step: int, is_best: bool = False) -> None:
-        if not main:
-            return
-        tensors = algorithm.trainees.tensors() | {"ema": algorithm.ema.state_dict()}
-        record = dict(state) | {
-            "optimizers": algorithm.trainees.settings(),
-            "ema_updates": algorithm.ema.updates,
-            "best": best if math.isfinite(best) else None,
-            "processes": accelerator.num_processes,
-        }
+    ranks = Ranks(accelerator)
+    journal = Journal(run_dir / "journal.jsonl") if ranks.main else None
+    course = RunState(
+        algorithm,
+        ranks=ranks,
+        journal=journal,
+        checkpoints=run_dir / "checkpoints",
+        record=state,
+        export=hooks.export,
+        keep=every.keep,
+        rollbacks=protection.rollbacks,
+    )
+    step = course.restore(resume) if resume is not None else 0
+    feed = Feed(loader, seed=seed, device=accelerator.device)
+    with ExitStack() as stack:
+        stack.enter_context(machine_failures_named(run_dir))
+        stack.enter_context(loader_failures_named(accelerator.process_index))
+        request = stack.enter_context(StopRequest())
+        progress = stack.enter_context(Progress(total=steps, start=step, show=ranks.main and not quiet))
+        stack.callback(feed.close)
+        watch = None
         if journal is not None:
-            journal.sync()  # a checkpoint never knows of steps that the journal lost
-        save_checkpoint(run_dir / "checkpoints", step, tensors, record, keep=every.keep, best=is_best)
-        hooks.export(step, is_best)
-
-    saved = start if resume is not None else -1
-    with StopRequest() as request, Progress(total=steps, start=start, show=main and not quiet) as progress:
-        stream = loader.batches(start)
-        mark, waited, since = time.monotonic(), 0.0, start
-        for step in range(start, steps):
-            asked = time.monotonic()
-            batches = next(stream)
-            waited += time.monotonic() - asked
-            micros = [
-                (to_device(batch, device), Draws(seed, "step", step, rows=loader.rows(i), device=device))
-                for i, batch in enumerate(batches)
-            ]
-            rates = algorithm.trainees.set_learning_rates(step)
-            measured = algorithm.step(step, micros)
-            done = step + 1
-
-            if done % every.log == 0 or done == steps:
-                now = time.monotonic()
-                record = {
-                    "step": done,
-                    "seconds": (now - mark) / (done - since),
-                    "clips_per_second": loader.batch_size * (done - since) / (now - mark),
-                    "data_wait_share": min(1.0, waited / (now - mark)),
-                    **{f"lr/{name}": rate for name, rate in rates.items()},
-                    **averaged(measured, accelerator),
-                }
-                mark, waited, since = now, 0.0, done
-                if journal is not None:
-                    journal.append(record)
-                progress.report(record)
-            progress.advance()
-
-            preview, evaluate = due(every.preview, done, steps), due(every.evaluate, done, steps)
-            if evaluate or due(every.checkpoint, done, steps):
-                save(done)  # before anything else that is due, so that nothing can cost these steps
-                saved = done
-            if main and (preview or evaluate):
-                scores = hooks.evaluate(done) if evaluate else {}
-                seen = {**(hooks.preview(done) if preview else {}), **scores}
-                seen = {name: value for name, value in seen.items() if math.isfinite(value)}
-                if journal is not None and seen:
-                    journal.append({"step": done, **seen})
-                if scores.get("evaluation/score", -math.inf) > best:
-                    best = scores["evaluation/score"]
-                    save(done, is_best=True)
-            stop = agreed(request.signal, accelerator)
-            if stop is not None:
-                if saved != done:
-                    save(done)
-                accelerator.wait_for_everyone()
-                return Outcome(done, stop)
-            if preview or evaluate or saved == done:
-                mark, waited, since = time.monotonic(), 0.0, done  # what was due is not training time
-    accelerator.wait_for_everyone()
-    return Outcome(max(start, steps))
+            stack.callback(hooks.close)
+            stack.callback(journal.close)
+            watch = Watch(
+                journal, start=step, clips=loader.batch_size, hooks=hooks, progress=progress, stop=protection.stop
+            )
+        run = _Run(algorithm, steps, every, ranks, course, feed, progress, watch)
+        run.begin(step)
+        while step < steps:
+            try:
+                step = run.advance(step)
+            except NonFiniteError as error:
+                step = run.go_back(step, error)
+                continue
+            reason = run.reason_to_stop(step, request)
+            if reason == COLLAPSED:
+                told = watch.fatal if watch is not None else None
+                raise CollapseError(
+                    f"stopped after step {step}: {told.message if told else 'by a guard'} (guards.stop)"
+                )
+            if reason:
+                return Outcome(step, reason)
+        ranks.wait()
+    return Outcome(step)
 
 
-def to_device(batch: ClipBatch, device: torch.device) -> ClipBatch:
-    """The batch on the device that trains; copies overlap with work where the memory is pinned."""
-    return ClipBatch(*(part.to(device, non_blocking=True) for part in batch))
+@dataclass(frozen=True)
+class _Run:
+    """What the loop moves forward; all processes call each method alike."""
 
+    algorithm: Algorithm
+    steps: int
+    every: Periods
+    ranks: Ranks
+    course: RunState
+    feed: Feed
+    progress: Progress
+    watch: Watch | None  # on the main process
 
-def averaged(measured: Terms, accelerator: Accelerator) -> dict[str, float]:
-    """Mean over processes, in one message; without those that do not exist (no labelled clip in the batch)."""
-    names = sorted(measured)
-    if not names:
-        return {}
-    values = torch.stack([measured[name].float() for name in names])
-    if accelerator.num_processes > 1:
-        values = accelerator.reduce(values, reduction="mean")
-    return {name: value for name, value in zip(names, values.tolist(), strict=True) if math.isfinite(value)}
+    def begin(self, step: int) -> None:
+        """Ready for `step`."""
+        if self.course.saved is not None:
+            self.at_edge(step)  # what a kill kept from being done after the checkpoint was written
+        elif self.course.allowed:
+            self.course.save(step)  # something to go back to
+        self.feed.begin(step, self.course.skipped)
+
+    def advance(self, step: int) -> int:
+        """One step, and what is due after it; returns the number of finished steps."""
+        micros = self.feed.take()
+        rates = self.algorithm.trainees.set_learning_rates(step)
+        measured = self.algorithm.step(step, micros)
+        done = step + 1
+        self.progress.advance()
+        if due(self.every.log, done, self.steps):
+            averages = self.ranks.averaged(measured)
+            if self.watch is not None:
+                self.watch.log(done, averages, rates, self.feed)
+        self.at_edge(done)
+        return done
+
+    def at_edge(self, step: int) -> None:
+        """What is due after `step` steps. The main process previews and evaluates, the others wait for it."""
+        preview, evaluate, checkpoint = (
+            due(period, step, self.steps) for period in (self.every.preview, self.every.evaluate, self.every.checkpoint)
+        )
+        if not (preview or evaluate or checkpoint):
+            return
+        if (evaluate or checkpoint) and self.course.saved != step:
+            self.course.save(step)  # before anything else that is due, so that nothing can cost these steps
+        if self.watch is not None:
+            score = self.watch.observe(step, preview=preview, evaluate=evaluate).get("evaluation/score", -math.inf)
+            if score > self.course.best:
+                self.course.best = score
+                self.course.write(step, best=True)
+            self.watch.look(step)
+            self.watch.restart_clock(step)
+        self.ranks.wait()
+
+    def go_back(self, step: int, error: NonFiniteError) -> int:
+        """To the last checkpoint, if that is allowed; returns its step."""
+        rollback = self.course.roll_back(step, error)
+        if self.watch is not None:
+            self.watch.rewind(rollback)
+        self.course.save(rollback.to)  # so that a resume leaves out the same batches
+        self.feed.begin(rollback.to, self.course.skipped)
+        return rollback.to
+
+    def reason_to_stop(self, step: int, request: StopRequest) -> int:
+        """A signal's number or COLLAPSED, the same on all processes, after the run was saved; 0 to go on."""
+        collapsed = self.watch is not None and self.watch.fatal is not None
+        reason = self.ranks.agreed(COLLAPSED if collapsed else request.signal or 0)
+        if reason:
+            if self.course.saved != step:
+                self.course.save(step)
+            self.ranks.wait()
+        return reason
 
 
 def due(period: int | None, done: int, steps: int) -> bool:
     """Whether something of this period is due after `done` of `steps` steps; the last step always is."""
     return period is not None and (done % period == 0 or done == steps)
-
-
-def agreed(number: int | None, accelerator: Accelerator) -> int | None:
-    """The stop signal that any process received: all must stop at the same step, or the others wait for ever."""
-    if accelerator.num_processes == 1:
-        return number
-    flag = torch.tensor([float(number or 0)], device=accelerator.device)
-    gathered = accelerator.gather(flag)
-    return int(gathered.max().item()) or None
 
 
 def learning_rate_factor(schedule: str, warmup: int, steps: int, decay_start: float = 0.0) -> Callable[[int], float]:

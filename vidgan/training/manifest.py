@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import platform
+import re
 import shutil
 import time
 from collections.abc import Iterable, Mapping
@@ -18,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
+LARGEST_MANIFEST = 1 << 20  # bytes; a real one has a few thousand
+FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")  # in this directory, not hidden
 
 
 class CheckpointError(ValueError):
@@ -101,6 +104,8 @@ def read_verified(directory: Path) -> tuple[int, dict[str, bytes]]:
     Raises `DamagedError` when anything is missing or changed, `CheckpointError` for another format version.
     """
     try:
+        if (directory / MANIFEST).stat().st_size > LARGEST_MANIFEST:
+            raise DamagedError(f"{directory}: {MANIFEST} is larger than {LARGEST_MANIFEST:,} bytes; this is none")
         manifest = json.loads((directory / MANIFEST).read_bytes())
         if manifest["checksum"] != _checksum(manifest):
             raise DamagedError(f"{directory}: {MANIFEST} was changed")
@@ -109,18 +114,28 @@ def read_verified(directory: Path) -> tuple[int, dict[str, bytes]]:
                 f"{directory} has format version {manifest['format_version']}, this vidgan reads {FORMAT_VERSION}; use "
                 "the vidgan that wrote it"
             )
-        payloads = {name: (directory / name).read_bytes() for name in manifest["files"]}
+        if not isinstance(manifest["step"], int):
+            raise DamagedError(f"{directory}: {MANIFEST} names no step")
+        payloads = {name: _payload(directory, name, entry["bytes"]) for name, entry in manifest["files"].items()}
+        sums = {name: entry["sha256"] for name, entry in manifest["files"].items()}
     except CheckpointError:
         raise
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (OSError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise DamagedError(f"{directory}: {type(error).__name__}: {error}") from error
     for name, payload in payloads.items():
-        size, digest = manifest["files"][name]["bytes"], manifest["files"][name]["sha256"]
-        if len(payload) != size:
-            raise DamagedError(f"{directory}: {name} has {len(payload):,} bytes instead of {size:,}")
-        if hashlib.sha256(payload).hexdigest() != digest:
+        if hashlib.sha256(payload).hexdigest() != sums[name]:
             raise DamagedError(f"{directory}: {name} does not match its sha256")
     return manifest["step"], payloads
+
+
+def _payload(directory: Path, name: str, size: int) -> bytes:
+    """A file's bytes. A checkpoint may come from a stranger: nothing outside `directory` is read, nothing endless."""
+    path = directory / name
+    if not FILE_NAME.fullmatch(name) or path.is_symlink() or (path.exists() and not path.is_file()):
+        raise DamagedError(f"{directory}: {name!r} is not a file of this checkpoint")
+    if path.stat().st_size != size:
+        raise DamagedError(f"{directory}: {name} has {path.stat().st_size:,} bytes instead of {size:,}")
+    return path.read_bytes()
 
 
 def _checksum(body: Mapping[str, Any]) -> str:

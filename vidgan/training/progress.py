@@ -47,6 +47,12 @@ class Progress:
         if self._live is not None:
             self._live.update(self._task, completed=self.done)
 
+    def rewind(self, step: int) -> None:
+        """The run went back to `step`."""
+        self.done = step
+        if self._live is not None:
+            self._live.update(self._task, completed=step)
+
     def report(self, record: Mapping[str, Any]) -> None:
         """Show the newest measurements."""
         losses = " ".join(f"{k[5:]} {v:.3g}" for k, v in record.items() if k.startswith("loss/"))

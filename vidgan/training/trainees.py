@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,13 +14,10 @@ from torch.optim import Optimizer
 from vidgan.losses.weighted import weighted_sum
 from vidgan.seeding import Draws
 from vidgan.training.checkpoint import flatten_optimizer, load_strict, restore_optimizer
+from vidgan.training.failures import NonFiniteError
 from vidgan.types import ClipBatch, Terms
 
 Micro = tuple[ClipBatch, Draws]
-
-
-class NonFiniteError(RuntimeError):
-    """A loss term or gradient became NaN or infinite; the message names network, term and step."""
 
 
 class Trainees:
@@ -33,6 +31,9 @@ class Trainees:
         clip_grad_norm: limit of each network's gradient norm, None for no limit.
         lr_factor: step -> factor on every base learning rate, in global steps (a pure function, so that it does not
             depend on the process count and needs no state).
+
+    Attributes:
+        around: name of a network -> a context that its turns run in, for whoever measures them.
     """
 
     def __init__(
@@ -51,8 +52,12 @@ class Trainees:
         self.precision = precision
         self.limit = clip_grad_norm
         self.lr_factor = lr_factor
+        self.around: Callable[[str], contextlib.AbstractContextManager[Any]] = lambda name: contextlib.nullcontext()
         self._base_lr = {name: [g["lr"] for g in opt.param_groups] for name, opt in self.optimizers.items()}
-        self.prepared = {name: accelerator.prepare_model(module) for name, module in self.raw.items()}
+        with warnings.catch_warnings():
+            # Accelerate hands on an argument that torch has renamed; each process would tell of it.
+            warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
+            self.prepared = {name: accelerator.prepare_model(module) for name, module in self.raw.items()}
 
     def autocast(self, enabled: bool = True) -> contextlib.AbstractContextManager[Any]:
         """bf16 for the forwards of a turn; `enabled=False` for what must stay in float32 (penalties)."""
@@ -101,14 +106,36 @@ class Trainees:
         }
 
     def _require_finite(self, name: str, terms: Terms, norm: Tensor, step: int) -> None:
-        """Stop before the optimizer's step. Gradients are already averaged over processes: all ranks see the same."""
-        bad = [term for term, value in terms.items() if not torch.isfinite(value)]
-        if bad or not torch.isfinite(norm):
-            what = f"the term {bad[0]!r}" if bad else "the gradient"
-            raise NonFiniteError(
-                f"step {step}: {what} of network {name!r} is not finite; the weights were left as they were before this"
-                " turn. Lower the learning rate, clip gradients (train.clip_grad_norm) or use precision fp32"
-            )
+        """Stop before the optimizer's step, in all processes at once: one alone may have met the broken value."""
+        losses = sorted(term for term in terms if not term.startswith("accuracy/"))
+        values = torch.stack([*(terms[term].float() for term in losses), norm.float()])
+        broken = self.accelerator.gather((~values.isfinite()).int()[None])  # (processes, terms + 1)
+        if not broken.any():
+            return
+        ranks = broken[:, :-1].any(dim=1).nonzero().flatten().tolist()  # the averaged gradient is the same in all
+        where = f" (processes {ranks})" if ranks and len(broken) > 1 else ""
+        what = [f"the term {losses[i]!r}" for i in broken[:, :-1].any(dim=0).nonzero().flatten().tolist()]
+        raise NonFiniteError(
+            f"step {step}: {', '.join(what) or 'the gradient'} of network {name!r} is not finite{where}; the weights"
+            " were left as they were before this turn. Lower the learning rate, clip gradients (train.clip_grad_norm),"
+            " use precision fp32, or go back and leave the batch out (--on-nonfinite rollback)"
+        )
+
+    def require_finite_weights(self, step: int) -> None:
+        """Make sure that no weight is NaN or infinite: such a state must not be saved as the newest.
+
+        Raises:
+            NonFiniteError: naming the network and the parameter.
+        """
+        for name, module in self.raw.items():
+            named = dict(module.named_parameters())
+            whole = torch.stack([parameter.detach().isfinite().all() for parameter in named.values()]).tolist()
+            for key, finite in zip(named, whole, strict=True):
+                if not finite:
+                    raise NonFiniteError(
+                        f"step {step}: the weight {key!r} of network {name!r} is not finite, and nothing was saved;"
+                        " lower the learning rate"
+                    )
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
         """All that a checkpoint must hold of the networks and optimizers, as named tensors."""
@@ -128,6 +155,15 @@ class Trainees:
         for name, optimizer in self.optimizers.items():
             own = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
             restore_optimizer(optimizer, tensors[f"optimizer-{name}"], settings[name])
+            _match_layout(optimizer)
             # State comes from the checkpoint, settings from the config: a changed config has been accepted by now.
             for group, setting in zip(optimizer.param_groups, own, strict=True):
                 group.update(setting)
+
+
+def _match_layout(optimizer: Optimizer) -> None:
+    """Give restored state the memory layout of its weights: fused optimizers walk through both in memory order."""
+    for weight, state in optimizer.state.items():
+        for key, value in state.items():
+            if isinstance(value, Tensor) and value.shape == weight.shape and value.stride() != weight.stride():
+                state[key] = torch.empty_like(weight, dtype=value.dtype).copy_(value)

@@ -20,7 +20,7 @@ from vidgan.evaluation.results import ForecastScores
 from vidgan.models.dual_motion import DualMotionGAN
 from vidgan.models.mocogan import MoCoGAN
 from vidgan.report import Animation, KeyValues, Picture, Section, Text, Warnings, run_sections, write_report
-from vidgan.report.run import score_blocks
+from vidgan.report.scores import score_blocks
 from vidgan.training.diagnostics import warnings
 from vidgan.types import ByteClip
 from vidgan.verbs.evaluate import evaluate

@@ -35,7 +35,12 @@ def replace_folder(finished: Path, target: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write through a temporary file and a rename."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write through a temporary file and a rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text)
+    temporary.write_bytes(content)
     temporary.replace(path)

@@ -1,6 +1,6 @@
 """`vidgan models`: what can be named in a config."""
 
-from vidgan.build import ROLES, TERMS
+from vidgan.checks import ROLES, TERMS
 from vidgan.config import shipped_configs
 from vidgan.losses import ADVERSARIAL
 from vidgan.models import BASELINES, DISCRIMINATORS, GENERATORS, PREDICTORS

@@ -1,25 +1,22 @@
-"""What a run does beside training: previews, evaluations and the saved model, always from the average weights."""
+"""What a run does beside training: previews and evaluations, always from the average weights."""
 
-import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
-import vidgan
-from vidgan.build import model_name
+from vidgan.checks import model_name
 from vidgan.config import RunConfig
 from vidgan.data.dataset import ClipDataset
 from vidgan.evaluation.synthesis import describe, pairwise_diversity
 from vidgan.models import PREDICTORS
 from vidgan.models.inference import ClipSampler, Forecaster
 from vidgan.training.dual_motion import DualMotionTraining
-from vidgan.training.loop import Hooks
 from vidgan.training.mocogan import MoCoGANTraining
+from vidgan.training.trackers import Tracker, Trackers
+from vidgan.training.watch import Hooks
 from vidgan.types import ByteClip
-from vidgan.verbs.files import replace_folder
-from vidgan.verbs.pictures import forecast_rows, forecast_strip
+from vidgan.verbs.pictures import forecast_animation, forecast_rows, forecast_strip
 from vidgan.verbs.scoring import (
     FEWEST_REAL,
     forecast_scores,
@@ -32,19 +29,27 @@ from vidgan.video.encode import png_bytes, tile, webp_bytes
 
 PREVIEW_CLIPS = 16
 PREVIEW_FORECASTS = 3
+PREVIEW_FPS = 8.0
 EVALUATION_CLIPS = 64
 EVALUATION_WINDOWS = 32
 
 
-def build_hooks(config: RunConfig, dataset: ClipDataset, algorithm: MoCoGANTraining | DualMotionTraining) -> Hooks:
-    """The hooks for the config's model."""
-    saved = _Saver(config, dataset, algorithm)
+def build_hooks(
+    config: RunConfig,
+    dataset: ClipDataset,
+    algorithm: MoCoGANTraining | DualMotionTraining,
+    *,
+    export: Callable[[int, bool], None],
+    trackers: Sequence[Tracker] = (),
+) -> Hooks:
+    """The hooks for the config's model; measurements and preview clips also go to the trackers."""
+    told = Trackers(trackers)
     watch: _Synthesis | _Forecast
     if model_name(config) in PREDICTORS:
-        watch = _Forecast(config, held_out_or_training(config, dataset), algorithm)
+        watch = _Forecast(config, held_out_or_training(config, dataset), algorithm, told)
     else:
-        watch = _Synthesis(config, dataset, algorithm)
-    return Hooks(preview=watch.preview, evaluate=watch.evaluate, export=saved)
+        watch = _Synthesis(config, dataset, algorithm, told)
+    return Hooks(preview=watch.preview, evaluate=watch.evaluate, export=export, log=told.log, close=told.close)
 
 
 def saturated_share(clips: ByteClip) -> float:
@@ -56,10 +61,14 @@ class _Synthesis:
     """MoCoGAN: a grid of the same 16 latents each time, and how diverse and lively it is beside real clips."""
 
     def __init__(
-        self, config: RunConfig, dataset: ClipDataset, algorithm: MoCoGANTraining | DualMotionTraining
+        self,
+        config: RunConfig,
+        dataset: ClipDataset,
+        algorithm: MoCoGANTraining | DualMotionTraining,
+        trackers: Trackers,
     ) -> None:
         self.folder = config.run_dir / "previews"
-        self.config, self.algorithm = config, algorithm
+        self.config, self.algorithm, self.trackers = config, algorithm, trackers
         self.compared = held_out_or_training(config, dataset, fewest=FEWEST_REAL)
         real, _ = real_clips(dataset, 2 * PREVIEW_CLIPS)
         self.real = describe(real)
@@ -76,7 +85,9 @@ class _Synthesis:
         first = self.first_frame if getattr(model, "image_to_video", False) else None
         latents = model.latents(PREVIEW_CLIPS, self.config.data.frames, seed=self.config.seed)
         clips = model.render(latents, first_frame=first)
-        save_preview(self.folder, step, webp_bytes(tile(clips, columns=4), scale=max(1, 96 // clips.shape[-1])), "webp")
+        grid = tile(clips, columns=4)
+        save_preview(self.folder, step, webp_bytes(grid, scale=max(1, 96 // clips.shape[-1])), "webp")
+        self.trackers.media(step, "samples", grid, PREVIEW_FPS)
         fake = describe(clips)
         return {
             "diversity/fake": pairwise_diversity(fake.pooled),
@@ -101,11 +112,15 @@ class _Forecast:
     """Dual Motion GAN: strips of held-out forecasts, and their scores beside copy-last."""
 
     def __init__(
-        self, config: RunConfig, held_out: ClipDataset, algorithm: MoCoGANTraining | DualMotionTraining
+        self,
+        config: RunConfig,
+        held_out: ClipDataset,
+        algorithm: MoCoGANTraining | DualMotionTraining,
+        trackers: Trackers,
     ) -> None:
         assert config.data.context is not None
         self.folder = config.run_dir / "previews"
-        self.config, self.held_out, self.algorithm = config, held_out, algorithm
+        self.config, self.held_out, self.algorithm, self.trackers = config, held_out, algorithm, trackers
         self.context, self.horizon = config.data.context, config.data.frames - config.data.context
         clips, _ = next(held_out_windows(held_out, config.data.frames, limit=PREVIEW_FORECASTS))
         self.clips = clips
@@ -117,10 +132,11 @@ class _Forecast:
 
     def preview(self, step: int) -> Mapping[str, float]:
         strips = []
-        for clip in self.clips:
+        for number, clip in enumerate(self.clips):
             seen, truth = clip[: self.context], clip[self.context :]
-            prediction = self._model().forecast(seen[None], self.horizon)
-            strips.append(forecast_strip(forecast_rows(seen, truth, prediction)))
+            rows = forecast_rows(seen, truth, self._model().forecast(seen[None], self.horizon))
+            strips.append(forecast_strip(rows))
+            self.trackers.media(step, f"forecast/{number}", forecast_animation(rows), PREVIEW_FPS)
         save_preview(self.folder, step, png_bytes(torch.cat(strips, dim=1)), "png")
         return {"ema_distance": self.algorithm.ema.distance(self.algorithm.trainees.raw["generator"])}
 
@@ -140,49 +156,6 @@ class _Forecast:
                 if value is not None:
                     found[f"evaluation/{name}/{metric}"] = value
         return found | {"evaluation/score": found["evaluation/forecast/psnr"]}
-
-
-class _Saver:
-    """Writes the average weights to `model/` at each checkpoint, and to `best/` at the best evaluation."""
-
-    def __init__(
-        self, config: RunConfig, dataset: ClipDataset, algorithm: MoCoGANTraining | DualMotionTraining
-    ) -> None:
-        self.config, self.dataset, self.algorithm = config, dataset, algorithm
-
-    def __call__(self, step: int, best: bool) -> None:
-        for name in ("model", "best") if best else ("model",):
-            save_model(self.algorithm.ema.module, self.config.run_dir / name, self._facts(step))
-
-    def _facts(self, step: int) -> dict[str, Any]:
-        config = self.config
-        facts: dict[str, Any] = {
-            "run": config.name,
-            "step": step,
-            "frames": config.data.frames,
-            "stride": config.data.stride,
-            "fps": self.dataset.index.fps,
-            "fit": self.dataset.index.settings.get("fit", "crop"),
-            "batch_size": config.train.batch_size,
-            "seed": config.seed,
-            "data": {"fingerprint": self.dataset.index.fingerprint, "split": self.dataset.index.split_hash},
-            "vidgan": vidgan.__version__,
-        }
-        if config.objective.category_source is not None:
-            facts["categories"] = list(self.dataset.category_names)
-        if config.data.context is not None:
-            facts["context"] = config.data.context
-        return facts
-
-
-def save_model(model: Any, folder: Path, facts: dict[str, Any]) -> None:
-    """`save_pretrained`, whole or not at all."""
-    temporary = folder.with_name(f".{folder.name}.new")
-    shutil.rmtree(temporary, ignore_errors=True)  # what a killed run left
-    temporary.mkdir(parents=True)
-    model.facts = facts
-    model.save_pretrained(temporary)
-    replace_folder(temporary, folder)
 
 
 def save_preview(folder: Path, step: int, data: bytes, suffix: str) -> None:

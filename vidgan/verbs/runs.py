@@ -1,6 +1,7 @@
 """What a run directory holds, for the verbs that come after training."""
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,13 @@ def read_journal(run: Path) -> list[dict[str, Any]]:
     """The journal's records, oldest first; a torn last line is left out."""
     path = run / "journal.jsonl"
     return read(path) if path.is_file() else []
+
+
+def note_start(run: Path, step: int, processes: int) -> None:
+    """Keep in `starts.jsonl` that training begins here, once more."""
+    now = datetime.now().astimezone().isoformat(timespec="seconds")
+    with (run / "starts.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"step": step, "time": now, "processes": processes}) + "\n")
 
 
 def write_scores(run: Path, name: str, scores: dict[str, Any]) -> Path:

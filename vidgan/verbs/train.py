@@ -14,22 +14,26 @@ from vidgan.build import (
     build_dataset,
     build_loader,
     build_networks,
-    check_config,
-    model_name,
     resolve_precision,
 )
+from vidgan.checks import check_config, model_name
 from vidgan.config import ConfigError, RunConfig, differences, dump_config, find_config, load_config
 from vidgan.data.dataset import ClipDataset
 from vidgan.training.checkpoint import Checkpoint, load_latest
 from vidgan.training.lock import RunLock
-from vidgan.training.loop import Hooks, Periods, run_loop
+from vidgan.training.loop import Periods, Protection, run_loop
+from vidgan.training.watch import Hooks
+from vidgan.verbs.exports import Exporter, refresh_exports
 from vidgan.verbs.files import write_text
 from vidgan.verbs.monitor import build_hooks
+from vidgan.verbs.processes import stop_with_the_launcher
+from vidgan.verbs.runs import note_start, read_journal
+from vidgan.verbs.tracking import open_trackers, require_trackers
 
 logger = logging.getLogger(__name__)
 
 # Settings that may change between resumes: they alter how long or how often, not what is computed at a step.
-FREE = ("train.steps", "train.device", "every.", "data.workers", "data.root", "out", "name")
+FREE = ("train.steps", "train.device", "every.", "guards.", "data.workers", "data.root", "out", "name", "track")
 
 
 @dataclass(frozen=True)
@@ -63,11 +67,16 @@ def train(
 
     Raises:
         ConfigError, DataError, CheckpointError: the user can mend it; nothing was changed.
-        NonFiniteError: the run failed; its last checkpoint is kept.
+        RunFailedError: the run failed (a non-finite value, a guard, a full disk); its last checkpoint is kept.
+        RuntimeError: a process or a loader worker was lost; another attempt may succeed.
     """
     settings = config if isinstance(config, RunConfig) else load_config(find_config(config), overrides)
     check_config(settings)
+    require_trackers(settings.track)
+    stop_with_the_launcher()
     accelerator = build_accelerator(settings.train.device)
+    if not accelerator.is_main_process:
+        logging.getLogger("vidgan").setLevel(logging.ERROR)  # what all processes see is told once
     dataset = build_dataset(settings)
     loader = build_loader(settings, dataset, accelerator)
     run_dir = settings.run_dir
@@ -89,16 +98,24 @@ def _train(
     run_dir = settings.run_dir
     precision = resolve_precision(settings.train.precision, accelerator.device)
     resume = _resumable(settings, dataset, precision, accept_changes)
-    if resume is not None and resume.step >= settings.train.steps:
-        logger.warning("%s is finished: %d of %d steps", run_dir, resume.step, settings.train.steps)
-        return TrainResult(run_dir, resume.step)
+    finished = resume is not None and resume.step >= settings.train.steps and _last_observed(run_dir) == resume.step
     accelerator.wait_for_everyone()  # all have read the run directory before the first writes into it
+    if resume is not None:
+        if accelerator.is_main_process:
+            refresh_exports(settings, dataset, resume)
+        if finished:
+            logger.warning("%s is finished: %d of %d steps", run_dir, resume.step, settings.train.steps)
+            return TrainResult(run_dir, resume.step)
     networks = build_networks(settings, dataset)
     algorithm = build_algorithm(settings, networks, accelerator)
     hooks = Hooks()
     if accelerator.is_main_process:
         write_text(run_dir / "config.yaml", dump_config(settings))
-        hooks = build_hooks(settings, dataset, algorithm)
+        export = Exporter(settings, dataset, algorithm.ema.module)
+        note_start(run_dir, 0 if resume is None else resume.step, accelerator.num_processes)
+        trackers = open_trackers(settings)
+        hooks = build_hooks(settings, dataset, algorithm, export=export, trackers=trackers)
+    guards = settings.guards
     outcome = run_loop(
         algorithm,
         loader,
@@ -115,9 +132,17 @@ def _train(
             "precision": precision,
         },
         resume=resume,
+        protection=Protection(
+            stop=guards.stop, rollbacks=(guards.rollbacks or 3) if guards.on_nonfinite == "rollback" else 0
+        ),
         quiet=quiet,
     )
     return TrainResult(run_dir, outcome.steps, outcome.signal)
+
+
+def _last_observed(run_dir: Path) -> int:
+    """The step of the newest preview: a run is finished when its last step has been previewed, not only saved."""
+    return max((record["step"] for record in read_journal(run_dir) if "observed" in record), default=-1)
 
 
 def _resumable(settings: RunConfig, dataset: ClipDataset, precision: str, accept_changes: bool) -> Checkpoint | None:

@@ -1,0 +1,174 @@
+"""Switches of speed and memory: each does what it says, changes results by rounding at most, is refused where idle."""
+
+import copy
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from helpers import SMALL, small_config
+from torch import Tensor, nn
+
+from vidgan.build import (
+    build_accelerator,
+    build_algorithm,
+    build_dataset,
+    build_loader,
+    build_networks,
+    compile_networks,
+    set_tf32,
+)
+from vidgan.checks import check_config
+from vidgan.config import ConfigError, parse_config
+from vidgan.seeding import Draws
+
+MODELS = ("mocogan", "dual_motion")
+
+
+def build(model: str, data: Path, out: Path, **changes: Any) -> tuple[Any, Callable[[int], Any]]:
+    """The algorithm, and a function that runs one step."""
+    config = small_config(model, data, out, **changes)
+    check_config(config)
+    accelerator, dataset = build_accelerator("cpu"), build_dataset(config)
+    loader = build_loader(config, dataset, accelerator)
+    algorithm = build_algorithm(config, build_networks(config, dataset), accelerator)
+
+    def step(number: int) -> Any:
+        (batch,) = next(loader.batches(number))
+        return algorithm.step(number, [(batch, Draws(0, "step", number, rows=loader.rows(0)))])
+
+    return algorithm, step
+
+
+def weights(algorithm: Any) -> dict[str, dict[str, Tensor]]:
+    return {name: copy.deepcopy(module.state_dict()) for name, module in algorithm.trainees.raw.items()}
+
+
+def assert_near(some: dict[str, dict[str, Tensor]], other: dict[str, dict[str, Tensor]]) -> None:
+    for name in other:
+        for key, value in other[name].items():
+            torch.testing.assert_close(some[name][key], value, rtol=1e-3, atol=2e-5)
+
+
+SGD: dict[str, Any] = {"name": "sgd", "lr": 0.01}  # Adam would turn rounding of a tiny gradient into a full step
+
+
+def with_sgd(model: str) -> dict[str, Any]:
+    return {f"optimizers__{name}": SGD for name in SMALL[model]["optimizers"]}
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_channels_last_changes_the_layout_alone(model: str, shapes_data: Path, tmp_path: Path) -> None:
+    results = []
+    for switched in (False, True):
+        algorithm, step = build(model, shapes_data, tmp_path, train__channels_last=switched, **with_sgd(model))
+        step(0)
+        results.append(weights(algorithm))
+    assert_near(results[1], results[0])
+    layers = [m for net in algorithm.trainees.raw.values() for m in net.modules() if isinstance(m, nn.Conv2d)]
+    assert all(layer.weight.is_contiguous(memory_format=torch.channels_last) for layer in layers)
+    volumes = [m for net in algorithm.trainees.raw.values() for m in net.modules() if isinstance(m, nn.Conv3d)]
+    assert all(layer.weight.is_contiguous(memory_format=torch.channels_last_3d) for layer in volumes)
+    assert layers and (volumes or model == "dual_motion")
+
+
+def test_a_run_in_channels_last_resumes_exactly(shapes_data: Path, tmp_path: Path) -> None:
+    """What comes back from a file lies in row-major order; fused Adam would pair it with the wrong weights."""
+    algorithm, step = build("mocogan", shapes_data, tmp_path, train__channels_last=True)
+    step(0)
+    saved = {n: {k: t.clone().contiguous() for k, t in g.items()} for n, g in algorithm.trainees.tensors().items()}
+    settings = algorithm.trainees.settings()
+    step(1)
+    fresh, go_on = build("mocogan", shapes_data, tmp_path, train__channels_last=True)
+    fresh.trainees.load(saved, settings)
+    go_on(1)
+    for name, module in weights(algorithm).items():
+        for key, value in module.items():
+            assert torch.equal(fresh.trainees.raw[name].state_dict()[key], value), f"{name}: {key}"
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_checkpointed_activations_change_no_step(model: str, shapes_data: Path, tmp_path: Path) -> None:
+    second = "video" if model == "mocogan" else "flow"
+    results = []
+    for switched in (False, True):
+        keys = ("model", "discriminators__frame", f"discriminators__{second}")
+        algorithm, step = build(
+            model,
+            shapes_data,
+            tmp_path,
+            objective__noise={"start": 0.1, "steps": 9},
+            objective__penalty={"kind": "r1", "weight": 1.0},
+            **{f"{key}__checkpoint_activations": switched for key in keys},
+            **with_sgd(model),
+        )
+        step(0)
+        results.append(weights(algorithm))
+    assert_near(results[1], results[0])
+
+
+@pytest.fixture
+def traced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """torch.compile without its slow last stage: graphs are traced, split into forward and backward, and run as is."""
+    compile_module, names = nn.Module.compile, []
+
+    def compile_quickly(self: nn.Module, **options: Any) -> None:
+        names.append(type(self).__name__)
+        compile_module(self, backend="aot_eager", **options)
+
+    monkeypatch.setattr(nn.Module, "compile", compile_quickly)
+    return names
+
+
+def test_compiled_networks_take_the_same_step(traced: list[str], shapes_data: Path, tmp_path: Path) -> None:
+    results = []
+    for switched in (False, True):
+        algorithm, step = build("mocogan", shapes_data, tmp_path, train__compile=switched, **with_sgd("mocogan"))
+        step(0)
+        results.append(weights(algorithm))
+    assert traced == ["FrameGenerator", "FrameDiscriminator", "VideoDiscriminator"]
+    assert_near(results[1], results[0])
+    assert results[0]["video"].keys() == results[1]["video"].keys()
+
+
+def test_what_cannot_be_compiled_is_left_as_it_is(
+    traced: list[str], shapes_data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = small_config(
+        "dual_motion", shapes_data, tmp_path,
+        objective__penalty={"kind": "r1", "weight": {"flow": 1.0}}, discriminators__frame__noise=0.1,
+    )  # fmt: skip
+    with caplog.at_level(logging.INFO):
+        assert compile_networks(config, build_networks(config, build_dataset(config))) == ["generator"]
+    assert traced == ["_Stages", "PyramidEstimator", "_Decoder", "_Decoder", "_MaskFusion"]
+    assert "discriminators.frame has instance noise" in caplog.text
+    assert "discriminators.flow has a gradient penalty" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train": {"tf32": True, "device": "cpu"}}, "train.tf32 has no effect on train.device=cpu"),
+        (
+            {"train": {"compile": True}, "model": {"checkpoint_activations": True}},
+            "model.checkpoint_activations and train.compile exclude each other",
+        ),
+        ({"model": {"category_wiring": "frame"}}, "model.category_wiring has no effect without objective.category_so"),
+    ],
+)
+def test_an_idle_switch_is_refused(changes: dict[str, Any], message: str) -> None:
+    values = copy.deepcopy(SMALL["mocogan"]) | {"train": {"steps": 1, "batch_size": 1}}
+    values["data"]["root"] = "x"
+    values["objective"] = {"weights": {"adversarial_frame": 1.0, "adversarial_video": 1.0}}
+    for section, keys in changes.items():
+        values[section] |= keys
+    with pytest.raises(ConfigError, match=message):
+        check_config(parse_config(values, "test"))
+
+
+def test_tf32_is_refused_where_there_is_no_gpu() -> None:
+    set_tf32(False, torch.device("cpu"))
+    with pytest.raises(ConfigError, match="train.tf32 has no effect on cpu"):
+        set_tf32(True, torch.device("cpu"))

@@ -1,0 +1,136 @@
+"""The best, median and worst windows of a result as pictures that play: the model is run on them again."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vidgan.data.index import Index, load_index
+from vidgan.data.names import DataError
+from vidgan.data.storage import open_store
+from vidgan.models.inference import Forecaster
+from vidgan.report import Animation, Block, Text
+from vidgan.types import ByteClip, Prediction
+from vidgan.verbs.pictures import forecast_animation, forecast_rows
+from vidgan.verbs.runs import run_config
+from vidgan.verbs.scoring import forecast_of
+from vidgan.verbs.subjects import CHECKPOINTS, Subject, find_subject
+from vidgan.video.encode import webp_bytes
+
+SHOWN = {"truth": "truth", "forecast P": "forecast", "error of P (x3)": "error x3", "flow f": "flow"}  # row -> column
+EXPLAINED = (
+    "The best, median and worst window, by the forecast's {metric}. Truth and forecast play the last frames of their"
+    " context first; the error is three times as bright, the flow's hue is its direction."
+)
+FPS = 4.0
+LEAST_WIDTH = 96  # pixels across, to which smaller frames are enlarged
+MISSING = "The best, median and worst windows are not shown"
+
+
+class Cases:
+    """Pictures of a run's forecast results. What was drawn for a result is kept until its file changes.
+
+    Args:
+        run: the training run.
+        data: prepared data that results may have been scored on, beside the run's own.
+    """
+
+    def __init__(self, run: Path, *, data: Sequence[Path] = ()) -> None:
+        self.run, self.data = run, data
+        self.used: set[Path] = set()  # those of `data` that a result was scored on
+        self._drawn: dict[tuple[str, int], list[Block]] = {}
+
+    def pictures(self) -> dict[str, list[Block]]:
+        """Name of the result's file -> an animation a case, or why there is none."""
+        found = {}
+        for path in sorted((self.run / "scores").glob("*.json")):
+            key = path.name, path.stat().st_mtime_ns
+            if key not in self._drawn:
+                try:
+                    self._drawn[key] = self._of(path)
+                except (KeyError, TypeError, AttributeError) as error:
+                    self._drawn[key] = [Text(f"{MISSING}: the result is incomplete ({error!r}).")]
+                except (OSError, ValueError) as error:
+                    self._drawn[key] = [Text(f"{MISSING}: {error}.")]
+            found[path.name] = self._drawn[key]
+        return found
+
+    def _of(self, path: Path) -> list[Block]:
+        result = json.loads(path.read_text(encoding="utf-8")).get("result", {})
+        if result.get("kind") != "forecast":
+            return []
+        told = result["provenance"]
+        frames = told.get("case_frames")
+        if frames is None:
+            raise ValueError("the result does not say which frames they are; evaluate again")
+        root, index = self._prepared(result["fingerprint"], told["data"]["root"])
+        subject = self._subject(told["weights"])
+        store = open_store(root, index)
+        entries = {entry.source: entry for entry in index.clips}
+        blocks: list[Block] = [Text(EXPLAINED.format(metric=case["metric"])) for case in result["cases"][:1]]
+        for case in result["cases"]:
+            entry = entries[case["id"].rpartition(":")[0]]
+            pixels = store.frames(entry, frames[case["id"]])  # (T+K, H, W, 3)
+            clip = torch.from_numpy(pixels.transpose(0, 3, 1, 2).copy())
+            blocks.append(self._picture(subject, clip, case, result, growing=told["growing"]))
+        return blocks
+
+    def _subject(self, weights: Mapping[str, str]) -> Subject:
+        """The model whose files have these hashes."""
+        checkpoints = [self.run / CHECKPOINTS / name.partition("/")[0] for name in weights]
+        for path in (self.run, self.run / "best", *checkpoints):
+            if path.is_dir():
+                try:
+                    subject = find_subject(path)
+                except (OSError, ValueError):
+                    continue  # a model that cannot be loaded is none that was scored
+                if subject.weights == weights:
+                    return subject
+        raise ValueError("the weights that were scored are no longer in the run; evaluate again")
+
+    def _prepared(self, fingerprint: str, name: str) -> tuple[Path, Index]:
+        """The data with this fingerprint."""
+        for root in (Path(run_config(self.run).data.root), *self.data):
+            try:
+                index = load_index(root)
+            except (DataError, OSError):
+                continue
+            if index.fingerprint == fingerprint:
+                self.used.add(root)
+                return root, index
+        raise ValueError(f"the data that were scored ({name}) are not found unchanged; give their folder with --data")
+
+    def _picture(
+        self, subject: Subject, clip: ByteClip, case: Mapping[str, Any], result: Mapping[str, Any], *, growing: bool
+    ) -> Animation:
+        """One window: (T+K, 3, H, W) uint8."""
+        assert isinstance(subject.model, Forecaster)
+        context = result["context"]
+        sampled = bool(result["samples"])
+        seed = result["seed"] if sampled else None
+        prediction = _forecast(subject.model, clip, context, growing=growing, seed=seed, row=case["window"])
+        rows = forecast_rows(clip[:context], clip[context:], prediction)
+        shown = {"context": rows["context"], **{name: rows[name] for name in SHOWN}}
+        value = "identical to the truth" if case["value"] is None else f"{case['metric']} {case['value']:.4g}"
+        first = "; the first of its samples" if sampled else ""
+        return Animation(
+            webp_bytes(forecast_animation(shown), fps=FPS, scale=max(1, LEAST_WIDTH // clip.shape[-1])),
+            f"{case['which'].capitalize()}: {case['id']}, {value}{first}",
+            columns=list(SHOWN.values()),
+        )
+
+
+def _forecast(
+    model: Forecaster, clip: ByteClip, context: int, *, growing: bool, seed: int | None, row: int
+) -> Prediction:
+    """The forecast of one clip as it was scored; `growing`: each frame from all true ones before it."""
+    if not growing:
+        return forecast_of(model, clip[None, :context], len(clip) - context, seed=seed, rows=[row])
+    parts = []
+    for end in range(context, len(clip)):
+        # Motion needs two frames: a single one is handed over twice, as in the evaluation.
+        seen = clip[:end] if end > 1 else clip[:1].expand(2, -1, -1, -1)
+        parts.append(forecast_of(model, seen[None], 1))
+    return Prediction(*(torch.cat(part, dim=1) for part in zip(*parts, strict=True)))

@@ -49,16 +49,18 @@ def test_quoted_rows_stand_below_and_are_marked() -> None:
     found = compare([Entry("one", scored(1))], published=find_protocol("caltech-10to1"))
     last = found.lines[-1]
     assert last.quoted and "quoted, unverified: memory" in last.name
-    table = FORMATS["markdown"](comparison_tables(found))
+    tables = comparison_tables(found, "caltech: 5 windows")
+    table = FORMATS["markdown"](tables)
+    assert table.startswith("caltech: 5 windows")
     assert "| *Dual Motion GAN (quoted, unverified: second-hand)* | 0.0024 |" in table
-    assert "\\textit{PredNet, re-run (quoted, unverified: second-hand)}" in FORMATS["latex"](comparison_tables(found))
+    assert "\\textit{PredNet, re-run (quoted, unverified: second-hand)}" in FORMATS["latex"](tables)
 
 
 def test_formats() -> None:
-    tables = comparison_tables(compare([Entry("a_1", scored(1)), Entry("b", scored(2))]))
+    tables = comparison_tables(compare([Entry("a_1", scored(1)), Entry("b", scored(2))]), "title")
     csv = FORMATS["csv"](tables).splitlines()
     assert csv[0] == "table,name,metric,better,mean,low,high,quoted"
-    mean = next(line for line in csv if line.startswith("caltech-10to1,a_1: ours,mse")).split(",")
+    mean = next(line for line in csv if line.startswith("title,a_1: ours,mse")).split(",")
     assert float(mean[4]) == pytest.approx(UNIT) and mean[3] == "lower" and mean[-1] == "0"
     latex = FORMATS["latex"](tables)
     assert r"a\_1: ours &" in latex and latex.count(r"\begin{tabular}") == 2 and r"mse $\downarrow$" in latex

@@ -7,8 +7,9 @@ import pytest
 import torch
 from test_frame_metrics import GOLDEN, golden_pair, scenes
 
+from vidgan.evaluation.evaluator import copy_last, score_forecast
 from vidgan.evaluation.frame import METRICS
-from vidgan.evaluation.frame_torch import TORCH_METRICS
+from vidgan.evaluation.frame_torch import TORCH_METRICS, metrics_on
 
 
 @pytest.mark.parametrize("amplitude", GOLDEN)
@@ -27,6 +28,23 @@ def test_equal_to_the_exact_path(name: str, kind: str) -> None:
     batched = TORCH_METRICS[name](prediction.float() / 255, truth.float() / 255)
     assert batched.shape == (2,) and batched.dtype == torch.float32
     np.testing.assert_allclose(batched.numpy(), exact, atol=1e-5, rtol=1e-5)
+
+
+def test_an_evaluation_on_a_device_gives_the_same_scores() -> None:
+    random = torch.Generator().manual_seed(0)
+    clips = torch.randint(0, 256, (3, 6, 3, 24, 32), dtype=torch.uint8, generator=random)
+    names = ["mse", "mae", "psnr", "ssim", "ssim_u255", "ssim_u2", "sharpness", "ssim_grey"]
+    here, there = (
+        score_forecast(
+            {"copy-last": copy_last}, [(clips, ["a", "b", "c"])], context=3, horizon=3, metrics=names, extra=extra
+        )
+        for extra in (None, metrics_on(torch.device("cpu")))
+    )
+    assert here.definitions == there.definitions
+    for name in names:
+        expected = here.scores["copy-last"][name].mean.mean
+        assert there.scores["copy-last"][name].mean.mean == pytest.approx(expected, abs=1e-5), name
+        assert name == "ssim_grey" or there.scores["copy-last"][name] != here.scores["copy-last"][name]  # other code
 
 
 @pytest.mark.parametrize("name", ["mse", "psnr", "ssim", "ssim_u255", "sharpness"])

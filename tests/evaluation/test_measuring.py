@@ -89,13 +89,17 @@ def test_cumulative_means_and_sequence_sums_have_names_of_their_own() -> None:
     clips = torch.full((1, 4, 3, 12, 12), 100, dtype=torch.uint8)
     clips[0, 2:] += torch.tensor([1, 3], dtype=torch.uint8)[:, None, None, None]
     measures = chosen_measures(["mse", "mse_seq"])
-    measured = measure_forecasts({"copy-last": last}, {}, [(clips, ["a"])], measures, context=2, horizon=2)
+    measured = measure_forecasts(
+        {"copy-last": last, "again": last}, {}, [(clips, ["a"])], measures, context=2, horizon=2
+    )
     result = summarise(measured, measures, context=2, horizon=2, cumulative=(1, 2, 5))
     row = result.scores["copy-last"]
     assert row["mse_first1"].mean.mean == pytest.approx(UNIT)
     assert row["mse_first2"].mean.mean == row["mse"].mean.mean == pytest.approx(5 * UNIT)
     assert "mse_first5" not in row  # beyond the horizon
     assert row["mse_seq"].mean.mean == pytest.approx(10 * 432 * UNIT)
+    assert result.bins["easy"].scores["copy-last"]["mse_seq"] == row["mse_seq"].mean.mean
+    assert result.differences["again"]["mse_seq"].mean.mean == 0
     assert "PredRNN" in result.definitions["mse_seq"] and result.better["mse_first1"] == "lower"
 
 

@@ -4,7 +4,9 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,11 +15,15 @@ import torch.nn.functional as F
 from helpers import small_config
 
 from vidgan.config import ConfigError
+from vidgan.data.index import load_index
+from vidgan.data.names import DataError
+from vidgan.data.prepare import prepare
 from vidgan.evaluation.evaluator import chosen_measures
 from vidgan.evaluation.measure import measure_forecasts
 from vidgan.evaluation.results import ForecastScores, SynthesisScores
 from vidgan.evaluation.rows import load_rows, rows_path
 from vidgan.evaluation.weights import WeightsError
+from vidgan.verbs.clip_streams import real_places
 from vidgan.verbs.comparing import compare_results
 from vidgan.verbs.evaluate import evaluate
 from vidgan.verbs.forecasting import plan_forecasts
@@ -174,6 +180,10 @@ def test_masks_come_from_the_true_frames() -> None:
     assert mask.shape == (1, 1, 1, 64, 64) and "not the authors' flow pictures" in note
     assert mask[..., 22:42, 22:42].float().mean() > 0.9
     assert mask[..., :12, :].float().mean() < 0.05
+    # A window of faster motion beside it changes nothing: each flow picture has a scale of its own.
+    fast = torch.stack([clip[0, 0].roll(8 * t, dims=2) for t in range(3)])[None]  # (1, T, 3, 64, 64)
+    together = torch.cat([clip, fast])
+    assert torch.equal(masks(together[:, :2], together[:, 2:])[:1], mask)
 
 
 def test_missing_weights_are_told_before_anything_runs(forecast_run: Path, tmp_path: Path) -> None:
@@ -183,6 +193,30 @@ def test_missing_weights_are_told_before_anything_runs(forecast_run: Path, tmp_p
         evaluate(forecast_run, weights={"i3d": tmp_path / "i3d.pt"})
 
 
+def test_clips_of_both_splits_are_for_unseen_data(forecast_run: Path, shapes_data: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--split all is for data that the model was not trained on"):
+        evaluate(forecast_run, split="all")
+    np.save(tmp_path / "one.npy", np.random.default_rng(0).integers(0, 256, (11, 32, 32, 3), np.uint8))
+    prepare(tmp_path / "one.npy", tmp_path / "data", size=(32, 32))
+    with pytest.raises(DataError, match="no clip is in the test split.*--split all"):
+        evaluate(forecast_run, data=tmp_path / "data")
+    found = evaluate(forecast_run, data=tmp_path / "data", split="all", metrics=("mse",))
+    assert isinstance(found, ForecastScores) and (found.protocol, found.windows) == ("all-3to2", 2)
+    assert (forecast_run / "scores" / "all-3to2-data-data-split-all-metrics-mse.json").is_file()
+
+
+def test_real_windows_of_a_preset_keep_the_time_of_the_model(clips_run: Path) -> None:
+    subject = find_subject(clips_run)
+    stored = load_index(subject.data).clips[0].fps
+    assert stored is not None
+    settings: list[tuple[dict[str, Any], int]] = [({"stride": 2}, 2), ({"fps": stored / 2}, 2), ({}, 1)]
+    for changes, step in settings:
+        places = [place for _, place in real_places(replace(subject, **changes), 4, seed=0)]
+        assert len(places) == len({place.entry.id for place in places}) > 4
+        assert all(np.diff(place.frames).tolist() == [step] * 3 for place in places)
+        assert len({place.frames[0] for place in places}) > 1  # random starts
+
+
 def test_idle_options_are_refused(forecast_run: Path, clips_run: Path) -> None:
     for run, options, message in (
         (forecast_run, {"seeds": 3}, "--seeds has no effect on a model that forecasts"),
@@ -190,6 +224,9 @@ def test_idle_options_are_refused(forecast_run: Path, clips_run: Path) -> None:
         (forecast_run, {"variant": "openstl"}, "--variant has no effect without --protocol"),
         (clips_run, {"samples": 3}, "--samples has no effect on a model that generates clips"),
         (clips_run, {"protocol": "caltech-10to1"}, "caltech-10to1 is for models that forecast"),
+        (clips_run, {"weights": {"c3d": Path("x.npz")}}, "--weights c3d has no effect on this evaluation"),
+        (clips_run, {"weights": {"stlpips": Path("x.pth")}}, "--weights stlpips has no effect.*serves forecasts"),
+        (clips_run, {"split": "all"}, "--split has no effect on a model that generates clips"),
     ):
         with pytest.raises(ConfigError, match=message):
             evaluate(run, **options)

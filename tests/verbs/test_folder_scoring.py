@@ -1,6 +1,7 @@
 """Two folders of videos, paired or as sets; PredNet's own output is scored to the values measured on it."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,6 +66,21 @@ def test_pairs(folders: tuple[Path, Path]) -> None:
     late = evaluate_pairs(*folders, FolderSettings(frames=(1, None)), Settings(metrics=("mse",)))
     assert late.frames == 18 and late.protocol == "folder-frames-1toend"
     assert {"copy-last", "copy-previous"} <= late.scores.keys()
+    curve = late.scores["copy-last"]["mse"].horizon
+    assert [step.mean for step in curve] == pytest.approx(late.rows.values["copy-last"]["mse"].mean(axis=0).tolist())
+
+
+def test_two_files_are_a_pair_whatever_their_names(folders: tuple[Path, Path]) -> None:
+    predicted, true = folders
+    (predicted / "0.npy").rename(predicted / "ours.npy")
+    scores = evaluate_folders(predicted / "ours.npy", true / "0.npy")
+    assert scores.by_video == {"0": scores.by_video["0"]} and scores.by_video["0"]["mse"] == pytest.approx(0.04)
+
+
+def test_strips_that_were_read_as_frames_are_told(shared_data: Path) -> None:
+    folder = shared_data / "driving" / "caltech_prednet"
+    with pytest.raises(ConfigError, match="read as the frames of one video.*give --strip-frame HxW"):
+        evaluate_pairs(folder / "*_prednet.png", folder / "*_actual.png", FolderSettings(), Settings())
 
 
 def test_folders_that_do_not_fit_are_named(folders: tuple[Path, Path]) -> None:
@@ -99,6 +115,54 @@ def test_sets_need_no_pairs(folders: tuple[Path, Path]) -> None:
         evaluate_sets(predicted, true, FolderSettings(), Settings())
 
 
+def test_a_part_of_many_clips_is_drawn_and_not_the_first(tmp_path: Path) -> None:
+    """Sixteen real clips sorted by class, dark and bright."""
+    for name, count in (("made", 8), ("true", 16)):
+        (tmp_path / name).mkdir()
+        for n in range(count):
+            level = 40 if n < count // 2 else 200
+            np.save(tmp_path / name / f"{n:02}.npy", np.full((4, 16, 16, 3), level + n, np.uint8))
+    folders = (tmp_path / "made", tmp_path / "true", FolderSettings(unpaired=True))
+    scores = evaluate_sets(*folders, Settings(clips=4))
+    assert (scores.clips, scores.real_clips) == (4, 8)
+    # Two levels 160 apart: a set of one class would hardly spread.
+    assert scores.scores["real"]["diversity"].mean.mean > 0.05  # type: ignore[operator]
+    whole = [evaluate_sets(*folders, Settings(clips=8, seed=seed)).fingerprint for seed in (0, 1)]
+    assert whole[0] == whole[1] != scores.fingerprint
+
+
+class Classes(torch.nn.Module):
+    """Stands for C3D: two classes, dark and bright clips."""
+
+    def forward(self, clips: torch.Tensor) -> torch.Tensor:
+        bright = clips.mean(dim=(1, 2, 3, 4)) > 100
+        return torch.stack([bright, ~bright], dim=1).float()
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning")
+def test_the_inception_score_by_a_protocol(tmp_path: Path) -> None:
+    """Half of the clips are bright: a score of 2 in one split. In ten splits of one clip each it is 1."""
+    torch.jit.script(Classes()).save(str(tmp_path / "c3d.pt"))
+    np.savez(tmp_path / "mean2.npz", mean=np.zeros((3, 1, 16, 128, 171), np.float32))
+    for name in ("made", "true"):
+        (tmp_path / name).mkdir()
+        for n in range(10):
+            np.save(tmp_path / name / f"{n}.npy", np.full((16, 64, 64, 3), 40 if n < 5 else 200, np.uint8))
+    weights: dict[str, Path] = {"c3d": tmp_path / "c3d.pt", "c3d-mean": tmp_path / "mean2.npz"}
+    folders = (tmp_path / "made", tmp_path / "true", FolderSettings(unpaired=True))
+    given: dict[str, Any] = {"protocol": "gen-ucf-is", "weights": weights, "clips": 10, "allow_deviation": True}
+    one = evaluate_sets(*folders, Settings(**given))
+    assert one.scores["generated"].keys() == {"inception_score"}
+    assert one.scores["generated"]["inception_score"].mean.mean == pytest.approx(2, abs=1e-4)
+    ten = evaluate_sets(*folders, Settings(**given, variant="10split"))
+    assert ten.scores["generated"]["inception_score_10"].mean.mean == pytest.approx(1, abs=1e-4)
+    assert [*ten.provenance["metric_weights"]] == ["c3d.pt", "mean2.npz"]
+    with pytest.raises(ValueError, match="compares 9984 clips, there are 10 generated ones.*Inception Score falls"):
+        evaluate_sets(*folders, Settings(**given | {"clips": None}))
+    with pytest.raises(ConfigError, match="--weights face has no effect"):
+        evaluate_sets(*folders, Settings(weights={"face": tmp_path / "c3d.pt"}))
+
+
 class Stub(torch.nn.Module):
     """Stands for the I3D file: 400 numbers a clip, called as that file is."""
 
@@ -113,7 +177,7 @@ def test_sets_by_a_protocol(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         for n in range(count):
             np.save(tmp_path / name / f"{n}.npy", random.integers(0, 256, (18, 16, 16, 3), np.uint8))
-    given = {"protocol": "gen-fvd2048-16", "weights": {"i3d": tmp_path / "i3d.pt"}}
+    given: dict[str, Any] = {"protocol": "gen-fvd2048-16", "weights": {"i3d": tmp_path / "i3d.pt"}}
     folders = (tmp_path / "made", tmp_path / "true", FolderSettings(unpaired=True))
     with pytest.raises(ConfigError, match=r"frames are 16x16.*--allow-deviation"):
         evaluate_sets(*folders, Settings(**given))

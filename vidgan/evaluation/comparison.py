@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from vidgan.evaluation.folders import video_means
+from vidgan.evaluation.frame import SEQUENCE_SUMS
 from vidgan.evaluation.protocols import ForecastProtocol, GenerationProtocol
 from vidgan.evaluation.published import quoted_rows
 from vidgan.evaluation.results import FolderScores, ForecastScores, Score, SynthesisScores
@@ -87,12 +88,9 @@ def compare(
     differences, notes = _differences(entries, metrics, resamples, seed)
     lines = _lines(entries, metrics)
     if published is not None:
-        lines += [
-            Line(row.label, {m: Estimate(row.values[m], None, None) for m in metrics if m in row.values}, quoted=True)
-            for _, row in quoted_rows(published)
-            if any(m in row.values for m in metrics)
-        ]
-        notes += sorted({f"{table}: {row.source}" for table, row in quoted_rows(published)})
+        quoted, sources = quoted_lines(published, metrics)
+        lines += quoted
+        notes += sources
     result = first.result
     return Comparison(
         protocol=result.protocol,
@@ -103,6 +101,24 @@ def compare(
         differences=differences,
         notes=list(dict.fromkeys([*(note for entry in entries for note in entry.result.notes), *notes])),
     )
+
+
+def quoted_lines(
+    protocol: ForecastProtocol | GenerationProtocol | None, metrics: Sequence[str]
+) -> tuple[list[Line], list[str]]:
+    """The published rows that have one of the metrics, and where they stand.
+
+    Raises:
+        ComparisonError: there is none.
+    """
+    rows = [] if protocol is None else [row for _, row in quoted_rows(protocol) if row.values.keys() & set(metrics)]
+    if not rows:
+        raise ComparisonError("--published: nothing is quoted for this protocol and these metrics")
+    lines = [
+        Line(row.label, {m: Estimate(row.values[m], None, None) for m in metrics if m in row.values}, quoted=True)
+        for row in rows
+    ]
+    return lines, sorted({f"quoted: {row.source}" for row in rows})
 
 
 def _check_alike(first: Entry, other: Entry) -> None:
@@ -187,7 +203,10 @@ def _differences(
 def _measured(result: Comparable, metric: str) -> Values | None:
     """(W, K) of the result's subject; (V, 1) of a folder, whose unit is the video."""
     if isinstance(result, ForecastScores):
-        return result.rows.values[result.subject].get(metric)
+        values = result.rows.values[result.subject]
+        if metric in SEQUENCE_SUMS:
+            return values[SEQUENCE_SUMS[metric][0]].sum(axis=1, keepdims=True)
+        return values.get(metric)
     assert isinstance(result, FolderScores)
-    values = result.rows.values["prediction"].get(metric)
-    return None if values is None else np.asarray(video_means(values)[:, None])
+    frames = result.rows.values["prediction"].get(metric)
+    return None if frames is None else np.asarray(video_means(frames)[:, None])

@@ -37,6 +37,7 @@ Bytes: TypeAlias = npt.NDArray[np.uint8]
 Plane: TypeAlias = npt.NDArray[np.float32]
 
 FRAMES_A_TASK = 8
+FRAMES_AT_ONCE = 64  # of a metric that is not spread over threads
 # ITU-R BT.601 luma, 0.299 R + 0.587 G + 0.114 B, in 1/65536 and rounded to a grey level: Pillow's mode "L".
 LUMA = (19595, 38470, 7471)
 
@@ -216,7 +217,8 @@ def score_frames(metric: FrameMetric, prediction: ByteClip, target: ByteClip, po
     """
     check_pair(prediction, target)
     shape = prediction.shape[-3:]
-    parts = [frames.reshape(-1, *shape).split(FRAMES_A_TASK) for frames in (prediction, target)]
+    size = FRAMES_A_TASK if metric.pooled else FRAMES_AT_ONCE
+    parts = [frames.reshape(-1, *shape).split(size) for frames in (prediction, target)]
     spread = pool.map if metric.pooled else map
     values = np.concatenate([*spread(metric.function, *parts)])
     if np.isnan(values).any():

@@ -10,10 +10,12 @@ tensor([6.0206, 6.0206])
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from vidgan.evaluation.frame import METRICS, FrameMetric, Values
 from vidgan.evaluation.windows import (
     GAUSSIAN_WINDOW,
     MS_SMALLEST,
@@ -22,8 +24,9 @@ from vidgan.evaluation.windows import (
     multi_scale_ssim,
     uniform_terms,
 )
+from vidgan.types import ByteClip
 
-__all__ = ["TORCH_METRICS", "mae", "ms_ssim", "mse", "psnr", "sharpness", "ssim", "ssim_u2", "ssim_u255"]
+__all__ = ["TORCH_METRICS", "mae", "metrics_on", "ms_ssim", "mse", "psnr", "sharpness", "ssim", "ssim_u2", "ssim_u255"]
 
 FRAME = (-3, -2, -1)
 
@@ -96,6 +99,23 @@ TORCH_METRICS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "ssim_u255": ssim_u255,
     "ssim_u2": ssim_u2,
 }
+
+
+def metrics_on(device: torch.device) -> dict[str, FrameMetric]:
+    """The entries of `METRICS` that have a batched form, computed on `device`: to 1e-5 the same numbers, much sooner
+    on a GPU. They take the same uint8 frames."""
+
+    def moved(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[[ByteClip, ByteClip], Values]:
+        def measure(prediction: ByteClip, target: ByteClip) -> Values:
+            with torch.inference_mode():
+                pair = [frames.to(device).float() / 255 for frames in (prediction, target)]
+                return function(*pair).double().cpu().numpy()
+
+        return measure
+
+    return {
+        name: replace(METRICS[name], function=moved(function), pooled=False) for name, function in TORCH_METRICS.items()
+    }
 
 
 def _checked(prediction: Tensor, target: Tensor, least: int = 1) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ from vidgan.evaluation.calibration import coverage, spread_skill
 from vidgan.evaluation.frame import SEQUENCE_SUMS
 from vidgan.evaluation.measure import OF_SAMPLES, SPREAD, Measured, Measures
 from vidgan.evaluation.results import Bin, Case, ForecastScores, Score
-from vidgan.evaluation.rows import Rows, Values
+from vidgan.evaluation.rows import Rows, Table, Values
 from vidgan.evaluation.statistics import MIN_RESAMPLES, SourceBootstrap
 
 COPY_LAST = "copy-last"
@@ -52,22 +52,23 @@ def summarise(
     values = measured.values
     subject = subject or next(iter(values))
     chosen = [key for key in values[subject] if key not in OF_SAMPLES]
+    whole = {name: table | _sequence_sums(table, measures) for name, table in values.items()}
     scores = {
         name: {key: _summary(bootstrap, v) for key, v in table.items() if key not in SPREAD}
-        for name, table in values.items()
+        for name, table in whole.items()
     }
     for name, table in values.items():
         for count in (n for n in cumulative if n <= horizon):
             firsts = {f"{key}_first{count}": _summary(bootstrap, table[key][:, :count]) for key in chosen}
             scores[name] |= {key: Score(s.mean, [], s.exact, s.skipped) for key, s in firsts.items()}
-        for total in measures.sums:
-            scores[name][total] = _summary(bootstrap, table[SEQUENCE_SUMS[total][0]].sum(axis=1, keepdims=True))
     differences: dict[str, dict[str, Score]] = {}
-    baseline = values[reference]
-    for name, table in values.items():
+    baseline = whole[reference]
+    for name, table in whole.items():
         if name != reference:
             scores[name]["skill"] = Score(*bootstrap.skill(table["mse"], baseline["mse"]))
-            differences[name] = {key: Score(*bootstrap.difference(table[key], baseline[key])) for key in chosen}
+            differences[name] = {
+                key: Score(*bootstrap.difference(table[key], baseline[key])) for key in (*chosen, *measures.sums)
+            }
     metrics = measures.frame | measures.masked
     told = {key: metric.definition + (mask_note if key in measures.masked else "") for key, metric in metrics.items()}
     better: dict[str, str] = {key: metric.better for key, metric in metrics.items()}
@@ -80,7 +81,7 @@ def summarise(
     told["skill"] = SKILL.format(name=reference)
     if measured.samples:
         told["diversity"] = DIVERSITY
-    calibration, bins = _calibration(measured), _bins(measured, reference)
+    calibration, bins = _calibration(measured), _bins(measured, whole, reference)
     main = main or next((key for key in measures.frame if key != "mse"), "mse")
     return ForecastScores(
         protocol=protocol,
@@ -106,6 +107,11 @@ def summarise(
         cases=_cases(measured, subject, main, better[main] == "higher"),
         rows=Rows(measured.ids, measured.sources, values),
     )
+
+
+def _sequence_sums(table: Mapping[str, Values], measures: Measures) -> dict[str, Values]:
+    """metric -> (W, 1): sums over the horizon."""
+    return {total: table[SEQUENCE_SUMS[total][0]].sum(axis=1, keepdims=True) for total in measures.sums}
 
 
 def _summary(bootstrap: SourceBootstrap, values: Values) -> Score:
@@ -140,7 +146,7 @@ def _spread_notes(calibration: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return notes
 
 
-def _bins(measured: Measured, reference: str) -> dict[str, Bin]:
+def _bins(measured: Measured, values: Table, reference: str) -> dict[str, Bin]:
     """Means over the windows of each difficulty; no bins where frames are too small for SSIM."""
     like = measured.similarity
     if np.isnan(like).any():
@@ -149,8 +155,8 @@ def _bins(measured: Measured, reference: str) -> dict[str, Bin]:
     found = {}
     for name, inside in {"easy": like >= EASY, "middle": (like >= HARD) & (like < EASY), "hard": like < HARD}.items():
         means = {
-            forecaster: {key: _mean(values[inside]) for key, values in table.items() if key not in SPREAD}
-            for forecaster, table in measured.values.items()
+            forecaster: {key: _mean(each[inside]) for key, each in table.items() if key not in SPREAD}
+            for forecaster, table in values.items()
         }
         for table in means.values():
             error, copied = table["mse"], means[reference]["mse"]

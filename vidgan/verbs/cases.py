@@ -50,7 +50,7 @@ class Cases:
             if key not in self._drawn:
                 try:
                     self._drawn[key] = self._of(path)
-                except (KeyError, TypeError, AttributeError) as error:
+                except (LookupError, TypeError, AttributeError) as error:
                     self._drawn[key] = [Text(f"{MISSING}: the result is incomplete ({error!r}).")]
                 except (OSError, ValueError) as error:
                     self._drawn[key] = [Text(f"{MISSING}: {error}.")]

@@ -10,7 +10,7 @@ from vidgan.evaluation.comparison import Comparable, Comparison, Entry, compare
 from vidgan.evaluation.protocols import PROTOCOLS
 from vidgan.evaluation.results import FolderScores, ForecastScores, SynthesisScores
 from vidgan.evaluation.rows import load_rows, rows_path
-from vidgan.verbs.tables import FORMATS, comparison_tables
+from vidgan.verbs.tables import FORMATS, comparison_tables, facts
 
 KINDS: dict[str, type[ForecastScores] | type[SynthesisScores] | type[FolderScores]] = {
     kind.kind: kind for kind in (ForecastScores, SynthesisScores, FolderScores)
@@ -36,7 +36,7 @@ def compare_results(
     if published and preset is None:
         raise ConfigError(f"--published: nothing is published under the protocol {name}")
     comparison: Comparison = compare(entries, published=preset if published else None, seed=seed)
-    return FORMATS[form or "text"](comparison_tables(comparison))
+    return FORMATS[form or "text"](comparison_tables(comparison, facts(entries[0].result)))
 
 
 def _result_file(path: Path, protocol: str | None) -> Path:

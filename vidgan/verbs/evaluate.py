@@ -73,6 +73,8 @@ def evaluate_command(
         raise ConfigError(f"--format {form}: accepted are {', '.join([*FORMATS, 'json'])}")
     if published and form == "json":
         raise ConfigError("--published has no effect on JSON, which holds what was measured")
+    if published and not table and not getattr(settings.preset(), "published", ()):
+        raise ConfigError("--published shows quoted rows beside a --protocol; none are known for this evaluation")
     if out is not None and out.exists():
         raise FileExistsError(f"{out} exists; choose another --out")
     if table:
@@ -138,6 +140,7 @@ def _result_name(protocol: str, path: Path | str, settings: Settings) -> str:
     """The result's file name in a run's `scores/`: what was asked for beyond the protocol."""
     told: dict[str, object] = {"at": Path(path).name if Path(path).parent.name == "checkpoints" else None}
     told |= {"data": settings.data and settings.data.name, "best": settings.best or None}
+    told |= {"split": None if settings.split == "test" else settings.split}
     told |= {"samples": settings.samples, "clips": settings.clips, "seed": settings.seed or None}
     told |= {"seeds": settings.seeds if settings.seeds > 1 else None, "by": settings.best_by}
     told |= {"metrics": "+".join(settings.metrics) or None, "mcs": settings.mcs or None}

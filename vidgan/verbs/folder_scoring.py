@@ -12,6 +12,7 @@ from vidgan.config import ConfigError
 from vidgan.data.single import list_clips, read_clip
 from vidgan.data.sources import Source
 from vidgan.evaluation.folders import score_folders
+from vidgan.evaluation.frame_torch import metrics_on
 from vidgan.evaluation.protocols import DEFAULT_METRICS, GenerationProtocol
 from vidgan.evaluation.results import FolderScores, SynthesisScores
 from vidgan.types import ByteClip
@@ -61,11 +62,12 @@ def evaluate_pairs(predicted: Path, true: Path, folders: FolderSettings, setting
         DataError: there are no clips. ConfigError, ValueError: they do not pair up in name, length or frame size.
     """
     settings.refuse(
-        "two folders of videos", "data", "best", "context", "horizon", "samples", "best_by", "clips", "seeds",
+        "two folders of videos", "data", "split", "best", "context", "horizon", "samples", "best_by", "clips", "seeds",
         "flow_histograms", "mcs", "protocol", "variant", "allow_deviation",
     )  # fmt: skip
     chosen = settings.metrics or DEFAULT_METRICS
-    extra = perceptual_metrics(chosen, settings.weights, settings.torch_device())
+    device = settings.torch_device()
+    perceptual = perceptual_metrics(chosen, settings.weights, device)
     start, stop = folders.frames or (0, None)
     made, truth = (_readers(path, folders.strip_frame) for path in (predicted, true))
     if predicted.is_file() and true.is_file() and len(made) == len(truth) == 1:
@@ -75,8 +77,8 @@ def evaluate_pairs(predicted: Path, true: Path, folders: FolderSettings, setting
         truth,
         start=start,
         stop=stop,
-        metrics=tuple(dict.fromkeys((*chosen, *extra))),
-        extra=extra,
+        metrics=tuple(dict.fromkeys((*chosen, *perceptual))),
+        extra=perceptual if device.type == "cpu" else metrics_on(device) | perceptual,
         protocol="folder"
         if folders.frames is None
         else f"folder-frames-{start}to{'end' if stop is None else stop - 1}",
@@ -90,7 +92,9 @@ def evaluate_sets(fake: Path, real: Path, folders: FolderSettings, settings: Set
     Raises:
         DataError: there are no clips. ConfigError, ValueError: too few clips, or of different sizes.
     """
-    settings.refuse("two sets of clips", "data", "best", "context", "horizon", "samples", "best_by", "metrics", "mcs")
+    settings.refuse(
+        "two sets of clips", "data", "split", "best", "context", "horizon", "samples", "best_by", "metrics", "mcs",
+    )  # fmt: skip
     protocol = settings.preset()
     if protocol is not None and not isinstance(protocol, GenerationProtocol):
         raise ConfigError(f"--protocol {protocol.name} is for forecasts; --unpaired compares sets of clips")
@@ -129,8 +133,10 @@ def _readers(path: Path, strip_frame: tuple[int, int] | None) -> dict[str, Reade
     named = [(_name(source, pattern), source) for source in sources]
     found = [(name, source) for name, source in named if name is not None]
     if not found:
-        if [source.name for source in sources] == ["."]:
-            there = "its pictures are the frames of one video; if each is a strip of frames, give --strip-frame HxW"
+        if any(source.name == "." for source in sources):
+            there = (
+                "pictures are read as the frames of one video; where each is a strip of frames, give --strip-frame HxW"
+            )
         else:
             there = f"there are {', '.join(source.name for source in sources[:3])}, ..."
         raise ConfigError(f"{path / (pattern or '')}: no video has such a name; {there}")

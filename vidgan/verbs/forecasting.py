@@ -15,6 +15,7 @@ from rich.progress import Progress
 from vidgan.config import ConfigError
 from vidgan.data.index import Index, load_index
 from vidgan.evaluation.evaluator import chosen_measures
+from vidgan.evaluation.frame_torch import metrics_on
 from vidgan.evaluation.masked import MASKED
 from vidgan.evaluation.measure import Measured, WindowBatch, measure_forecasts
 from vidgan.evaluation.protocols import DEFAULT_METRICS, ForecastProtocol
@@ -23,7 +24,7 @@ from vidgan.evaluation.summary import COPY_LAST, summarise
 from vidgan.models.inference import Forecaster
 from vidgan.verbs.masks import motion_masks
 from vidgan.verbs.networks import perceptual_metrics
-from vidgan.verbs.places import BATCH, Places
+from vidgan.verbs.places import ALL, BATCH, Places
 from vidgan.verbs.presets import fitting
 from vidgan.verbs.processes import stop_with_the_launcher
 from vidgan.verbs.scoring import FUSED, SAMPLED, forecasters, samplers
@@ -60,10 +61,13 @@ def plan_forecasts(subject: Subject, settings: Settings, processes: int) -> tupl
             more processes than batches. DataError: nothing is held out, or no clip is long enough.
     """
     settings.refuse("a model that forecasts", "clips", "seeds", "mcs", "flow_histograms")
-    protocol = fitting(_protocol(subject, settings), load_index(subject.data), settings)
+    index = load_index(subject.data)
+    _check_split(subject, settings, index)
+    protocol = fitting(_protocol(subject, settings), index, settings)
     preset = settings.protocol is not None and protocol.preparation is not None
     time: dict[str, Any] = {"rule": protocol.windows} if preset else {"stride": subject.stride, "fps": subject.fps}
-    places = Places(subject.data, protocol.context + protocol.horizon, seed=settings.seed, **time)
+    length = protocol.context + protocol.horizon
+    places = Places(subject.data, length, split=settings.split, seed=settings.seed, **time)
     batches = -(-len(places) // BATCH)
     if processes > batches:
         raise ConfigError(
@@ -81,7 +85,8 @@ def evaluate_forecasts(subject: Subject, settings: Settings, share: Share) -> Fo
     """
     protocol, places = plan_forecasts(subject, settings, share.processes)
     device = settings.torch_device(int(os.environ.get("LOCAL_RANK", "0")))
-    extra = perceptual_metrics(protocol.metrics, settings.weights, device)
+    perceptual = perceptual_metrics(protocol.metrics, settings.weights, device)
+    extra = perceptual if device.type == "cpu" else metrics_on(device) | perceptual
     samples = settings.samples or protocol.samples
     if protocol.growing and samples > 1:
         raise ConfigError(f"--samples has no effect on --protocol {protocol.name}, which forecasts each frame once")
@@ -89,7 +94,7 @@ def evaluate_forecasts(subject: Subject, settings: Settings, share: Share) -> Fo
         raise ConfigError("--best-by has no effect on a single forecast; give --samples")
     mask, mask_note = motion_masks() if set(protocol.metrics) & MASKED.keys() else (None, "")
     measures = chosen_measures(
-        tuple(dict.fromkeys((*protocol.metrics, *extra))),
+        tuple(dict.fromkeys((*protocol.metrics, *perceptual))),
         extra=extra,
         best_by=settings.best_by,
         mask=mask,
@@ -167,6 +172,16 @@ def gathered(measured: Measured, places: Places) -> Measured:
     )
 
 
+def _check_split(subject: Subject, settings: Settings, index: Index) -> None:
+    """Raise ConfigError if clips that the model was trained on would be scored."""
+    if settings.split not in ("test", ALL):
+        raise ConfigError(f"--split {settings.split}: accepted are test, {ALL}")
+    if settings.split == ALL and subject.trained_on in (None, index.fingerprint):
+        raise ConfigError(
+            f"--split {ALL} is for data that the model was not trained on; {subject.data} may be its training data"
+        )
+
+
 def _protocol(subject: Subject, settings: Settings) -> ForecastProtocol:
     """The preset, or one of our own from the model's context and horizon."""
     preset = settings.preset()
@@ -175,7 +190,8 @@ def _protocol(subject: Subject, settings: Settings) -> ForecastProtocol:
             raise ConfigError(f"{subject.name}: its context is not known; give --context")
         context = settings.context or subject.context or 0
         horizon = settings.horizon or max(1, subject.frames - (subject.context or 0))
-        own = ForecastProtocol(name=f"held-out-{context}to{horizon}", context=context, horizon=horizon)
+        clips = "all" if settings.split == ALL else "held-out"
+        own = ForecastProtocol(name=f"{clips}-{context}to{horizon}", context=context, horizon=horizon)
         preset = replace(own, metrics=DEFAULT_METRICS)
     if not isinstance(preset, ForecastProtocol):
         raise ConfigError(f"--protocol {preset.name} is for models that generate clips; {subject.name} forecasts")
@@ -187,7 +203,7 @@ def _protocol(subject: Subject, settings: Settings) -> ForecastProtocol:
 
 
 def _notes(subject: Subject, protocol: ForecastProtocol, windows: int, index: Index) -> list[str]:
-    notes = list(protocol.notes)
+    notes = [f"the protocol: {protocol.data}", *protocol.notes]
     if protocol.expected:
         counts = " or ".join(map(str, protocol.expected))
         other = (

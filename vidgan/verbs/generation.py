@@ -47,7 +47,7 @@ def evaluate_samples(subject: Subject, settings: Settings) -> SynthesisScores:
         ConfigError: an option without effect, or an image-to-video model. DataError: too few clips.
         WeightsError: weights of a measure are missing.
     """
-    settings.refuse("a model that generates clips", "context", "horizon", "samples", "best_by", "metrics")
+    settings.refuse("a model that generates clips", "context", "horizon", "samples", "best_by", "metrics", "split")
     preset = settings.preset()
     if preset is not None and not isinstance(preset, GenerationProtocol):
         raise ConfigError(f"--protocol {preset.name} is for models that forecast; {subject.name} generates clips")
@@ -184,10 +184,10 @@ def _by_protocol(
         protocol = deviating(protocol, [f"{number} clips, not {protocol.clips}"], settings)
     for side, count in zip(("generated", "real"), counts, strict=True):
         if count is not None and count < number:
+            bias = _BIAS[protocol.measures[0]].format(count=count)
             raise DataError(
                 f"--protocol {protocol.name} compares {number} clips, there are {count} {side} ones of"
-                f" {protocol.frames} frames; {_BIAS[protocol.measures[0]].format(count=count)}. For a number of your own:"
-                f" --clips {count} --allow-deviation"
+                f" {protocol.frames} frames; {bias}. For a number of your own: --clips {count} --allow-deviation"
             )
     describers = _describers(protocol, settings)
     fingerprint = Fingerprint()
@@ -205,7 +205,8 @@ def _by_protocol(
         fingerprint=fingerprint.hexdigest(),
         seed=seed,
     )
-    return replace(scores, notes=[*scores.notes, *protocol.notes], provenance=_network_facts(describers))
+    notes = [*scores.notes, f"the protocol: {protocol.data}", *protocol.notes]
+    return replace(scores, notes=notes, provenance=_network_facts(describers))
 
 
 def _checked(clips: Iterable[ByteClip], protocol: GenerationProtocol) -> Iterator[ByteClip]:

@@ -17,6 +17,7 @@ from vidgan.seeding import derive_seed
 from vidgan.types import ByteClip
 
 BATCH = 8
+ALL = "all"  # both splits
 
 
 class Place(NamedTuple):
@@ -39,7 +40,7 @@ class Places:
         length: frames of a window.
         rule: which windows; None: all that do not overlap, from the front, by `stride` or `fps`.
         stride, fps: how a model was trained to see time; not with a rule, which has its own.
-        split: "test" or "train".
+        split: "test", "train" or "all".
         one_each: without a rule: one window a clip, at a random start, in place of all that do not overlap.
         seed: of random starts.
 
@@ -62,18 +63,17 @@ class Places:
         self.index: Index = load_index(root)
         self.length = length
         self.store: ClipStore = open_store(root, self.index)
-        entries = self.index.of_split(split)
+        entries = self.index.clips if split == ALL else self.index.of_split(split)
+        if not entries:
+            raise DataError(
+                f"{root}: no clip is in the {split} split; data the model never saw can be scored --split all"
+            )
         if rule is None:
             sampling = EveryNth(stride) if fps is None else AtRate(fps, Clock(root, self.index).times)
             cut = partial(_one, seed=seed) if one_each else _without_overlap
             found = [place for entry in entries for place in cut(sampling, entry, length)]
         else:
-            found = [
-                place
-                for number, entry in enumerate(entries)
-                if rule.use(number)
-                for place in _by_rule(rule, entry, length, self.index, seed)
-            ]
+            found = [place for entry in entries for place in _by_rule(rule, entry, length, self.index, seed)]
         if not found:
             longest = max((entry.frames for entry in entries), default=0)
             raise DataError(

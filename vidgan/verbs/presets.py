@@ -18,9 +18,13 @@ def fitting(protocol: Preset, index: Index, settings: Settings) -> Preset:
     Raises:
         ConfigError: they were prepared in another way; the message says what differs and how to prepare them.
     """
-    if protocol.preparation is None:
+    preparation = protocol.preparation
+    if preparation is None:
         return protocol
-    return deviating(protocol, protocol.preparation.deviations(index.settings, index.size), settings)
+    deviations = preparation.deviations(index.settings, index.size)
+    if settings.split != "test":
+        deviations.append("all clips are scored, not the test split")
+    return deviating(protocol, deviations, settings)
 
 
 def deviating(protocol: Preset, deviations: list[str], settings: Settings) -> Preset:

@@ -16,6 +16,7 @@ class Settings:
 
     Attributes:
         data: prepared data; default: the run's own.
+        split: "test", or "all" clips of data that the model was not trained on.
         protocol, variant: a preset by name; None: windows of the test split that do not overlap.
         allow_deviation: score data that were not prepared as the protocol fixes; the result then says so by its name.
         best: the weights of the best evaluation.
@@ -33,6 +34,7 @@ class Settings:
     """
 
     data: Path | None = None
+    split: str = "test"
     protocol: str | None = None
     variant: str | None = None
     allow_deviation: bool = False

@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from vidgan.evaluation.comparison import Comparison, Line
+from vidgan.evaluation.comparison import Comparison, Line, quoted_lines
 from vidgan.evaluation.protocols import PROTOCOLS
-from vidgan.evaluation.published import quoted_rows
 from vidgan.evaluation.results import FolderScores, ForecastScores, Result, SynthesisScores
 from vidgan.evaluation.statistics import Estimate
 
@@ -41,12 +40,9 @@ def result_tables(scores: Result, *, published: bool = False) -> list[Table]:
     ]
     notes = [f"note: {note}" for note in scores.notes]
     if published:
-        preset = PROTOCOLS.get(scores.protocol)
-        quoted = quoted_rows(preset) if preset is not None else []
-        if not quoted:
-            raise ValueError(f"--published: nothing is quoted for the protocol {scores.protocol}")
-        lines += [_quoted_line(row.label, row.values, metrics) for _, row in quoted if row.values.keys() & set(metrics)]
-        notes += [f"quoted: {source}" for source in sorted({row.source for _, row in quoted})]
+        quoted, where = quoted_lines(PROTOCOLS.get(scores.protocol), metrics)
+        lines += quoted
+        notes += where
     tables = [Table(facts(scores), metrics, scores.better, lines, notes)]
     if isinstance(scores, FolderScores) and 1 < scores.videos <= FEW_VIDEOS:
         by_video = [
@@ -65,18 +61,14 @@ def result_tables(scores: Result, *, published: bool = False) -> list[Table]:
     return tables
 
 
-def comparison_tables(comparison: Comparison) -> list[Table]:
-    """The table of several results, and that of their paired differences."""
+def comparison_tables(comparison: Comparison, title: str) -> list[Table]:
+    """The table of several results under `title`, and that of their paired differences."""
     notes = [f"note: {note}" for note in comparison.notes]
-    tables = [Table(comparison.protocol, comparison.metrics, comparison.better, comparison.lines, notes)]
+    tables = [Table(title, comparison.metrics, comparison.better, comparison.lines, notes)]
     if comparison.differences:
-        title = f"{comparison.protocol}: paired differences"
-        tables.append(Table(title, comparison.metrics, {}, comparison.differences))
+        paired = [m for m in comparison.metrics if any(m in line.values for line in comparison.differences)]
+        tables.append(Table(f"{comparison.protocol}: paired differences", paired, {}, comparison.differences))
     return tables
-
-
-def _quoted_line(name: str, values: Mapping[str, float], metrics: Sequence[str]) -> Line:
-    return Line(name, {m: Estimate(values[m], None, None) for m in metrics if m in values}, quoted=True)
 
 
 def facts(scores: Result) -> str:

@@ -78,8 +78,6 @@ class Windows:
         hop: frames from one window to the next; None: the window's length, so that none overlap.
         hops: category name -> its own hop.
         first: at most so many windows a clip, None: all.
-        every: every how many-th test clip is used, in natural order of the sources, from the first.
-        clips: at most so many test clips.
         stride, offset: frames offset, offset + stride, ... of the clip are its frames; the other numbers count these.
     """
 
@@ -87,8 +85,6 @@ class Windows:
     hop: int | None = None
     hops: Mapping[str, int] = field(default_factory=dict)
     first: int | None = None
-    every: int = 1
-    clips: int | None = None
     stride: int = 1
     offset: int = 0
 
@@ -110,10 +106,6 @@ class Windows:
         elif self.align == "end":
             starts = [last - start for start in reversed(starts)]
         return [self.offset + start * self.stride for start in starts[: self.first]]
-
-    def use(self, clip: int) -> bool:
-        """Whether the test clip of that number, from 0, is one of those used."""
-        return clip % self.every == 0 and (self.clips is None or clip // self.every < self.clips)
 
 
 @dataclass(frozen=True, kw_only=True)

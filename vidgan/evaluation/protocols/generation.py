@@ -18,8 +18,8 @@ GENERATIONS = (
         notes=(
             "StyleGAN-V's script takes the first 2048 reals in sorted order, about 15 classes of UCF-101; here they are"
             " shuffled by the seed",
-            "UCF-101 rows use train and test videos as reals, the other sets the training videos; here all videos of the"
-            " prepared data are reals: prepare the training videos alone to stand beside the latter",
+            "UCF-101 rows use train and test videos as reals, the other sets the training videos; here all prepared"
+            " videos are reals: prepare the training videos alone to stand beside the latter",
             _EQUAL,
         ),
     ),

@@ -1,7 +1,12 @@
 """Small configs and states that several tests train with."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
+import torch
 
 from vidgan.config import RunConfig, parse_config
 
@@ -58,3 +63,25 @@ def small_config(model: str, data: Path, out: Path, **changes: Any) -> RunConfig
             section = section.setdefault(part, {})
         section[last] = value
     return parse_config(values, "small")
+
+
+@contextmanager
+def double_precision() -> Iterator[None]:
+    """Train in float64 and look at nothing meanwhile: what then differs by more than 1e-9 is no rounding."""
+    from vidgan.pixels import to_float
+    from vidgan.training.watch import Hooks
+
+    def to_double(pixels: torch.Tensor) -> torch.Tensor:
+        return to_float(pixels).double()
+
+    before = torch.get_default_dtype()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.Tensor, "float", torch.Tensor.double)
+        patch.setattr("vidgan.training.mocogan.to_float", to_double)
+        patch.setattr("vidgan.training.dual_motion.to_float", to_double)
+        patch.setattr("vidgan.verbs.train.build_hooks", lambda *_, **__: Hooks())
+        torch.set_default_dtype(torch.float64)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(before)

@@ -1,9 +1,10 @@
-"""Faults that take too long for `make test`: kills at random moments, soaks, nodes that meet, orphans.
+"""Faults that take too long for `make test`: kills at random moments, nodes that meet, orphans, hangs, compiled code.
 
     python tools/nightly.py [--kills 20] [--only NAME] [--out runs/nightly]
 
 Trains a small MoCoGAN on generated shapes again and again, and compares each run that met faults with the one that met
-none. Prints a line a check; exit code 1 if any fails. About 10 seconds a kill on two cores.
+none. Prints a line a check; exit code 1 if any fails. About 10 seconds a kill on two cores; `hanging` waits out the
+limit of a step (`vidgan.build.HANGING`), `compiled` needs a C++ compiler.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from pathlib import Path
 import psutil
 from compare_runs import checkpoint_differences, journal_differences
 
+from vidgan.build import HANGING
 from vidgan.config import dump_config, parse_config
 from vidgan.data.prepare import prepare
 from vidgan.training.checkpoint import load_latest
@@ -151,11 +153,39 @@ def orphans(bench: Bench, count: int) -> list[str]:
         return [f"still alive: {alive}"] if alive else []
 
 
+def compiled(bench: Bench, count: int) -> list[str]:
+    """With train.compile, a run that is resumed ends as one that was not."""
+    problems = []
+    for name, steps in (("compiled", STEPS), ("compiled-resumed", 40), ("compiled-resumed", STEPS)):
+        code, told = bench.run(name, "train.compile=true", f"train.steps={steps}")
+        problems += [f"{name}: exit code {code}: {told}"] if code else []
+    return problems + bench.differences("compiled", "compiled-resumed")
+
+
+def hanging(bench: Bench, count: int) -> list[str]:
+    """One of two processes is stopped, not killed: the other gives up after the limit, and a new pair goes on."""
+    bench.run("unbroken-pair", "--processes", "2")
+    process = bench.start("hanging", "--processes", "2", "--restarts", "1")
+    while process.poll() is None and bench.step("hanging") < 12:
+        time.sleep(0.02)
+    began = time.monotonic()
+    for worker in psutil.Process(process.pid).children(recursive=True):
+        if worker.environ().get("RANK") == "1":
+            worker.suspend()
+    _, told = process.communicate(timeout=HANGING.total_seconds() + 600)
+    problems = [] if time.monotonic() - began > HANGING.total_seconds() else ["ended too early: nothing hung"]
+    problems += [] if "has waited in vain for another process" in told else [f"told: {told}"]
+    problems += [f"exit code {process.returncode}: {told}"] if process.returncode else []
+    return problems + bench.differences("unbroken-pair", "hanging")
+
+
 CHECKS: dict[str, Callable[[Bench, int], list[str]]] = {
     "kills": kills,
     "lost_processes": lost_processes,
     "two_nodes": two_nodes,
     "orphans": orphans,
+    "compiled": compiled,
+    "hanging": hanging,
 }
 
 

@@ -30,7 +30,9 @@ from vidgan.training.trainees import Trainees
 
 logger = logging.getLogger(__name__)
 
-HANGING = timedelta(minutes=10)  # a process that keeps the others waiting in a step for so long has hung; the run ends
+# A process that keeps the others waiting in a step for so long has hung; the run ends. (Accelerate hands on only what
+# differs from its own default of 10 minutes: with just that, gloo would wait for 30.)
+HANGING = timedelta(minutes=15)
 
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,

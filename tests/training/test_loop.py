@@ -3,6 +3,8 @@
 import json
 import math
 import os
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from vidgan.training.ema import ExponentialMovingAverage
 from vidgan.training.failures import NonFiniteError
 from vidgan.training.journal import read
 from vidgan.training.lock import RunLock
-from vidgan.training.loop import Periods, Protection, learning_rate_factor, run_loop
+from vidgan.training.loop import Periods, Protection, StopRequest, learning_rate_factor, run_loop
 from vidgan.training.mocogan import MoCoGANTraining
 from vidgan.training.trainees import Trainees
 from vidgan.training.watch import Hooks
@@ -123,6 +125,17 @@ def test_a_run_leaves_what_a_user_needs(shapes_data: Path, tmp_path: Path) -> No
         assert logged[f"grad_norm/{network}"] > 0 and logged[f"lr/{network}"] == 2e-4
     assert {"accuracy/frame/real", "accuracy/flow/fake", "loss/generator/kl"} <= logged.keys()
     assert any("evaluation/copy_last/psnr" in r for r in records)
+
+
+def test_a_second_signal_ends_the_process_at_once() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with StopRequest() as request:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert request.signal == signal.SIGTERM
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_learning_rates_are_a_function_of_the_step() -> None:

@@ -13,46 +13,59 @@ from typing import Any
 import psutil
 import pytest
 import torch
-from helpers import small_config
+from helpers import double_precision, small_config
 from safetensors.torch import load_file
 
-from vidgan.config import dump_config
+from vidgan.build import build_accelerator, build_algorithm, build_dataset, build_networks
+from vidgan.config import ConfigError, dump_config
 from vidgan.losses import ADVERSARIAL
 from vidgan.training.checkpoint import load_checkpoint, load_latest
+from vidgan.training.cost import gradient_bytes
 from vidgan.training.journal import measurements, read
 from vidgan.training.lock import RunLock
+from vidgan.verbs.launch import relaunch
 from vidgan.verbs.train import train
 
 pytestmark = pytest.mark.xdist_group("two_processes")  # one launch serves many tests
 
 # Trains one config after another in the same two processes. Each process writes what it holds, so that equality is
-# seen and not assumed, and how each training ended. Faults happen in process 1 alone.
+# seen and not assumed, and how each training ended. Faults happen in process 1 alone; the last one ends both.
 PROBE = """
 import json, os, sys, time
+from contextlib import nullcontext
+from datetime import timedelta
 from pathlib import Path
+from helpers import double_precision
 from safetensors.torch import save_file
 import torch
+from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 import vidgan.training.loop as loop
 import vidgan.verbs.train as verb
+from vidgan.build import HANGING
 from vidgan.config import load_config
 from vidgan.training.mocogan import MoCoGANTraining
-from vidgan.verbs.monitor import _Synthesis
 
 out = Path(sys.argv[1])
 rank = int(os.environ["RANK"])
-ended = {}
+ended, sent = {}, {}
+terms = MoCoGANTraining._generator_terms
+step = MoCoGANTraining.step
 
 def probed(algorithm, loader, **options):
     assert options["accelerator"].num_processes == 2
+    group = torch.distributed.distributed_c10d._get_default_group()
+    assert group._get_backend(torch.device("cpu")).options._timeout == HANGING, "it was not handed on"
+    if case == "counted":
+        for name, network in algorithm.trainees.prepared.items():
+            network.register_comm_hook(name, counted)
     outcome = loop.run_loop(algorithm, loader, **options)
     for name, module in algorithm.trainees.raw.items():
         save_file({k: v.clone() for k, v in module.state_dict().items()}, out / f"{case}-{name}-{rank}.safetensors")
     return outcome
 
-verb.run_loop = probed
-terms = MoCoGANTraining._generator_terms
-step = MoCoGANTraining.step
-preview = _Synthesis.preview
+def counted(name, bucket):
+    sent[name] = sent.get(name, 0) + bucket.buffer().nbytes
+    return allreduce_hook(None, bucket)
 
 def nan_in_process_1(self, batch, draws):
     found = terms(self, batch, draws)
@@ -67,15 +80,25 @@ def apart(self, number, micros):
             next(self.trainees.raw["video"].parameters()).view(-1)[0] += 1e-6
     return measured
 
-for path in sorted(out.glob("*.yaml")):
-    case = path.stem
+def hangs(self, number, micros):
+    torch.distributed.distributed_c10d._set_pg_timeout(timedelta(seconds=2))
+    give_up = time.monotonic() + 60
+    while rank == 1 and number == 1 and not (out / "ended-0.json").exists() and time.monotonic() < give_up:
+        time.sleep(0.1)
+    return step(self, number, micros)
+
+verb.run_loop = probed
+for case, precision in json.loads((out / "cases.json").read_text()):
     MoCoGANTraining._generator_terms = nan_in_process_1 if "nan" in case else terms
-    MoCoGANTraining.step = apart if case == "apart" else step
+    MoCoGANTraining.step = {"apart": apart, "hangs": hangs}.get(case, step)
     try:
-        verb.train(load_config(path), quiet=True)
+        with double_precision() if precision == "double" else nullcontext():
+            verb.train(load_config(out / f"{case}.yaml"), quiet=True)
     except RuntimeError as error:
         ended[case] = f"{type(error).__name__}: {error}"
+(out / f"sent-{rank}.json").write_text(json.dumps(sent))
 (out / f"ended-{rank}.json").write_text(json.dumps(ended))
+os._exit(0)  # not waiting for the process group that the last case has broken
 """
 
 SGD: dict[str, Any] = {"name": "sgd", "lr": 0.01}
@@ -89,10 +112,13 @@ STEPS = 3
 
 
 def equality_cases() -> dict[str, tuple[str, dict[str, Any]]]:
-    """Every objective and every regularisation, on both models."""
+    """Every objective and every regularisation; of the second model, those that pair its several kinds of fakes."""
     cases = {}
     for number, adversarial in enumerate(sorted(ADVERSARIAL)):
-        for model, second, shift in (("mocogan", "video", 0), ("dual_motion", "flow", 1)):
+        models = [("mocogan", "video", 0)]
+        if adversarial in ("hinge", "non_saturating", "relativistic"):
+            models.append(("dual_motion", "flow", 1))
+        for model, second, shift in models:
             changes: dict[str, Any] = {f"optimizers__{name}": SGD for name in ("generator", "frame", second)}
             changes |= {
                 "objective__adversarial": adversarial,
@@ -111,40 +137,43 @@ FAULTS: dict[str, dict[str, Any]] = {
     "nan": {"train__steps": 4},
     "nan-rollback": {"train__steps": 4, "guards__on_nonfinite": "rollback"},
     "apart": {"train__steps": 4},
+    "counted": {"train__steps": 2, "train__micro_batches": 2},
+    "hangs": {"train__steps": 4, "every__checkpoint": 1},  # the last: the processes do not find together again
 }
 
 
 @pytest.fixture(scope="module")
 def two(shapes_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What two processes made of all cases, in one launch."""
+    """What two processes made of all cases, in one launch: that of Accelerate."""
     out = tmp_path_factory.mktemp("two")
-    for case, (model, changes) in equality_cases().items():
+    cases = {case: (model, changes, "double") for case, (model, changes) in equality_cases().items()}
+    cases |= {case: ("mocogan", changes, "single") for case, changes in FAULTS.items()}
+    for case, (model, changes, _) in cases.items():
         (out / f"{case}.yaml").write_text(dump_config(small_config(model, shapes_data, out / case, **changes)))
-    for case, changes in FAULTS.items():
-        (out / f"{case}.yaml").write_text(dump_config(small_config("mocogan", shapes_data, out / case, **changes)))
+    (out / "cases.json").write_text(json.dumps([(case, precision) for case, (_, _, precision) in cases.items()]))
     (out / "probe.py").write_text(PROBE)
-    done = run_two([str(out / "probe.py"), str(out)], out / "log")
+    environment = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    command += [str(out / "probe.py"), str(out)]
+    with (out / "log").open("wb") as log:
+        done = subprocess.run(command, env=environment, timeout=400, stderr=subprocess.STDOUT, stdout=log)
     assert done.returncode == 0, (out / "log").read_text()
     return out
-
-
-def run_two(arguments: list[str], log: Path) -> subprocess.CompletedProcess[bytes]:
-    """Start under torchrun, in a process group of its own, with a time limit."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", *arguments]
-    return subprocess.run(command, env=environment, timeout=400, stderr=subprocess.STDOUT, stdout=log.open("wb"))
 
 
 @pytest.mark.parametrize("case", equality_cases())
 def test_two_processes_equal_one(case: str, two: Path, shapes_data: Path, tmp_path: Path) -> None:
     model, changes = equality_cases()[case]
-    one = train(small_config(model, shapes_data, tmp_path, **changes), quiet=True).run_dir
+    with double_precision():
+        one = train(small_config(model, shapes_data, tmp_path, **changes), quiet=True).run_dir
     alone = load_checkpoint(one / "checkpoints" / f"step-{STEPS:08d}").tensors
     for name in ("generator", "frame", "video" if model == "mocogan" else "flow"):
         first, other = (load_file(two / f"{case}-{name}-{rank}.safetensors") for rank in (0, 1))
         for key, value in first.items():
             assert torch.equal(value, other[key]), f"{name}: {key} differs between the processes"
-            torch.testing.assert_close(value, alone[name][key], rtol=1e-3, atol=2e-5)
+            assert value.dtype == torch.float64
+            torch.testing.assert_close(value, alone[name][key], rtol=0, atol=1e-12)
     rates = [
         [
             {key: value for key, value in record.items() if key.startswith("lr/")}
@@ -157,7 +186,8 @@ def test_two_processes_equal_one(case: str, two: Path, shapes_data: Path, tmp_pa
 
 def test_a_value_that_is_broken_in_one_process_stops_both_in_the_same_turn(two: Path) -> None:
     first, other = (json.loads((two / f"ended-{rank}.json").read_text()) for rank in (0, 1))
-    assert first == other and set(first) == {"nan", "apart"}
+    assert first["nan"] == other["nan"] and first["apart"] == other["apart"]
+    assert set(first) == {"nan", "apart", "hangs"}
     told = "NonFiniteError: step 2: the term 'adversarial_video' of network 'generator' is not finite (processes [1]);"
     assert first["nan"].startswith(told)
     saved = load_latest(two / "nan" / "small" / "checkpoints")
@@ -176,6 +206,23 @@ def test_processes_that_drifted_apart_are_not_saved(two: Path) -> None:
     ended = json.loads((two / "ended-0.json").read_text())["apart"]
     assert ended.startswith("RunFailedError: step 2: the processes hold different weights of video")
     assert load_latest(two / "apart" / "small" / "checkpoints") is None
+
+
+def test_what_is_sent_is_what_is_planned(two: Path, shapes_data: Path, tmp_path: Path) -> None:
+    """Two steps; each network's gradients go out once a turn, not once a micro-batch."""
+    config = small_config("mocogan", shapes_data, tmp_path)
+    algorithm = build_algorithm(config, build_networks(config, build_dataset(config)), build_accelerator("cpu"))
+    planned = gradient_bytes(algorithm.trainees)
+    for rank in (0, 1):
+        sent = json.loads((two / f"sent-{rank}.json").read_text())
+        assert sent == {name: 2 * size for name, size in planned.items()}
+
+
+def test_a_process_that_hangs_is_not_waited_for_without_end(two: Path) -> None:
+    told = json.loads((two / "ended-0.json").read_text())["hangs"]
+    assert told.startswith("RuntimeError: process 0 has waited in vain for another process"), told
+    saved = load_latest(two / "hangs" / "small" / "checkpoints")
+    assert saved is not None and saved.step == 1
 
 
 def start(config: Path, *options: str) -> subprocess.Popen[str]:
@@ -197,56 +244,47 @@ def logged(run: Path) -> int:
     return max((record["step"] for record in read(journal)), default=0) if journal.is_file() else 0
 
 
-def test_a_lost_process_is_replaced_and_the_run_ends_as_if_unbroken(
-    two: Path, shapes_data: Path, tmp_path: Path
-) -> None:
+def test_a_lost_process_is_replaced_and_a_signal_saves_in_all(two: Path, shapes_data: Path, tmp_path: Path) -> None:
+    """One run: process 1 is killed, a new pair goes on as if nothing had been, and SIGTERM ends it."""
     config = tmp_path / "config.yaml"
-    config.write_text(dump_config(small_config("mocogan", shapes_data, tmp_path, train__steps=8)))
+    changes = {"train__steps": 100000, "every__keep": 100000}
+    config.write_text(dump_config(small_config("mocogan", shapes_data, tmp_path, **changes)))
+    run = tmp_path / "small"
     process = start(config, "--processes", "2", "--restarts", "1")
-    until(lambda: logged(tmp_path / "small") >= 3, process)
+    until(lambda: logged(run) >= 3, process)
     workers = psutil.Process(process.pid).children(recursive=True)
     (victim,) = (worker for worker in workers if worker.environ().get("RANK") == "1")
     victim.kill()
-    _, told = process.communicate(timeout=300)
-    assert process.returncode == 0, told
+    reached = logged(run)
+    until(lambda: len((run / "starts.jsonl").read_text().splitlines()) == 2, process)
+    until(lambda: logged(run) > max(9, reached), process)
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate(timeout=90)
+    assert process.returncode == 128 + signal.SIGTERM, told
     assert "process 1 was killed by SIGKILL" in told and "again from step" in told, told
     assert told.count("vidgan:") == 2 and "Traceback" not in told
-    whole = two / "unbroken" / "small"
-    saved, unbroken = (load_latest(run / "checkpoints") for run in (tmp_path / "small", whole))
-    assert saved is not None and unbroken is not None and saved.step == unbroken.step == 8
-    for name, group in unbroken.tensors.items():
-        assert all(torch.equal(value, saved.tensors[name][key]) for key, value in group.items()), name
-    assert measurements(read(tmp_path / "small" / "journal.jsonl")) == measurements(read(whole / "journal.jsonl"))
 
-
-def test_a_signal_to_the_parent_saves_in_all_processes(shapes_data: Path, tmp_path: Path) -> None:
-    config = tmp_path / "config.yaml"
-    config.write_text(dump_config(small_config("mocogan", shapes_data, tmp_path, train__steps=100000)))
-    process = start(config, "--processes", "2")
-    until(lambda: logged(tmp_path / "small") >= 3, process)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=90) == 128 + signal.SIGTERM
-    saved = load_latest(tmp_path / "small" / "checkpoints")
-    assert saved is not None and saved.step == logged(tmp_path / "small")
-    with RunLock(tmp_path / "small"):
+    newest = load_latest(run / "checkpoints")
+    assert newest is not None and newest.step == logged(run)
+    with RunLock(run):
         pass  # no process has stayed behind with the run
 
+    whole = two / "unbroken" / "small"
+    saved, unbroken = (load_checkpoint(folder / "checkpoints" / "step-00000008") for folder in (run, whole))
+    for name, group in unbroken.tensors.items():
+        assert all(torch.equal(value, saved.tensors[name][key]) for key, value in group.items()), name
+    first, other = (
+        [record for record in measurements(read(folder / "journal.jsonl")) if "lr/video" in record][:8]
+        for folder in (run, whole)
+    )
+    assert first == other and [record["step"] for record in first] == list(range(1, 9))
 
-def test_a_mistake_is_told_before_any_process_starts(shapes_data: Path, tmp_path: Path) -> None:
+
+def test_a_mistake_is_told_before_any_process_starts(
+    shapes_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = tmp_path / "config.yaml"
     config.write_text(dump_config(small_config("mocogan", shapes_data, tmp_path, train__batch_size=3)))
-    command = [sys.executable, "-m", "vidgan", "train", str(config), "--processes", "2"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1 and "train.batch_size=3 cannot be divided over 2 processes" in done.stderr
-
-
-def test_accelerate_launch_starts_two(shapes_data: Path, tmp_path: Path) -> None:
-    config = tmp_path / "config.yaml"
-    config.write_text(dump_config(small_config("mocogan", shapes_data, tmp_path, train__steps=2)))
-    environment = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
-    command += ["-m", "vidgan", "train", str(config)]
-    done = subprocess.run(command, env=environment, capture_output=True, timeout=240)
-    assert done.returncode == 0, done.stderr.decode()
-    assert load_checkpoint(tmp_path / "small" / "checkpoints" / "step-00000002").state["processes"] == 2
+    monkeypatch.setattr(subprocess, "Popen", None)
+    with pytest.raises(ConfigError, match="train.batch_size=3 cannot be divided over 2 processes"):
+        relaunch(str(config), [], processes=2)

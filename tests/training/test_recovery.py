@@ -20,7 +20,7 @@ from vidgan.data.dataset import ClipDataset
 from vidgan.data.loader import ClipLoader
 from vidgan.training import checkpoint
 from vidgan.training.checkpoint import load_checkpoint, load_latest
-from vidgan.training.failures import NonFiniteError, RunFailedError, loader_failures_named
+from vidgan.training.failures import NonFiniteError, RunFailedError, losses_named
 from vidgan.training.feed import position_of
 from vidgan.training.journal import measurements, read
 from vidgan.training.mocogan import MoCoGANTraining
@@ -216,6 +216,22 @@ def test_a_journal_that_cannot_be_written_ends_the_run(
         train(small_config("mocogan", shapes_data, tmp_path), quiet=True)
 
 
+def test_a_disk_that_is_full_at_the_start_is_named_and_bars_no_later_start(
+    shapes_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = small_config("mocogan", shapes_data, tmp_path, train__steps=1)
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")  # as a write says it: without a name
+
+    with monkeypatch.context() as patch, pytest.raises(RunFailedError, match=r"small: .*No space.* Make room"):
+        patch.setattr(os, "pwrite", full)  # the note in the lock
+        patch.setattr(Path, "replace", full)
+        train(config, quiet=True)
+    (config.run_dir / ".config.yaml.7.tmp").write_text("na")  # a kill would leave this
+    assert train(config, quiet=True).steps == 1
+
+
 def in_worker(patch: pytest.MonkeyPatch, fault: Callable[[], None]) -> None:
     original = ClipDataset.__getitem__
 
@@ -252,7 +268,7 @@ def test_a_lost_loader_worker_is_named_and_may_be_tried_again(
 def test_a_worker_s_death_noticed_in_the_midst_of_a_step_is_explained() -> None:
     """torch raises from its signal handler, wherever the main process then is."""
     told = r"process 1 lost a loader worker \(DataLoader worker .*--restarts"
-    with pytest.raises(RuntimeError, match=told), loader_failures_named(1):
+    with pytest.raises(RuntimeError, match=told), losses_named(1):
         raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")
-    with pytest.raises(RuntimeError, match="^another fault$"), loader_failures_named(1):
+    with pytest.raises(RuntimeError, match="^another fault$"), losses_named(1):
         raise RuntimeError("another fault")

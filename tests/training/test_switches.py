@@ -2,48 +2,18 @@
 
 import copy
 import logging
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from helpers import SMALL, small_config
+from test_turns import MODELS, build, weights
 from torch import Tensor, nn
 
-from vidgan.build import (
-    build_accelerator,
-    build_algorithm,
-    build_dataset,
-    build_loader,
-    build_networks,
-    compile_networks,
-    set_tf32,
-)
+from vidgan.build import build_dataset, build_networks, compile_networks, set_tf32
 from vidgan.checks import check_config
 from vidgan.config import ConfigError, parse_config
-from vidgan.seeding import Draws
-
-MODELS = ("mocogan", "dual_motion")
-
-
-def build(model: str, data: Path, out: Path, **changes: Any) -> tuple[Any, Callable[[int], Any]]:
-    """The algorithm, and a function that runs one step."""
-    config = small_config(model, data, out, **changes)
-    check_config(config)
-    accelerator, dataset = build_accelerator("cpu"), build_dataset(config)
-    loader = build_loader(config, dataset, accelerator)
-    algorithm = build_algorithm(config, build_networks(config, dataset), accelerator)
-
-    def step(number: int) -> Any:
-        (batch,) = next(loader.batches(number))
-        return algorithm.step(number, [(batch, Draws(0, "step", number, rows=loader.rows(0)))])
-
-    return algorithm, step
-
-
-def weights(algorithm: Any) -> dict[str, dict[str, Tensor]]:
-    return {name: copy.deepcopy(module.state_dict()) for name, module in algorithm.trainees.raw.items()}
 
 
 def assert_near(some: dict[str, dict[str, Tensor]], other: dict[str, dict[str, Tensor]]) -> None:

@@ -1,6 +1,5 @@
 """The plan of a run: counted costs agree with what really happens, and nothing is written."""
 
-import json
 import os
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from vidgan.cli import app
 from vidgan.config import ConfigError, dump_config
 from vidgan.seeding import Draws
 from vidgan.training.checkpoint import save_checkpoint
-from vidgan.training.cost import gradient_bytes, start_optimizers, turn_costs
+from vidgan.training.cost import start_optimizers, turn_costs
 from vidgan.verbs import fit
 from vidgan.verbs.plan import describe, due_step, make_plan, plan_command
 
@@ -186,46 +185,3 @@ def test_a_gpu_that_runs_out_of_memory_ends_the_search(
     for name in ("reset_peak_memory_stats", "synchronize", "empty_cache"):
         monkeypatch.setattr(torch.cuda, name, lambda *_: None)
     assert fit._on_gpu(small_config("mocogan", shapes_data, tmp_path))[0] == 5
-
-
-# Each network's gradients pass a hook that counts them on their way to the all-reduce.
-COUNT = """
-import json, sys
-from pathlib import Path
-from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
-from vidgan.build import *
-from vidgan.config import load_config
-from vidgan.seeding import Draws
-config = load_config(Path(sys.argv[1]))
-accelerator, dataset = build_accelerator("cpu"), build_dataset(config)
-algorithm = build_algorithm(config, build_networks(config, dataset), accelerator)
-loader = build_loader(config, dataset, accelerator)
-sent = dict.fromkeys(algorithm.trainees.raw, 0)
-def counted(name):
-    def hook(state, bucket):
-        sent[name] += bucket.buffer().nbytes
-        return allreduce_hook(state, bucket)
-    return hook
-for name, network in algorithm.trainees.prepared.items():
-    network.register_comm_hook(None, counted(name))
-for step in range(2):
-    batches = next(loader.batches(step))
-    algorithm.step(step, [(b, Draws(0, "step", step, rows=loader.rows(i))) for i, b in enumerate(batches)])
-if accelerator.is_main_process:
-    Path(sys.argv[2]).write_text(json.dumps(sent))
-"""
-
-
-def test_two_processes_send_what_is_planned(shapes_data: Path, tmp_path: Path) -> None:
-    config = small_config("mocogan", shapes_data, tmp_path, train__micro_batches=2)
-    (tmp_path / "config.yaml").write_text(dump_config(config))
-    (tmp_path / "count.py").write_text(COUNT)
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    command += [str(tmp_path / "count.py"), str(tmp_path / "config.yaml"), str(tmp_path / "sent.json")]
-    done = subprocess.run(command, env=environment, capture_output=True, timeout=120)
-    assert done.returncode == 0, done.stderr.decode()
-    algorithm = build_algorithm(config, build_networks(config, build_dataset(config)), build_accelerator("cpu"))
-    planned = gradient_bytes(algorithm.trainees)
-    # Two steps; each network's gradients go out once a turn, not once a micro-batch.
-    assert json.loads((tmp_path / "sent.json").read_text()) == {name: 2 * size for name, size in planned.items()}

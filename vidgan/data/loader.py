@@ -184,7 +184,7 @@ class _Reader(Dataset[ClipBatch]):
             end = f"was killed by signal {-code}" if code and code < 0 else f"ended with code {code}"
             parts.append(f"loader worker {i} (process {workers[i].pid}) {end if i in dead else 'was'} {doing}")
         advice = (
-            "if memory ran out, lower data.workers; data.workers=0 reads in the training process and shows the cause"
+            "If memory ran out, lower data.workers; data.workers=0 reads in the training process and shows the cause"
         )
         late = "" if dead else f"no batch came for {timeout:g} s: "
         return f"{late}{'; '.join(parts)}. {advice}"

@@ -22,7 +22,7 @@ class CollapseError(RunFailedError):
 
 @contextmanager
 def machine_failures_named(run_dir: Path) -> Iterator[None]:
-    """In the midst of a run, an OSError is no mistake in what the user typed: the disk is full, or a device failed.
+    """Once a run writes, an OSError is no mistake in what the user typed: the disk is full, or a device failed.
 
     Raises:
         RunFailedError: the disk is full.
@@ -37,20 +37,36 @@ def machine_failures_named(run_dir: Path) -> Iterator[None]:
         raise RuntimeError(f"{run_dir}: {error}; {kept}") from error
 
 
+# How torch's reports of a loss begin or what they hold, and what each means.
+LOST = {
+    "DataLoader ": (
+        "lost a loader worker ({told}). Killed: the memory did not suffice (use fewer data.workers), or something ended"
+        " it. Timed out: a file or its disk hangs"
+    ),
+    "Timed out waiting": (
+        "has waited in vain for another process in the midst of a step ({told}): that process hangs, or its machine or"
+        " the network does"
+    ),
+    "Connection closed by peer": (
+        "lost another process in the midst of a step ({told}); what that one said is the cause"
+    ),
+}
+
+
 @contextmanager
-def loader_failures_named(rank: int) -> Iterator[None]:
-    """Say what it means when a loader worker dies or hangs: torch reports it from wherever the main process just is.
+def losses_named(rank: int) -> Iterator[None]:
+    """Say what it means when a loader worker or another process dies or hangs: torch tells of sockets and signals.
 
     Raises:
-        RuntimeError: in the place of torch's own.
+        RuntimeError: in the place of torch's own; another attempt may succeed.
     """
     try:
         yield
     except RuntimeError as error:
-        if not str(error).startswith("DataLoader "):
+        meaning = next((meaning for sign, meaning in LOST.items() if sign in str(error)), None)
+        if meaning is None or isinstance(error, RunFailedError):
             raise
         raise RuntimeError(
-            f"process {rank} lost a loader worker ({str(error).rstrip('. ')}). Killed: the memory did not suffice (use"
-            " fewer data.workers), or something ended it. Timed out: a file or its disk hangs. The last checkpoint is"
+            f"process {rank} {meaning.format(told=str(error).splitlines()[0].rstrip('. '))}. The last checkpoint is"
             " whole: the same command resumes from it, and with --restarts does so by itself"
         ) from error

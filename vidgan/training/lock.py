@@ -55,7 +55,8 @@ class RunLock:
             "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         }
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(note).encode(), 0)
+        with suppress(OSError):  # on a full disk the lock holds all the same, it only does not say for whom
+            os.pwrite(descriptor, json.dumps(note).encode(), 0)
         return self
 
     def __exit__(

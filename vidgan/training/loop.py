@@ -17,7 +17,7 @@ from typing import Any
 from accelerate import Accelerator
 
 from vidgan.training.checkpoint import Checkpoint
-from vidgan.training.failures import CollapseError, NonFiniteError, loader_failures_named, machine_failures_named
+from vidgan.training.failures import CollapseError, NonFiniteError, losses_named
 from vidgan.training.feed import Batches, Feed
 from vidgan.training.journal import Journal
 from vidgan.training.progress import Progress
@@ -108,7 +108,8 @@ def run_loop(
     Raises:
         NonFiniteError: a loss, gradient or weight became NaN or infinite. The last checkpoint stays as it is.
         CollapseError: a guard stopped the run, after it was saved.
-        RunFailedError: the disk is full, or the processes drifted apart.
+        RunFailedError: the disk is full at a checkpoint, or the processes drifted apart.
+        RuntimeError: a loader worker or another process was lost, or hangs.
     """
     ranks = Ranks(accelerator)
     journal = Journal(run_dir / "journal.jsonl") if ranks.main else None
@@ -125,8 +126,7 @@ def run_loop(
     step = course.restore(resume) if resume is not None else 0
     feed = Feed(loader, seed=seed, device=accelerator.device)
     with ExitStack() as stack:
-        stack.enter_context(machine_failures_named(run_dir))
-        stack.enter_context(loader_failures_named(accelerator.process_index))
+        stack.enter_context(losses_named(accelerator.process_index))
         request = stack.enter_context(StopRequest())
         progress = stack.enter_context(Progress(total=steps, start=step, show=ranks.main and not quiet))
         stack.callback(feed.close)

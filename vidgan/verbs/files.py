@@ -3,6 +3,8 @@
 import shutil
 from pathlib import Path
 
+from vidgan.data.names import atomic_file
+
 
 def claim(path: Path, *, overwrite: bool, marker: str | None = None) -> None:
     """Make sure that `path` is free, or may be replaced. Nothing is touched.
@@ -41,6 +43,5 @@ def write_text(path: Path, text: str) -> None:
 def write_bytes(path: Path, content: bytes) -> None:
     """Write through a temporary file and a rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    with atomic_file(path) as file:
+        file.write(content)

@@ -41,8 +41,9 @@ def find_batch(config: str | RunConfig, overrides: Sequence[str] = (), *, proces
         clips, how = _on_cpu(make_plan(settings, processes * nodes), available_memory() / processes)
     if clips == 0:
         raise ConfigError(f"not one clip fits ({how}); use smaller frames or networks, or checkpoint_activations")
+    most = " (more are not looked for)" if clips == MOST else ""
     return (
-        f"train.batch_size={clips * pieces}: {clips} clips at once in each of {processes * nodes} processes,"
+        f"train.batch_size={clips * pieces}: {clips} clips at once{most} in each of {processes * nodes} processes,"
         f" train.micro_batches={settings.train.micro_batches}\n{how}"
     )
 

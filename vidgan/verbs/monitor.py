@@ -1,7 +1,6 @@
 """What a run does beside training: previews and evaluations, always from the average weights."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 import torch
 
@@ -16,6 +15,7 @@ from vidgan.training.mocogan import MoCoGANTraining
 from vidgan.training.trackers import Tracker, Trackers
 from vidgan.training.watch import Hooks
 from vidgan.types import ByteClip
+from vidgan.verbs.files import write_bytes
 from vidgan.verbs.pictures import forecast_animation, forecast_rows, forecast_strip
 from vidgan.verbs.scoring import (
     FEWEST_REAL,
@@ -86,7 +86,8 @@ class _Synthesis:
         latents = model.latents(PREVIEW_CLIPS, self.config.data.frames, seed=self.config.seed)
         clips = model.render(latents, first_frame=first)
         grid = tile(clips, columns=4)
-        save_preview(self.folder, step, webp_bytes(grid, scale=max(1, 96 // clips.shape[-1])), "webp")
+        picture = webp_bytes(grid, scale=max(1, 96 // clips.shape[-1]))
+        write_bytes(self.folder / f"step-{step:08d}.webp", picture)
         self.trackers.media(step, "samples", grid, PREVIEW_FPS)
         fake = describe(clips)
         return {
@@ -137,7 +138,7 @@ class _Forecast:
             rows = forecast_rows(seen, truth, self._model().forecast(seen[None], self.horizon))
             strips.append(forecast_strip(rows))
             self.trackers.media(step, f"forecast/{number}", forecast_animation(rows), PREVIEW_FPS)
-        save_preview(self.folder, step, png_bytes(torch.cat(strips, dim=1)), "png")
+        write_bytes(self.folder / f"step-{step:08d}.png", png_bytes(torch.cat(strips, dim=1)))
         return {"ema_distance": self.algorithm.ema.distance(self.algorithm.trainees.raw["generator"])}
 
     def evaluate(self, step: int) -> Mapping[str, float]:
@@ -156,11 +157,3 @@ class _Forecast:
                 if value is not None:
                     found[f"evaluation/{name}/{metric}"] = value
         return found | {"evaluation/score": found["evaluation/forecast/psnr"]}
-
-
-def save_preview(folder: Path, step: int, data: bytes, suffix: str) -> None:
-    """Write `step-00001234.<suffix>`; a resumed run may write the same preview again."""
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".step-{step:08d}.tmp"
-    temporary.write_bytes(data)
-    temporary.replace(folder / f"step-{step:08d}.{suffix}")

@@ -1,10 +1,10 @@
 """`vidgan train`: from a config and prepared data to a run directory; the same command again resumes."""
 
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from accelerate import Accelerator
 
@@ -19,7 +19,9 @@ from vidgan.build import (
 from vidgan.checks import check_config, model_name
 from vidgan.config import ConfigError, RunConfig, differences, dump_config, find_config, load_config
 from vidgan.data.dataset import ClipDataset
+from vidgan.data.loader import ClipLoader
 from vidgan.training.checkpoint import Checkpoint, load_latest
+from vidgan.training.failures import machine_failures_named
 from vidgan.training.lock import RunLock
 from vidgan.training.loop import Periods, Protection, run_loop
 from vidgan.training.watch import Hooks
@@ -34,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 # Settings that may change between resumes: they alter how long or how often, not what is computed at a step.
 FREE = ("train.steps", "train.device", "every.", "guards.", "data.workers", "data.root", "out", "name", "track")
+LEFT_BEHIND = re.compile(r"\.config\.yaml\.\d+\.tmp")  # by a kill at the very start
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def train(
 def _train(
     settings: RunConfig,
     dataset: ClipDataset,
-    loader: Any,
+    loader: ClipLoader,
     accelerator: Accelerator,
     *,
     accept_changes: bool,
@@ -100,12 +103,27 @@ def _train(
     resume = _resumable(settings, dataset, precision, accept_changes)
     finished = resume is not None and resume.step >= settings.train.steps and _last_observed(run_dir) == resume.step
     accelerator.wait_for_everyone()  # all have read the run directory before the first writes into it
-    if resume is not None:
-        if accelerator.is_main_process:
+    with machine_failures_named(run_dir):
+        if resume is not None and accelerator.is_main_process:
             refresh_exports(settings, dataset, resume)
-        if finished:
+        if resume is not None and finished:
             logger.warning("%s is finished: %d of %d steps", run_dir, resume.step, settings.train.steps)
             return TrainResult(run_dir, resume.step)
+        return _run(settings, dataset, loader, accelerator, precision=precision, resume=resume, quiet=quiet)
+
+
+def _run(
+    settings: RunConfig,
+    dataset: ClipDataset,
+    loader: ClipLoader,
+    accelerator: Accelerator,
+    *,
+    precision: str,
+    resume: Checkpoint | None,
+    quiet: bool,
+) -> TrainResult:
+    """From `resume`, or the start, to the end; from here on files are written."""
+    run_dir = settings.run_dir
     networks = build_networks(settings, dataset)
     algorithm = build_algorithm(settings, networks, accelerator)
     hooks = Hooks()
@@ -158,7 +176,7 @@ def _resumable(settings: RunConfig, dataset: ClipDataset, precision: str, accept
                 f"{run_dir} was made with another config ({'; '.join(changed)}); choose another name=..., restore these"
                 " settings, or resume all the same with --accept-changes"
             )
-    elif run_dir.exists() and any(p.name != ".lock" for p in run_dir.iterdir()):
+    elif run_dir.exists() and not all(p.name == ".lock" or LEFT_BEHIND.fullmatch(p.name) for p in run_dir.iterdir()):
         raise FileExistsError(f"{run_dir} exists and is no training run; choose another name=... or out=...")
     resume = load_latest(run_dir / "checkpoints")
     if resume is None:

@@ -40,7 +40,7 @@ def prepare_stores(source: Path, out: Path, size: tuple[int, int], stores: list[
     costs = {}
     for store in stores:
         begun = time.perf_counter()
-        prepared = prepare(source, out / store, size=size, store=store, holdout=0)
+        prepared = prepare(source, out / store, size=size, store=store, holdout=0, cuts="off")
         megabytes = sum(path.stat().st_size for path in prepared.root.rglob("*") if path.is_file()) / 1e6
         costs[store] = {"seconds": round(time.perf_counter() - begun, 2), "megabytes": round(megabytes, 2)}
     return costs

@@ -158,14 +158,15 @@ def evaluate(
         typer.Argument(help="A run, checkpoint or saved model; two folders of videos (predicted, true); or results."),
     ],
     data: Annotated[Path | None, typer.Option(help="Prepared data; default: the run's own, test split.")] = None,
+    split: Annotated[str, typer.Option(help="test, or all clips of data that the model never saw.")] = "test",
     protocol: Annotated[str | None, typer.Option(help="A preset by name, such as caltech-10to1.")] = None,
-    variant: Annotated[str | None, typer.Option(help="Of the preset, such as openstl.")] = None,
+    variant: Annotated[str | None, typer.Option(help="Of the preset: openstl, hkl, legacy, 10split.")] = None,
     allow_deviation: Annotated[
         bool, typer.Option("--allow-deviation", help="Score data that do not fit the preset; named so.")
     ] = False,
     context: Annotated[int | None, typer.Option(min=2, help="Forecasting: frames given.")] = None,
     horizon: Annotated[int | None, typer.Option(min=1, help="Forecasting: frames scored.")] = None,
-    metrics: Annotated[str | None, typer.Option(help="Names with commas, in place of the usual ones.")] = None,
+    metrics: Annotated[str | None, typer.Option(help="In place of the usual ones, such as psnr,ms_ssim.")] = None,
     samples: Annotated[int | None, typer.Option(min=1, help="Forecasting: futures drawn a window.")] = None,
     best_by: Annotated[str | None, typer.Option(help="The metric that chooses best and worst; default: each.")] = None,
     clips: Annotated[int | None, typer.Option(min=4, help="Synthesis: clips compared on each side [256].")] = None,
@@ -174,7 +175,9 @@ def evaluate(
     flow_histograms: Annotated[
         bool, typer.Option("--flow-histograms", help="Synthesis: also compare how the clips move.")
     ] = False,
-    weights: Annotated[list[str] | None, typer.Option(help="NAME=PATH: i3d, c3d, lpips-alex, ...; repeat it.")] = None,
+    weights: Annotated[
+        list[str] | None, typer.Option(help="NAME=PATH: lpips-alex, i3d, c3d, inception, face, ...; repeat it.")
+    ] = None,
     best: Annotated[bool, typer.Option("--best", help="The weights of the best evaluation, not the newest.")] = False,
     seed: Seed = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -190,14 +193,29 @@ def evaluate(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, not a table.")] = False,
 ) -> None:
-    """Score a model on held-out data beside its baselines, one folder of videos against another, or compare results."""
+    """Score a model on held-out data beside its baselines, one folder of videos against another, or compare results.
+
+    \b
+    vidgan evaluate RUN                     held-out windows, baselines, intervals
+    vidgan evaluate RUN --protocol NAME     as a published benchmark fixes it
+    vidgan evaluate PREDICTED TRUE          two folders of videos, paired by name
+    vidgan evaluate MADE REAL --unpaired    two sets of clips
+    vidgan evaluate --table RESULT RESULT   several results side by side
+
+    Presets: kitti-prednet, caltech-10to1, mmnist-10to10, smmnist-5to20, kth-10to20, kth-10to40, kth-svg-10to30,
+    human36m-4to4, bair-2to28, cityscapes, davis, vimeo, ucf-mathieu, ucf-dvf, ucf-full, folder; of sets of clips
+    gen-fvd2048-16, gen-ucf-is. docs/metrics.md explains every metric.
+    """
     from vidgan.verbs.evaluate import evaluate_command
     from vidgan.verbs.folder_scoring import FolderSettings
     from vidgan.verbs.prepare import parse_size
     from vidgan.verbs.settings import Settings, parse_frames, parse_weights
 
+    if json and form is not None:
+        raise typer.BadParameter("--json and --format both name the form; give one")
     settings = Settings(
         data=data,
+        split=split,
         protocol=protocol,
         variant=variant,
         allow_deviation=allow_deviation,
@@ -226,7 +244,7 @@ def evaluate(
         folders,
         table=table,
         published=published,
-        form="json" if json and form is None else form,
+        form="json" if json else form,
         processes=processes,
         out=out,
     )

@@ -81,7 +81,7 @@ def test_cases_come_before_the_notes() -> None:
 
 
 def test_events_are_told_in_the_order_of_their_steps() -> None:
-    records = [
+    records: list[dict[str, Any]] = [
         {"step": 1, "loss/g": 1.0},
         {"step": 10, "warning": "mode_collapse", "holds": True, "since": 6, "message": "All samples look alike."},
         {"step": 12, "rollback": {"failed": 15, "skipped": [14], "reason": "loss g is NaN"}},

@@ -26,7 +26,6 @@ from vidgan.verbs.report import report
 from vidgan.verbs.train import train
 from vidgan.verbs.watch import progress, watch
 
-
 RESULT = "held-out-3to3-metrics-mse.json"
 
 

@@ -97,10 +97,11 @@ class _Worker:
 
     def __init__(self) -> None:
         self.started = False
+        self.path = list(sys.path)
         self.connection: Connection
         self.connection, theirs = Pipe()
         descriptor = theirs.fileno()
-        code = f"import sys; sys.path[:] = {sys.path!r}; from vidgan.data.child import serve; serve({descriptor})"
+        code = f"import sys; sys.path[:] = {self.path!r}; from vidgan.data.child import serve; serve({descriptor})"
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", code], pass_fds=[descriptor], stdin=subprocess.DEVNULL
@@ -132,9 +133,9 @@ _resting: list[_Worker] = []  # at most one, for the next call: starting a proce
 def _take() -> _Worker:
     while _resting:
         worker = _resting.pop()
-        if worker.process.poll() is None:
+        if worker.process.poll() is None and worker.path == sys.path:  # else it might not find the function
             return worker
-        worker.connection.close()
+        worker.kill()
     return _Worker()
 
 

@@ -9,7 +9,7 @@ from vidgan.data.manifest import MANIFEST_SUFFIXES
 from vidgan.data.names import DataError
 from vidgan.data.readers import ReadSettings, read_source
 from vidgan.data.sources import Source, discover
-from vidgan.video.resize import Fit
+from vidgan.video.resize import Fit, Resample
 
 
 def list_clips(source: Path, *, strip_frame: tuple[int, int] | None = None) -> tuple[Path, list[Source]]:
@@ -34,15 +34,19 @@ def read_clip(
     *,
     size: tuple[int, int] | None = None,
     fit: Fit = "crop",
+    resample: Resample = "area",
     fps: float | None = None,
+    every: int = 1,
     strip_frame: tuple[int, int] | None = None,
 ) -> np.ndarray:
     """The one clip of a source, (T, H, W, 3) uint8, at `size` (H, W) or its own; a video at `fps`, or its own.
 
+    `resample` is the filter, and of the frames every `every`-th is taken.
+
     Raises:
         DataError: it cannot be read, or is an array of several clips; the message names the file.
     """
-    settings = ReadSettings(size=size, fit=fit, fps=fps, strip_frame=strip_frame)
+    settings = ReadSettings(size=size, fit=fit, resample=resample, fps=fps, every=every, strip_frame=strip_frame)
     try:
         clips = [read.frames for read in read_source(source, source_blobs(root, source), settings)]
     except DataError as error:
@@ -53,7 +57,13 @@ def read_clip(
 
 
 def read_one(
-    path: Path, *, size: tuple[int, int] | None = None, fit: Fit = "crop", fps: float | None = None
+    path: Path,
+    *,
+    size: tuple[int, int] | None = None,
+    fit: Fit = "crop",
+    resample: Resample = "area",
+    fps: float | None = None,
+    every: int = 1,
 ) -> np.ndarray:
     """The one clip that `path` (a video, a folder of frames, a strip, an array) holds, as in `read_clip`.
 
@@ -64,4 +74,4 @@ def read_one(
     if len(sources) > 1:
         names = ", ".join(found.name for found in sources[:3])
         raise DataError(f"{path}: holds {len(sources)} clips ({names}, ...); give one of them")
-    return read_clip(root, sources[0], size=size, fit=fit, fps=fps)
+    return read_clip(root, sources[0], size=size, fit=fit, resample=resample, fps=fps, every=every)

@@ -53,6 +53,10 @@ def refresh_exports(config: RunConfig, dataset: ClipDataset, latest: Checkpoint)
             logger.warning("%s was older than %s and was written again", folder, checkpoint.path.name)
 
 
+# How the training clips were made of videos, and what that is where nothing is said.
+PREPARATION: dict[str, Any] = {"fps": None, "every": 1, "fit": "crop", "resample": "area"}
+
+
 def exported_step(folder: Path) -> int | None:
     """The step of a saved model, None where there is none."""
     try:
@@ -69,8 +73,8 @@ def facts(config: RunConfig, dataset: ClipDataset, step: int) -> dict[str, Any]:
         "step": step,
         "frames": config.data.frames,
         "stride": config.data.stride,
-        "fps": dataset.index.fps,
-        "fit": dataset.index.settings.get("fit", "crop"),
+        "sampled_fps": config.data.fps,  # in place of a stride
+        **{key: dataset.index.settings.get(key, usual) for key, usual in PREPARATION.items()},
         "batch_size": config.train.batch_size,
         "seed": config.seed,
         "data": {"fingerprint": dataset.index.fingerprint, "split": dataset.index.split_hash},

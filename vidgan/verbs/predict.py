@@ -1,7 +1,9 @@
 """`vidgan predict`: the future of a given video, with a trained Dual Motion GAN."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -48,10 +50,9 @@ def predict(
     if seed is not None and samples == 1:
         raise ConfigError("--seed has no effect on a single forecast, the posterior's mean; ask for --samples")
     given = int(context or facts.get("context", 10))
-    # As the training data was prepared: another frame rate would be another motion.
-    pixels = read_one(video, size=model.image_size, fit=facts.get("fit", "crop"), fps=facts.get("fps"))
+    pixels = read_one(video, size=model.image_size, **as_trained(facts))
     frames = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()  # (T, 3, H, W)
-    frames = frames[start :: int(facts.get("stride", 1))]
+    frames = frames[start:] if facts.get("sampled_fps") else frames[start :: int(facts.get("stride", 1))]
     if len(frames) < given:
         raise ValueError(
             f"{video}: {len(frames)} frames from frame {start} on, but --context is {given}; start earlier or give less"
@@ -95,3 +96,14 @@ def predict(
     }
     write_text(out.with_suffix(".json"), json.dumps(told, indent=2) + "\n")
     return result
+
+
+def as_trained(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """How a video is read for a model, by the facts it was saved with: another frame rate would be another motion."""
+    sampled = facts.get("sampled_fps")
+    return {
+        "fit": facts.get("fit", "crop"),
+        "resample": facts.get("resample", "area"),
+        "fps": sampled or facts.get("fps"),
+        "every": 1 if sampled else int(facts.get("every", 1)),
+    }

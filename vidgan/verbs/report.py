@@ -20,7 +20,8 @@ def report(run: Path, *, data: Sequence[Path] = ()) -> Path:
         data: prepared data that the run was scored on, beside its own; the windows that the report shows are in it.
 
     Raises:
-        ConfigError: `run` is no training run. DataError: `data` holds no prepared data.
+        ConfigError: `run` is no training run, or no result was scored on one of `data`.
+        DataError: `data` holds no prepared data.
     """
     run_config(run)
     for folder in data:

@@ -97,7 +97,7 @@ def _of_folder(path: Path, *, run: Path | None, data: Path | None) -> Subject:
         frames=int(facts.get("frames", 16)),
         context=None if context is None else int(context),
         stride=int(facts.get("stride", 1)),
-        fps=None if config is None else config.data.fps,
+        fps=facts.get("sampled_fps"),
         seed=int(facts.get("seed", 0)),
         trained_on=facts.get("data", {}).get("fingerprint"),
         weights={f"{folder.name}/{file.name}": file_hash(file) for file in sorted(folder.glob("*.safetensors"))},

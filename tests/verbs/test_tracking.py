@@ -83,6 +83,7 @@ def test_training_sends_its_measurements_and_previews(shapes_data: Path, tmp_pat
 
 
 def test_trackio_holds_scalars_and_clips(shapes_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("trackio")
     monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
     config = small_config("mocogan", shapes_data, tmp_path, track="trackio")
     (tracker,) = open_trackers(config)
@@ -98,6 +99,7 @@ def test_trackio_holds_scalars_and_clips(shapes_data: Path, tmp_path: Path, monk
 
 
 def test_wandb_holds_clips(shapes_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("wandb")
     monkeypatch.setenv("WANDB_MODE", "offline")
     config = small_config("mocogan", shapes_data, tmp_path, track="wandb")
     config.run_dir.mkdir(parents=True)

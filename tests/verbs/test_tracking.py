@@ -83,8 +83,8 @@ def test_training_sends_its_measurements_and_previews(shapes_data: Path, tmp_pat
 
 
 def test_trackio_holds_scalars_and_clips(shapes_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("trackio")
     monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
+    pytest.importorskip("trackio")  # reads its folder when it is imported
     config = small_config("mocogan", shapes_data, tmp_path, track="trackio")
     (tracker,) = open_trackers(config)
     tracker.log(7, {"loss/frame": 0.5})

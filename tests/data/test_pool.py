@@ -5,6 +5,7 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,6 +54,11 @@ def fill(size: int) -> str:
         return str(len(bytes(size)))
     except MemoryError:
         return "refused"
+
+
+def spool_and_die(told: Path) -> None:
+    told.write_text(tempfile.mkdtemp(prefix="vidgan-"))
+    os._exit(9)
 
 
 def soft_core_limit(number: int) -> int:
@@ -134,3 +140,9 @@ def test_a_script_needs_no_guard_and_leaves_no_process_behind(tmp_path: Path) ->
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.split() in (["main", "1", "2"], ["main", "2", "1"])
+
+
+def test_temporary_files_go_with_their_process(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    assert list(run_jobs(spool_and_die, [told], workers=1, **LIMITS, crashed=lambda job, why: why)) == ["worker-died"]
+    assert told.read_text() and not Path(told.read_text()).exists()

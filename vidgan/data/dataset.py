@@ -98,7 +98,9 @@ class ClipDataset(Dataset[ClipBatch]):
                 "take every frame (stride 1, no fps), and prepare the videos at a lower fps"
             )
         if flow and self.index.flow is None:
-            raise DataError(f"{self.root}: was prepared without flow; run `vidgan prepare` with --flow")
+            raise DataError(
+                f"{self.root}: was prepared without flow; `vidgan prepare --flow` stores it (not with --store video)"
+            )
         self.store = open_store(self.root, self.index)
         self._sampling: Sampling = EveryNth(stride)
         available = _of_split(self.root, self.index.of_split(split), split)

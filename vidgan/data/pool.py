@@ -5,9 +5,11 @@ torch may hold, and they do not import the caller's main module, so that a scrip
 """
 
 import atexit
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe, wait
@@ -93,15 +95,22 @@ def run_jobs(
 
 
 class _Worker:
-    """A process that runs `vidgan.data.child.serve` at the other end of `connection`."""
+    """A process that runs `vidgan.data.child.serve` at the other end of `connection`.
+
+    Its temporary files lie in a folder of its own, which goes with it however it ends.
+    """
 
     def __init__(self) -> None:
         self.started = False
         self.path = list(sys.path)
+        self.folder = tempfile.mkdtemp(prefix="vidgan-")
         self.connection: Connection
         self.connection, theirs = Pipe()
         descriptor = theirs.fileno()
-        code = f"import sys; sys.path[:] = {self.path!r}; from vidgan.data.child import serve; serve({descriptor})"
+        code = (
+            f"import sys, tempfile; sys.path[:] = {self.path!r}; tempfile.tempdir = {self.folder!r}; "
+            f"from vidgan.data.child import serve; serve({descriptor})"
+        )
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", code], pass_fds=[descriptor], stdin=subprocess.DEVNULL
@@ -116,6 +125,7 @@ class _Worker:
         """The exit code of a process that has closed its end. RuntimeError if it never got as far as its first job."""
         self.connection.close()
         code = self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
         if not self.started:
             raise RuntimeError(f"a reading process could not be started (exit code {code}); see its message above")
         return code
@@ -125,6 +135,7 @@ class _Worker:
         self.process.kill()
         self.process.wait()
         self.connection.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 _resting: list[_Worker] = []  # at most one, for the next call: starting a process takes about half a second

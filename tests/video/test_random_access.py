@@ -238,7 +238,7 @@ def test_thousands_of_opened_files_leave_nothing_behind(tmp_path: Path) -> None:
         if opened % 100 == 0:
             sizes.append(resident())
     assert sizes[-1] - sizes[1] < 200 * 4096  # less than a page for each of 200 files
-    assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
+    assert len(list(Path("/proc/self/fd").iterdir())) <= descriptors  # other tests' garbage may go meanwhile
 
 
 REAL = ("clips/ucf101", "clips/hmdb51", "clips/kinetics", "clips/gestures/eat.mkv", "clips/natural/box.mp4",

@@ -167,7 +167,7 @@ def test_nothing_stays_open(tmp_path: Path) -> None:
         for bad in (cut, sound):
             with pytest.raises(VideoError):
                 probe(bad)
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before  # other tests' garbage may go meanwhile
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi", "gif", "mpg"])

@@ -54,7 +54,7 @@ def test_reading_many_files_takes_no_more_than_reading_one(tmp_path: Path) -> No
     once, often = peak_of(lambda: read_all(1)), peak_of(lambda: read_all(4))
     assert often - once < 100_000  # over 66 files more
     if before:
-        assert len(list(OPEN_FILES.iterdir())) == before
+        assert len(list(OPEN_FILES.iterdir())) <= before
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar"])

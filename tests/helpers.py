@@ -1,5 +1,6 @@
-"""Small configs and states that several tests train with."""
+"""Small configs and states that several tests train with, and the command line in this process."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from vidgan.__main__ import main
 from vidgan.config import RunConfig, parse_config
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -63,6 +65,20 @@ def small_config(model: str, data: Path, out: Path, **changes: Any) -> RunConfig
             section = section.setdefault(part, {})
         section[last] = value
     return parse_config(values, "small")
+
+
+def run_vidgan(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: object
+) -> tuple[int, str, str]:
+    """Run the command in this process: exit code, standard output, standard error."""
+    monkeypatch.setattr(sys, "argv", ["vidgan", *map(str, arguments)])
+    try:
+        main()
+        code = 0
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    out, err = capfd.readouterr()
+    return code, out, err
 
 
 @contextmanager

@@ -9,34 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers import small_config
+from helpers import run_vidgan, small_config
 from PIL import Image
 
-from vidgan.__main__ import main
 from vidgan.config import dump_config
 from vidgan.verbs.train import train
 from vidgan.video.decode import probe
 from vidgan.video.encode import write_mp4
 
 
-def vidgan(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: object
-) -> tuple[int, str, str]:
-    """Run the command in this process: exit code, standard output, standard error."""
-    monkeypatch.setattr(sys, "argv", ["vidgan", *map(str, arguments)])
-    try:
-        main()
-        code = 0
-    except SystemExit as stop:
-        code = int(stop.code or 0)
-    out, err = capfd.readouterr()
-    return code, out, err
-
-
 @pytest.fixture
 def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     """`run("train", ...)` -> (exit code, output, errors)."""
-    return lambda *arguments: vidgan(capfd, monkeypatch, *arguments)
+    return lambda *arguments: run_vidgan(capfd, monkeypatch, *arguments)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from vidgan.data.prepare import prepare
 from vidgan.verbs.demo import render_shapes
 from vidgan.verbs.train import train
 
-SIZES = {"mocogan/sky": (128, 128), "dual_motion/kitti": (128, 160), "dual_motion/paper": (128, 160),
+SIZES = {"mocogan/sky": (128, 128), "dual_motion/kitti": (128, 224), "dual_motion/paper": (128, 160),
          "dual_motion/vidgan": (128, 160), "mocogan/demo": (32, 32), "dual_motion/demo": (32, 32)}  # fmt: skip
 
 

@@ -1,6 +1,7 @@
-"""A built wheel, installed into a clean environment, brings the command and the configs."""
+"""A built wheel, installed into a clean environment, brings the command, the configs and the shipped weights."""
 
 import importlib.util
+import json
 import subprocess
 import sys
 import sysconfig
@@ -35,6 +36,12 @@ def test_a_wheel_installs_and_runs(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     for name in ("mocogan/paper", "dual_motion/vidgan", "mocogan/demo"):
         assert name in done.stdout
+    at_once = [clean / "bin" / "vidgan", "generate", "--pretrained", "shapes", "--clips", "2"]
+    done = subprocess.run(at_once, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (weights,) = clean.glob("lib/python*/site-packages/vidgan/weights/mocogan/shapes")
+    assert json.loads((tmp_path / "shapes-clips" / "generated.json").read_text())["model"] == str(weights)
+    assert (weights.parents[1] / "dual_motion" / "shapes" / "model.safetensors").is_file()
     quick = [clean / "bin" / "vidgan", "demo", "--quick", "--out", "demo"]
     done = subprocess.run(quick, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

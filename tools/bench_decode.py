@@ -19,8 +19,6 @@ clearly nearer to it (by luma, half as far). Methods that return other frames ar
 """
 
 import argparse
-import json
-import statistics
 import sys
 import tempfile
 import time
@@ -34,6 +32,7 @@ import av
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
+from benching import ratios, save, spread
 
 from vidgan.video import VideoIndex, VideoReader, index_video, read_frames
 
@@ -246,11 +245,10 @@ def bench(path: Path, size: int, *, rounds: int, clips: int, seed: int) -> dict[
     ours = rates["this reader"]
     table: dict[str, dict[str, Any]] = {
         name: {
-            "clips_per_second": round(statistics.median(values), 1),
-            "low": round(min(values), 1),
-            "high": round(max(values), 1),
-            # Round by round, as the machine's load changes from round to round.
-            "this_reader_is_faster_by": round(statistics.median(a / b for a, b in zip(ours, values, strict=True)), 2),
+            "clips_per_second": round(spread(values)["median"], 1),
+            "low": round(spread(values)["low"], 1),
+            "high": round(spread(values)["high"], 1),
+            "this_reader_is_faster_by": round(ratios(ours, values)["median"], 2),
             "wrong_frames": wrong.get(name),
         }
         for name, values in rates.items()
@@ -302,8 +300,7 @@ def main(arguments: list[str] | None = None) -> int:
             for size in SIZES:
                 results.append(bench(path, size, rounds=rounds, clips=clips, seed=options.seed))
                 show(results[-1])
-    if options.json is not None:
-        options.json.write_text(json.dumps(results, indent=1) + "\n")
+    save(options.json, results)
     return 0
 
 

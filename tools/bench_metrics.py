@@ -11,7 +11,6 @@ its SSIM differs by its own choice.
 """
 
 import argparse
-import json
 import os
 import statistics
 import sys
@@ -24,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from benching import machine, save
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from vidgan.evaluation.frame import METRICS, score_frames
@@ -62,10 +62,8 @@ def main() -> int:
         with ThreadPoolExecutor(args.workers) as pool:
             rows += measured(metric, methods(metric, prediction, target, pool), prediction, repeat)
     print(table(rows))
-    facts = {"torch": torch.__version__, "cores": os.cpu_count(), "workers": args.workers, "frames": number}
-    facts |= {"torch_threads": torch.get_num_threads(), "gpu": gpu_name()}
-    if args.json is not None:
-        args.json.write_text(json.dumps({"machine": facts, "rows": rows}, indent=2) + "\n")
+    facts = machine() | {"workers": args.workers, "frames": number}
+    save(args.json, {"machine": facts, "rows": rows})
     print(", ".join(f"{key} {value}" for key, value in facts.items()))
     # torchmetrics' SSIM has another border: its difference is no fault.
     exact = [row for row in rows if row["method"] != "torchmetrics" or row["metric"] == "psnr"]
@@ -182,10 +180,6 @@ def table(rows: list[dict[str, Any]]) -> str:
             f"{row['times_ours']:7.2f} {row['mean']:9.5f} {row['differs']:9.1e}"
         )
     return "\n".join(lines)
-
-
-def gpu_name() -> str | None:
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 
 if __name__ == "__main__":

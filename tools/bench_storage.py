@@ -17,13 +17,14 @@ import argparse
 import itertools
 import json
 import os
-import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from benching import spread
 
 from vidgan.config import find_config, load_config
 from vidgan.data.dataset import ClipDataset
@@ -58,7 +59,7 @@ def items_per_second(loader: ClipLoader, *, samples: int, seconds: float) -> dic
             items += sum(len(batch.item) for batch in next(stream))
         rates.append(items / passed)
     stream.close()  # type: ignore[attr-defined]
-    return {"median": round(statistics.median(rates), 1), "low": round(min(rates), 1), "high": round(max(rates), 1)}
+    return {name: round(rate, 1) for name, rate in spread(rates).items()}
 
 
 def waiting_share(loader: ClipLoader, *, step_seconds: float, seconds: float) -> float:

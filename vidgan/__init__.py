@@ -3,9 +3,11 @@
 ```python
 from vidgan import MoCoGAN, DualMotionGAN
 
-clips = MoCoGAN.from_pretrained("runs/shapes").sample(8, frames=32, seed=0)  # uint8 (8, 32, 3, H, W)
-future = DualMotionGAN.from_pretrained("runs/driving").predict(context, horizon=10)  # uint8 (B, 10, 3, H, W)
+clips = MoCoGAN.from_pretrained("shapes").sample(8, frames=32, seed=0)  # uint8 (8, 32, 3, H, W)
+future = DualMotionGAN.from_pretrained("shapes").predict(context, horizon=10)  # uint8 (B, 10, 3, H, W)
 ```
+
+`from_pretrained` takes a training run, a saved model, or the name of weights that ship with the package, as here.
 """
 
 from importlib import import_module

@@ -12,7 +12,9 @@ from typing import NoReturn
 def main() -> None:
     """Entry point of the console script."""
     from vidgan.cli import app
+    from vidgan.training.allocator import keep_large_blocks
 
+    keep_large_blocks()
     if os.environ.get("VIDGAN_DEBUG"):
         app()
         return

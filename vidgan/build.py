@@ -95,14 +95,17 @@ def build_dataset(config: RunConfig, split: str = "train") -> ClipDataset:
         stride=config.data.stride,
         fps=config.data.fps,
         flip=config.data.flip and split == "train",
+        window=config.data.window,
+        augment=config.data.augment if split == "train" else (),
         flow=needs_flow,
         seed=config.seed,
     )
 
 
 def needs_flow_labels(config: RunConfig) -> bool:
-    """Whether a term of the objective is taught by label flow."""
-    return bool(config.objective.weights.keys() & {"flow", "implied_flow", "observed_flow", "adversarial_flow"})
+    """Whether a term of the objective is taught by stored label flow; a Q without weights makes its own."""
+    taught = {"flow", "implied_flow", "observed_flow", "adversarial_flow"}
+    return config.model.get("estimator") != "lucas_kanade" and bool(config.objective.weights.keys() & taught)
 
 
 def build_loader(config: RunConfig, dataset: ClipDataset, accelerator: Accelerator) -> ClipLoader:
@@ -291,5 +294,6 @@ def build_algorithm(
         **shared,
         augment=augment,
         frames_per_clip=objective.frames_per_clip or 1,
+        path_frames=objective.path_frames,
         category_source=objective.category_source,
     )

@@ -31,7 +31,8 @@ def check_config(config: RunConfig) -> None:
     forecasting = name in PREDICTORS
     idle: dict[str, object] = {"kl_warmup": objective.kl_warmup}
     if forecasting:
-        idle = {"frames_per_clip": objective.frames_per_clip, "category_source": objective.category_source}
+        idle = {"frames_per_clip": objective.frames_per_clip, "path_frames": objective.path_frames}
+        idle |= {"category_source": objective.category_source}
     for key, value in idle.items():
         if value is not None:
             raise ConfigError(f"objective.{key} has no effect on {name}; remove it")
@@ -44,11 +45,16 @@ def check_config(config: RunConfig) -> None:
             raise ConfigError(
                 f"data.context={config.data.context} must be at least 2 and below data.frames={config.data.frames}"
             )
-        tied = {"fused", "fused_l2", "adversarial_frame"}
+        tied = {"fused", "fused_l2", "fused_log_l2", "fused_dissimilarity", "adversarial_frame"}
         if not weights.keys() & tied:
             raise ConfigError(f"objective.weights needs one of {', '.join(sorted(tied))}: nothing teaches the forecast")
+        learns = config.model.get("estimator") != "lucas_kanade"
+        if not learns and "observed_flow" in weights:
+            raise ConfigError(
+                "objective.weights.observed_flow has no effect: model.estimator=lucas_kanade learns nothing"
+            )
         estimated = {"implied_flow", "observed_flow", "adversarial_flow"}
-        if not (config.model.get("extrapolate_flow", True) or weights.keys() & estimated):
+        if learns and not (config.model.get("extrapolate_flow", True) or weights.keys() & estimated):
             raise ConfigError(
                 f"objective.weights needs one of {', '.join(sorted(estimated))} with model.extrapolate_flow=false:"
                 " nothing teaches the flow estimator"
@@ -68,6 +74,10 @@ def check_config(config: RunConfig) -> None:
         raise ConfigError("objective.frames_per_clip has no effect without discriminators.frame")
     if (objective.frames_per_clip or 1) > config.data.frames:
         raise ConfigError(f"objective.frames_per_clip must not exceed data.frames={config.data.frames}")
+    if objective.path_frames is not None and objective.path_frames <= config.data.frames:
+        raise ConfigError(f"objective.path_frames must exceed data.frames={config.data.frames}")
+    if objective.path_frames is not None and config.model.get("image_to_video"):
+        raise ConfigError("objective.path_frames does not go with image_to_video: its clips begin with the given frame")
     if (objective.category_source is None) != ("category" not in weights):
         raise ConfigError("objective.category_source and objective.weights.category go together: set both or neither")
     if objective.category_source is not None and "video" not in config.discriminators:

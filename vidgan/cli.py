@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vidgan.verbs.arguments import Out, Overwrite, Seed
+from vidgan.verbs.arguments import Out, Overwrite, Pretrained, Run, RunAndVideo, Seed, chosen_model
 from vidgan.verbs.prepare_command import prepare
 
 app = typer.Typer(
@@ -16,8 +16,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-Run = Annotated[Path, typer.Argument(help="A training run, or a folder written by save_pretrained.")]
 
 
 @app.command()
@@ -93,8 +91,9 @@ def train(
 
 @app.command()
 def generate(
-    run: Run,
-    out: Out,
+    run: Run = None,
+    pretrained: Pretrained = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write; default: NAME-clips, of the run.")] = None,
     clips: Annotated[int, typer.Option(min=1, help="How many.")] = 16,
     frames: Annotated[int | None, typer.Option(min=2, help="Length; default: as trained.")] = None,
     category: Annotated[str | None, typer.Option(help="One category's name, for all clips.")] = None,
@@ -106,8 +105,10 @@ def generate(
     """Synthesise clips with a trained MoCoGAN: one mp4 each, an animated overview and a contact sheet."""
     from vidgan.verbs.generate import generate as run_generate
 
+    model = chosen_model(run, pretrained, "MoCoGAN")
+    out = out or Path(f"{Path(model).name}-clips")
     run_generate(
-        run,
+        model,
         out,
         clips=clips,
         frames=frames,
@@ -122,9 +123,9 @@ def generate(
 
 @app.command()
 def predict(
-    run: Run,
-    video: Annotated[Path, typer.Argument(help="Video file, folder of frames, strip or npy.")],
-    out: Out,
+    paths: RunAndVideo,
+    pretrained: Pretrained = None,
+    out: Annotated[Path | None, typer.Option(help="The mp4 to write; default: VIDEO-future.mp4.")] = None,
     context: Annotated[int | None, typer.Option(min=2, help="Frames given; default: as trained.")] = None,
     horizon: Annotated[int, typer.Option(min=1, help="Frames to forecast.")] = 10,
     start: Annotated[int, typer.Option(min=0, help="First frame of the context.")] = 0,
@@ -136,8 +137,13 @@ def predict(
     """Forecast the future of a video with a trained Dual Motion GAN: an mp4 and a picture strip beside it."""
     from vidgan.verbs.predict import predict as run_predict
 
+    *run, video = paths
+    if len(run) > 1:
+        raise typer.BadParameter(f"{len(paths)} paths are given; give RUN VIDEO, or --pretrained NAME VIDEO")
+    model = chosen_model(run[0] if run else None, pretrained, "DualMotionGAN")
+    out = out or Path(f"{video.stem}-future.mp4")
     run_predict(
-        run,
+        model,
         video,
         out,
         context=context,
@@ -154,9 +160,10 @@ def predict(
 @app.command()
 def evaluate(
     subjects: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(help="A run, checkpoint or saved model; two folders of videos (predicted, true); or results."),
-    ],
+    ] = None,
+    pretrained: Pretrained = None,
     data: Annotated[Path | None, typer.Option(help="Prepared data; default: the run's own, test split.")] = None,
     split: Annotated[str, typer.Option(help="test, or all clips of data that the model never saw.")] = "test",
     protocol: Annotated[str | None, typer.Option(help="A preset by name, such as caltech-10to1.")] = None,
@@ -166,6 +173,7 @@ def evaluate(
     ] = False,
     context: Annotated[int | None, typer.Option(min=2, help="Forecasting: frames given.")] = None,
     horizon: Annotated[int | None, typer.Option(min=1, help="Forecasting: frames scored.")] = None,
+    growing: Annotated[bool, typer.Option("--growing", help="Forecasting: each frame from all before it.")] = False,
     metrics: Annotated[str | None, typer.Option(help="In place of the usual ones, such as psnr,ms_ssim.")] = None,
     samples: Annotated[int | None, typer.Option(min=1, help="Forecasting: futures drawn a window.")] = None,
     best_by: Annotated[str | None, typer.Option(help="The metric that chooses best and worst; default: each.")] = None,
@@ -183,7 +191,9 @@ def evaluate(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     processes: Annotated[int, typer.Option(min=1, help="Forecasting: share the windows over processes.")] = 1,
     strip_frame: Annotated[str | None, typer.Option(help="Folders: frame size in strips, where not square.")] = None,
-    frames: Annotated[str | None, typer.Option(help="Folders: FIRST:END of the frames scored, such as 2:10.")] = None,
+    frames: Annotated[
+        str | None, typer.Option(help="Synthesis: clips of so many, longer than trained. Folders: FIRST:END.")
+    ] = None,
     unpaired: Annotated[bool, typer.Option("--unpaired", help="Folders: two sets of clips, not pairs.")] = False,
     table: Annotated[bool, typer.Option("--table", help="The paths are results or runs: one table of all.")] = False,
     published: Annotated[bool, typer.Option("--published", help="Add published rows of the preset, quoted.")] = False,
@@ -198,6 +208,8 @@ def evaluate(
     \b
     vidgan evaluate RUN                     held-out windows, baselines, intervals
     vidgan evaluate RUN --protocol NAME     as a published benchmark fixes it
+    vidgan evaluate RUN --frames 64         generated clips longer than trained
+    vidgan evaluate --pretrained NAME       weights that come with vidgan, on the --data given
     vidgan evaluate PREDICTED TRUE          two folders of videos, paired by name
     vidgan evaluate MADE REAL --unpaired    two sets of clips
     vidgan evaluate --table RESULT RESULT   several results side by side
@@ -213,6 +225,7 @@ def evaluate(
 
     if json and form is not None:
         raise typer.BadParameter("--json and --format both name the form; give one")
+    shown = None if frames is None else parse_frames(frames)
     settings = Settings(
         data=data,
         split=split,
@@ -222,10 +235,12 @@ def evaluate(
         best=best,
         context=context,
         horizon=horizon,
+        growing=growing,
         metrics=tuple(name.strip() for name in metrics.split(",")) if metrics else (),
         samples=samples,
         best_by=best_by,
         clips=clips,
+        frames=shown if isinstance(shown, int) else None,
         seed=seed,
         seeds=seeds,
         mcs=mcs,
@@ -235,9 +250,11 @@ def evaluate(
     )
     folders = FolderSettings(
         strip_frame=None if strip_frame is None else parse_size(strip_frame, "--strip-frame"),
-        frames=None if frames is None else parse_frames(frames),
+        frames=shown if isinstance(shown, tuple) else None,
         unpaired=unpaired,
     )
+    if pretrained or not subjects:
+        subjects = [Path(chosen_model(subjects[0] if subjects else None, pretrained))]
     text = evaluate_command(
         subjects,
         settings,

@@ -38,6 +38,8 @@ class DataConfig(Section):
     stride: Positive = 1
     fps: Annotated[float, Field(gt=0)] | None = None  # frames nearest in time at this rate, in place of a stride
     flip: bool = False
+    window: tuple[Positive, Positive] | None = None  # (height, width) shown of each frame; null shows all of it
+    augment: tuple[str, ...] = ()  # random camera and light, see `vidgan.data.augmentation`
     workers: NonNegative = 0
     context: Positive | None = None  # forecasting only: frames given; the rest of the clip is to be forecast
 
@@ -114,6 +116,7 @@ class ObjectiveConfig(Section):
     critic_steps: Positive = 1
     augment: tuple[str, ...] = ()
     frames_per_clip: Positive | None = None  # synthesis only: frames of each clip that the frame discriminator sees
+    path_frames: Positive | None = None  # synthesis only: generated clips are windows of clips of so many frames
     category_source: Literal["labels", "samples"] | None = None  # synthesis with categories only
     kl_warmup: Positive | None = None  # forecasting only: steps until the KL term has its full weight
 

@@ -8,8 +8,16 @@ import pytest
 import torch
 from PIL import Image
 
-from vidgan.evaluation.classifier import CategoryCheck, Classifier, category_scores, train_classifier
+from vidgan.evaluation.classifier import (
+    LEAST_BATCHES,
+    CategoryCheck,
+    Classifier,
+    _batches,
+    category_scores,
+    train_classifier,
+)
 from vidgan.evaluation.set_scores import score_synthesis
+from vidgan.seeding import generator
 
 NAMES = ("right", "down")
 
@@ -79,6 +87,13 @@ def test_the_same_arguments_give_the_same_classifier() -> None:
     for name, tensor in first.net.state_dict().items():
         assert torch.equal(tensor, second.net.state_dict()[name]), name
     assert first.accuracy == second.accuracy
+
+
+def test_an_epoch_of_few_clips_shows_them_again() -> None:
+    few = torch.cat(list(_batches(np.arange(20), generator("few"))))
+    assert len(few) == 20 * 12 and (few.bincount() == 12).all()  # two batches a round: 12 rounds are 24 batches
+    many = list(_batches(np.arange(20 * 24), generator("many")))
+    assert len(many) == 30 > LEAST_BATCHES and len(torch.cat(many).unique()) == 20 * 24  # each once
 
 
 def test_sources_stay_on_one_side() -> None:

@@ -4,8 +4,11 @@ import math
 
 import pytest
 import torch
+from skimage.metrics import structural_similarity
 
 from vidgan.losses import flow_l1, gradient_difference, l1, l2, photometric, smoothness
+from vidgan.losses.reconstruction import dissimilarity, log_l2
+from vidgan.pixels import to_float
 
 PREDICTION = torch.tensor([[1.0, 2.0], [4.0, 8.0]]).reshape(1, 1, 1, 2, 2)
 TARGET = torch.tensor([[1.0, 0.0], [0.0, 0.0]]).reshape(1, 1, 1, 2, 2)
@@ -53,3 +56,29 @@ def test_smoothness() -> None:
     assert smoothness(torch.full((2, 2, 3, 3), 7.0)).item() == 0.0
     with pytest.raises(ValueError, match="2, H, W"):
         smoothness(torch.zeros(1, 3, 4, 4))
+
+
+def test_log_l2_counts_easy_and_hard_frames_alike() -> None:
+    target = torch.zeros(1, 2, 3, 4, 4)
+    prediction = target.clone()
+    prediction[:, 0], prediction[:, 1] = 0.1, 1.0  # mean squares 0.01 and 1
+    assert log_l2(prediction, target).item() == pytest.approx((math.log(0.01001) + math.log(1.00001)) / 4, abs=1e-6)
+    better = prediction / math.sqrt(10)  # 10 dB for both
+    gain = log_l2(prediction, target) - log_l2(better, target)
+    assert gain.item() == pytest.approx(math.log(10) / 2, abs=0.01)
+    assert log_l2(target, target).item() == pytest.approx(math.log(1e-5) / 2)
+
+
+def test_dissimilarity_is_one_minus_ssim() -> None:
+    generator = torch.Generator().manual_seed(0)
+    bytes_ = torch.randint(0, 256, (2, 3, 24, 20), generator=generator, dtype=torch.uint8)
+    noisy = (bytes_.float() + 40 * torch.randn(bytes_.shape, generator=generator)).clamp(0, 255).round().to(torch.uint8)
+    expected = [
+        structural_similarity(
+            a.numpy(), b.numpy(), channel_axis=0, gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
+            data_range=255,
+        )
+        for a, b in zip(noisy, bytes_, strict=True)
+    ]  # fmt: skip
+    loss = dissimilarity(to_float(noisy), to_float(bytes_))
+    assert loss.item() == pytest.approx(1 - sum(expected) / 2, abs=1e-4)

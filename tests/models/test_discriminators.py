@@ -229,6 +229,20 @@ def test_temporal_difference_appends_the_change_to_the_frame_before() -> None:
     assert torch.equal(change[:, 1:], clip[:, 1:] - clip[:, :-1])
 
 
+def test_pooled_clips_are_judged_as_the_averages_would_be() -> None:
+    torch.manual_seed(0)
+    pooled = VideoDiscriminator(image_size=(64, 64), width=4, max_width=8, pool=2, temporal_difference=True)
+    torch.manual_seed(0)
+    plain = VideoDiscriminator(
+        image_size=(32, 32), width=4, max_width=8, max_receptive_frames=13, temporal_difference=True
+    )
+    clip = torch.randn(2, 13, 3, 64, 64)
+    averages = clip.unflatten(4, (32, 2)).unflatten(3, (32, 2)).mean(dim=(4, 6))
+    torch.testing.assert_close(pooled(clip).real, plain(averages).real)
+    with pytest.raises(ValueError, match=r"pool=3: accepted are 1, 2, 4, 8 for image_size=\(64, 64\)"):
+        VideoDiscriminator(image_size=(64, 64), pool=3)
+
+
 def test_flow_is_judged_in_units_of_max_flow() -> None:
     flow = 8 * sample(FlowDiscriminator)
     by_four, by_eight = small(FlowDiscriminator, max_flow=4.0), small(FlowDiscriminator, max_flow=8.0)

@@ -108,6 +108,43 @@ def test_batches_of_one_and_of_eight_give_the_same_forecasts(forecast_run: Path)
             np.testing.assert_array_equal(values, eight.values[name][metric], err_msg=f"{name} {metric}")
 
 
+def test_growing_contexts_hold_all_true_frames_before(forecast_run: Path) -> None:
+    scores = evaluate(forecast_run, context=2, horizon=3, growing=True, metrics=("mse",))
+    assert isinstance(scores, ForecastScores) and scores.protocol == "held-out-2to3-growing"
+    subject = find_subject(forecast_run)
+    clip = next(iter(Places(subject.data, 5).batches(size=1))).clips  # (1, 5, 3, H, W)
+    for step in range(3):
+        frame = subject.model.predict(clip[:, : 2 + step], horizon=1)[:, 0]  # type: ignore[union-attr]
+        difference = (frame.double() - clip[:, 2 + step].double()) / 255
+        told = scores.rows.values["fused P"]["mse"][0, step]
+        assert told == pytest.approx(float(difference.square().mean()), abs=1e-12)
+    with pytest.raises(ConfigError, match="--growing are fixed by --protocol"):
+        evaluate(forecast_run, protocol="kitti-prednet", growing=True)
+
+
+def test_a_run_is_scored_on_the_window_that_it_was_shown(shapes_data: Path, tmp_path: Path) -> None:
+    """A forecaster whose flow needs no labels, on the middle of larger frames, each clip by another camera."""
+    changes = {
+        "data__window": [16, 32],
+        "data__augment": ["camera", "tone", "grey", "blur"],
+        "model__estimator": "lucas_kanade",
+        "model__estimator_widths": None,
+        "model__fusion": "blend",
+        "objective": {"weights": {"fused": 1.0, "implied_flow": 0.1}},
+        "discriminators": {},
+        "optimizers": {"generator": {}},
+        "train__steps": 1,
+        "every__evaluate": 1,
+    }
+    run = train(small_config("dual_motion", shapes_data, tmp_path, **changes), quiet=True).run_dir
+    scores = evaluate(run)
+    assert isinstance(scores, ForecastScores) and scores.frame_size == (16, 32)
+    subject = find_subject(run)
+    window, whole = (next(iter(Places(shapes_data, 5, window=w).batches(size=1))).clips for w in ((16, 32), None))
+    assert torch.equal(window, whole[..., 8:24, :]) and subject.window == (16, 32)
+    assert evaluate(run, data=shapes_data).frame_size == (32, 32)  # type: ignore[union-attr]
+
+
 RANK_ONE = """
 import sys
 from vidgan.verbs.evaluate import evaluate

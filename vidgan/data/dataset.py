@@ -7,7 +7,7 @@ count and a resume in between therefore change nothing.
 import logging
 import math
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from vidgan.data.augmentation import augment, check_augmentations, check_window, crop, crop_flow, middle
 from vidgan.data.index import ClipEntry, load_index
 from vidgan.data.names import DataError
 from vidgan.data.storage import open_store
@@ -55,10 +56,14 @@ class ClipDataset(Dataset[ClipBatch]):
             different or varying rates move equally fast. Clips slower than that are left out; `too_slow` counts them.
         flow: give the stored flow too.
         flip: mirror half of the items, drawn anew each epoch.
-        seed: of starts and flips.
+        window: (h, w) of what is shown of each frame: at a random place in items, the middle in evaluation windows.
+            None shows all of it.
+        augment: random changes of the items, names of `vidgan.data.augmentation.AUGMENTATIONS`.
+        seed: of starts, flips and changes.
 
     Attributes:
-        index: the whole index; `entries`: the clips in use; `size`: (H, W); `category_names`, `num_categories`.
+        index: the whole index; `entries`: the clips in use; `size`: (H, W) as shown; `category_names`,
+            `num_categories`.
         shards: items that lie together in one file and are best read together, in order; None where it makes no odds.
 
     Raises:
@@ -76,13 +81,16 @@ class ClipDataset(Dataset[ClipBatch]):
         fps: float | None = None,
         flow: bool = False,
         flip: bool = False,
+        window: tuple[int, int] | None = None,
+        augment: Sequence[str] = (),
         seed: int = 0,
     ) -> None:
         self.root = Path(root)
         self.index = load_index(self.root)
         self.split, self.frames, self.stride, self.fps = split, frames, stride, fps
         self.flow, self.flip, self.seed = flow, flip, seed
-        self.size = self.index.size
+        self.size = check_window(window, self.index.size, self.root)
+        self.augment = tuple(augment)
         self.category_names = list(self.index.categories)
         self.num_categories = len(self.category_names)
         if frames < 1 or stride < 1:
@@ -96,6 +104,12 @@ class ClipDataset(Dataset[ClipBatch]):
             raise DataError(
                 f"flow with {chosen}: the stored flow joins neighbouring frames and cannot be added up over several; "
                 "take every frame (stride 1, no fps), and prepare the videos at a lower fps"
+            )
+        check_augmentations(self.augment)
+        if flow and self.augment:
+            raise DataError(
+                f"flow with augment {', '.join(self.augment)}: the stored flow does not follow; leave augment out, or"
+                " use an estimator that needs no stored flow (lucas_kanade)"
             )
         if flow and self.index.flow is None:
             raise DataError(
@@ -140,6 +154,13 @@ class ClipDataset(Dataset[ClipBatch]):
         flow = np.empty((0, 2, *self.size), np.float32)
         if self.flow:
             flow = self.store.flow(entry, start, self.frames - 1)  # (T-1, 2, H, W)
+        if self.augment:
+            frames = augment(frames, self.augment, self.size, derive_seed(self.seed, "augment", epoch, item))
+        elif self.size != self.index.size:
+            place = derive_seed(self.seed, "window", epoch, item)
+            y, x = (whole - part + 1 for part, whole in zip(self.size, self.index.size, strict=True))
+            offset = place % y, place // y % x
+            frames, flow = crop(frames, self.size, offset), crop_flow(flow, self.size, offset)
         if flip:
             frames, flow = flip_frames(frames), flip_flow(flow)
         return ClipBatch(
@@ -187,7 +208,8 @@ class ClipDataset(Dataset[ClipBatch]):
     def _windows(self, entries: list[ClipEntry], length: int, hop: int) -> Iterator[Window]:
         for entry in entries:
             for start in self._sampling.starts(entry, length)[::hop]:
-                clip = _as_clip(self.store.frames(entry, self._sampling.indices(entry, start, length)))
+                frames = self.store.frames(entry, self._sampling.indices(entry, start, length))
+                clip = _as_clip(middle(frames, self.size))
                 yield Window(clip, entry.group, entry.source, start, entry.category, self._sampling.rate(entry))
 
     def _starts(self, entry: ClipEntry) -> range:

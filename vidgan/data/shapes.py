@@ -24,7 +24,7 @@ SHAPES: Final[tuple[str, ...]] = ("disc", "square", "triangle")
 _ACROSS, _DOWN, _CIRCLE = range(len(CATEGORIES))
 _DISC, _SQUARE, _TRIANGLE = range(len(SHAPES))
 
-_BACKGROUND: Final = (12, 12, 16)
+BACKGROUND: Final = (12, 12, 16)
 _MIN_SIZE: Final = 16
 _NOMINAL_SIZE: Final = (0.38, 0.46)  # disc diameter as a share of the frame
 _PEAK_SPEED: Final = (1.5 / 64, 2.5 / 64)  # frame widths per frame
@@ -33,8 +33,8 @@ _MARGIN: Final = 1.5  # pixels kept free along the border; anti-aliasing reaches
 
 # Width of each shape's bounding box for a nominal size of one. The three areas then differ by a fifth at most, so that
 # the amount of colour in a frame does not give the shape away. An equilateral triangle is sqrt(3)/2 as high as wide.
-_WIDTH: Final = (1.0, 0.9, 1.2)
-_HEIGHT: Final = (1.0, 0.9, 1.2 * 3**0.5 / 2)
+WIDTH: Final = (1.0, 0.9, 1.2)
+HEIGHT: Final = (1.0, 0.9, 1.2 * 3**0.5 / 2)
 
 
 class MovingShape(NamedTuple):
@@ -100,7 +100,7 @@ def _draw_path(
     return middle + place * (room - amplitude) + amplitude * wave
 
 
-def _coverage(shape: int, centres: np.ndarray, size: int, half_width: float, half_height: float) -> np.ndarray:
+def coverage(shape: int, centres: np.ndarray, size: int, half_width: float, half_height: float) -> np.ndarray:
     """Return the ``(T, H, W)`` float64 share of each pixel, 0 to 1, that the shape covers.
 
     The share is read off the signed distance to the outline, which changes smoothly with sub-pixel motion, where a
@@ -155,15 +155,15 @@ def render_moving_shape(seed: int, index: int, *, frames: int = 32, size: int = 
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1, index)))
     colour = _draw_colour(rng)
     nominal = rng.uniform(*_NOMINAL_SIZE) * size
-    half_width, half_height = _WIDTH[shape] * nominal / 2, _HEIGHT[shape] * nominal / 2
+    half_width, half_height = WIDTH[shape] * nominal / 2, HEIGHT[shape] * nominal / 2
     centres = _draw_path(rng, category, frames, size, half_width, half_height)
 
-    coverage = _coverage(shape, centres, size, half_width, half_height)
-    background = np.asarray(_BACKGROUND, dtype=np.float64)
-    paint = background + coverage[..., None] * (np.asarray(colour, dtype=np.float64) - background)
+    covered = coverage(shape, centres, size, half_width, half_height)
+    background = np.asarray(BACKGROUND, dtype=np.float64)
+    paint = background + covered[..., None] * (np.asarray(colour, dtype=np.float64) - background)
 
     displacement = np.diff(centres, axis=0)
-    touched = coverage[1:, None] > 0.0
+    touched = covered[1:, None] > 0.0
     flow = np.where(touched, -displacement[:, :, None, None], 0.0)
 
     return MovingShape(

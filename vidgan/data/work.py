@@ -4,7 +4,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +17,7 @@ from vidgan.data.images import Blob
 from vidgan.data.ledger import Outcome, Record, file_of
 from vidgan.data.names import atomic_file, clip_id
 from vidgan.data.readers import ReadClip, ReadSettings, SourceError, read_source
+from vidgan.data.timing import as_read
 from vidgan.video.container import VideoError
 from vidgan.video.optical_flow import clip_flow
 from vidgan.video.random_access import index_video
@@ -146,14 +146,12 @@ def _show_all(clip: ReadClip, reading: ReadSettings) -> bool:
 
 def _taken(source: Source, clip: ReadClip, total: int, reading: ReadSettings) -> Sequence[int]:
     """For each frame that was read, its number among the `total` frames of the source."""
-    times = None if source.fps is None else [i / source.fps for i in range(total)]
     if clip.facts is not None:
-        pts, time_base = clip.facts["pts"], Fraction(*clip.facts["time_base"])
-        start, end = clip.facts.get("span", (0, len(pts)))
-        times = [float((stamp - pts[start]) * time_base) for stamp in pts[start:end]]
-    if reading.fps is None or times is None:
+        start, _ = clip.facts.get("span", (0, total))
+        return (as_read(clip.facts, reading.fps, reading.every) - start).tolist()
+    if reading.fps is None or source.fps is None:
         return range(0, total, reading.every)
-    return resample_indices(times, reading.fps)[:: reading.every]
+    return resample_indices([i / source.fps for i in range(total)], reading.fps)[:: reading.every]
 
 
 def _flow(frames: np.ndarray, method: str | None, name: str) -> np.ndarray | Refusal | None:

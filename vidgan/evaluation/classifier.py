@@ -30,6 +30,7 @@ WIDTH = 16
 BATCH = 16
 LARGEST = 64  # frames are averaged down to at most this many pixels a side
 HELD_OUT = 0.25  # of the sources of each category
+LEAST_BATCHES = 24  # of an epoch: a few dozen clips would else be given up before they are learnt
 PATIENCE = 6  # epochs without a lower loss on the watched clips
 LEARNT = 0.01  # watched loss at which training has nothing left to learn
 SHIFT = 1 / 16  # of the frame: training clips are shown displaced by up to this much
@@ -238,8 +239,13 @@ def _split(
 
 
 def _batches(rows: npt.NDArray[np.intp], draws: torch.Generator) -> Iterator[Tensor]:
-    order = torch.randperm(len(rows), generator=draws)
-    yield from torch.from_numpy(rows)[order].split(BATCH)
+    """An epoch: all rows in random order, again until there were enough batches."""
+    shown = 0
+    while shown < LEAST_BATCHES:
+        order = torch.randperm(len(rows), generator=draws)
+        for batch in torch.from_numpy(rows)[order].split(BATCH):
+            yield batch
+            shown += 1
 
 
 def _shifted(clips: Tensor, draws: torch.Generator) -> Tensor:

@@ -13,11 +13,11 @@ from vidgan.evaluation.folders import video_means
 from vidgan.evaluation.frame import SEQUENCE_SUMS
 from vidgan.evaluation.protocols import ForecastProtocol, GenerationProtocol
 from vidgan.evaluation.published import quoted_rows
-from vidgan.evaluation.results import FolderScores, ForecastScores, Score, SynthesisScores
+from vidgan.evaluation.results import FolderScores, ForecastScores, LongerScores, Score, SynthesisScores
 from vidgan.evaluation.rows import Rows, Values
 from vidgan.evaluation.statistics import MIN_RESAMPLES, Estimate, SourceBootstrap
 
-Comparable = ForecastScores | SynthesisScores | FolderScores
+Comparable = ForecastScores | SynthesisScores | LongerScores | FolderScores
 
 
 class ComparisonError(ValueError):
@@ -186,7 +186,7 @@ def _differences(
 ) -> tuple[list[Line], list[str]]:
     """Each subject minus the first one, paired by window; sets of clips have no windows to pair."""
     first = entries[0]
-    if len(entries) < 2 or isinstance(first.result, SynthesisScores):
+    if len(entries) < 2 or isinstance(first.result, SynthesisScores | LongerScores):
         return [], []
     bootstrap = SourceBootstrap(first.result.rows.sources, resamples=resamples, seed=seed)
     lines = []

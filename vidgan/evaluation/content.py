@@ -33,13 +33,18 @@ def content_distance(clips: ByteClip, background: int | None = BACKGROUND) -> Ar
     every pixel with a channel above ``background``; None takes the whole frame, for natural video. A frame without any
     object pixel counts as black, so an object that vanishes is a change of content.
     """
+    return pairwise_over_time(frame_colours(clips, background))
+
+
+def frame_colours(clips: ByteClip, background: int | None = BACKGROUND) -> Array:
+    """Mean RGB of the object in each frame, as `content_distance` reads it: (N, T, 3, H, W) uint8 -> (N, T, 3)."""
     check_clips(clips)
     pixels = clips.cpu().float()
     visible = torch.ones_like(pixels[:, :, :1])
     if background is not None:
         visible = (pixels.amax(dim=2, keepdim=True) > background).float()  # (N, T, 1, H, W)
     colour = (pixels * visible).sum(dim=(3, 4)) / visible.sum(dim=(3, 4)).clamp(min=1)  # (N, T, 3)
-    return pairwise_over_time(colour.double().numpy())
+    return colour.double().numpy()
 
 
 def embedding_distance(clips: ByteClip, embed: Callable[[ByteClip], Array]) -> Array:

@@ -180,6 +180,29 @@ class SynthesisScores(Result):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LongerScores(Result):
+    """Scores of generated clips longer than the model was trained on, "generated", and of real clips, "real".
+
+    The horizon of a score is its curve over the stretches, as far as the clips of its row reach.
+    """
+
+    kind: ClassVar[str] = "longer"
+
+    clips: int  # generated
+    real_clips: int
+    frames: int  # of a generated clip
+    real_frames: int  # of a real one: as many whole stretches as there are long enough clips for
+    stretch: int  # frames, as trained
+    splits: int
+    resamples: int
+
+    def spans(self, name: str) -> list[str]:
+        """The stretches of a row in frames counted from 1: "1-16", "17-32", ..."""
+        reach = self.frames if name == "generated" else self.real_frames
+        return [f"{first + 1}-{first + self.stretch}" for first in range(0, reach, self.stretch)]
+
+
+@dataclass(frozen=True, kw_only=True)
 class FolderScores(Result):
     """Scores of a folder of videos, named "prediction", against the true ones: means over videos of means over frames.
 

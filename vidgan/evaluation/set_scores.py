@@ -101,7 +101,7 @@ def score_synthesis(
     own = [str(row) for row in range(len(real))]
     names = own if sources is None else [str(name) for name in sources]
     # Two sources of 100 and 2 clips would leave sets of 2: sharing sources is the lesser evil then.
-    separable = min(map(len, _halves(names, np.random.default_rng(0)))) >= max(2, len(real) // 4)
+    separable = min(map(len, halves(names, np.random.default_rng(0)))) >= max(2, len(real) // 4)
     groups = names if separable else own
     measure = partial(_measure, background=background, flow=flow, nets=nets)
     truth, made = measure(real), measure(generated)
@@ -112,7 +112,7 @@ def score_synthesis(
     smallest = len(generated)
     for split in range(splits):
         random = np.random.default_rng(derive_seed("synthesis split", seed, split))
-        first, second = _halves(groups, random)
+        first, second = halves(groups, random)
         number = min(len(first), len(second), len(generated))
         smallest = min(smallest, number)
         reference, other = truth[first[:number]], second[:number]
@@ -216,7 +216,7 @@ def _over_splits(values: list[float]) -> Estimate:
     return Estimate(float(np.mean(values)), min(values), max(values))
 
 
-def _halves(names: Sequence[str], random: np.random.Generator) -> tuple[Rows, Rows]:
+def halves(names: Sequence[str], random: np.random.Generator) -> tuple[Rows, Rows]:
     """Row numbers of two halves without a common source, as equal as the sources allow, each in random order."""
     unique, group = np.unique(np.asarray(names, dtype=str), return_inverse=True)
     sizes = np.bincount(group)

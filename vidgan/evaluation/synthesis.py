@@ -167,7 +167,12 @@ def _quadrants(pixels: Tensor) -> Tensor:
     return F.adaptive_avg_pool2d(pixels.mean(dim=1), 2)
 
 
+def pool_frames(frames: ByteClip) -> Array:
+    """Frames (N, 3, H, W) uint8 as they are compared pixel by pixel: (N, 768) at most, in [0, 1]."""
+    size = min(POOLED, frames.shape[-2]), min(POOLED, frames.shape[-1])
+    return F.adaptive_avg_pool2d(frames.cpu().float() / 255, size).flatten(1).double().numpy()
+
+
 def _pool(clips: ByteClip) -> Array:
-    pixels = _unit(clips)
-    size = min(POOLED, pixels.shape[-2]), min(POOLED, pixels.shape[-1])
-    return F.adaptive_avg_pool2d(pixels.flatten(0, 1), size).reshape(len(clips), -1).double().numpy()
+    check_clips(clips)
+    return pool_frames(clips.flatten(0, 1)).reshape(len(clips), -1)

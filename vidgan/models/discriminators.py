@@ -136,6 +136,8 @@ class VideoDiscriminator(nn.Module):
         max_receptive_frames: layers from the head toward the input get temporal kernels as long as the receptive field
             stays within this; the layers before are spatial only. 16 with kernels of 4 is the released net at 64x64.
         temporal_difference: frames' differences to the frame before (zero for the first) are judged beside the frames.
+        pool: frames are averaged over squares of so many pixels first, so that motion is judged coarsely and cheaply
+            while D_I sees every pixel (DVD-GAN's temporal discriminator, Clark et al. 2019).
 
     Raises:
         ValueError: an argument is outside what is listed above.
@@ -155,6 +157,7 @@ class VideoDiscriminator(nn.Module):
         kernel_frames: int = 4,
         max_receptive_frames: int = 16,
         temporal_difference: bool = False,
+        pool: int = 1,
         norm: str = "none",
         spectral: bool = False,
         noise: float = 0.0,
@@ -177,7 +180,8 @@ class VideoDiscriminator(nn.Module):
         self.checkpoint_activations = checkpoint_activations
         self.num_categories = num_categories
         self.temporal_difference = temporal_difference
-        hidden, grid = halvings(self.image_size, depth, patch)
+        self.pool = pool
+        hidden, grid = halvings(self.image_size, depth, patch, pool)
         temporal_layers = min(hidden + 1, (max_receptive_frames - 1) // (kernel_frames - 1))
         self.receptive_frames = 1 + temporal_layers * (kernel_frames - 1)
         kernels = [1] * (hidden + 1 - temporal_layers) + [kernel_frames] * temporal_layers
@@ -225,6 +229,8 @@ class VideoDiscriminator(nn.Module):
                 f" give longer clips, or build it with max_receptive_frames={clip.shape[1]}"
             )
         require_shape(clip, (self.channels, *self.image_size), "B, T, C, H, W")
+        if self.pool > 1:
+            clip = F.avg_pool3d(clip, (1, self.pool, self.pool))  # (B, T, C, H / pool, W / pool)
         if self.temporal_difference:
             change = F.pad(clip[:, 1:] - clip[:, :-1], (0, 0, 0, 0, 0, 0, 1, 0))  # (B, T, C, H, W)
             clip = torch.cat([clip, change], dim=2)  # (B, T, 2C, H, W)

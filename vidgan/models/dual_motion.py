@@ -21,15 +21,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vidgan.models.flow_estimator import HourglassEstimator, PyramidEstimator, soft_limit
+from vidgan.models.fusion import FUSIONS, Parts
 from vidgan.models.inference import Forecaster
+from vidgan.models.lucas_kanade import LucasKanadeEstimator
 from vidgan.models.motion_encoder import FullPrecisionConv2d, MotionEncoder, block_norm, up_block
 from vidgan.nn.recompute import recompute
 from vidgan.nn.warp import resize_flow, warp
 from vidgan.seeding import Draws
-from vidgan.types import Clip, Prediction
+from vidgan.types import Clip, Flow, Prediction
 
 __all__ = ["DualMotionGAN"]
 
+ESTIMATORS = ("hourglass", "pyramid", "lucas_kanade")
 _STRIDE = 16  # four convolutions of stride 2
 
 
@@ -62,39 +65,6 @@ class _Decoder(nn.Module):
         return self.head(self.last(torch.cat([features, skips[-1]], dim=1) if skips else features))
 
 
-class _ConvFusion(nn.Module):
-    """P = 1x1 convolution over A and W, clamped to the pixel range; starts as their mean."""
-
-    def __init__(self, *, channels: int) -> None:
-        super().__init__()
-        self.mix = FullPrecisionConv2d(2 * channels, channels, 1)
-        with torch.no_grad():
-            self.mix.weight.copy_(torch.eye(channels).repeat(1, 2)[:, :, None, None] / 2)
-            assert self.mix.bias is not None
-            self.mix.bias.zero_()
-
-    def forward(self, direct: Tensor, warped: Tensor, last: Tensor, flow: Tensor) -> Tensor:
-        return self.mix(torch.cat([direct, warped], dim=1)).clamp(-1, 1)
-
-
-class _MaskFusion(nn.Module):
-    """P = M * W + (1 - M) * A: moved pixels where they exist, generated ones where nothing was visible."""
-
-    def __init__(self, *, channels: int, width: int) -> None:
-        super().__init__()
-        self.net = nn.Sequential(
-            nn.Conv2d(3 * channels + 2, width, 3, padding=1),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(width, width, 3, padding=2, dilation=2),
-            nn.LeakyReLU(0.2),
-            FullPrecisionConv2d(width, 1, 3, padding=1),
-        )
-
-    def forward(self, direct: Tensor, warped: Tensor, last: Tensor, flow: Tensor) -> Tensor:
-        mask = torch.sigmoid(self.net(torch.cat([direct, warped, last, flow], dim=1)))  # (B, 1, H, W)
-        return mask * warped + (1 - mask) * direct
-
-
 class DualMotionGAN(nn.Module, Forecaster):
     """Forecasts the frames that follow a context of two frames or more, of any length.
 
@@ -115,10 +85,13 @@ class DualMotionGAN(nn.Module, Forecaster):
             frame before (acceleration) and what it failed to explain in the last frame (covered and uncovered ground,
             edges between pixels). Needs the two switches above.
         residual_frame: G_I predicts what to add to the last frame (moved, with ``extrapolate_flow``), not pixels.
-        fusion: "conv" (1x1 convolution over A and W) or "mask" (occlusion-aware convex blend).
+        fusion: "conv" (1x1 convolution over A and W), "mask" (occlusion-aware convex blend of them) or "blend" (convex
+            blend of them and of other rules of motion; needs ``extrapolate_flow``), see `vidgan.models.fusion`.
         max_flow: pixels; limit of every flow that a network puts out (of the correction, with ``extrapolate_flow``).
-        estimator: Q, "hourglass" or "pyramid" (coarse to fine, made for motion of many pixels).
-        estimator_widths: its channels: hourglass four, outermost first; pyramid one a level, finest first.
+        estimator: Q, "hourglass", "pyramid" (coarse to fine, made for motion of many pixels) or "lucas_kanade" (nothing
+            to learn: better where training drives are few, but slower).
+        estimator_widths: channels of a learned Q: hourglass four, outermost first; pyramid one a level, finest first.
+            None for 32 in each of four.
         norm: "group", "none", "instance", "pixel" or "batch". Batch norm makes the rows of a batch mix.
         checkpoint_activations: encoder, decoders and estimator run again in the backward pass instead of keeping their
             activations: several times less memory for about a third more time, the same gradients to rounding. Not with
@@ -142,7 +115,7 @@ class DualMotionGAN(nn.Module, Forecaster):
         fusion: str = "mask",
         max_flow: float = 20.0,
         estimator: str = "pyramid",
-        estimator_widths: Sequence[int] = (32, 32, 32, 32),
+        estimator_widths: Sequence[int] | None = None,
         norm: str = "group",
         checkpoint_activations: bool = False,
     ) -> None:
@@ -150,10 +123,14 @@ class DualMotionGAN(nn.Module, Forecaster):
         _require_multiple(*image_size)
         if len(widths) != 4:
             raise ValueError(f"widths: the encoder has 4 stages, got {len(widths)} widths")
-        if fusion not in ("conv", "mask"):
-            raise ValueError(f"fusion: unknown name {fusion!r}; accepted are 'conv' and 'mask'")
-        if estimator not in ("hourglass", "pyramid"):
-            raise ValueError(f"estimator: unknown name {estimator!r}; accepted are 'hourglass' and 'pyramid'")
+        if fusion not in FUSIONS:
+            raise ValueError(f"fusion: unknown name {fusion!r}; accepted: {', '.join(FUSIONS)}")
+        if fusion == "blend" and not extrapolate_flow:
+            raise ValueError("fusion='blend' needs extrapolate_flow: it blends what the observed flow leads to")
+        if estimator not in ESTIMATORS:
+            raise ValueError(f"estimator: unknown name {estimator!r}; accepted: {', '.join(ESTIMATORS)}")
+        if estimator == "lucas_kanade" and estimator_widths is not None:
+            raise ValueError("estimator_widths has no effect on estimator='lucas_kanade'; remove it")
         if motion_hints and not (skip_connections and extrapolate_flow):
             raise ValueError("motion_hints: needs skip_connections and extrapolate_flow, which carry the hints")
         if max_flow <= 0:
@@ -166,6 +143,7 @@ class DualMotionGAN(nn.Module, Forecaster):
         self.extrapolate_flow = extrapolate_flow
         self.motion_hints = motion_hints
         self.residual_frame = residual_frame
+        self.looks_back = motion_hints or fusion == "blend"
         self.checkpoint_activations = checkpoint_activations
         self.encoder = MotionEncoder(
             channels=channels,
@@ -174,11 +152,14 @@ class DualMotionGAN(nn.Module, Forecaster):
             norm=norm,
             checkpoint_activations=checkpoint_activations,
         )
-        self.estimator: nn.Module = (
-            HourglassEstimator(channels=channels, widths=estimator_widths, max_flow=max_flow, norm=norm)
-            if estimator == "hourglass"
-            else PyramidEstimator(channels=channels, widths=estimator_widths, max_flow=max_flow)
-        )
+        widths_of_q = estimator_widths or (32, 32, 32, 32)
+        self.estimator: nn.Module
+        if estimator == "hourglass":
+            self.estimator = HourglassEstimator(channels=channels, widths=widths_of_q, max_flow=max_flow, norm=norm)
+        elif estimator == "pyramid":
+            self.estimator = PyramidEstimator(channels=channels, widths=widths_of_q, max_flow=max_flow)
+        else:
+            self.estimator = LucasKanadeEstimator()
         hints = 4 + channels if motion_hints else 2
         extra = hints if extrapolate_flow else 0
         skip_channels = [width + extra for width in (*reversed(widths), channels)] if skip_connections else [0] * 5
@@ -188,9 +169,12 @@ class DualMotionGAN(nn.Module, Forecaster):
         self.flow_generator = _Decoder(
             dim_latent=dim_latent, widths=widths, out_channels=2, skip_channels=skip_channels, norm=norm
         )
-        self.fusion: nn.Module = (
-            _ConvFusion(channels=channels) if fusion == "conv" else _MaskFusion(channels=channels, width=16)
-        )
+        self.fusion = FUSIONS[fusion](channels=channels, max_flow=max_flow)
+
+    @property
+    def fixed_estimator(self) -> LucasKanadeEstimator | None:
+        """Q, where it has nothing to learn."""
+        return self.estimator if isinstance(self.estimator, LucasKanadeEstimator) else None
 
     def estimate_flow(self, current: Tensor, previous: Tensor) -> Tensor:
         """Q for evaluation: frames (B, C, H, W) in [-1, 1] -> backward flow (B, 2, H, W) in pixels.
@@ -199,7 +183,9 @@ class DualMotionGAN(nn.Module, Forecaster):
         """
         return self.estimator(current, previous)
 
-    def forward(self, context: Clip, *, horizon: int = 1, draws: Draws | None = None) -> Prediction:
+    def forward(
+        self, context: Clip, *, horizon: int = 1, draws: Draws | None = None, flow: Flow | None = None
+    ) -> Prediction:
         """Forecast ``horizon`` frames; each is fed back as if it had been seen.
 
         Args:
@@ -207,6 +193,8 @@ class DualMotionGAN(nn.Module, Forecaster):
             horizon: K >= 1.
             draws: noise of the motion code, rows as in the context, a fresh draw for every step; other draws give
                 another future. None takes the posterior mean: the same future every time.
+            flow: (B, S, 2, H, W), what Q sees between the last frames of the context, where that is known already: S of
+                2 or more, or 1 for a context of two frames.
 
         Returns:
             A `Prediction` with K steps, float32. All its fields depend on the context only.
@@ -217,32 +205,35 @@ class DualMotionGAN(nn.Module, Forecaster):
         self._check(context, horizon, draws)
         previous, last = context[:, -2], context[:, -1]
         encoding = self.encoder(context)
-        observed = self._run(self.estimator, last, previous)
-        first_observed = observed
-        # With two frames seen, a change of motion is not known: none is assumed.
-        many = self.motion_hints and context.shape[1] > 2
-        earlier = self._run(self.estimator, previous, context[:, -3]) if many else observed
+        observed = self._run(self.estimator, last, previous) if flow is None else flow[:, -1]
+        first_observed = earlier = observed
+        if self.looks_back and context.shape[1] > 2:  # else a change of motion is not known: none is assumed
+            earlier = self._run(self.estimator, previous, context[:, -3]) if flow is None else flow[:, -2]
         steps = []
         for step in range(horizon):
             if step > 0:
                 encoding = self.encoder(last[:, None], encoding.state)
                 if self.extrapolate_flow:
-                    earlier, observed = observed, self._run(self.estimator, last, previous)
+                    # Where Q does not learn, a forecast's own flow is better than what is seen between blurred frames.
+                    fixed = self.fixed_estimator is not None
+                    seen = steps[-1][3] if fixed else self._run(self.estimator, last, previous)
+                    earlier, observed = observed, seen
             code = encoding.mean
             if draws is not None:
                 noise = draws.normal(*code.shape[1:]).to(code)
                 code = code + noise * torch.exp(encoding.logvar / 2)  # reparameterised
             hints = self._hints(last, previous, observed, earlier)
-            parts = self._decode(code, encoding.features, last, observed, hints)
+            parts = self._decode(code, encoding.features, (last, previous, observed, earlier), hints)
             steps.append((*parts, encoding.mean, encoding.logvar))
             previous, last = last, parts[0]
         fields = [torch.stack(parts, dim=1) for parts in zip(*steps, strict=True)]  # each (B, K, ...)
         return Prediction(*(*fields, first_observed[:, None]))
 
     def _decode(
-        self, code: Tensor, features: Sequence[Tensor], last: Tensor, observed: Tensor, hints: Tensor
+        self, code: Tensor, features: Sequence[Tensor], seen: tuple[Tensor, Tensor, Tensor, Tensor], hints: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """One step: (P, W, A, f, f') from the code, what was seen in the last frame, and the flow into it."""
+        """One step: (P, W, A, f, f') from the code, features of the last frame, and `Parts.last` to `Parts.earlier`."""
+        last, _, observed, _ = seen
         base_flow = observed if self.extrapolate_flow else None
         base_frame = last if base_flow is None else warp(last, base_flow)
         skips = self._skips(features, base_frame, base_flow, hints) if self.skip_connections else []
@@ -252,8 +243,10 @@ class DualMotionGAN(nn.Module, Forecaster):
         pixels = self._run(self.frame_generator, code, skips)  # A = G_I(z)
         direct = (base_frame + soft_limit(pixels, 2.0)).clamp(-1, 1) if self.residual_frame else torch.tanh(pixels)
         warped = warp(last, flow)  # W
-        implied = self._run(self.estimator, direct, last)  # f' = Q(A, I_t)
-        fused = self._run(self.fusion, direct, warped, last, flow / self.max_flow)  # P
+        # Q without weights needs no search here: what A implies is near what it was made from.
+        near = () if self.fixed_estimator is None else (flow.detach(),)
+        implied = self._run(self.estimator, direct, last, *near)  # f' = Q(A, I_t)
+        fused = self._run(self.fusion, *Parts(direct, warped, flow, *seen))  # P
         return fused, warped, direct, flow, implied
 
     def tensor_parts(self) -> list[nn.Module]:

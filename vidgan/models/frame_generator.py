@@ -17,6 +17,7 @@ from vidgan.nn.blocks import (
     pyramid,
     require_choice,
 )
+from vidgan.nn.upsample import doubled_convolution
 
 __all__ = ["NORMS", "UPSAMPLINGS", "FrameGenerator"]
 
@@ -50,7 +51,10 @@ class StepConv(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """(N, in_channels, H, W) -> (N, out_channels, 2H, 2W), or (N, out_channels, H, W) without upsampling."""
-        if self.repeat:
+        if self.repeat and not self.coordinates:
+            assert isinstance(self.conv, nn.Conv2d)
+            return doubled_convolution(maps, self.conv)
+        if self.repeat:  # the coordinates are of the fine grid
             maps = F.interpolate(maps, scale_factor=2.0, mode="nearest")
         if self.coordinates:
             maps = append_coordinates(maps)

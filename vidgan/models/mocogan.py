@@ -27,6 +27,10 @@ _BLOCK = 16  # time steps drawn at once
 
 
 FRAME_GENERATORS: dict[str, Callable[..., nn.Module]] = {"dcgan": FrameGenerator, "style": StyleFrameGenerator}
+OPTIONS = {
+    "dcgan": ("norm", "activation", "upsampling", "full_resolution", "coordinates", "modulation", "bias"),
+    "style": ("full_resolution", "mapping", "motion_places", "motion_levels"),
+}
 
 
 class MotionNet(nn.Module):
@@ -95,13 +99,16 @@ class MoCoGAN(nn.Module, ClipSampler):
         linear_motion: the motion code is a linear map of the recurrent state instead of the state itself.
         motion_input_scale: standard deviation of the noise that enters at each step.
         motion_inertia: start of the recurrent net's update bias; above 0 motion starts out slow and smooth.
+        motion_lead_in: steps that the recurrent net takes before the first frame, so that what is seen does not begin
+            with the fading of its random first state, which knows no category and would be all that moves.
         num_categories: 0 for a model without categories.
         category_wiring: "motion" (one-hot category enters the recurrent net: the paper's best variant) or "frame" (it
             enters the frame generator: the released code).
-        width, max_width: of either generator.
-        norm, activation, upsampling, full_resolution, coordinates, modulation, bias: of the "dcgan" generator, None for
-            the defaults of `FrameGenerator`; the content encoder takes those that apply to it.
-        mapping, motion_places: of the "style" generator, None for the defaults of `StyleFrameGenerator`.
+        width, max_width: of either generator and of the content encoder.
+        norm, activation, upsampling, coordinates, modulation, bias: of the "dcgan" generator, None for the defaults of
+            `FrameGenerator`; the content encoder takes those that apply to it.
+        full_resolution: of either generator, None for its default.
+        mapping, motion_places, motion_levels: of the "style" generator, None for the defaults of `StyleFrameGenerator`.
         image_to_video: also build an encoder that reads the content code from a given first frame.
         spectral: spectral norm on the frame generator and the content encoder.
         checkpoint_activations: the frame generator runs again in the backward pass instead of keeping its activations
@@ -123,6 +130,7 @@ class MoCoGAN(nn.Module, ClipSampler):
         linear_motion: bool = False,
         motion_input_scale: float = 1.0,
         motion_inertia: float = 0.0,
+        motion_lead_in: int = 0,
         num_categories: int = 0,
         category_wiring: str = "motion",
         width: int = 64,
@@ -136,35 +144,39 @@ class MoCoGAN(nn.Module, ClipSampler):
         bias: bool | None = None,
         mapping: int | None = None,
         motion_places: bool | None = None,
+        motion_levels: int | None = None,
         image_to_video: bool = False,
         spectral: bool = False,
         checkpoint_activations: bool = False,
     ) -> None:
         super().__init__()
-        options: dict[str, dict[str, Any]] = {
-            "dcgan": {
-                "norm": norm,
-                "activation": activation,
-                "upsampling": upsampling,
-                "full_resolution": full_resolution,
-                "coordinates": coordinates,
-                "modulation": modulation,
-                "bias": bias,
-            },
-            "style": {"mapping": mapping, "motion_places": motion_places},
-        }
         require_choice("generator", generator, FRAME_GENERATORS)
-        for kind, values in options.items():
-            idle = [name for name, value in values.items() if value is not None]
-            if kind != generator and idle:
-                raise ValueError(f"{idle[0]} has no effect on generator={generator!r}, only on {kind!r}")
-        chosen = {name: value for name, value in options[generator].items() if value is not None}
+        options: dict[str, Any] = {
+            "norm": norm,
+            "activation": activation,
+            "upsampling": upsampling,
+            "full_resolution": full_resolution,
+            "coordinates": coordinates,
+            "modulation": modulation,
+            "bias": bias,
+            "mapping": mapping,
+            "motion_places": motion_places,
+            "motion_levels": motion_levels,
+        }
+        chosen = {name: value for name, value in options.items() if value is not None}
+        for name in chosen:
+            if name not in OPTIONS[generator]:
+                kinds = " and ".join(repr(kind) for kind, names in OPTIONS.items() if name in names)
+                raise ValueError(f"{name} has no effect on generator={generator!r}, only on {kinds}")
         require_choice("category_wiring", category_wiring, WIRINGS)
         for name, value in {"dim_content": dim_content, "dim_motion": dim_motion}.items():
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         if num_categories < 0 or num_categories == 1:
             raise ValueError(f"num_categories must be 0 (none) or at least 2, got {num_categories}")
+        if motion_lead_in < 0:
+            raise ValueError(f"motion_lead_in must be at least 0, got {motion_lead_in}")
+        self.motion_lead_in = motion_lead_in
         self.image_size = (image_size[0], image_size[1])
         self.channels = channels
         self.dim_content = dim_content
@@ -228,8 +240,9 @@ class MoCoGAN(nn.Module, ClipSampler):
         category = drawn if category is None else self._checked(category, len(draws)).to(drawn.device)
         first = draws.normal(1, self.dim_motion)
         # In blocks of fixed size: the start of a draw of another size would hold other numbers.
-        blocks = [draws.normal(_BLOCK, self.dim_motion) for _ in range(0, frames, _BLOCK)]
-        motion = torch.cat([first, *blocks], dim=1)[:, : frames + 1]  # (B, T+1, dim_motion)
+        steps = self.motion_lead_in + frames
+        blocks = [draws.normal(_BLOCK, self.dim_motion) for _ in range(0, steps, _BLOCK)]
+        motion = torch.cat([first, *blocks], dim=1)[:, : steps + 1]  # (B, motion_lead_in + T + 1, dim_motion)
         return Latents(content=content, motion=motion, category=category)
 
     def _checked(self, category: Tensor, rows: int) -> Tensor:
@@ -260,7 +273,7 @@ class MoCoGAN(nn.Module, ClipSampler):
         to_motion, to_frame = (
             one_hot if one_hot is not None and self.category_wiring == wiring else none for wiring in WIRINGS
         )
-        motion = self.motion(latents.motion, to_motion)  # (B, T, dim_motion)
+        motion = self.motion(latents.motion, to_motion)[:, self.motion_lead_in :]  # (B, T, dim_motion)
         if times is not None:
             motion = motion.gather(1, times[:, :, None].expand(-1, -1, self.dim_motion))  # (B, S, dim_motion)
         content = latents.content if first_frame is None else self._encode(first_frame)

@@ -24,14 +24,20 @@ class NoisyLayer(nn.Module):
         return F.leaky_relu(self.norm(self.conv(self.noise(x, draws))), LEAK)
 
 
-def halvings(image_size: tuple[int, int], depth: int | None, patch: bool) -> tuple[int, tuple[int, int]]:
-    """How many strided layers stand before the head, and the grid that the last of them leaves."""
+def halvings(image_size: tuple[int, int], depth: int | None, patch: bool, pool: int = 1) -> tuple[int, tuple[int, int]]:
+    """How many strided layers stand before the head, and the grid that the last of them leaves.
+
+    Frames that were averaged over squares of `pool` pixels need fewer layers for the same grid.
+    """
     deepest, _ = pyramid(image_size)
     depth = deepest if depth is None else depth
     if not 2 <= depth <= deepest:
         raise ValueError(f"depth={depth}: accepted are 2 to {deepest} for image_size={tuple(image_size)}")
     hidden = depth - 1 if patch else depth  # a patch head is the last strided layer
-    return hidden, (image_size[0] // 2**hidden, image_size[1] // 2**hidden)
+    pools = [2**level for level in range(hidden)]
+    if pool not in pools:
+        raise ValueError(f"pool={pool}: accepted are {', '.join(map(str, pools))} for image_size={tuple(image_size)}")
+    return hidden - pools.index(pool), (image_size[0] // 2**hidden, image_size[1] // 2**hidden)
 
 
 def down_conv3d(inputs: int, outputs: int, frames: int, factorised: bool, inner_bias: bool, bias: bool) -> nn.Module:

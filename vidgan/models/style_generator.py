@@ -10,10 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vidgan.nn.blocks import LEAK, channel_plan, pyramid
+from vidgan.nn.upsample import doubled_convolution
 
 __all__ = ["StyleFrameGenerator"]
 
-REACH = 0.7  # how far from the middle the picture can be placed, in half frame widths
+REACH = 1.0  # how far from the middle the picture can be placed, in half frame widths
 COORDINATES = 3  # x, y and the distance from the origin
 
 
@@ -30,6 +31,20 @@ class Place(nn.Module):
         return 2 * torch.stack([x, y, distance], dim=1)
 
 
+def bounded(point: Tensor) -> Tensor:
+    """(N, 2) -> (N, 2) within `REACH`: at the start of training pictures would else be placed outside the frame."""
+    return REACH * torch.tanh(point.float() / REACH)
+
+
+def mapping_network(inputs: int, width: int) -> nn.Sequential:
+    """Codes (N, inputs) -> styles (N, width)."""
+    layers = nn.Linear(inputs, width), nn.Linear(width, width)
+    for layer in layers:
+        nn.init.kaiming_normal_(layer.weight, LEAK)
+        nn.init.normal_(layer.bias, std=0.3)
+    return nn.Sequential(layers[0], nn.LeakyReLU(LEAK), layers[1], nn.LeakyReLU(LEAK))
+
+
 class StyledLayer(nn.Module):
     """Coordinates in, then norm over channels, then the style's scale and offset, then leaky ReLU."""
 
@@ -42,7 +57,7 @@ class StyledLayer(nn.Module):
 
     def forward(self, maps: Tensor, style: Tensor, places: Tensor) -> Tensor:
         """Maps (N, C, H, W), styles (N, dim_style), coordinates (N, 3, H, W) -> (N, C, H, W)."""
-        maps = maps + self.coordinates(places)
+        maps = maps + self.coordinates(places.contiguous(memory_format=torch.channels_last))  # as the maps are
         maps = F.layer_norm(maps.permute(0, 2, 3, 1), (maps.shape[1],)).permute(0, 3, 1, 2)
         scale, offset = self.style(style)[:, :, None, None].to(maps.dtype).chunk(2, dim=1)  # (N, C, 1, 1)
         return F.leaky_relu(maps * (1 + scale) + offset, LEAK)
@@ -61,6 +76,11 @@ class StyleFrameGenerator(nn.Module):
         motion_places: True: the style is content alone, and motion moves the origin of the coordinates that every level
             sees, so that it can only place what content draws. A strong bias towards one object that glides: right for
             moving shapes, wrong for limbs. False: the style is mapped from both codes, coordinates are fixed.
+        motion_levels: so many levels, from the coarsest on, have a style of both codes; that of the finer ones is of
+            content alone, so that motion says what stands where, and content how it looks. None: all have both. Not
+            with `motion_places`.
+        full_resolution: False leaves out the level at the frame's size: the last convolution answers with 2x2 pixels a
+            place (Shi et al. 2016), which costs a third less and is a little coarser.
     """
 
     def __init__(
@@ -74,21 +94,26 @@ class StyleFrameGenerator(nn.Module):
         max_width: int = 128,
         mapping: int = 64,
         motion_places: bool = False,
+        motion_levels: int | None = None,
+        full_resolution: bool = True,
     ) -> None:
         super().__init__()
         depth, grid = pyramid(image_size)
-        plan = [*channel_plan(width, depth, max_width)[::-1], width]  # coarse to fine, the last at the frame's size
+        plan = channel_plan(width, depth, max_width)[::-1]  # coarse to fine
+        if full_resolution:
+            plan = [*plan, width]
+        if motion_levels is not None and (motion_places or not 0 <= motion_levels < len(plan)):
+            raise ValueError(
+                f"motion_levels={motion_levels}: a number below the {len(plan)} levels, and not with motion_places"
+            )
         self.grid = (1, 1) if motion_places else (grid[0], grid[1])
         self.first = (grid[0], grid[1])
         self.motion_places = motion_places
+        self.motion_levels = motion_levels
+        self.full_resolution = full_resolution
         dim_code = dim_content if motion_places else dim_content + dim_motion
-        self.mapping = nn.Sequential(
-            nn.Linear(dim_code, mapping), nn.LeakyReLU(LEAK), nn.Linear(mapping, mapping), nn.LeakyReLU(LEAK)
-        )
-        for layer in (self.mapping[0], self.mapping[2]):
-            assert isinstance(layer, nn.Linear)
-            nn.init.kaiming_normal_(layer.weight, LEAK)
-            nn.init.normal_(layer.bias, std=0.3)
+        self.mapping = mapping_network(dim_code, mapping)
+        self.look = None if motion_levels is None else mapping_network(dim_content, mapping)
         self.start = nn.Linear(mapping, plan[0] * self.grid[0] * self.grid[1])
         self.where = nn.Linear(dim_motion, 2) if motion_places else None
         if self.where is not None:
@@ -99,7 +124,7 @@ class StyleFrameGenerator(nn.Module):
         # Zero padding would tell each position how far the border is, and appearance would change with place.
         self.steps = nn.ModuleList(
             nn.Conv2d(i, o, 3, padding=1, padding_mode="replicate")
-            for i, o in zip(plan, [*plan[1:], channels], strict=True)
+            for i, o in zip(plan, [*plan[1:], channels if full_resolution else 4 * channels], strict=True)
         )
 
     def forward(self, content: Tensor, motion: Tensor) -> Tensor:
@@ -107,16 +132,19 @@ class StyleFrameGenerator(nn.Module):
         point = motion.new_zeros(len(motion), 2)
         code = torch.cat([content, motion], dim=1)
         if self.where is not None:
-            # Bounded, or at the start of training pictures would be placed outside the frame.
-            point, code = REACH * torch.tanh(self.where(motion).float() / REACH), content
+            point, code = bounded(self.where(motion)), content
         style = self.mapping(code)  # (N, mapping)
         maps = self.start(style).unflatten(1, (-1, *self.grid)).expand(-1, -1, *self.first)  # (N, plan[0], h, w)
         maps = maps.contiguous(memory_format=torch.channels_last)
         size = self.first
         for level, (layer, step) in enumerate(zip(self.layers, self.steps, strict=True)):
+            if self.look is not None and level == self.motion_levels:
+                style = self.look(content)
             maps = layer(maps, style, self.place(point, size))
-            if level < len(self.steps) - 1:
-                maps = F.interpolate(maps, scale_factor=2.0, mode="nearest")
-                size = (2 * size[0], 2 * size[1])
-            maps = step(maps)
+            last = level == len(self.steps) - 1
+            assert isinstance(step, nn.Conv2d)
+            maps = step(maps) if last else doubled_convolution(maps, step)
+            size = size if last else (2 * size[0], 2 * size[1])
+        if not self.full_resolution:
+            maps = F.pixel_shuffle(maps, 2)  # (N, 4 * channels, H/2, W/2) -> (N, channels, H, W)
         return torch.tanh(maps.float())

@@ -6,6 +6,7 @@ Peephole weights would tie the cell to one frame size; this cell runs on any.
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 __all__ = ["ConvLSTM", "ConvLSTMCell", "ConvLSTMState"]
@@ -57,11 +58,10 @@ class ConvLSTMCell(nn.Module):
     def forward(self, inputs: Tensor, state: ConvLSTMState | None = None) -> ConvLSTMState:
         """Inputs (B, in_channels, H, W) and the state before them -> the state after; None is the all-zero state."""
         state = self.initial_state(inputs) if state is None else state
-        return self.step(self.input_gates(inputs), state)
+        return self.step(self.input_gates(inputs) + self.hidden_gates(state.hidden), state)
 
     def step(self, gates: Tensor, state: ConvLSTMState) -> ConvLSTMState:
-        """One step from the input's share of the gates, (B, 4 * hidden_channels, H, W)."""
-        gates = gates + self.hidden_gates(state.hidden)
+        """One step from the gates before their activation, (B, 4 * hidden_channels, H, W)."""
         input_gate, forget_gate, candidate, output_gate = gates.chunk(4, dim=1)
         cell = forget_gate.sigmoid() * state.cell + input_gate.sigmoid() * candidate.tanh()
         return ConvLSTMState(output_gate.sigmoid() * cell.tanh(), cell)
@@ -85,11 +85,18 @@ class ConvLSTM(nn.Module):
             The hidden maps of all times, (B, T, hidden_channels, H, W), and the last state.
         """
         times = sequence.shape[1]
+        # Before the first time the hidden map is zero and adds nothing. (Alone, it must still reach the weights.)
+        fresh = state is None and times > 1
         state = self.cell.initial_state(sequence[:, 0]) if state is None else state
         # The inputs are known for all times, so their convolution is one call; only the hidden maps' share must wait.
         gates = self.cell.input_gates(sequence.flatten(0, 1)).unflatten(0, (-1, times))
+        recurrent = self.cell.hidden_gates
+        # Cast once: autocast keeps its casts of weights that learn, and casts frozen ones anew at every time.
+        weight = recurrent.weight.to(gates.dtype)
         hidden = []
-        for t in range(times):
-            state = self.cell.step(gates[:, t], state)
+        for t, now in enumerate(gates.unbind(dim=1)):
+            if t > 0 or not fresh:
+                now = now + F.conv2d(state.hidden, weight, padding=recurrent.padding)
+            state = self.cell.step(now, state)
             hidden.append(state.hidden)
         return torch.stack(hidden, dim=1), state

@@ -1,9 +1,10 @@
 """One score file of a run as blocks: table, bars beside floor and controls, curves with intervals, difficulty, cases.
 
 A score file holds ``{"protocol": text or mapping, "table": {"header": [...], "rows": [[...]]}, "curves": {metric:
-{predictor: [a value for each step of the horizon]}}, "intervals": {metric: {predictor: [[low, high], ...]}}, "better":
-{metric: "higher" or "lower"}, "notes": [...], "result": {...}}``, every key optional. ``result`` is what the evaluation
-returned, in JSON: a forecast's brings difficulty bins and calibration, a synthesis' its floor and controls.
+{predictor: [a value, or null, for each step of the horizon or each stretch]}}, "intervals": {metric: {predictor:
+[[low, high], ...]}}, "better": {metric: "higher" or "lower"}, "notes": [...], "result": {...}}``, every key optional.
+``result`` is what the evaluation returned, in JSON: a forecast's brings difficulty bins and calibration, a synthesis'
+its floor and controls.
 """
 
 import json
@@ -25,6 +26,7 @@ BASELINES = (
 FLOOR, GENERATED = "real", "generated"
 BINNED = ("psnr", "ssim", "skill")  # shown by difficulty; without them, the metric that chose the cases
 INTERVAL = "Shaded: 95 % interval over source videos."
+BY_STRETCH = "Shaded: 95 % interval over clips; of the Fréchet distance, its range over random halvings."
 BETWEEN_HALVES = "Whiskers: smallest and largest value over random halvings, or a 95 % interval."
 
 
@@ -61,11 +63,12 @@ def _curves(scores: Mapping[str, Any]) -> Iterator[Block]:
     """A chart a metric: the forecast beside its baselines; a second one for its parts and samples."""
     subject = scores.get("result", {}).get("subject", "")
     intervals = scores.get("intervals", {})
+    over = "over the clip" if "stretch" in scores.get("result", {}) else "over the horizon"
     for metric, predictors in scores.get("curves", {}).items():
         named = dict(sorted(predictors.items(), key=lambda item: item[0] != subject))  # the subject first
         shown = {name: values for name, values in named.items() if name in (subject, *BASELINES)}
         others = {name: values for name, values in named.items() if name not in BASELINES}
-        yield _curve(scores, metric, shown or named, intervals.get(metric, {}), "over the horizon")
+        yield _curve(scores, metric, shown or named, intervals.get(metric, {}), over)
         if shown and len(others) > 1 and metric in BINNED:
             # Their intervals would hide each other.
             own = {name: pairs for name, pairs in intervals.get(metric, {}).items() if name == subject}
@@ -80,6 +83,7 @@ def _curve(
     of: str,
 ) -> LineChart:
     better = scores.get("better", {}).get(metric)
+    stretch = scores.get("result", {}).get("stretch")  # of longer clips
     bands = {
         name: [(float(x), low, high) for x, (low, high) in enumerate(pairs, 1) if low is not None and high is not None]
         for name, pairs in intervals.items()
@@ -87,11 +91,11 @@ def _curve(
     return LineChart(
         {name: list(enumerate(values, start=1)) for name, values in predictors.items()},
         f"{heading(metric)} {of}",
-        x_label="frame of the forecast",
+        x_label=f"stretch of {stretch} frames" if stretch else "frame of the forecast",
         x_from_zero=False,
         y_label=f"{metric}, {better} is better" if better else metric,
         bands=bands,
-        caption=INTERVAL if any(bands.values()) else "",
+        caption=(BY_STRETCH if stretch else INTERVAL) if any(bands.values()) else "",
     )
 
 

@@ -1,5 +1,6 @@
 """The adversarial game of both models: the discriminators' side, and the order of turns."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -179,34 +180,79 @@ class Adversary:
         return torch.cat([split] * kinds, dim=1).flatten(0, 1)
 
 
-def play(
-    step: int,
-    micros: Sequence[Micro],
-    *,
-    trainees: Trainees,
-    ema: ExponentialMovingAverage,
-    adversaries: Mapping[str, Adversary],
-    noise: Callable[[int], float] | None,
-    critic_steps: int,
-    discriminator_terms: Callable[[Adversary, int, ClipBatch, Draws], Terms],
-    generator_terms: Callable[[ClipBatch, Draws], Terms],
-    weights: Mapping[str, float],
-) -> Terms:
-    """One iteration of the game: each discriminator's turn, then, on every `critic_steps`-th step, the generator's.
+class Game(ABC):
+    """What both training algorithms are: a generator, its adversaries, and the order of their turns.
 
-    Returns:
-        Detached measurements by name.
+    Args:
+        trainees: "generator" and the discriminators.
+        ema: average of the generator, used for all outputs.
+        weights: the generator's terms.
+        adversarial: objective name.
+        penalties: regularisation of the discriminators, by name.
+        critic_steps: the generator moves on every k-th step.
+        noise: step -> sigma of the discriminators' instance noise.
     """
-    measured: Terms = {}
-    for name, adversary in adversaries.items():
-        if noise is not None:
-            adversary.set_noise(noise(step))
-        terms = partial(discriminator_terms, adversary, step)
-        with trainees.around(name):
-            measured |= trainees.turn(name, terms, micros, adversary.weights(step), step)
-        adversary.after_step()
-    if (step + 1) % critic_steps == 0:
-        with trainees.around("generator"):
-            measured |= trainees.turn("generator", generator_terms, micros, weights, step)
-        ema.update(trainees.raw["generator"])
-    return measured
+
+    def __init__(
+        self,
+        *,
+        trainees: Trainees,
+        ema: ExponentialMovingAverage,
+        weights: Mapping[str, float],
+        adversarial: str,
+        penalties: Mapping[str, Penalty] | None = None,
+        critic_steps: int = 1,
+        noise: Callable[[int], float] | None = None,
+    ) -> None:
+        self.trainees = trainees
+        self.ema = ema
+        self.weights = dict(weights)
+        self.critic_steps = critic_steps
+        self.noise = noise
+        self.adversaries = {
+            name: Adversary(
+                trainees=trainees,
+                name=name,
+                adversarial=adversarial,
+                penalty=(penalties or {}).get(name),
+                **self._side(name),
+            )
+            for name in trainees.raw
+            if name != "generator"
+        }
+
+    def step(self, step: int, micros: Sequence[Micro]) -> Terms:
+        """One iteration: each discriminator's turn, then, on every `critic_steps`-th step, the generator's.
+
+        Each turn meets fresh fakes. Returns detached measurements by name.
+        """
+        measured: Terms = {}
+        for name, adversary in self.adversaries.items():
+            if self.noise is not None:
+                adversary.set_noise(self.noise(step))
+            terms = partial(self._discriminator_terms, adversary, step)
+            with self.trainees.around(name):
+                measured |= self.trainees.turn(name, terms, micros, adversary.weights(step), step)
+            adversary.after_step()
+        if (step + 1) % self.critic_steps == 0:
+            weights = self._weights_at(step)
+            with self.trainees.around("generator"):
+                measured |= self.trainees.turn("generator", self._generator_terms, micros, weights, step)
+            self.ema.update(self.trainees.raw["generator"])
+        return measured
+
+    def _weights_at(self, step: int) -> dict[str, float]:
+        """The generator's terms at a step."""
+        return self.weights
+
+    @abstractmethod
+    def _side(self, name: str) -> dict[str, Any]:
+        """What a discriminator's `Adversary` looks at: view, augmentation, category."""
+
+    @abstractmethod
+    def _discriminator_terms(self, adversary: Adversary, step: int, batch: ClipBatch, draws: Draws) -> Terms:
+        """Terms of a discriminator's turn."""
+
+    @abstractmethod
+    def _generator_terms(self, batch: ClipBatch, draws: Draws) -> Terms:
+        """Terms of the generator's turn."""

@@ -5,35 +5,29 @@ frame discriminator judges A, W and P against the true frame, the flow discrimin
 that each branch trains the other (the dual loop).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from vidgan.losses.flow import flow_l1, photometric, smoothness
 from vidgan.losses.latent import kl_standard_normal
-from vidgan.losses.reconstruction import gradient_difference, l1, l2
+from vidgan.losses.reconstruction import dissimilarity, gradient_difference, l1, l2, log_l2
 from vidgan.pixels import to_float
 from vidgan.seeding import Draws
-from vidgan.training.adversary import Adversary, Penalty, frames_apart, play
-from vidgan.training.ema import ExponentialMovingAverage
-from vidgan.training.trainees import Micro, Trainees
+from vidgan.training.adversary import Adversary, Game, frames_apart
+from vidgan.training.trainees import Micro
 from vidgan.types import ClipBatch, Prediction, Terms
 
 
-class DualMotionTraining:
+class DualMotionTraining(Game):
     """One object per run; `step` reads as the algorithm box.
 
     Args:
-        trainees: "generator" and the discriminators ("frame", "flow") that `weights` names.
-        ema: average of the generator, used for all outputs.
         context: frames given; the remaining frames of each clip are forecast, by feedback when there are several.
-        weights: the generator's terms, see TERMS.
-        adversarial: objective name.
-        penalties: regularisation of the discriminators, by name.
-        critic_steps: the generator moves on every k-th step.
-        noise: step -> sigma of the discriminators' instance noise.
         kl_warmup: steps until the KL term has its full weight.
+        game: what `Game` takes; the discriminators are "frame" and "flow", the generator's terms those of TERMS.
     """
 
     TERMS = (
@@ -42,6 +36,10 @@ class DualMotionTraining:
         "fused",
         "direct_l2",
         "fused_l2",
+        "direct_log_l2",
+        "warped_log_l2",
+        "fused_log_l2",
+        "fused_dissimilarity",
         "photometric",
         "flow",
         "implied_flow",
@@ -53,52 +51,29 @@ class DualMotionTraining:
         "adversarial_flow",
     )
 
-    def __init__(
-        self,
-        *,
-        trainees: Trainees,
-        ema: ExponentialMovingAverage,
-        context: int,
-        weights: Mapping[str, float],
-        adversarial: str,
-        penalties: Mapping[str, Penalty] | None = None,
-        critic_steps: int = 1,
-        noise: Callable[[int], float] | None = None,
-        kl_warmup: int | None = None,
-    ) -> None:
-        self.trainees = trainees
-        self.ema = ema
+    def __init__(self, *, context: int, kl_warmup: int | None = None, **game: Any) -> None:
         self.context = context
-        self.weights = dict(weights)
-        self.critic_steps = critic_steps
-        self.noise = noise
         self.kl_warmup = kl_warmup
-        self.adversaries = {
-            name: Adversary(
-                trainees=trainees,
-                name=name,
-                adversarial=adversarial,
-                penalty=(penalties or {}).get(name),
-                view=frames_apart,
-            )
-            for name in trainees.raw
-            if name != "generator"
-        }
+        super().__init__(**game)
+        generator: Any = self.trainees.raw["generator"]
+        # An estimator that does not learn sees the same in each turn, and sees the true future as well as any label.
+        self.seer = generator.fixed_estimator
 
     def step(self, step: int, micros: Sequence[Micro]) -> Terms:
         """Discriminators, then the generator; each meets a fresh forecast. Returns detached measurements by name."""
-        return play(
-            step,
-            micros,
-            trainees=self.trainees,
-            ema=self.ema,
-            adversaries=self.adversaries,
-            noise=self.noise,
-            critic_steps=self.critic_steps,
-            discriminator_terms=self._discriminator_terms,
-            generator_terms=self._generator_terms,
-            weights=self._weights_at(step),
-        )
+        return super().step(step, [(self._seen(batch), draws) for batch, draws in micros])
+
+    @torch.no_grad()
+    def _seen(self, batch: ClipBatch) -> ClipBatch:
+        """The batch with flow as Q sees it, (B, S+K, 2, H, W) with S of 1 or 2, if Q needs no labels of its own."""
+        if self.seer is None:
+            return batch
+        clip = to_float(batch.clip[:, max(0, self.context - 3) :])
+        flow = self.seer(clip[:, 1:].flatten(0, 1), clip[:, :-1].flatten(0, 1))  # (B*(S+K), 2, H, W)
+        return batch._replace(flow=flow.unflatten(0, (len(clip), -1)))
+
+    def _side(self, name: str) -> dict[str, Any]:
+        return {"view": frames_apart}
 
     def _weights_at(self, step: int) -> dict[str, float]:
         """KL grows linearly to its weight: from the start it would switch the latent off (posterior collapse)."""
@@ -111,8 +86,11 @@ class DualMotionTraining:
         """Forecast of all frames after the context, through the prepared generator, z drawn from the posterior."""
         real = to_float(batch.clip)
         horizon = real.shape[1] - self.context
+        seen = None if self.seer is None else batch.flow[:, :-horizon]
         with self.trainees.autocast():
-            prediction = self.trainees.prepared["generator"](real[:, : self.context], horizon=horizon, draws=draws)
+            prediction = self.trainees.prepared["generator"](
+                real[:, : self.context], horizon=horizon, draws=draws, flow=seen
+            )
         return Prediction(*(part.float() for part in prediction))
 
     def _real_and_fake(self, name: str, batch: ClipBatch, prediction: Prediction) -> tuple[Tensor, Tensor]:
@@ -126,7 +104,7 @@ class DualMotionTraining:
 
     def _future_flow(self, batch: ClipBatch) -> Tensor:
         """Label flow from each forecast frame to the one before it, (B, K, 2, H, W)."""
-        return batch.flow[:, self.context - 1 :].float()
+        return batch.flow[:, self.context - batch.clip.shape[1] :].float()
 
     def _discriminator_terms(self, adversary: Adversary, step: int, batch: ClipBatch, draws: Draws) -> Terms:
         draws = draws.fork(adversary.name)
@@ -145,6 +123,10 @@ class DualMotionTraining:
             "fused": lambda: l1(prediction.frames, future),
             "direct_l2": lambda: l2(prediction.direct, future),
             "fused_l2": lambda: l2(prediction.frames, future),
+            "direct_log_l2": lambda: log_l2(prediction.direct, future),
+            "warped_log_l2": lambda: log_l2(prediction.warped, future),
+            "fused_log_l2": lambda: log_l2(prediction.frames, future),
+            "fused_dissimilarity": lambda: dissimilarity(prediction.frames, future),
             "photometric": lambda: photometric(prediction.warped, future),
             "flow": lambda: flow_l1(prediction.flow, self._future_flow(batch)),
             "implied_flow": lambda: flow_l1(prediction.implied_flow, self._future_flow(batch)),
@@ -161,5 +143,6 @@ class DualMotionTraining:
 
     def _observed_flow(self, batch: ClipBatch, prediction: Prediction) -> Tensor:
         """The flow estimator on real frames: its only direct teacher."""
-        label = batch.flow[:, self.context - 2 : self.context - 1].float()  # (B, 1, 2, H, W)
+        last = self.context - batch.clip.shape[1] - 1
+        label = batch.flow[:, last : last + 1].float()  # (B, 1, 2, H, W)
         return flow_l1(prediction.observed_flow[:, :1], label)

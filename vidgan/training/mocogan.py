@@ -5,7 +5,7 @@
 S_1 takes one random frame, S_T takes T consecutive frames; with categories, a class head on D_V adds a cross-entropy.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,26 +15,20 @@ from vidgan.losses.latent import category_accuracy, category_cross_entropy
 from vidgan.losses.reconstruction import l1
 from vidgan.pixels import to_float
 from vidgan.seeding import Draws
-from vidgan.training.adversary import Adversary, Penalty, frames_apart, play, whole_clip
-from vidgan.training.ema import ExponentialMovingAverage
-from vidgan.training.trainees import Micro, Trainees
+from vidgan.training.adversary import Adversary, Game, frames_apart, whole_clip
 from vidgan.types import ClipBatch, Terms
 
 
-class MoCoGANTraining:
+class MoCoGANTraining(Game):
     """One object per run; `step` reads as the paper's algorithm box.
 
     Args:
-        trainees: "generator" and the discriminators ("frame", "video") that `weights` names.
-        ema: average of the generator, used for all outputs.
-        weights: the generator's terms: adversarial_frame, adversarial_video, category, first_frame.
-        adversarial: objective name.
-        penalties: regularisation of the discriminators, by name.
         augment: one draw per clip, applied to real and fake alike.
         frames_per_clip: how many random frames of each clip D_I sees.
+        path_frames: generated clips are windows, at random places, of clips of so many frames, so that what comes after
+            the trained length is trained too; None: from the first frame on.
         category_source: "labels" trains the class head on real clips (AC-GAN), "samples" on fakes (infoGAN).
-        critic_steps: the generator moves on every k-th step.
-        noise: step -> sigma of the discriminators' instance noise.
+        game: what `Game` takes; the discriminators are "frame" and "video", the generator's terms those of TERMS.
     """
 
     TERMS = ("adversarial_frame", "adversarial_video", "category", "first_frame")
@@ -42,52 +36,22 @@ class MoCoGANTraining:
     def __init__(
         self,
         *,
-        trainees: Trainees,
-        ema: ExponentialMovingAverage,
-        weights: Mapping[str, float],
-        adversarial: str,
-        penalties: Mapping[str, Penalty] | None = None,
         augment: Callable[[Tensor, Draws], Tensor] | None = None,
         frames_per_clip: int = 1,
+        path_frames: int | None = None,
         category_source: str | None = None,
-        critic_steps: int = 1,
-        noise: Callable[[int], float] | None = None,
+        **game: Any,
     ) -> None:
-        self.trainees = trainees
-        self.ema = ema
-        self.weights = dict(weights)
+        self.augment = augment
         self.frames_per_clip = frames_per_clip
+        self.path_frames = path_frames
         self.category_source = category_source
-        self.critic_steps = critic_steps
-        self.noise = noise
-        self.adversaries = {
-            name: Adversary(
-                trainees=trainees,
-                name=name,
-                adversarial=adversarial,
-                penalty=(penalties or {}).get(name),
-                view=frames_apart if name == "frame" else whole_clip,
-                augment=augment,
-                category=name == "video" and category_source is not None,
-            )
-            for name in trainees.raw
-            if name != "generator"
-        }
+        super().__init__(**game)
 
-    def step(self, step: int, micros: Sequence[Micro]) -> Terms:
-        """Discriminators, then the generator; each meets fresh fakes. Returns detached measurements by name."""
-        return play(
-            step,
-            micros,
-            trainees=self.trainees,
-            ema=self.ema,
-            adversaries=self.adversaries,
-            noise=self.noise,
-            critic_steps=self.critic_steps,
-            discriminator_terms=self._discriminator_terms,
-            generator_terms=self._generator_terms,
-            weights=self.weights,
-        )
+    def _side(self, name: str) -> dict[str, Any]:
+        if name == "frame":
+            return {"view": frames_apart, "augment": self.augment}
+        return {"view": whole_clip, "augment": self.augment, "category": self.category_source is not None}
 
     def _times(self, draws: Draws, frames: int) -> Tensor:
         """(B, S) different random frame numbers per clip: the paper's S_1 for S = 1."""
@@ -98,8 +62,12 @@ class MoCoGANTraining:
         raw: Any = self.trainees.raw["generator"]
         prepared = self.trainees.prepared["generator"]
         device = batch.clip.device
-        latents = raw.draw_latents(draws, batch.clip.shape[1])
+        frames = batch.clip.shape[1]
+        latents = raw.draw_latents(draws, self.path_frames or frames)
         latents = latents._replace(**{k: v.to(device) for k, v in latents._asdict().items()})
+        if self.path_frames is not None:
+            first = draws.fork("window").integers(self.path_frames - frames + 1).to(device)[:, None]
+            times = first + (torch.arange(frames, device=device) if times is None else times)  # (B, T) or (B, S)
         first_frame = to_float(batch.clip[:, 0]) if raw.image_to_video else None
         with self.trainees.autocast():
             clip = prepared(latents, first_frame=first_frame, times=times)

@@ -1,7 +1,11 @@
-"""The best, median and worst windows of a result as pictures that play: the model is run on them again."""
+"""What a result speaks of as pictures that play: the model is run again.
+
+Of forecasts the best, median and worst windows, of generated clips those that are nearest to training clips.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,7 @@ from vidgan.data.storage import open_store
 from vidgan.models.inference import Forecaster
 from vidgan.report import Animation, Block, Text
 from vidgan.types import ByteClip, Prediction
+from vidgan.verbs.nearest import neighbour_blocks
 from vidgan.verbs.pictures import forecast_animation, forecast_rows
 from vidgan.verbs.runs import run_config
 from vidgan.verbs.scoring import forecast_of
@@ -26,11 +31,11 @@ EXPLAINED = (
 )
 FPS = 4.0
 LEAST_WIDTH = 96  # pixels across, to which smaller frames are enlarged
-MISSING = "The best, median and worst windows are not shown"
+MISSING = "The pictures of this result are not shown"
 
 
 class Cases:
-    """Pictures of a run's forecast results. What was drawn for a result is kept until its file changes.
+    """Pictures of a run's results. What was drawn for a result is kept until its file changes.
 
     Args:
         run: the training run.
@@ -59,9 +64,12 @@ class Cases:
 
     def _of(self, path: Path) -> list[Block]:
         result = json.loads(path.read_text(encoding="utf-8")).get("result", {})
+        told = result.get("provenance", {})
+        if "nearest" in told:
+            root, _ = self._prepared(result["fingerprint"], told["data"]["root"])
+            return neighbour_blocks(replace(self._subject(told["weights"]), data=root), told["nearest"])
         if result.get("kind") != "forecast":
             return []
-        told = result["provenance"]
         frames = told.get("case_frames")
         if frames is None:
             raise ValueError("the result does not say which frames they are; evaluate again")

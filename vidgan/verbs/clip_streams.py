@@ -52,6 +52,7 @@ def real_places(subject: Subject, frames: int, seed: int) -> list[tuple[Places, 
             places = Places(
                 subject.data,
                 frames,
+                window=subject.window,
                 stride=subject.stride,
                 fps=subject.fps,
                 split=split,

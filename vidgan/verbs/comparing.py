@@ -8,12 +8,12 @@ from pathlib import Path
 from vidgan.config import ConfigError
 from vidgan.evaluation.comparison import Comparable, Comparison, Entry, compare
 from vidgan.evaluation.protocols import PROTOCOLS
-from vidgan.evaluation.results import FolderScores, ForecastScores, SynthesisScores
+from vidgan.evaluation.results import FolderScores, ForecastScores, LongerScores, SynthesisScores
 from vidgan.evaluation.rows import load_rows, rows_path
 from vidgan.verbs.tables import FORMATS, comparison_tables, facts
 
-KINDS: dict[str, type[ForecastScores] | type[SynthesisScores] | type[FolderScores]] = {
-    kind.kind: kind for kind in (ForecastScores, SynthesisScores, FolderScores)
+KINDS: dict[str, type[ForecastScores] | type[SynthesisScores] | type[LongerScores] | type[FolderScores]] = {
+    kind.kind: kind for kind in (ForecastScores, SynthesisScores, LongerScores, FolderScores)
 }
 
 
@@ -55,8 +55,12 @@ def _result_file(path: Path, protocol: str | None) -> Path:
     return found[0]
 
 
-def _entry(file: Path, given: Path) -> Entry:
-    """A result with its measurements; named by the run or by the file."""
+def read_result(file: Path) -> Comparable:
+    """What `vidgan evaluate` wrote with --out or into a run's `scores/`, without the single measurements.
+
+    Raises:
+        ConfigError: it holds no result, or one of another version.
+    """
     try:
         content = json.loads(file.read_text())
         content = content.get("result", content)
@@ -64,10 +68,15 @@ def _entry(file: Path, given: Path) -> Entry:
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise ConfigError(f"{file}: no result of `vidgan evaluate` ({error})") from error
     try:
-        result: Comparable = kind.from_json(json.dumps(content))
+        return kind.from_json(json.dumps(content))
     except ValueError as error:
         raise ConfigError(f"{file}: {error}; evaluate again with this version") from error
-    if not isinstance(result, SynthesisScores):
+
+
+def _entry(file: Path, given: Path) -> Entry:
+    """A result with its measurements; named by the run or by the file."""
+    result = read_result(file)
+    if isinstance(result, ForecastScores | FolderScores):
         result = replace(result, rows=load_rows(rows_path(file)))
     name = given.name if given.is_dir() else file.stem
     if file.parent.name == "scores" and not given.is_dir():

@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from vidgan.config import RunConfig, load_config, shipped_configs
 from vidgan.data.dataset import ClipDataset
 from vidgan.data.prepare import prepare
+from vidgan.data.shape_scores import DEFINITIONS, shape_scores
 from vidgan.data.shapes import CATEGORIES, render_moving_shape
 from vidgan.evaluation.results import ForecastScores
 from vidgan.models.dual_motion import DualMotionGAN
@@ -34,6 +36,7 @@ from vidgan.video.encode import png_bytes, tile, webp_bytes, write_gif, write_mp
 CLIPS, FRAMES, SIZE = 480, 32, 32
 QUICK_CLIPS, QUICK_STEPS = 27, 4
 SHOWN_FORECASTS = 4
+READ_CLIPS = 32  # of each category, from which is read whether they show moving shapes
 HORIZON = 8
 MARKER = "demo.txt"
 SCALE = 3  # enlargement of the pictures in the report
@@ -137,8 +140,16 @@ def synthesis_sections(run: Path, out: Path, seed: int, clips: int) -> list[Sect
                 ),
             ],
         ),
+        Section("MoCoGAN: does a clip show one moving shape?", [KeyValues(shape_summary(model, seed))]),
         Section("MoCoGAN: scores", score_blocks(scores)),
     ]
+
+
+def shape_summary(model: MoCoGAN, seed: int, each: int = READ_CLIPS) -> dict[str, str]:
+    """The measures of `vidgan.data.shape_scores`, in words."""
+    clips = torch.cat([model.sample(each, seed=seed + 4, category=name) for name in CATEGORIES])
+    scores = shape_scores(clips.movedim(2, -1).numpy(), np.repeat(np.arange(len(CATEGORIES)), each))
+    return {DEFINITIONS[name]: f"{value:.3f}" for name, value in scores.items()}
 
 
 def forecast_sections(run: Path, out: Path) -> list[Section]:

@@ -82,7 +82,7 @@ def _train_steps() -> str:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         render_shapes(root / "videos", clips=9, frames=28, size=32, seed=0)
-        prepare(root / "videos", root / "data", size=(32, 32), flow="auto", categories=True, holdout=0.0)
+        prepare(root / "videos", root / "data", size=(32, 32), flow="auto", categories=True, holdout=0.4)
         changes = [f"data.root={root / 'data'}", f"out={root / 'runs'}", "train.steps=1"]
         changes += ["train.batch_size=2", "train.warmup=0", "every.evaluate=null"]
         for name in ("mocogan/demo", "dual_motion/demo"):

@@ -10,13 +10,16 @@ from typing import Any
 import torch
 
 from vidgan.config import ConfigError
-from vidgan.evaluation.results import FolderScores, ForecastScores, Result, SynthesisScores
+from vidgan.evaluation.results import FolderScores, ForecastScores, LongerScores, Result, SynthesisScores
 from vidgan.evaluation.rows import rows_bytes, rows_path
+from vidgan.models.pretrained import find_shipped
 from vidgan.verbs.files import write_bytes, write_text
 from vidgan.verbs.folder_scoring import FolderSettings, evaluate_folders, evaluate_pairs, evaluate_sets
 from vidgan.verbs.forecasting import Share, evaluate_forecasts, plan_forecasts
 from vidgan.verbs.generation import evaluate_samples
 from vidgan.verbs.launch import run_processes
+from vidgan.verbs.longer import evaluate_longer
+from vidgan.verbs.nearest import neighbour_sheet
 from vidgan.verbs.processes import launched
 from vidgan.verbs.runs import write_scores
 from vidgan.verbs.settings import Settings
@@ -26,34 +29,41 @@ from vidgan.verbs.tables import FORMATS, render, score_document
 __all__ = ["evaluate", "evaluate_command", "evaluate_folders"]
 
 
-def evaluate(path: Path | str, **options: Any) -> ForecastScores | SynthesisScores:
+def evaluate(path: Path | str, **options: Any) -> ForecastScores | SynthesisScores | LongerScores:
     """Score a trained model on the test split of its data; the result is kept in its run's `scores/`.
 
     Args:
-        path: a run, one of its checkpoints, `RUN/best`, or a folder written by save_pretrained (with `data`).
+        path: a run, one of its checkpoints, `RUN/best`, or (with `data`) a folder written by save_pretrained or the
+            name of shipped weights.
         options: the fields of `vidgan.verbs.settings.Settings`, such as data, protocol, horizon, samples, seed.
 
     Returns:
-        `ForecastScores` of a model that forecasts, `SynthesisScores` of one that generates.
+        `ForecastScores` of a model that forecasts, `SynthesisScores` of one that generates, or with
+        `frames` `LongerScores`.
 
     Raises:
         ConfigError: no model there, or an option that has no effect on it or does not fit the data.
         DataError: nothing is held out, or no clip is long enough. WeightsError: weights of a measure are missing.
     """
     settings = Settings(**options)
-    subject = find_subject(Path(path), data=settings.data, best=settings.best)
+    shipped = find_shipped(path) if isinstance(path, str) and not Path(path).exists() else None
+    subject = find_subject(shipped or Path(path), data=settings.data, best=settings.best)
     share = Share.of_launcher()
-    scores: ForecastScores | SynthesisScores
+    scores: ForecastScores | SynthesisScores | LongerScores
     if subject.forecasts:
         scores = evaluate_forecasts(subject, settings, share)
     elif share.processes > 1:
         raise ConfigError("--processes has no effect on a model that generates clips")
+    elif settings.frames is not None:
+        scores = evaluate_longer(subject, settings)
     else:
         scores = evaluate_samples(subject, settings)
     scores = replace(scores, provenance=_provenance(subject, settings) | scores.provenance)
     if subject.run is not None and share.rank == 0:
         written = write_scores(subject.run, _result_name(scores.protocol, path, settings), score_document(scores))
         _write_rows(written, scores)
+        if "nearest" in scores.provenance:
+            write_bytes(written.with_suffix(".nearest.png"), neighbour_sheet(subject, scores.provenance["nearest"]))
     return scores
 
 
@@ -84,11 +94,15 @@ def evaluate_command(
     if len(subjects) == 2:
         if processes > 1:
             raise ConfigError("--processes has no effect on two folders")
+        if settings.frames is not None:
+            raise ConfigError(f"--frames {settings.frames}: of two folders write FIRST:END, such as 2:10 or 2:")
         score: Callable[..., Result] = evaluate_sets if folders.unpaired else evaluate_pairs
         scores = score(subjects[0], subjects[1], folders, settings)
         told = {"predicted": subjects[0].name, "true": subjects[1].name, **_circumstances(settings)}
         scores = replace(scores, provenance=told | scores.provenance)
     else:
+        if folders.frames is not None:
+            raise ConfigError("--frames FIRST:END is for two folders; of a model that generates write a number")
         folders.refuse("one model")
         if processes > 1 and launched() is None:
             subject = find_subject(subjects[0], data=settings.data, best=settings.best)

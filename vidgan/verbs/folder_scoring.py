@@ -62,8 +62,8 @@ def evaluate_pairs(predicted: Path, true: Path, folders: FolderSettings, setting
         DataError: there are no clips. ConfigError, ValueError: they do not pair up in name, length or frame size.
     """
     settings.refuse(
-        "two folders of videos", "data", "split", "best", "context", "horizon", "samples", "best_by", "clips", "seeds",
-        "flow_histograms", "mcs", "protocol", "variant", "allow_deviation",
+        "two folders of videos", "data", "split", "best", "context", "horizon", "growing", "samples", "best_by",
+        "clips", "seeds", "flow_histograms", "mcs", "protocol", "variant", "allow_deviation",
     )  # fmt: skip
     chosen = settings.metrics or DEFAULT_METRICS
     device = settings.torch_device()
@@ -93,7 +93,8 @@ def evaluate_sets(fake: Path, real: Path, folders: FolderSettings, settings: Set
         DataError: there are no clips. ConfigError, ValueError: too few clips, or of different sizes.
     """
     settings.refuse(
-        "two sets of clips", "data", "split", "best", "context", "horizon", "samples", "best_by", "metrics", "mcs",
+        "two sets of clips", "data", "split", "best", "context", "horizon", "growing", "samples", "best_by", "metrics",
+        "mcs",
     )  # fmt: skip
     protocol = settings.preset()
     if protocol is not None and not isinstance(protocol, GenerationProtocol):

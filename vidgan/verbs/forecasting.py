@@ -60,14 +60,14 @@ def plan_forecasts(subject: Subject, settings: Settings, processes: int) -> tupl
         ConfigError: an option without effect, data that the protocol is not about, a context the model cannot take, or
             more processes than batches. DataError: nothing is held out, or no clip is long enough.
     """
-    settings.refuse("a model that forecasts", "clips", "seeds", "mcs", "flow_histograms")
+    settings.refuse("a model that forecasts", "clips", "frames", "seeds", "mcs", "flow_histograms")
     index = load_index(subject.data)
     _check_split(subject, settings, index)
     protocol = fitting(_protocol(subject, settings), index, settings)
     preset = settings.protocol is not None and protocol.preparation is not None
     time: dict[str, Any] = {"rule": protocol.windows} if preset else {"stride": subject.stride, "fps": subject.fps}
     length = protocol.context + protocol.horizon
-    places = Places(subject.data, length, split=settings.split, seed=settings.seed, **time)
+    places = Places(subject.data, length, window=subject.window, split=settings.split, seed=settings.seed, **time)
     batches = -(-len(places) // BATCH)
     if processes > batches:
         raise ConfigError(
@@ -190,9 +190,15 @@ def _protocol(subject: Subject, settings: Settings) -> ForecastProtocol:
             raise ConfigError(f"{subject.name}: its context is not known; give --context")
         context = settings.context or subject.context or 0
         horizon = settings.horizon or max(1, subject.frames - (subject.context or 0))
-        clips = "all" if settings.split == ALL else "held-out"
-        own = ForecastProtocol(name=f"{clips}-{context}to{horizon}", context=context, horizon=horizon)
-        preset = replace(own, metrics=DEFAULT_METRICS)
+        clips, named = ("all", "all clips") if settings.split == ALL else ("held-out", "the test split")
+        preset = ForecastProtocol(
+            name=f"{clips}-{context}to{horizon}{'-growing' if settings.growing else ''}",
+            context=context,
+            horizon=horizon,
+            growing=settings.growing,
+            metrics=DEFAULT_METRICS,
+            data=f"{named}, windows that do not overlap, from the front",
+        )
     if not isinstance(preset, ForecastProtocol):
         raise ConfigError(f"--protocol {preset.name} is for models that generate clips; {subject.name} forecasts")
     if preset.context < FEWEST_SEEN and not preset.growing:

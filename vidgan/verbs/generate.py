@@ -20,7 +20,7 @@ OVERVIEW, SHEET = 64, 32  # clips at most in the animated and in the still pictu
 
 
 def generate(
-    run: Path,
+    run: Path | str,
     out: Path,
     *,
     clips: int = 16,
@@ -32,6 +32,9 @@ def generate(
     overwrite: bool = False,
 ) -> ByteClip:
     """Write `clip-0000.mp4` and so on, `overview.gif`, `sheet.png` and `generated.json` into `out`.
+
+    Args:
+        run: whatever `MoCoGAN.from_pretrained` takes.
 
     Returns:
         (clips, frames, 3, H, W) uint8.

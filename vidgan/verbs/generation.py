@@ -22,6 +22,7 @@ from vidgan.models.inference import ClipSampler
 from vidgan.types import ByteClip
 from vidgan.verbs.clip_streams import Fingerprint, cut_clips, made_clips, real_clips, real_places
 from vidgan.verbs.content_scores import FACE, motion_classifier, with_embedding
+from vidgan.verbs.nearest import with_neighbours
 from vidgan.verbs.networks import set_networks
 from vidgan.verbs.places import Places
 from vidgan.verbs.presets import deviating, fitting
@@ -47,7 +48,9 @@ def evaluate_samples(subject: Subject, settings: Settings) -> SynthesisScores:
         ConfigError: an option without effect, or an image-to-video model. DataError: too few clips.
         WeightsError: weights of a measure are missing.
     """
-    settings.refuse("a model that generates clips", "context", "horizon", "samples", "best_by", "metrics", "split")
+    settings.refuse(
+        "a model that generates clips", "context", "horizon", "growing", "samples", "best_by", "metrics", "split"
+    )
     preset = settings.preset()
     if preset is not None and not isinstance(preset, GenerationProtocol):
         raise ConfigError(f"--protocol {preset.name} is for models that forecast; {subject.name} generates clips")
@@ -86,11 +89,21 @@ def _in_house(subject: Subject, model: ClipSampler, settings: Settings, seeds: l
     flow = partial(estimate_flow, method=default_method()) if settings.flow_histograms else None
 
     def clips_of(split: str) -> ClipDataset:
-        return ClipDataset(subject.data, split=split, frames=subject.frames, stride=subject.stride, fps=subject.fps)
+        return ClipDataset(
+            subject.data,
+            window=subject.window,
+            split=split,
+            frames=subject.frames,
+            stride=subject.stride,
+            fps=subject.fps,
+        )
 
     training, held_out = clips_of("train"), None
     try:
-        if len(Places(subject.data, subject.frames, stride=subject.stride, fps=subject.fps)) >= FEWEST_REAL:
+        if (
+            len(Places(subject.data, subject.frames, window=subject.window, stride=subject.stride, fps=subject.fps))
+            >= FEWEST_REAL
+        ):
             held_out = clips_of("test")
     except DataError:
         pass  # nothing is held out: the result's name says so
@@ -113,6 +126,8 @@ def _in_house(subject: Subject, model: ClipSampler, settings: Settings, seeds: l
     scores = merge_seeds(results)
     other = [] if subject.trained_on == scores.fingerprint else ["other data than the model was trained on"]
     scores = replace(scores, notes=[*scores.notes, *other], provenance=_network_facts(networks))
+    if not other:
+        scores = with_neighbours(scores, subject, settings.seed)
     return with_embedding(scores, model, held_out or training, settings) if FACE in settings.weights else scores
 
 

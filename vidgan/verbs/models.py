@@ -1,9 +1,10 @@
-"""`vidgan models`: what can be named in a config."""
+"""`vidgan models`: what can be named in a config, and the weights that come with the package."""
 
 from vidgan.checks import ROLES, TERMS
 from vidgan.config import shipped_configs
 from vidgan.losses import ADVERSARIAL
 from vidgan.models import BASELINES, DISCRIMINATORS, GENERATORS, PREDICTORS
+from vidgan.models.pretrained import TRAINED_ON, read_facts, shipped_weights
 
 
 def describe() -> str:
@@ -21,4 +22,9 @@ def describe() -> str:
     lines += ["baselines", *(f"  {name:14} {first_line(thing)}" for name, thing in BASELINES.items())]
     lines += ["objectives", f"  {', '.join(ADVERSARIAL)}"]
     lines += ["shipped configs", *(f"  {name}" for name in shipped_configs())]
+    lines += ["shipped weights (--pretrained)"]
+    for name, folder in shipped_weights().items():
+        facts = read_facts(folder)
+        size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
+        lines.append(f"  {name:20} {facts['class']}, {size:.1f} MB, trained on {facts.get(TRAINED_ON)}")
     return "\n".join(lines)

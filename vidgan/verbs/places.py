@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 
+from vidgan.data.augmentation import check_window, middle
 from vidgan.data.index import ClipEntry, Index, load_index
 from vidgan.data.names import DataError
 from vidgan.data.storage import ClipStore, open_store
@@ -42,6 +43,7 @@ class Places:
         stride, fps: how a model was trained to see time; not with a rule, which has its own.
         split: "test", "train" or "all".
         one_each: without a rule: one window a clip, at a random start, in place of all that do not overlap.
+        window: (h, w), show the middle of each frame alone.
         seed: of random starts.
 
     Raises:
@@ -58,9 +60,11 @@ class Places:
         fps: float | None = None,
         split: str = "test",
         one_each: bool = False,
+        window: tuple[int, int] | None = None,
         seed: int = 0,
     ) -> None:
         self.index: Index = load_index(root)
+        self.size = check_window(window, self.index.size, root)
         self.length = length
         self.store: ClipStore = open_store(root, self.index)
         entries = self.index.clips if split == ALL else self.index.of_split(split)
@@ -72,8 +76,10 @@ class Places:
             sampling = EveryNth(stride) if fps is None else AtRate(fps, Clock(root, self.index).times)
             cut = partial(_one, seed=seed) if one_each else _without_overlap
             found = [place for entry in entries for place in cut(sampling, entry, length)]
+            self._sampling: Sampling | None = sampling
         else:
             found = [place for entry in entries for place in _by_rule(rule, entry, length, self.index, seed)]
+            self._sampling = None
         if not found:
             longest = max((entry.frames for entry in entries), default=0)
             raise DataError(
@@ -99,9 +105,15 @@ class Places:
             rows = range(first, first + len(some))
             yield WindowBatch(clips, [place.entry.group for place in some], [place.id for place in some], rows)
 
+    def overlapping(self, entry: ClipEntry) -> list[Sequence[int]]:
+        """The frame numbers of all windows of a clip, one at every start. Not with a rule."""
+        assert self._sampling is not None, "a rule has its own starts"
+        starts = _starts(self._sampling, entry, self.length)
+        return [self._sampling.indices(entry, start, self.length) for start in starts]
+
     def read(self, place: Place) -> ByteClip:
         """(T, 3, H, W) uint8 of one window."""
-        frames = self.store.frames(place.entry, place.frames)  # (T, H, W, 3)
+        frames = middle(self.store.frames(place.entry, place.frames), self.size)  # (T, H, W, 3)
         return torch.from_numpy(frames.transpose(0, 3, 1, 2).copy())
 
 

@@ -1,6 +1,7 @@
 """`vidgan predict`: the future of a given video, with a trained Dual Motion GAN."""
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,18 @@ import vidgan
 from vidgan.config import ConfigError
 from vidgan.data.single import read_one
 from vidgan.models.dual_motion import DualMotionGAN
+from vidgan.models.pretrained import TRAINED_ON
 from vidgan.pixels import to_byte
 from vidgan.types import ByteClip
 from vidgan.verbs.files import claim, write_text
 from vidgan.verbs.pictures import forecast_rows, forecast_strip, spread_picture
 from vidgan.video.encode import contact_sheet, write_mp4, write_png
 
+logger = logging.getLogger(__name__)
+
 
 def predict(
-    run: Path,
+    run: Path | str,
     video: Path,
     out: Path,
     *,
@@ -35,6 +39,9 @@ def predict(
 
     The strip shows context, forecast, its parts and, where the video goes on, the truth and the error. Several samples
     add `-sample-N.mp4` files and the per-pixel spread.
+
+    Args:
+        run: whatever `DualMotionGAN.from_pretrained` takes.
 
     Returns:
         (horizon, 3, H, W) uint8 at the model's frame size; (samples, horizon, 3, H, W) for several samples.
@@ -65,6 +72,8 @@ def predict(
     for path in paths:
         claim(path, overwrite=overwrite)
 
+    if TRAINED_ON in facts:
+        logger.warning("these weights were trained only on %s: expect little of other videos", facts[TRAINED_ON])
     prediction = model.forecast(seen[None], horizon)
     best = to_byte(prediction.frames[0])
     write_mp4(out, torch.cat([seen, best]), fps=fps, overwrite=overwrite)

@@ -55,7 +55,9 @@ def held_out_windows(
     dataset: ClipDataset, length: int, limit: int | None = None
 ) -> Iterator[tuple[ByteClip, list[str]]]:
     """Batches of windows that do not overlap, (B, length, 3, H, W), and the groups that they come from."""
-    places = Places(dataset.root, length, stride=dataset.stride, fps=dataset.fps, split=dataset.split)
+    places = Places(
+        dataset.root, length, window=dataset.size, stride=dataset.stride, fps=dataset.fps, split=dataset.split
+    )
     for batch in places.batches(limit=limit):
         yield batch.clips, list(batch.sources)
 
@@ -153,7 +155,14 @@ def forecast_scores(
         limit: windows at most.
         brief: only the forecast and copy-last; else also its parts and the other baselines.
     """
-    places = Places(dataset.root, context + horizon, stride=dataset.stride, fps=dataset.fps, split=dataset.split)
+    places = Places(
+        dataset.root,
+        context + horizon,
+        window=dataset.size,
+        stride=dataset.stride,
+        fps=dataset.fps,
+        split=dataset.split,
+    )
     measures = chosen_measures(metrics)
     measured = measure_forecasts(
         forecasters(model, brief=brief), {}, places.batches(limit=limit), measures, context=context, horizon=horizon
@@ -170,7 +179,9 @@ def real_clips(dataset: ClipDataset, count: int) -> tuple[ByteClip, list[str]]:
 
 def labelled_clips(dataset: ClipDataset, count: int) -> tuple[ByteClip, list[ClipEntry]]:
     """As `real_clips`, with all that is known of the clip that each was cut from."""
-    places = Places(dataset.root, dataset.frames, stride=dataset.stride, fps=dataset.fps, split=dataset.split)
+    places = Places(
+        dataset.root, dataset.frames, window=dataset.size, stride=dataset.stride, fps=dataset.fps, split=dataset.split
+    )
     every = max(1, len(places) // count)
     chosen = places.found[: every * count : every]
     return torch.stack([places.read(place) for place in chosen]), [place.entry for place in chosen]
@@ -211,7 +222,8 @@ def synthesis_scores(
         fake = model.sample(number, frames=real.shape[1], seed=seed)
     else:
         kinds = len(classifier.names)
-        counts = {kind: len(range(kind, number, kinds)) for kind in range(kinds)}
+        # All that were asked for, however few real clips there are: a category is judged clip by clip.
+        counts = {kind: len(range(kind, clips, kinds)) for kind in range(kinds)}
         made = [model.sample(n, frames=real.shape[1], seed=seed, category=k) for k, n in counts.items() if n]
         fake = torch.cat(made)
         requested = [kind for kind, count in counts.items() for _ in range(count)]

@@ -21,10 +21,13 @@ class Settings:
         allow_deviation: score data that were not prepared as the protocol fixes; the result then says so by its name.
         best: the weights of the best evaluation.
         context, horizon: frames given and forecast; default: as trained. Fixed by a protocol.
+        growing: forecast frame t from all true frames before it, rather than all frames from the first `context`. Fixed
+            by a protocol.
         metrics: names, in place of the protocol's or the default ones.
         samples: futures drawn a window; default: the protocol's, or 1.
         best_by: the metric that chooses the best sample; None: each metric its own.
         clips: clips compared on each side, for a model that generates.
+        frames: length of its clips, to score them longer than it was trained on; None: as trained.
         seed: of draws and of the bootstrap.
         seeds: evaluation seeds of a model that generates: seed, seed + 1, ...
         mcs: of a model with categories, also whether its clips show the category asked for (trains a classifier).
@@ -41,10 +44,12 @@ class Settings:
     best: bool = False
     context: int | None = None
     horizon: int | None = None
+    growing: bool = False
     metrics: tuple[str, ...] = ()
     samples: int | None = None
     best_by: str | None = None
     clips: int | None = None
+    frames: int | None = None
     seed: int = 0
     seeds: int = 1
     mcs: bool = False
@@ -63,8 +68,10 @@ class Settings:
                 if value:
                     raise ConfigError(f"{option} has no effect without --protocol")
             return None
-        if self.context or self.horizon:
-            raise ConfigError(f"--context and --horizon are fixed by --protocol {self.protocol}; leave them out")
+        if self.context or self.horizon or self.growing:
+            raise ConfigError(
+                f"--context, --horizon and --growing are fixed by --protocol {self.protocol}; leave them out"
+            )
         return find_protocol(self.protocol, self.variant)
 
     def refuse(self, what: str, *options: str) -> None:
@@ -106,15 +113,20 @@ def parse_weights(given: list[str]) -> dict[str, Path]:
     return found
 
 
-def parse_frames(text: str) -> tuple[int, int | None]:
-    """`2:10` -> (2, 10), `2:` -> (2, None), `:10` -> (0, 10).
+def parse_frames(text: str) -> tuple[int, int | None] | int:
+    """`2:10` -> (2, 10), `2:` -> (2, None), `:10` -> (0, 10): which frames; `64` -> 64: how many.
 
     Raises:
         ConfigError: another form, or nothing between the ends.
     """
     first, colon, last = text.partition(":")
+    if text.isdigit():
+        return int(text)
     if not colon or not all(part.isdigit() or not part for part in (first, last)):
-        raise ConfigError(f"--frames {text}: write FIRST:END, such as 2:10 (END not included) or 2:")
+        raise ConfigError(
+            f"--frames {text}: write FIRST:END, such as 2:10 (END not included) or 2:, for two folders; a"
+            " number, such as 64, for a model that generates"
+        )
     start, stop = int(first or 0), int(last) if last else None
     if stop is not None and stop <= start:
         raise ConfigError(f"--frames {text}: no frame lies between")

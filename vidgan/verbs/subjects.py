@@ -29,6 +29,7 @@ class Subject:
         model: in evaluation mode.
         run: the run that it belongs to, whose `scores/` keeps the result; None for a saved model.
         data: prepared data to score on.
+        window: (h, w), what is shown of the middle of each frame; None for all of it.
         frames, context, stride, fps: as it was trained; context None for a model that generates.
         seed: of its training.
         trained_on: fingerprint of its training data.
@@ -40,6 +41,7 @@ class Subject:
     model: Forecaster | ClipSampler
     run: Path | None
     data: Path
+    window: tuple[int, int] | None
     frames: int
     context: int | None
     stride: int
@@ -94,6 +96,7 @@ def _of_folder(path: Path, *, run: Path | None, data: Path | None) -> Subject:
         model=kind.from_pretrained(folder),
         run=run,
         data=data or Path(config.data.root if config else ""),
+        window=None if data is not None or config is None else config.data.window,
         frames=int(facts.get("frames", 16)),
         context=None if context is None else int(context),
         stride=int(facts.get("stride", 1)),
@@ -116,6 +119,7 @@ def _of_checkpoint(path: Path, data: Path | None) -> Subject:
         model=_averaged_model(config, checkpoint),
         run=run,
         data=data or Path(config.data.root),
+        window=config.data.window if data is None else None,
         frames=config.data.frames,
         context=config.data.context if model_name(config) in PREDICTORS else None,
         stride=config.data.stride,

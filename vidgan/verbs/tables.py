@@ -8,7 +8,7 @@ from typing import Any
 
 from vidgan.evaluation.comparison import Comparison, Line, quoted_lines
 from vidgan.evaluation.protocols import PROTOCOLS
-from vidgan.evaluation.results import FolderScores, ForecastScores, Result, SynthesisScores
+from vidgan.evaluation.results import FolderScores, ForecastScores, LongerScores, Result, SynthesisScores
 from vidgan.evaluation.statistics import Estimate
 
 FEW_VIDEOS = 20  # so many are listed one by one
@@ -26,7 +26,7 @@ class Table:
 
 
 def result_tables(scores: Result, *, published: bool = False) -> list[Table]:
-    """The table of a result, and that of its easy, middle and hard windows.
+    """The table of a result (of longer clips a row a stretch), and that of its easy, middle and hard windows.
 
     Args:
         published: add the quoted rows of its protocol.
@@ -38,6 +38,12 @@ def result_tables(scores: Result, *, published: bool = False) -> list[Table]:
     lines = [
         Line(name, {metric: score.mean for metric, score in table.items()}) for name, table in scores.scores.items()
     ]
+    if isinstance(scores, LongerScores):
+        lines = [
+            Line(f"{name}, frames {span}", {metric: score.horizon[at] for metric, score in table.items()})
+            for name, table in scores.scores.items()
+            for at, span in enumerate(scores.spans(name))
+        ]
     notes = [f"note: {note}" for note in scores.notes]
     if published:
         quoted, where = quoted_lines(PROTOCOLS.get(scores.protocol), metrics)
@@ -88,6 +94,11 @@ def facts(scores: Result) -> str:
         return (
             f"{scores.protocol}: {scores.clips} clips of {scores.frames} frames at {size} on each side; `real` is the"
             " real-versus-real floor, further rows are damaged real clips"
+        )
+    if isinstance(scores, LongerScores):
+        return (
+            f"{scores.protocol}: {scores.clips} clips of {scores.frames} frames at {size}, trained on {scores.stretch},"
+            f" stretch by stretch; `real`: {scores.real_clips} clips of {scores.real_frames} frames"
         )
     assert isinstance(scores, FolderScores)
     return (
@@ -176,17 +187,16 @@ FORMATS: dict[str, Callable[[Sequence[Table]], str]] = {
 def score_document(scores: Result) -> dict[str, Any]:
     """The result with its table, as a run keeps it and the report shows it."""
     table = result_tables(scores)[0]
-    curves: dict[str, dict[str, list[float]]] = {}
-    intervals: dict[str, dict[str, list[list[float]]]] = {}
-    if isinstance(scores, ForecastScores) and scores.horizon > 1:
+    curves: dict[str, dict[str, list[float | None]]] = {}
+    intervals: dict[str, dict[str, list[list[float | None]]]] = {}
+    if isinstance(scores, LongerScores) or (isinstance(scores, ForecastScores) and scores.horizon > 1):
         for name, metrics in scores.scores.items():
             for metric, score in metrics.items():
                 steps = score.horizon
-                if steps and all(step.mean is not None for step in steps):
-                    curves.setdefault(metric, {})[name] = [step.mean for step in steps if step.mean is not None]
-                if steps and all(step.low is not None and step.high is not None for step in steps):
-                    bounds = [[step.low, step.high] for step in steps if step.low is not None and step.high is not None]
-                    intervals.setdefault(metric, {})[name] = bounds
+                if any(step.mean is not None for step in steps):
+                    curves.setdefault(metric, {})[name] = [step.mean for step in steps]
+                if any(step.low is not None for step in steps):
+                    intervals.setdefault(metric, {})[name] = [[step.low, step.high] for step in steps]
     rows = [[line.name, *_cells(line, table)] for line in table.lines]
     return {
         "protocol": scores.protocol,

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from vidgan.data.found import Source
-from vidgan.data.layouts.layout import OUT, Layout, images_only, only, search_folders
+from vidgan.data.layouts.layout import OUT, Layout, frames_among, only, search_folders
 from vidgan.data.listing import Listing
 from vidgan.data.names import DataError
 
@@ -50,14 +50,10 @@ def _sequence(line: str) -> str:
     return first.split("/")[-2] if "/" in first else first
 
 
-def _fits(listing: Listing) -> bool:
-    return images_only(_PICTURE, listing) and any(_FRAME.search(name) for name in listing.images)
-
-
 DAVIS = Layout(
     "davis",
     "JPEGImages/480p/<name>/00000.jpg, and for the split ImageSets/2017/train.txt and val.txt",
     _find,
-    _fits,
+    frames_among(_FRAME, _PICTURE),
     {"size": ("auto", "auto|[A-Za-z0-9-]+"), "year": ("auto", "auto|2016|2017")},
 )

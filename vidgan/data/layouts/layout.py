@@ -64,6 +64,11 @@ def images_only(pattern: re.Pattern[str], listing: Listing) -> bool:
     return not listing.videos and all_match(pattern, listing.images)
 
 
+def frames_among(frame: re.Pattern[str], picture: re.Pattern[str]) -> Callable[[Listing], bool]:
+    """`Layout.fits` of a set of `frame` images that may hold other pictures too, such as annotations, but no videos."""
+    return lambda listing: images_only(picture, listing) and any(frame.search(name) for name in listing.images)
+
+
 def videos_only(pattern: re.Pattern[str], listing: Listing) -> bool:
     """Whether there are videos, all of them such, and no images."""
     return not listing.images and all_match(pattern, listing.videos)

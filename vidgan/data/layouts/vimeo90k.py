@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from vidgan.data.found import Source
-from vidgan.data.layouts.layout import OUT, Layout, images_only, only, search_folders
+from vidgan.data.layouts.layout import OUT, Layout, frames_among, only, search_folders
 from vidgan.data.listing import Listing
 from vidgan.data.names import DataError
 
@@ -39,13 +39,9 @@ def _sides(listing: Listing) -> dict[str, str] | None:
     return dict.fromkeys(listing.lines(train), "train") | dict.fromkeys(listing.lines(test), "test")
 
 
-def _fits(listing: Listing) -> bool:
-    return images_only(_PICTURE, listing) and any(_FRAME.search(name) for name in listing.images)
-
-
 VIMEO90K = Layout(
     "vimeo90k",
     "sequences/00001/0001/im1.png, ... with their lists, or vimeo_interp_test/target/00001/0389/im1.png, ...",
     _find,
-    _fits,
+    frames_among(_FRAME, _PICTURE),
 )

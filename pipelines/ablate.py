@@ -1,0 +1,91 @@
+"""What each part of the synthesis recipe is worth: the demo's config on moving shapes, one setting changed a run.
+
+    python pipelines/ablate.py --out studies/ablation --steps 400 --only recipe "no moving average" hinge
+
+Every run trains on the same rendered clips, from the same seed, for equal steps, and is scored on clips of its moving
+average: by what a clip of a moving shape has to show (vidgan/data/shape_scores.py) and against other rendered clips.
+The runs are listed in ablate.yaml. Rows that are there already are kept; the table is `ablation.json`.
+"""
+
+import argparse
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from time import process_time
+
+import numpy as np
+import torch
+from omegaconf import OmegaConf
+
+from vidgan import MoCoGAN, train
+from vidgan.data.shape_scores import DEFINITIONS, shape_scores
+from vidgan.data.shapes import CATEGORIES, render_moving_shape
+from vidgan.evaluation.set_scores import score_synthesis
+from vidgan.verbs.files import write_text
+from vidgan.verbs.shapes_data import prepare_shapes
+
+RUNS = Path(__file__).with_suffix(".yaml")
+RENDERED, SIZE, STRIDE = 32, 32, 2  # frames of a rendered clip, their size, every how manyeth is used
+SCORED = 240  # clips that a run is scored on
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the study."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--clips", type=int, default=480, help="to train on and to hold out")
+    parser.add_argument("--only", nargs="+", metavar="RUN", help="names from the file; default: all")
+    parser.add_argument("--runs", type=Path, default=RUNS, help="names of runs and their changes")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+
+    runs: dict[str, list[str]] = {name: list(changes) for name, changes in OmegaConf.load(options.runs).items()}
+    data = prepare_shapes(options.out / "data", clips=options.clips, frames=RENDERED, size=SIZE, seed=options.seed)
+    rows = {}
+    for name, changes in runs.items():
+        folder = options.out / re.sub(r"\W+", "-", name).strip("-")
+        kept = folder / "row.json"
+        if not kept.is_file() and name in (options.only or runs):
+            began = process_time()
+            first = changes[0] if changes and changes[0].startswith("config=") else "config=mocogan/demo"
+            settings = [f"data.root={data}", f"out={options.out}", f"name={folder.name}", f"seed={options.seed}"]
+            settings += [f"train.steps={options.steps}", *(change for change in changes if change != first)]
+            run = train(first.removeprefix("config="), settings).run_dir
+            spent = {"seconds": (process_time() - began) / options.steps}
+            write_text(kept, json.dumps(score(run, options.seed) | spent, indent=1))
+        if kept.is_file():
+            rows[name] = json.loads(kept.read_text())
+    told = f"{options.steps} steps, {SCORED} clips of the moving average, seconds of one thread a step"
+    table = {
+        "kind": "table",
+        "columns": ["run", *next(iter(rows.values()))],
+        "rows": [[name, *row.values()] for name, row in rows.items()],
+        "notes": [told, *map(": ".join, DEFINITIONS.items())],
+    }
+    write_text(options.out / "ablation.json", json.dumps(table, indent=1))
+    print(json.dumps(table, indent=1))
+
+
+def score(run: Path, seed: int) -> dict[str, float | None]:
+    """The measures of one run, and the floor of the Frechet distance."""
+    model = MoCoGAN.from_pretrained(run)
+    each = SCORED // len(CATEGORIES)
+    clips = torch.cat([model.sample(each, seed=seed + number, category=name) for number, name in enumerate(CATEGORIES)])
+    asked = np.repeat(np.arange(len(CATEGORIES)), each)
+    span = STRIDE * model.facts["frames"]
+    real = torch.stack([
+        torch.from_numpy(render_moving_shape(seed + 1, number, frames=span, size=SIZE).frames[::STRIDE])
+        for number in range(2 * SCORED)
+    ]).movedim(-1, 2)  # fmt: skip
+    scores = score_synthesis(real, clips, seed=seed).scores
+    return {
+        **shape_scores(clips.movedim(2, -1).numpy(), asked),
+        **{name: scores["generated"][name].mean.mean for name in ("diversity", "frechet_inhouse")},
+        "floor": scores["real"]["frechet_inhouse"].mean.mean,
+    }
+
+
+if __name__ == "__main__":
+    main()

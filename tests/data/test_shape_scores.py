@@ -1,0 +1,58 @@
+"""The measures of moving shapes, on clips for which the answers are known."""
+
+import numpy as np
+import pytest
+
+from vidgan.data.shape_scores import DEFINITIONS, read_shapes, shape_scores
+from vidgan.data.shapes import BACKGROUND, SHAPES, render_moving_shape
+
+SHOWN = [render_moving_shape(3, index, frames=24, size=32) for index in range(18)]
+CLIPS = np.stack([shape.frames[::2] for shape in SHOWN])
+ASKED = np.array([shape.category for shape in SHOWN])
+
+
+def test_rendered_clips_reach_the_ceiling_of_every_measure() -> None:
+    scores = shape_scores(CLIPS, ASKED)
+    assert scores.keys() == DEFINITIONS.keys()
+    assert scores["one"] == scores["shape_held"] == scores["category"] == 1
+    assert scores["outline"] > 0.99 and scores["colour"] < 0.005
+
+
+def test_shape_colour_and_place_are_read_off() -> None:
+    reading = read_shapes(CLIPS)
+    assert (reading.shape == np.array([shape.shape for shape in SHOWN])[:, None]).all()
+    colours = np.array([shape.colour for shape in SHOWN])[:, None] / 255
+    assert np.abs(reading.colour - colours).max() < 0.03
+    round_or_square = [row for row, shape in enumerate(SHOWN) if SHAPES[shape.shape] != "triangle"]
+    centres = np.stack([SHOWN[row].centres[::2] for row in round_or_square])
+    assert np.abs(reading.centre[round_or_square] - centres).max() < 0.6
+
+
+def test_the_wrong_category_counts() -> None:
+    assert shape_scores(CLIPS, (ASKED + 1) % 3)["category"] == 0
+    still = np.repeat(CLIPS[:, :1], 12, axis=1)
+    assert shape_scores(still, ASKED)["category"] == 0  # what hardly moves is of no category
+
+
+def test_empty_frames_and_second_objects_count() -> None:
+    empty = CLIPS.copy()
+    empty[:, ::2] = BACKGROUND
+    scores = shape_scores(empty, ASKED)
+    assert scores["one"] == scores["shape_held"] == 0.5
+    assert scores["outline"] == pytest.approx(0.5, abs=0.01)
+    double = np.maximum(CLIPS, CLIPS[:, :, ::-1, ::-1])
+    assert shape_scores(double, ASKED)["one"] < 0.7
+
+
+def test_a_blurred_outline_and_a_changing_colour_count() -> None:
+    blurred = CLIPS.astype(np.float64)
+    for axis in (2, 3):
+        blurred = np.mean([np.roll(blurred, by, axis) for by in (-2, -1, 0, 1, 2)], axis=0)
+    assert shape_scores(blurred.astype(np.uint8), ASKED)["outline"] < 0.85
+    faded = (CLIPS * np.linspace(1, 0.5, 12)[:, None, None, None]).astype(np.uint8)
+    assert shape_scores(faded, ASKED)["colour"] > 0.04
+
+
+def test_other_arrays_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"\(N, T, H, W, 3\) uint8"):
+        read_shapes(CLIPS.astype(np.float32))

@@ -1,0 +1,75 @@
+"""Fusion: what P is made of, by hand and at its limits."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from vidgan.models.fusion import FUSIONS, BlendFusion, ConvFusion, MaskFusion, Parts
+from vidgan.nn.warp import carry_flow, warp
+
+
+def parts(seed: int = 0, size: tuple[int, int] = (16, 24)) -> Parts:
+    """Unlike pictures and small flows."""
+    generator = torch.Generator().manual_seed(seed)
+    frames = [torch.rand(2, 3, *size, generator=generator) * 2 - 1 for _ in range(4)]
+    flows = [torch.randn(2, 2, *size, generator=generator) for _ in range(3)]
+    direct, warped, last, previous = frames
+    return Parts(direct, warped, flows[0], last, previous, flows[1], flows[2])
+
+
+def candidates(known: Parts) -> Tensor:
+    """What `BlendFusion` blends, (B, 6, C, H, W)."""
+    return torch.stack([
+        known.warped,
+        known.direct,
+        warp(known.last, carry_flow(known.flow)),
+        warp(known.previous, known.flow + warp(known.observed, known.flow)),
+        known.last,
+        warp(known.last, warp(known.earlier, known.observed)),
+    ], dim=1)  # fmt: skip
+
+
+def test_conv_starts_as_the_mean() -> None:
+    known = parts()
+    torch.testing.assert_close(ConvFusion(channels=3, max_flow=8.0)(*known), (known.direct + known.warped) / 2)
+
+
+def test_mask_chooses_between_two() -> None:
+    known, fusion = parts(), MaskFusion(channels=3, max_flow=8.0)
+    with torch.no_grad():
+        fusion.net[-1].bias.fill_(50.0)  # type: ignore[union-attr, operator]
+    torch.testing.assert_close(fusion(*known), known.warped)
+
+
+@pytest.mark.parametrize("chosen", range(BlendFusion.CANDIDATES))
+def test_blend_can_choose_each_candidate(chosen: int) -> None:
+    known, fusion = parts(), BlendFusion(channels=3, max_flow=8.0)
+    with torch.no_grad():
+        assert fusion.head.bias is not None
+        fusion.head.bias.copy_(torch.eye(BlendFusion.CANDIDATES)[chosen] * 100)
+    torch.testing.assert_close(fusion(*known), candidates(known)[:, chosen])
+
+
+def test_blend_is_convex_and_starts_near_the_warped_frame() -> None:
+    known = parts()
+    torch.manual_seed(0)
+    fused = BlendFusion(channels=3, max_flow=8.0)(*known)
+    given = candidates(known)
+    assert (fused <= given.amax(dim=1) + 1e-6).all() and (fused >= given.amin(dim=1) - 1e-6).all()
+    errors = (fused[:, None] - given).abs().mean(dim=(0, 2, 3, 4))
+    assert errors.argmin() == 0
+
+
+def test_in_a_still_scene_nothing_changes() -> None:
+    picture, still = torch.rand(1, 3, 16, 16), torch.zeros(1, 2, 16, 16)
+    fused = BlendFusion(channels=3, max_flow=8.0)(picture, picture, still, picture, picture, still, still)
+    torch.testing.assert_close(fused, picture)
+
+
+@pytest.mark.parametrize("name", FUSIONS)
+def test_gradients_reach_both_branches(name: str) -> None:
+    known = parts()
+    direct, warped = known.direct.requires_grad_(), known.warped.requires_grad_()
+    FUSIONS[name](channels=3, max_flow=8.0)(*known).square().sum().backward()
+    for branch in (direct, warped):
+        assert branch.grad is not None and branch.grad.abs().max() > 0

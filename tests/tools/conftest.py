@@ -1,0 +1,6 @@
+"""The tools import each other as scripts of one folder do."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))

@@ -1,0 +1,65 @@
+"""The tools that make the shipped weights and measure their flow."""
+
+import json
+from pathlib import Path
+
+import flow_error
+import numpy as np
+import pytest
+import train_shipped
+
+from vidgan.data.index import load_index
+from vidgan.data.shapes import render_moving_shape
+from vidgan.data.storage import open_store
+from vidgan.models.pretrained import read_facts
+from vidgan.verbs.shapes_data import prepare_shapes
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Nine prepared clips of 10 frames with their true flow."""
+    return prepare_shapes(tmp_path_factory.mktemp("true"), clips=9, frames=10, size=64, seed=4, flow=True)
+
+
+def test_prepared_shapes_keep_their_true_flow(shapes: Path) -> None:
+    index = load_index(shapes)
+    assert index.flow == "rendered" and len(index.clips) == 9
+    store = open_store(shapes, index)
+    for entry in index.clips:
+        true = render_moving_shape(4, int(Path(entry.source).stem), frames=10, size=64)
+        np.testing.assert_allclose(store.flow(entry, 0, 9), true.flow, atol=2e-3)  # kept in half precision
+        assert np.abs(store.frames(entry, range(10)).astype(int) - true.frames).mean() < 3, "the clip of that number"
+    assert prepare_shapes(shapes.parent, clips=9, frames=10, size=64, seed=4, flow=True) == shapes
+    assert load_index(shapes) == index, "what is finished stays"
+
+
+def test_flow_errors_are_those_of_the_true_motion(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["dual_motion/shapes", "--data", str(shapes), "--horizon", "5", "--out", str(tmp_path / "table.json")]
+    assert flow_error.main(options) == 0
+    table = json.loads((tmp_path / "table.json").read_text())
+    rows = {name: values for name, *values in table["rows"]}
+    true = np.stack([render_moving_shape(4, index, frames=10, size=64).flow[4:] for index in range(9)])
+    length = np.linalg.norm(true, axis=2)  # (9, 5, H, W)
+    moving = [[length[i, k][length[i, k] > 0].mean() for k in range(5)] for i in range(9)]
+    expected = [length[:, 0].mean(), np.mean(moving, axis=0)[0], length.mean(), np.mean(moving)]
+    np.testing.assert_allclose(rows["no motion"], expected, atol=2e-3)
+    assert rows["predicted flow f"][0] < rows["no motion"][0] < rows["last flow (DIS), carried"][0]
+    assert rows["last flow (true), carried"][0] < rows["last flow (true), in place"][0] < rows["no motion"][0]
+    assert "predicted flow f" in capsys.readouterr().out
+    with pytest.raises(FileExistsError):
+        flow_error.main(options)
+
+
+def test_weights_are_made_by_one_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ["--out", str(tmp_path / "work"), "--weights", str(tmp_path / "weights")]
+    quick = ["train.steps=2", "train.warmup=0", "train.batch_size=2"]
+    assert train_shipped.main(["--only", "dual_motion/shapes", "--clips", "9", *where, *quick]) == 0
+    folder = tmp_path / "weights" / "dual_motion" / "shapes"
+    facts = read_facts(folder)
+    assert (facts["step"], facts["clips"], facts["name"]) == (2, 9, "dual_motion/shapes")
+    assert load_index(tmp_path / "work" / "dual_motion-shapes-data" / "data").flow == "rendered"
+    assert "4.16 MB" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        train_shipped.main(["--take", str(folder)])

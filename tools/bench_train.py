@@ -1,0 +1,237 @@
+"""One training iteration of the package beside a plain implementation of the same networks and the same algorithm.
+
+    python tools/bench_train.py [--quick] [--model mocogan dual_motion] [--json FILE]
+    python tools/bench_train.py --check          ratios against the committed ones; exit code 1 where one fell by 15 %
+    python tools/bench_train.py --recipes        the work of the shipped MoCoGAN recipes against the published one
+
+MoCoGAN at the published size (64x64, 16 frames, 32 images and 32 clips, categorical video discriminator) and Dual
+Motion GAN (128x160, 10 frames in, batch 4). The textbook side (`tools/textbook`) has equal weights and equal losses by
+test. Both sides meet fresh fakes and fresh noise in every turn. Every sample is a fresh process, the sides take turns,
+and ratios are taken round by round. "kept" is glibc told to keep large blocks, "usual" its defaults.
+
+GPU: `python tools/bench_train.py --device cuda --batch 32 --iterations 20 [--change train.compile=true]`.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from benching import KEEP_BLOCKS, in_fresh_process, machine, ratios, save, seconds, shown, spread, table
+from train_sides import Task, count_operations, make_data
+from train_work import recipes_report
+
+COMMITTED = Path(__file__).with_suffix(".json")
+FALL = 0.15
+TURNS = {"mocogan": ("frame", "video", "generator"), "dual_motion": ("frame", "flow", "generator")}
+BATCH = {"mocogan": 32, "dual_motion": 4}
+QUICK_BATCH = {"mocogan": 4, "dual_motion": 1}
+# side, precision, allocator
+VARIANTS = (
+    ("textbook", "fp32", "usual"),
+    ("textbook", "fp32", "kept"),
+    ("vidgan", "fp32", "kept"),
+    ("vidgan", "bf16", "kept"),
+)
+Variant = tuple[str, str, str]
+
+
+def measure(task: Task, variants: Sequence[Variant], rounds: int) -> dict[Variant, list[dict[str, Any]]]:
+    """What each variant's process told, by round; the order turns by one each round."""
+    told: dict[Variant, list[dict[str, Any]]] = {variant: [] for variant in variants}
+    for number in range(rounds):
+        for place in range(len(variants)):
+            variant = variants[(place + number) % len(variants)]
+            side, precision, allocator = variant
+            mine = task._replace(side=side, precision=precision)
+            environment = KEEP_BLOCKS if allocator == "kept" else {}
+            told[variant].append(in_fresh_process("train_sides.py", [json.dumps(mine._asdict())], environment))
+            took = statistics.median(sample["total"] for sample in told[variant][-1]["samples"])
+            print(f"round {number + 1}: {task.model}, {' '.join(variant)}: {took:.2f} s", file=sys.stderr, flush=True)
+    return told
+
+
+def matrix_peak(precision: str, device: str) -> float:
+    """Operations a second of a product of two 4096x4096 matrices, the best of some."""
+    side = 4096
+    kind = torch.bfloat16 if precision == "bf16" else torch.float32
+    one, other = torch.randn(2, side, side, device=device).to(kind)
+    return 2 * side**3 / min(seconds(lambda: one @ other, 3, device))
+
+
+def convolution_peak(precision: str, device: str) -> float:
+    """The same of a 3x3 convolution of 256 channels: on some processors the matrix library is the slower one."""
+    kind = torch.bfloat16 if precision == "bf16" else torch.float32
+    maps, weight = (torch.randn(*shape, device=device).to(kind) for shape in ((32, 256, 64, 64), (256, 256, 3, 3)))
+    maps, weight = (tensor.contiguous(memory_format=torch.channels_last) for tensor in (maps, weight))
+    operations = 2 * 32 * 256 * 256 * 64 * 64 * 9
+    return operations / min(seconds(lambda: torch.nn.functional.conv2d(maps, weight, padding=1), 3, device))
+
+
+def row(
+    model: str, told: list[dict[str, Any]], operations: float, peaks: dict[str, float], batch: int
+) -> dict[str, Any]:
+    """A variant's numbers; spread is over the rounds' medians."""
+    samples = [sample for process in told for sample in process["samples"]]
+    by_round = [statistics.median(sample["total"] for sample in process["samples"]) for process in told]
+    median = statistics.median(by_round)
+
+    def part(*names: str) -> float:
+        return statistics.median(sum(sample.get(name, 0.0) for name in names) for sample in samples)
+
+    parts = {name: round(part(name), 4) for name in (*TURNS[model], "optimizer", "data")}
+    return {
+        "seconds": spread(by_round),
+        "rounds": by_round,
+        "clips_per_second": batch / median,
+        "gflop": operations / 1e9,
+        "gflop_per_second": operations / median / 1e9,
+        "share_of_peak": {name: operations / median / peak for name, peak in peaks.items()},
+        "peak_gb": max(process["peak_gb"] for process in told),
+        "waiting_for_data": part("data") / median,
+        "parts": parts | {"rest": round(median - sum(parts.values()), 4)},
+        "page_faults": part("faults"),
+        "kernel_seconds": part("kernel seconds"),
+    }
+
+
+def compare(task: Task, variants: Sequence[Variant], rounds: int) -> dict[str, Any]:
+    """All numbers of one model: rows by variant, and how many times faster ours is."""
+    told = measure(task, variants, rounds)
+    operations = {side: count_operations(task._replace(side=side)) for side in ("vidgan", "textbook")}
+    peaks = {
+        precision: {
+            "matrix": matrix_peak(precision, task.device),
+            "convolution": convolution_peak(precision, task.device),
+        }
+        for precision in dict.fromkeys(precision for _, precision, _ in variants)
+    }
+    rows = {
+        " ".join(variant): row(
+            task.model, told[variant], sum(operations[variant[0]].values()), peaks[variant[1]], task.batch
+        )
+        for variant in variants
+    }
+    faster = {
+        f"{' '.join(ours)} / {' '.join(plain)}": ratios(rows[" ".join(plain)]["rounds"], rows[" ".join(ours)]["rounds"])
+        for ours in variants
+        for plain in variants
+        if ours[0] == "vidgan" and plain[0] == "textbook"
+    }
+    by_turn = {
+        side: {name: round(flops / 1e9, 1) for name, flops in turns.items()} for side, turns in operations.items()
+    }
+    return {"batch": task.batch, "peaks": peaks, "gflop": by_turn, "rows": rows, "faster": faster}
+
+
+def show(model: str, result: dict[str, Any]) -> None:
+    """One model's tables."""
+    print(f"\n{model}, batch {result['batch']}")
+    head = ["", "s an iteration", "clips/s", "GFLOP", "GFLOP/s", "of matrix peak", "of conv peak", "GB", "data"]
+    lines = [
+        [
+            name,
+            shown(values["seconds"]),
+            f"{values['clips_per_second']:.2f}",
+            f"{values['gflop']:.0f}",
+            f"{values['gflop_per_second']:.0f}",
+            f"{values['share_of_peak']['matrix']:.0%}",
+            f"{values['share_of_peak']['convolution']:.0%}",
+            f"{values['peak_gb']:.2f}",
+            f"{values['waiting_for_data']:.2%}",
+        ]
+        for name, values in result["rows"].items()
+    ]
+    print(table(head, lines))
+    parts = list(next(iter(result["rows"].values()))["parts"])
+    print("\n" + table(["seconds by part", *parts, "kernel", "page faults"], [
+        [name, *(f"{values['parts'][part]:.3f}" for part in parts), f"{values['kernel_seconds']:.2f}",
+         f"{values['page_faults']:,.0f}"]
+        for name, values in result["rows"].items()
+    ]))  # fmt: skip
+    print("\n" + table(["times faster", "median (low-high)"], [[k, shown(v)] for k, v in result["faster"].items()]))
+
+
+def fallen(measured: dict[str, Any], committed: dict[str, Any]) -> list[str]:
+    """Ratios of the committed report that are missing or lower by more than `FALL`, in words."""
+    told = []
+    for model, result in committed.items():
+        for name, before in result["faster"].items():
+            now = measured.get(model, {}).get("faster", {}).get(name)
+            if now is None or now["median"] < (1 - FALL) * before["median"]:
+                told.append(f"{model}, {name}: {before['median']:.2f} committed, {now['median'] if now else None} now")
+    return told
+
+
+def check(measured: dict[str, Any], here: dict[str, Any]) -> int:
+    """0 while the ratios hold, 1 where one fell, 2 where the committed ones are of another kind of machine."""
+    committed = json.loads(COMMITTED.read_text())
+    there = committed["machine"]
+    kind = ("capability", "bf16", "gpu", "threads")
+    if any(there[key] != here[key] for key in kind):
+        told = ", ".join(f"{key} {there[key]} there, {here[key]} here" for key in kind if there[key] != here[key])
+        print(f"the committed ratios are of another machine ({told}); write your own with --check --commit")
+        return 2
+    losses = fallen(measured, committed["models"])
+    print("\n".join(losses) or f"no ratio fell by more than {FALL:.0%}")
+    return int(bool(losses))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", nargs="+", choices=BATCH, default=list(BATCH))
+    parser.add_argument("--quick", action="store_true", help="small batches, textbook and bf16 once: a minute")
+    parser.add_argument("--rounds", type=int, help="default 3, with --check 2, with --quick 1")
+    parser.add_argument("--iterations", type=int, default=2, help="of a process, after one that is not counted")
+    parser.add_argument("--batch", type=int, help="in place of 32 and 4")
+    parser.add_argument("--allocator", nargs="+", choices=("usual", "kept"), help="default: both; kept with --quick")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--change", nargs="+", default=[], metavar="a.b=c", help="of our config")
+    parser.add_argument(
+        "--check", action="store_true", help="compare the ratios of small batches with the committed ones"
+    )
+    parser.add_argument("--commit", action="store_true", help="with --check: write the ratios instead of comparing")
+    parser.add_argument(
+        "--recipes", action="store_true", help="the work of the shipped recipes instead; --quick: counted only"
+    )
+    parser.add_argument("--json", type=Path, help="also write the numbers there")
+    args = parser.parse_args(argv)
+    if args.commit and not args.check:
+        parser.error("--commit writes what --check compares; give both")
+    report: dict[str, Any] = {"machine": machine()}
+    if args.recipes:
+        report |= recipes_report(args.rounds or 3, timed=not args.quick)
+        save(args.json, report)
+        return 0
+    small = args.quick or args.check
+    rounds = args.rounds or (1 if args.quick else 2 if args.check else 3)
+    allocators = args.allocator or (["kept"] if small else ["usual", "kept"])
+    variants = [variant for variant in VARIANTS if variant[0] == "vidgan" or variant[2] in allocators]
+    iterations = args.iterations
+    if args.quick:  # the plain side and the best one, two processes a model
+        variants, iterations = [variants[0], variants[-1]], 1
+    report["models"] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for model in args.model:
+            batch = args.batch or (QUICK_BATCH if small else BATCH)[model]
+            make_data(Path(scratch) / model, model, clips=max(batch, 6))
+            task = Task(
+                side="", model=model, precision="fp32", batch=batch, iterations=iterations, device=args.device,
+                data=str(Path(scratch) / model / "data"), changes=tuple(args.change),
+            )  # fmt: skip
+            report["models"][model] = compare(task, variants, rounds)
+            show(model, report["models"][model])
+    save(args.json, report)
+    if args.commit:
+        save(COMMITTED, report)
+    return check(report["models"], report["machine"]) if args.check and not args.commit else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

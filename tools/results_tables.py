@@ -1,0 +1,254 @@
+"""The tables of docs/results.md, made from the result files in docs/results.
+
+    python tools/results_tables.py                   fill in the tables of the page
+    python tools/results_tables.py --check           fail where the page is not what the files say
+    python tools/results_tables.py --add RESULT NAME take a result in, as docs/results/NAME.json
+
+A table of the page stands between two marks, which name its files below the repository's root and choose from them:
+
+    <!-- table: docs/results/kitti-1.json rows="fused P,copy-last" columns=psnr,ssim -->
+    <!-- end -->
+
+- one file of `vidgan evaluate`: a row for each name that was scored. `rows` chooses and orders, `name:shown` renames;
+  `columns` does so with the metrics, and `psnr@3` is the third forecast frame alone.
+- several files, each `"LABEL=FILE"`: their columns side by side, headed by the labels (next frame, 5 frames); or with
+  `each=row` a row a file (runs of a study): the one scored name that `rows` chooses, and the baselines of `below` once,
+  from the last file.
+- a file with `"kind": "table"`: its `title` (may be missing), `columns`, `rows` and `notes` as they are.
+
+`title=no` leaves the line above the table out, `notes=no` those below, `intervals=no` the intervals.
+
+RESULT is what `vidgan evaluate --out` wrote, or a table. What no page shows (single cases, paired differences, windows
+by difficulty) is left out, and paths are cut down to what means something on another machine: from the last folder
+named runs or data on, or the name alone.
+"""
+
+import argparse
+import json
+import re
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from vidgan.evaluation.comparison import Line
+from vidgan.evaluation.results import ForecastScores, Score
+from vidgan.evaluation.statistics import Estimate
+from vidgan.verbs.comparing import Comparable, read_result
+from vidgan.verbs.files import write_text
+from vidgan.verbs.tables import Table, as_markdown, facts
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "results.md"
+RESULTS = ROOT / "docs" / "results"
+BLOCK = re.compile(r"^<!-- table: (?P<asked>[^\n]*?) -->\n(?P<table>.*?)^<!-- end -->$", re.DOTALL | re.MULTILINE)
+OPTIONS = {"rows", "columns", "each", "below", "title", "notes", "intervals"}
+KEPT_FOLDERS = ("runs", "data")
+UNSHOWN: dict[str, Any] = {"differences": {}, "bins": {}, "cases": []}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail where a table is not up to date")
+    parser.add_argument("--add", nargs=2, metavar=("RESULT", "NAME"), help="take a result file in")
+    parser.add_argument("--page", type=Path, default=PAGE)
+    options = parser.parse_args(arguments)
+    try:
+        if options.add:
+            print(add(Path(options.add[0]), options.add[1]))
+            return 0
+        old = options.page.read_text()
+        new = filled(old, ROOT)
+    except (OSError, ValueError) as error:
+        print(f"results_tables: {error}", file=sys.stderr)
+        return 2
+    if options.check and new != old:
+        print(f"{options.page}: not what the files say; run python tools/results_tables.py", file=sys.stderr)
+        return 1
+    if new != old:
+        write_text(options.page, new)
+    return 0
+
+
+def filled(page: str, root: Path) -> str:
+    """The page with every table made anew from files below `root`.
+
+    Raises:
+        ValueError: a mark without its end, or one that asks for what is not there; the message quotes it.
+    """
+    if page.count("<!-- table:") != len(BLOCK.findall(page)):
+        raise ValueError("a `<!-- table: ... -->` stands without its `<!-- end -->` line, or has no line of its own")
+
+    def made(block: re.Match[str]) -> str:
+        try:
+            table = table_text(block["asked"], root)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"<!-- table: {block['asked']} -->: {error}") from error
+        return f"<!-- table: {block['asked']} -->\n{table}\n<!-- end -->"
+
+    return BLOCK.sub(made, page)
+
+
+def table_text(asked: str, root: Path) -> str:
+    """The Markdown that a mark asks for."""
+    words = [word.partition("=") for word in shlex.split(asked)]
+    options = {key: value for key, _, value in words if key in OPTIONS}
+    named = [(key, value) if equals else ("", key) for key, equals, value in words if key not in OPTIONS]
+    files = {label: root / file for label, file in named}
+    if not files or len(files) < len(named) or (len(files) > 1 and "" in files):
+        raise ValueError('give one FILE, or several as "LABEL=FILE"; options are ' + ", ".join(sorted(OPTIONS)))
+    first, *others = files.values()
+    if not others and (content := json.loads(first.read_text())).get("kind") == "table":
+        table = plain_table(content, options)
+    else:
+        results = {label: read_result(file) for label, file in files.items()}
+        table = stacked(results, options) if options.get("each") == "row" else side_by_side(results, options)
+    return dressed(table, options)
+
+
+def dressed(text: str, options: Mapping[str, str]) -> str:
+    """Without the title above or the notes below where the mark says so."""
+    title, table, *notes = text.split("\n\n")
+    parts = [*([] if options.get("title") == "no" or not title else [title]), table]
+    return "\n\n".join([*parts, *([] if options.get("notes") == "no" else notes)])
+
+
+def chosen(asked: str | None, known: Sequence[str]) -> dict[str, str]:
+    """name -> how it is shown, of `a,b:shown`, where a name may hold commas; all known ones where nothing is asked."""
+    if asked is None:
+        return {name: name for name in known}
+    found, rest = {}, ""
+    for piece in asked.split(","):
+        rest = f"{rest},{piece}" if rest else piece
+        name, _, shown = rest.strip().partition(":")
+        if name.split("@")[0] in known:
+            found[name] = shown or name
+            rest = ""
+    if rest:
+        raise ValueError(f"{rest} is not there; accepted: {', '.join(known)}")
+    return found
+
+
+def metrics_of(result: Comparable) -> list[str]:
+    """Every metric of a result, in order."""
+    return list(dict.fromkeys(metric for table in result.scores.values() for metric in table))
+
+
+def estimate(scores: Mapping[str, Score], column: str, *, intervals: bool) -> Estimate | None:
+    """The number of `metric` or `metric@step`; None where it was not measured."""
+    metric, _, step = column.partition("@")
+    if metric not in scores:
+        return None
+    curve = scores[metric].horizon
+    if step and not 1 <= int(step) <= len(curve):
+        raise ValueError(f"{column}: the horizon has {len(curve)} frames")
+    found = curve[int(step) - 1] if step else scores[metric].mean
+    return found if intervals else replace(found, low=None, high=None)
+
+
+def below(results: Mapping[str, Comparable]) -> list[str]:
+    """What a reader must know of the results, and the command that made each."""
+    notes = list(dict.fromkeys(note for result in results.values() for note in result.notes))
+    for label, result in results.items():
+        if command := result.provenance.get("command"):
+            step = f", step {result.provenance['step']}" if result.provenance.get("step") else ""
+            notes.append(f"{label or 'made by'}: `{shlex.join(command)}`{step}")
+    return notes
+
+
+def side_by_side(results: Mapping[str, Comparable], options: Mapping[str, str]) -> str:
+    """One row a scored name, the columns of every result beside each other."""
+    shown = options.get("intervals") != "no"
+    first = next(iter(results.values()))
+    rows = chosen(options.get("rows"), list(first.scores))
+    lines = {name: Line(label, {}) for name, label in rows.items()}
+    better: dict[str, str] = {}
+    for label, result in results.items():
+        for column, told in chosen(options.get("columns"), metrics_of(result)).items():
+            head = f"{label} {told}".strip()
+            better[head] = result.better.get(column.split("@")[0], "")
+            for name, line in lines.items():
+                found = estimate(result.scores.get(name, {}), column, intervals=shown)
+                if found is not None:
+                    line.values[head] = found
+    title = "\n".join(f"{label}: {facts(result)}" if label else facts(result) for label, result in results.items())
+    return as_markdown([Table(title, list(better), better, list(lines.values()), below(results))])
+
+
+def stacked(results: Mapping[str, Comparable], options: Mapping[str, str]) -> str:
+    """One row a result: what it scored under the name of `rows`, or its subject; baselines of the last one below."""
+    shown = options.get("intervals") != "no"
+    first, last = next(iter(results.values())), list(results.values())[-1]
+    columns = chosen(options.get("columns"), metrics_of(first))
+    wanted = options.get("rows") or (first.subject if isinstance(first, ForecastScores) else next(iter(first.scores)))
+    baselines = chosen(options["below"], list(last.scores)) if "below" in options else {}
+    sources = [(label, results[label].scores, wanted) for label in results]
+    sources += [(label, last.scores, name) for name, label in baselines.items()]
+    lines = []
+    for label, scores, name in sources:
+        found = {told: estimate(scores[name], column, intervals=shown) for column, told in columns.items()}
+        lines.append(Line(label, {told: value for told, value in found.items() if value is not None}))
+    better = {told: first.better.get(column.split("@")[0], "") for column, told in columns.items()}
+    if len(named := {facts(result) for result in results.values()}) > 1:
+        raise ValueError(f"the results are of different things: {'; '.join(sorted(named))}")
+    return as_markdown([Table(facts(first), list(better), better, lines, below(results))])
+
+
+def plain_table(content: Mapping[str, Any], options: Mapping[str, str]) -> str:
+    """A table that is kept as one: numbers are rounded, text stays."""
+    columns = chosen(options.get("columns"), content["columns"][1:])
+    rows = chosen(options.get("rows"), [row[0] for row in content["rows"]])
+    cells = {row[0]: dict(zip(content["columns"], row, strict=True)) for row in content["rows"]}
+    header = [content["columns"][0], *columns.values()]
+    told = [header, ["---"] * len(header)]
+    told += [[label, *(cell(cells[name][column]) for column in columns)] for name, label in rows.items()]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in told)
+    notes = "\n".join(f"- {note}" for note in content.get("notes", []))
+    return "\n\n".join([content.get("title", ""), table, *([notes] if notes else [])])
+
+
+def cell(value: float | str | None) -> str:
+    """A number with as many digits as mean something; text as it is."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    if isinstance(value, int):
+        return str(value)
+    return f"{value:.2f}" if abs(value) >= 10 else f"{value:.3f}"
+
+
+def add(result: Path, name: str) -> Path:
+    """Take a result in as docs/results/NAME.json; an earlier one of that name is replaced.
+
+    Raises:
+        ValueError: it is neither a result nor a table, or a path of this machine is left in it.
+    """
+    content = json.loads(result.read_text())
+    content = content.get("result", content)
+    if content.get("kind") != "table":
+        read_result(result)  # raises what is wrong with it
+        content |= {key: nothing for key, nothing in UNSHOWN.items() if key in content}
+    path = RESULTS / f"{name}.json"
+    write_text(path, json.dumps(portable(content), ensure_ascii=False, separators=(",", ":")) + "\n")
+    return path
+
+
+def portable(value: Any) -> Any:
+    """The same JSON value without paths of this machine."""
+    if isinstance(value, dict):
+        return {key: portable(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [portable(entry) for entry in value]
+    return re.sub(r"(?<![\w.])/[\w.~*-]+(/[\w.~*-]+)+", _shortened, value) if isinstance(value, str) else value
+
+
+def _shortened(path: re.Match[str]) -> str:
+    parts = path[0].split("/")
+    known = [number for number, part in enumerate(parts) if part in KEPT_FOLDERS]
+    return "/".join(parts[known[-1] :]) if known else parts[-1]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,121 @@
+"""How much work an iteration of a recipe is: operations counted, and seconds of iterations that take turns."""
+
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from benching import ratios, shown, spread, table
+
+from vidgan.build import build_accelerator, build_algorithm, build_networks, resolve_precision
+from vidgan.config import find_config, load_config
+from vidgan.seeding import Draws
+from vidgan.training.cost import turn_costs
+from vidgan.types import ClipBatch
+
+# Frame size, frames, clips of a batch, our recipe, and what lets the published one look at so few frames.
+CASES: tuple[tuple[tuple[int, int], int, int, str, tuple[str, ...]], ...] = (
+    ((64, 64), 16, 32, "mocogan/vidgan", ()),
+    ((64, 64), 16, 32, "mocogan/shapes", ()),
+    ((32, 32), 12, 16, "mocogan/demo", ("discriminators.video.max_receptive_frames=10",)),
+)
+CATEGORIES = 3
+
+
+class Recipe:
+    """A shipped config's training step on random clips."""
+
+    def __init__(self, name: str, size: tuple[int, int], frames: int, precision: str, changes: tuple[str, ...]) -> None:
+        changes = ("data.root=unused", f"data.frames={frames}", f"train.precision={precision}", *changes)
+        config = load_config(find_config(name), [*changes, "train.channels_last=true"])
+        data: Any = SimpleNamespace(size=size, num_categories=CATEGORIES)
+        self.algorithm = build_algorithm(config, build_networks(config, data), build_accelerator("cpu"))
+        self.shape = (frames, 3, *size)
+        self.every = config.objective.penalty.every if config.objective.penalty is not None else 1
+
+    def micros(self, clips: int) -> Any:
+        """One micro-batch."""
+        batch = ClipBatch(
+            clip=torch.randint(256, (clips, *self.shape), dtype=torch.uint8),
+            category=torch.arange(clips) % CATEGORIES,
+            flow=torch.zeros(clips, 0),
+            item=torch.arange(clips),
+        )
+        return [(batch, Draws(0, "work", rows=range(clips)))]
+
+    def gflop(self) -> dict[str, float]:
+        """Of one clip by turn; a lazy penalty is spread over its steps."""
+        plain, due = (
+            {turn: cost.flops / 2e9 for turn, cost in turn_costs(self.algorithm, step, self.micros(2)).items()}
+            for step in (0, self.every - 1)
+        )
+        return {turn: (due[turn] + (self.every - 1) * plain[turn]) / self.every for turn in plain}
+
+    def step(self, clips: int) -> Callable[[int], float]:
+        """step -> seconds it took."""
+        micros = self.micros(clips)
+
+        def timed(number: int) -> float:
+            begun = time.perf_counter()
+            self.algorithm.step(number, micros)
+            return time.perf_counter() - begun
+
+        return timed
+
+    def mean_seconds(self, plain: float, due: float) -> float:
+        """Of a step, a lazy penalty spread over its steps."""
+        return (due + (self.every - 1) * plain) / self.every
+
+
+def recipes_report(rounds: int = 3, *, timed: bool = True) -> dict[str, Any]:
+    """Print and return the work of each recipe beside the published one's at its size, frames and batch."""
+    precision = resolve_precision("auto", torch.device("cpu"))
+    report: dict[str, Any] = {"precision": precision, "recipes": {}}
+    lines = []
+    for size, frames, clips, name, changes in CASES:
+        pair = {
+            "ours": Recipe(name, size, frames, precision, ()),
+            "paper": Recipe("mocogan/paper", size, frames, precision, changes),
+        }
+        work = {side: recipe.gflop() for side, recipe in pair.items()}
+        less = sum(work["paper"].values()) / sum(work["ours"].values())
+        found: dict[str, Any] = {
+            "size": size,
+            "frames": frames,
+            "batch": clips,
+            "gflop_a_clip": work,
+            "less_work": less,
+        }
+        if timed:
+            steps = {side: recipe.step(clips) for side, recipe in pair.items()}
+            taken: dict[str, list[float]] = {side: [] for side in pair}
+            for step in steps.values():
+                step(0)
+            for _ in range(rounds):
+                for side, recipe in pair.items():
+                    plain = steps[side](0)
+                    due = steps[side](recipe.every - 1) if recipe.every > 1 else plain
+                    taken[side].append(recipe.mean_seconds(plain, due))
+            found |= {"seconds": {side: spread(samples) for side, samples in taken.items()}}
+            found |= {"faster": ratios(taken["paper"], taken["ours"])}
+        report["recipes"][name] = found
+        lines.append([
+            name, "x".join(map(str, (frames, *size))), clips,
+            *(f"{sum(work[side].values()):.1f}" for side in ("paper", "ours")), f"{less:.2f}",
+            *(shown(found["seconds"][side]) if timed else "" for side in ("paper", "ours")),
+            shown(found["faster"]) if timed else "",
+        ])  # fmt: skip
+    head = [
+        "recipe",
+        "clip",
+        "batch",
+        "GFLOP a clip: paper",
+        "ours",
+        "times less",
+        "s a step: paper",
+        "ours",
+        "times faster",
+    ]
+    print(table(head, lines))
+    return report

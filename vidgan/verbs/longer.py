@@ -1,0 +1,87 @@
+"""`vidgan evaluate RUN --frames N`: clips longer than the model was trained on, stretch by stretch."""
+
+from dataclasses import replace
+
+import torch
+
+from vidgan.config import ConfigError
+from vidgan.data.names import DataError
+from vidgan.evaluation.longer import SHORTEST, score_longer
+from vidgan.evaluation.results import LongerScores
+from vidgan.models.inference import ClipSampler
+from vidgan.types import ByteClip, Latents
+from vidgan.verbs.places import Places
+from vidgan.verbs.scoring import FEWEST_REAL, background_level
+from vidgan.verbs.settings import Settings
+from vidgan.verbs.subjects import Subject
+
+CLIPS = 64
+
+
+def evaluate_longer(subject: Subject, settings: Settings) -> LongerScores:
+    """Score clips of `settings.frames` frames of a model that generates; real ones beside, as long as they are.
+
+    An image-to-video model goes on from the first frames of the real clips in turn.
+
+    Raises:
+        ConfigError: an option without effect, or no whole number of stretches of the trained length, two or more.
+        DataError: too few real clips of even one stretch.
+    """
+    settings.refuse(
+        "clips longer than trained", "context", "horizon", "growing", "samples", "best_by", "metrics", "split",
+        "protocol", "variant", "allow_deviation", "seeds", "mcs", "flow_histograms", "weights",
+    )  # fmt: skip
+    frames, stretch = settings.frames or 0, subject.frames
+    if stretch < SHORTEST or frames < 2 * stretch or frames % stretch:
+        raise ConfigError(
+            f"--frames {frames}: {subject.name} was trained on clips of {stretch} frames, and longer ones are measured"
+            f" stretch by stretch: give a multiple, {2 * stretch} or more; without --frames, clips are as trained"
+        )
+    model = subject.model
+    assert isinstance(model, ClipSampler)
+    model.to(settings.torch_device())  # type: ignore[attr-defined]
+    count = settings.clips or CLIPS
+    split, places = _longest(subject, frames)
+    every = max(1, len(places) // (2 * count))
+    found = places.found[: 2 * count * every : every]
+    real = torch.stack([places.read(place) for place in found])
+    scores = score_longer(
+        real,
+        _long_clips(model, count, frames, settings.seed, real),
+        stretch=stretch,
+        sources=[place.entry.group for place in found],
+        background=background_level(real),
+        protocol=f"{split}-{frames}-frames-by-{stretch}",
+        fingerprint=places.index.fingerprint,
+        seed=settings.seed,
+    )
+    notes = list(scores.notes)
+    if real.shape[1] < frames:
+        notes.append(f"no {FEWEST_REAL} real clips are longer than {real.shape[1]} frames: their curves end there")
+    if subject.trained_on != scores.fingerprint:
+        notes.append("other data than the model was trained on")
+    return replace(scores, notes=notes)
+
+
+def _longest(subject: Subject, frames: int) -> tuple[str, Places]:
+    """Real windows of as many whole stretches as there are enough clips for; of equal reach, held-out ones."""
+    for length in range(frames, 0, -subject.frames):
+        for name, split in (("held-out", "test"), ("training", "train")):
+            try:
+                places = Places(
+                    subject.data, length, window=subject.window, stride=subject.stride, fps=subject.fps, split=split
+                )
+            except DataError:
+                continue
+            if len(places) >= FEWEST_REAL:
+                return name, places
+    raise DataError(f"{subject.data}: fewer than {FEWEST_REAL} clips of {subject.frames} frames in either split")
+
+
+def _long_clips(model: ClipSampler, count: int, frames: int, seed: int, real: ByteClip) -> ByteClip:
+    """(count, frames, 3, H, W): clip i depends on (seed, i), and on the first frame of a real clip where one is due."""
+    if not getattr(model, "image_to_video", False):
+        return model.sample(count, frames=frames, seed=seed)
+    latents = model.latents(count, frames, seed=seed)
+    parts = [Latents(*(part[row : row + 1] for part in latents)) for row in range(count)]
+    return torch.cat([model.render(part, first_frame=real[row % len(real), 0]) for row, part in enumerate(parts)])

@@ -186,7 +186,7 @@ class DualMotionGAN(nn.Module, Forecaster):
     def forward(
         self, context: Clip, *, horizon: int = 1, draws: Draws | None = None, flow: Flow | None = None
     ) -> Prediction:
-        """Forecast ``horizon`` frames; each is fed back as if it had been seen.
+        """Forecast ``horizon`` frames; each is fed back as if it had been seen, with a fixed Q its flow too.
 
         Args:
             context: (B, T, C, H, W) in [-1, 1], T >= 2, H and W multiples of 16.

@@ -29,7 +29,7 @@ _BLOCK = 16  # time steps drawn at once
 FRAME_GENERATORS: dict[str, Callable[..., nn.Module]] = {"dcgan": FrameGenerator, "style": StyleFrameGenerator}
 OPTIONS = {
     "dcgan": ("norm", "activation", "upsampling", "full_resolution", "coordinates", "modulation", "bias"),
-    "style": ("full_resolution", "mapping", "motion_places", "motion_levels"),
+    "style": ("full_resolution", "mapping", "motion_places", "reach", "motion_levels"),
 }
 
 
@@ -108,7 +108,8 @@ class MoCoGAN(nn.Module, ClipSampler):
         norm, activation, upsampling, coordinates, modulation, bias: of the "dcgan" generator, None for the defaults of
             `FrameGenerator`; the content encoder takes those that apply to it.
         full_resolution: of either generator, None for its default.
-        mapping, motion_places, motion_levels: of the "style" generator, None for the defaults of `StyleFrameGenerator`.
+        mapping, motion_places, reach, motion_levels: of the "style" generator, None for the defaults of
+            `StyleFrameGenerator`.
         image_to_video: also build an encoder that reads the content code from a given first frame.
         spectral: spectral norm on the frame generator and the content encoder.
         checkpoint_activations: the frame generator runs again in the backward pass instead of keeping its activations
@@ -144,6 +145,7 @@ class MoCoGAN(nn.Module, ClipSampler):
         bias: bool | None = None,
         mapping: int | None = None,
         motion_places: bool | None = None,
+        reach: float | None = None,
         motion_levels: int | None = None,
         image_to_video: bool = False,
         spectral: bool = False,
@@ -161,6 +163,7 @@ class MoCoGAN(nn.Module, ClipSampler):
             "bias": bias,
             "mapping": mapping,
             "motion_places": motion_places,
+            "reach": reach,
             "motion_levels": motion_levels,
         }
         chosen = {name: value for name, value in options.items() if value is not None}

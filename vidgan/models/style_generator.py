@@ -14,7 +14,6 @@ from vidgan.nn.upsample import doubled_convolution
 
 __all__ = ["StyleFrameGenerator"]
 
-REACH = 1.0  # how far from the middle the picture can be placed, in half frame widths
 COORDINATES = 3  # x, y and the distance from the origin
 
 
@@ -29,11 +28,6 @@ class Place(nn.Module):
         x, y = x.expand(-1, height, -1), y.expand(-1, -1, width)  # (N, H, W)
         distance = (x.square() + y.square() + 1e-4).sqrt()
         return 2 * torch.stack([x, y, distance], dim=1)
-
-
-def bounded(point: Tensor) -> Tensor:
-    """(N, 2) -> (N, 2) within `REACH`: at the start of training pictures would else be placed outside the frame."""
-    return REACH * torch.tanh(point.float() / REACH)
 
 
 def mapping_network(inputs: int, width: int) -> nn.Sequential:
@@ -76,6 +70,7 @@ class StyleFrameGenerator(nn.Module):
         motion_places: True: the style is content alone, and motion moves the origin of the coordinates that every level
             sees, so that it can only place what content draws. A strong bias towards one object that glides: right for
             moving shapes, wrong for limbs. False: the style is mapped from both codes, coordinates are fixed.
+        reach: how far from the middle motion can place the picture, in half frame widths.
         motion_levels: so many levels, from the coarsest on, have a style of both codes; that of the finer ones is of
             content alone, so that motion says what stands where, and content how it looks. None: all have both. Not
             with `motion_places`.
@@ -94,6 +89,7 @@ class StyleFrameGenerator(nn.Module):
         max_width: int = 128,
         mapping: int = 64,
         motion_places: bool = False,
+        reach: float = 0.7,
         motion_levels: int | None = None,
         full_resolution: bool = True,
     ) -> None:
@@ -110,6 +106,7 @@ class StyleFrameGenerator(nn.Module):
         self.first = (grid[0], grid[1])
         self.motion_places = motion_places
         self.motion_levels = motion_levels
+        self.reach = reach
         self.full_resolution = full_resolution
         dim_code = dim_content if motion_places else dim_content + dim_motion
         self.mapping = mapping_network(dim_code, mapping)
@@ -132,7 +129,8 @@ class StyleFrameGenerator(nn.Module):
         point = motion.new_zeros(len(motion), 2)
         code = torch.cat([content, motion], dim=1)
         if self.where is not None:
-            point, code = bounded(self.where(motion)), content
+            # Bounded, or at the start of training pictures would be placed outside the frame.
+            point, code = self.reach * torch.tanh(self.where(motion).float() / self.reach), content
         style = self.mapping(code)  # (N, mapping)
         maps = self.start(style).unflatten(1, (-1, *self.grid)).expand(-1, -1, *self.first)  # (N, plan[0], h, w)
         maps = maps.contiguous(memory_format=torch.channels_last)

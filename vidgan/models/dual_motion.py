@@ -209,7 +209,7 @@ class DualMotionGAN(nn.Module, Forecaster):
         first_observed = earlier = observed
         if self.looks_back and context.shape[1] > 2:  # else a change of motion is not known: none is assumed
             earlier = self._run(self.estimator, previous, context[:, -3]) if flow is None else flow[:, -2]
-        steps = []
+        steps: list[tuple[Tensor, ...]] = []
         for step in range(horizon):
             if step > 0:
                 encoding = self.encoder(last[:, None], encoding.state)

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from vidgan.data.augmentation import check_window, middle
 from vidgan.data.index import Index, load_index
 from vidgan.data.names import DataError
 from vidgan.data.storage import open_store
@@ -70,17 +71,19 @@ class Cases:
             return neighbour_blocks(replace(self._subject(told["weights"]), data=root), told["nearest"])
         if result.get("kind") != "forecast":
             return []
-        frames = told.get("case_frames")
+        frames = result["provenance"].get("case_frames")
         if frames is None:
             raise ValueError("the result does not say which frames they are; evaluate again")
         root, index = self._prepared(result["fingerprint"], told["data"]["root"])
         subject = self._subject(told["weights"])
         store = open_store(root, index)
+        height, width = result["frame_size"]
+        size = check_window((height, width), index.size, root)
         entries = {entry.source: entry for entry in index.clips}
         blocks: list[Block] = [Text(EXPLAINED.format(metric=case["metric"])) for case in result["cases"][:1]]
         for case in result["cases"]:
             entry = entries[case["id"].rpartition(":")[0]]
-            pixels = store.frames(entry, frames[case["id"]])  # (T+K, H, W, 3)
+            pixels = middle(store.frames(entry, frames[case["id"]]), size)  # (T+K, H, W, 3)
             clip = torch.from_numpy(pixels.transpose(0, 3, 1, 2).copy())
             blocks.append(self._picture(subject, clip, case, result, growing=told["growing"]))
         return blocks

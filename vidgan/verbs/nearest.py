@@ -1,22 +1,20 @@
 """Memorisation shown: generated clips beside the training clips that they are nearest to."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from vidgan.data.index import ClipEntry
 from vidgan.data.names import DataError
-from vidgan.data.storage import ClipStore
 from vidgan.evaluation.nearest import DEFINITIONS, NearestWindows, Neighbour
 from vidgan.evaluation.results import Score, SynthesisScores
 from vidgan.evaluation.statistics import SourceBootstrap
 from vidgan.models.inference import ClipSampler
 from vidgan.report import Animation, Block, Text
 from vidgan.types import ByteClip
-from vidgan.verbs.places import Places
+from vidgan.verbs.places import Place, Places
 from vidgan.verbs.subjects import Subject
 from vidgan.video.encode import contact_sheet, png_bytes, webp_bytes
 
@@ -85,7 +83,7 @@ def nearest_windows(subject: Subject, clips: ByteClip) -> tuple[list[Neighbour],
     search = NearestWindows(clips)
     for entry, windows in chosen:
         numbers = sorted({frame for window in windows for frame in window})
-        search.look(entry.id, numbers, _read(places.store, entry, numbers), windows)
+        search.look(entry.id, numbers, places.read(Place(entry, numbers)), windows)
     return search.found, sum(len(windows) for _, windows in chosen), there
 
 
@@ -121,7 +119,7 @@ def _pairs(subject: Subject, told: Mapping[str, Any]) -> Iterator[tuple[Mapping[
     for pair in told["pairs"]:
         if pair["video"] not in entries:
             raise DataError(f"{subject.data}: the training clip {pair['video']} is no longer there; evaluate again")
-        clip = _read(places.store, entries[pair["video"]], pair["frames"])
+        clip = places.read(Place(entries[pair["video"]], pair["frames"]))
         yield pair, (made[pair["clip"]], clip.flip(-1) if pair["mirrored"] else clip)
 
 
@@ -141,8 +139,3 @@ def _places(subject: Subject, split: str) -> Places:
     return Places(
         subject.data, subject.frames, window=subject.window, stride=subject.stride, fps=subject.fps, split=split
     )
-
-
-def _read(store: ClipStore, entry: ClipEntry, frames: Sequence[int]) -> ByteClip:
-    """(F, 3, H, W) uint8 of a clip."""
-    return torch.from_numpy(store.frames(entry, frames).transpose(0, 3, 1, 2).copy())

@@ -53,6 +53,8 @@ def check_config(config: RunConfig) -> None:
             raise ConfigError(
                 "objective.weights.observed_flow has no effect: model.estimator=lucas_kanade learns nothing"
             )
+        if "kl" in weights and not config.model.get("probabilistic", True):
+            raise ConfigError("objective.weights.kl has no effect with model.probabilistic=false; set it to null")
         estimated = {"implied_flow", "observed_flow", "adversarial_flow"}
         if learns and not (config.model.get("extrapolate_flow", True) or weights.keys() & estimated):
             raise ConfigError(

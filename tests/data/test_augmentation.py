@@ -78,6 +78,8 @@ def test_items_of_a_data_set(tmp_path: Path) -> None:
         (y, x) for y in range(5) for x in range(7) if np.array_equal(noise(0, 6)[:, y : y + 12, x : x + 10], shown)
     )
     assert np.array_equal(row.flow.numpy(), entry_flow[:, :, y : y + 12, x : x + 10].astype(np.float32))
+    without = ClipDataset(root, frames=6, window=WINDOW)
+    assert {without[epoch, 0].flow.shape for epoch in range(4)} == {(0, 2, *WINDOW)}  # one shape, or no batch
     window = next(plain.windows(6, 1))
     assert np.array_equal(window.clip.permute(0, 2, 3, 1).numpy(), noise(0, 6)[:, 2:14, 3:13])  # the middle
 

@@ -8,6 +8,7 @@ import torch
 from vidgan.losses.latent import kl_standard_normal
 from vidgan.models.dual_motion import DualMotionGAN
 from vidgan.nn.warp import warp
+from vidgan.pixels import to_byte
 from vidgan.seeding import Draws
 from vidgan.types import Prediction
 
@@ -107,6 +108,18 @@ def test_the_mean_is_one_future_and_draws_are_many(model: DualMotionGAN) -> None
         assert (first.frames[:, k] - other.frames[:, k]).abs().max() > 1e-3
     assert torch.equal(first.mean[:, 0], other.mean[:, 0])
     assert kl_standard_normal(first.mean, first.logvar) > 0
+
+
+def test_a_plain_encoder_has_one_future() -> None:
+    model = build(probabilistic=False)
+    clip = context_clip()
+    prediction = model(clip, horizon=2)
+    assert torch.equal(model(clip, horizon=2, draws=draws()).frames, prediction.frames)
+    assert (prediction.logvar == prediction.logvar.min()).all()
+    total(model(clip, draws=draws())).backward()
+    assert all(value.grad is not None for value in model.parameters())
+    with pytest.raises(ValueError, match="probabilistic"):
+        model.predict(to_byte(clip), samples=2)
 
 
 def test_each_step_draws_afresh() -> None:

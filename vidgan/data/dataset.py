@@ -160,7 +160,8 @@ class ClipDataset(Dataset[ClipBatch]):
             place = derive_seed(self.seed, "window", epoch, item)
             y, x = (whole - part + 1 for part, whole in zip(self.size, self.index.size, strict=True))
             offset = place % y, place // y % x
-            frames, flow = crop(frames, self.size, offset), crop_flow(flow, self.size, offset)
+            frames = crop(frames, self.size, offset)
+            flow = crop_flow(flow, self.size, offset) if self.flow else flow
         if flip:
             frames, flow = flip_frames(frames), flip_flow(flow)
         return ClipBatch(

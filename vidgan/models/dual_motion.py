@@ -96,6 +96,7 @@ class DualMotionGAN(nn.Module, Forecaster):
         checkpoint_activations: encoder, decoders and estimator run again in the backward pass instead of keeping their
             activations: several times less memory for about a third more time, the same gradients to rounding. Not with
             batch norm.
+        probabilistic: False makes the encoder a plain one: its code is a point, and there is one future only.
 
     Raises:
         ValueError: a size that is no multiple of 16, or an unknown name.
@@ -118,6 +119,7 @@ class DualMotionGAN(nn.Module, Forecaster):
         estimator_widths: Sequence[int] | None = None,
         norm: str = "group",
         checkpoint_activations: bool = False,
+        probabilistic: bool = True,
     ) -> None:
         super().__init__()
         _require_multiple(*image_size)
@@ -151,6 +153,7 @@ class DualMotionGAN(nn.Module, Forecaster):
             dim_latent=dim_latent,
             norm=norm,
             checkpoint_activations=checkpoint_activations,
+            probabilistic=probabilistic,
         )
         widths_of_q = estimator_widths or (32, 32, 32, 32)
         self.estimator: nn.Module
@@ -192,7 +195,8 @@ class DualMotionGAN(nn.Module, Forecaster):
             context: (B, T, C, H, W) in [-1, 1], T >= 2, H and W multiples of 16.
             horizon: K >= 1.
             draws: noise of the motion code, rows as in the context, a fresh draw for every step; other draws give
-                another future. None takes the posterior mean: the same future every time.
+                another future. None takes the posterior mean: the same future every time, and the only one of a model
+                that is not probabilistic.
             flow: (B, S, 2, H, W), what Q sees between the last frames of the context, where that is known already: S of
                 2 or more, or 1 for a context of two frames.
 
@@ -219,7 +223,7 @@ class DualMotionGAN(nn.Module, Forecaster):
                     seen = steps[-1][3] if fixed else self._run(self.estimator, last, previous)
                     earlier, observed = observed, seen
             code = encoding.mean
-            if draws is not None:
+            if draws is not None and self.encoder.probabilistic:
                 noise = draws.normal(*code.shape[1:]).to(code)
                 code = code + noise * torch.exp(encoding.logvar / 2)  # reparameterised
             hints = self._hints(last, previous, observed, earlier)
@@ -250,8 +254,12 @@ class DualMotionGAN(nn.Module, Forecaster):
         return fused, warped, direct, flow, implied
 
     def tensor_parts(self) -> list[nn.Module]:
-        """The parts that are functions of tensors alone, which torch.compile can take whole."""
-        return [self.encoder.stages, self.estimator, self.flow_generator, self.frame_generator, self.fusion]
+        """The parts that are functions of tensors alone, which torch.compile can take whole.
+
+        Least squares are left out: unrolled they are hundreds of small steps, and compiling them takes many minutes.
+        """
+        estimator = [] if self.fixed_estimator is not None else [self.estimator]
+        return [self.encoder.stages, *estimator, self.flow_generator, self.frame_generator, self.fusion]
 
     def _run(self, part: nn.Module, *inputs: Any) -> Tensor:
         """A part of the network, with or without its activations kept for the backward pass."""

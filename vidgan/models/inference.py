@@ -135,8 +135,13 @@ class Forecaster(Pretrained):
             horizon: frames to forecast.
             seed: draws the motion code from its posterior; None takes its mean.
             rows: a number for each clip that its draws are keyed by; default: its place in the batch.
+
+        Raises:
+            ValueError: as `predict`.
         """
         model: Any = self
+        if seed is not None and not model.encoder.probabilistic:
+            raise ValueError("this model knows one future (model.probabilistic=false): ask for one, without a seed")
         draws = None if seed is None else Draws(seed, "forecast", rows=range(len(context)) if rows is None else rows)
         with _evaluating(model):
             prediction = model(to_float(context.to(_device(self))), horizon=horizon, draws=draws)
@@ -164,7 +169,7 @@ class Forecaster(Pretrained):
             (B, K, C, H, W) uint8 on the CPU; (N, B, K, C, H, W) for `samples` > 1.
 
         Raises:
-            ValueError: a context that is too short or of an unfit size.
+            ValueError: a context that is too short or of an unfit size; draws of a model that has nothing to draw.
         """
         if samples < 1:
             raise ValueError(f"samples must be 1 or more, got {samples}")

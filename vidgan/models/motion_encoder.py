@@ -50,14 +50,14 @@ class EncoderState(NamedTuple):
 
     shared: ConvLSTMState
     mean: ConvLSTMState
-    logvar: ConvLSTMState
+    logvar: ConvLSTMState | None  # None without a log-variance
 
 
 class Encoding(NamedTuple):
     """What the encoder knows after the last frame."""
 
     mean: Tensor  # (B, D, H/16, W/16) posterior mean of the motion code
-    logvar: Tensor  # (B, D, H/16, W/16) posterior log-variance, within +-10
+    logvar: Tensor  # (B, D, H/16, W/16) posterior log-variance, within +-10; without one -10 everywhere
     features: list[Tensor]  # of the last frame: (B, widths[i], H / 2**(i+1), W / 2**(i+1)) for i = 0..3
     state: EncoderState
 
@@ -87,6 +87,7 @@ class MotionEncoder(nn.Module):
         norm: see `vidgan.nn.blocks.norm_layer`.
         checkpoint_activations: frames pass the convolutions one at a time, and again in the backward pass, so that the
             activations of one frame alone are ever held. Not with batch norm, which would see each frame by itself.
+        probabilistic: False leaves out the log-variance and its ConvLSTM: the code is a point, not a distribution.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class MotionEncoder(nn.Module):
         dim_latent: int,
         norm: str = "group",
         checkpoint_activations: bool = False,
+        probabilistic: bool = True,
     ) -> None:
         super().__init__()
         if checkpoint_activations and norm == "batch":
@@ -111,9 +113,12 @@ class MotionEncoder(nn.Module):
             previous = width
         self.shared = ConvLSTM(in_channels=previous, hidden_channels=dim_latent)
         self.mean_lstm = ConvLSTM(in_channels=dim_latent, hidden_channels=dim_latent)
-        self.logvar_lstm = ConvLSTM(in_channels=dim_latent, hidden_channels=dim_latent)
+        self.probabilistic = probabilistic
+        if probabilistic:
+            self.logvar_lstm = ConvLSTM(in_channels=dim_latent, hidden_channels=dim_latent)
         self.mean = FullPrecisionConv2d(dim_latent, dim_latent, 1)
-        self.logvar = FullPrecisionConv2d(dim_latent, dim_latent, 1)
+        if probabilistic:
+            self.logvar = FullPrecisionConv2d(dim_latent, dim_latent, 1)
 
     def forward(self, clip: Tensor, state: EncoderState | None = None) -> Encoding:
         """Take in the frames of a clip (B, T, C, H, W), T >= 1, after those already in the state (None: none)."""
@@ -121,13 +126,12 @@ class MotionEncoder(nn.Module):
         before = state or (None, None, None)
         hidden, shared = self.shared(sequence, before[0])  # (B, T, D, H/16, W/16)
         mean_hidden, mean_state = self.mean_lstm(hidden, before[1])
-        logvar_hidden, logvar_state = self.logvar_lstm(hidden, before[2])
-        return Encoding(
-            mean=self.mean(mean_hidden[:, -1]),
-            logvar=self.logvar(logvar_hidden[:, -1]).clamp(-_LOGVAR_LIMIT, _LOGVAR_LIMIT),
-            features=last_features,
-            state=EncoderState(shared, mean_state, logvar_state),
-        )
+        mean = self.mean(mean_hidden[:, -1])
+        logvar, logvar_state = torch.full_like(mean, -_LOGVAR_LIMIT), None
+        if self.probabilistic:
+            logvar_hidden, logvar_state = self.logvar_lstm(hidden, before[2])
+            logvar = self.logvar(logvar_hidden[:, -1]).clamp(-_LOGVAR_LIMIT, _LOGVAR_LIMIT)
+        return Encoding(mean, logvar, last_features, EncoderState(shared, mean_state, logvar_state))
 
     def _features(self, clip: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The coarsest features of all frames, (B, T, widths[3], H/16, W/16), and all features of the last one."""

@@ -26,7 +26,7 @@ from vidgan.verbs.files import write_text
 from vidgan.verbs.shapes_data import prepare_shapes
 
 RUNS = Path(__file__).with_suffix(".yaml")
-RENDERED, SIZE, STRIDE = 32, 32, 2  # frames of a rendered clip, their size, every how manyeth is used
+RENDERED, STRIDE = 32, 2  # frames of a rendered clip, every how manyeth is used
 SCORED = 240  # clips that a run is scored on
 
 
@@ -36,25 +36,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--clips", type=int, default=480, help="to train on and to hold out")
+    parser.add_argument("--size", type=int, default=32, help="of a frame, pixels")
     parser.add_argument("--only", nargs="+", metavar="RUN", help="names from the file; default: all")
     parser.add_argument("--runs", type=Path, default=RUNS, help="names of runs and their changes")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
 
-    runs: dict[str, list[str]] = {name: list(changes) for name, changes in OmegaConf.load(options.runs).items()}
-    data = prepare_shapes(options.out / "data", clips=options.clips, frames=RENDERED, size=SIZE, seed=options.seed)
+    size = options.size
+    data = prepare_shapes(options.out / "data", clips=options.clips, frames=RENDERED, size=size, seed=options.seed)
     rows = {}
-    for name, changes in runs.items():
-        folder = options.out / re.sub(r"\W+", "-", name).strip("-")
+    for name, (config, changes) in read_runs(options.runs, "mocogan/demo").items():
+        folder = options.out / folder_name(name)
         kept = folder / "row.json"
-        if not kept.is_file() and name in (options.only or runs):
+        if not kept.is_file() and name in (options.only or [name]):
             began = process_time()
-            first = changes[0] if changes and changes[0].startswith("config=") else "config=mocogan/demo"
             settings = [f"data.root={data}", f"out={options.out}", f"name={folder.name}", f"seed={options.seed}"]
-            settings += [f"train.steps={options.steps}", *(change for change in changes if change != first)]
-            run = train(first.removeprefix("config="), settings).run_dir
+            run = train(config, [*settings, f"train.steps={options.steps}", *changes]).run_dir
             spent = {"seconds": (process_time() - began) / options.steps}
-            write_text(kept, json.dumps(score(run, options.seed) | spent, indent=1))
+            write_text(kept, json.dumps(score(run, options.seed, size) | spent, indent=1))
         if kept.is_file():
             rows[name] = json.loads(kept.read_text())
     told = f"{options.steps} steps, {SCORED} clips of the moving average, seconds of one thread a step"
@@ -68,7 +67,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(json.dumps(table, indent=1))
 
 
-def score(run: Path, seed: int) -> dict[str, float | None]:
+def read_runs(file: Path, config: str) -> dict[str, tuple[str, list[str]]]:
+    """Name -> config and changes, from a file of names and changes.
+
+    A first change `config=NAME` names another config, `run=NAME` an earlier run whose changes come first.
+    """
+    runs: dict[str, tuple[str, list[str]]] = {}
+    for name, listed in OmegaConf.load(file).items():
+        changes = list(listed)
+        kind, _, named = changes[0].partition("=") if changes else ("", "", "")
+        before: list[str] = []
+        first = config
+        if kind == "config":
+            first, changes = named, changes[1:]
+        elif kind == "run":
+            (first, before), changes = runs[named], changes[1:]
+        runs[str(name)] = (first, [*before, *changes])
+    return runs
+
+
+def folder_name(run: str) -> str:
+    """A run's name as that of a folder."""
+    return re.sub(r"\W+", "-", run).strip("-")
+
+
+def score(run: Path, seed: int, size: int) -> dict[str, float | None]:
     """The measures of one run, and the floor of the Frechet distance."""
     model = MoCoGAN.from_pretrained(run)
     each = SCORED // len(CATEGORIES)
@@ -76,7 +99,7 @@ def score(run: Path, seed: int) -> dict[str, float | None]:
     asked = np.repeat(np.arange(len(CATEGORIES)), each)
     span = STRIDE * model.facts["frames"]
     real = torch.stack([
-        torch.from_numpy(render_moving_shape(seed + 1, number, frames=span, size=SIZE).frames[::STRIDE])
+        torch.from_numpy(render_moving_shape(seed + 1, number, frames=span, size=size).frames[::STRIDE])
         for number in range(2 * SCORED)
     ]).movedim(-1, 2)  # fmt: skip
     scores = score_synthesis(real, clips, seed=seed).scores

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vidgan.data.shape_scores import DEFINITIONS, read_shapes, shape_scores
+from vidgan.data.shape_scores import DEFINITIONS, PATHS, path_scores, read_shapes, shape_scores
 from vidgan.data.shapes import BACKGROUND, SHAPES, render_moving_shape
 
 SHOWN = [render_moving_shape(3, index, frames=24, size=32) for index in range(18)]
@@ -51,6 +51,22 @@ def test_a_blurred_outline_and_a_changing_colour_count() -> None:
     assert shape_scores(blurred.astype(np.uint8), ASKED)["outline"] < 0.85
     faded = (CLIPS * np.linspace(1, 0.5, 12)[:, None, None, None]).astype(np.uint8)
     assert shape_scores(faded, ASKED)["colour"] > 0.04
+
+
+def test_a_path_is_measured() -> None:
+    """A square of 8 pixels that moves 2 to the right a frame, and one of 12 that goes down 3 and back."""
+    clips = np.zeros((2, 5, 64, 64, 3), np.uint8)
+    for time, down in enumerate((0, 3, 6, 3, 0)):
+        clips[0, time, 20:28, 10 + 2 * time : 18 + 2 * time] = (255, 0, 0)
+        clips[1, time, 30 + down : 42 + down, 40:52] = (0, 255, 0)
+    scores = path_scores(read_shapes(clips))
+    assert scores.keys() == PATHS.keys()
+    assert scores["step"] == pytest.approx(2.5) and scores["path"] == pytest.approx(10)
+    assert scores["straight"] == pytest.approx(0.5)  # one ends 8 pixels away, the other where it began
+    assert scores["turn"] == pytest.approx((0 + 2 / 3) / 2)  # three changes of step, one of them of 6 pixels
+    assert scores["size_held"] == pytest.approx(0) and scores["size_spread"] == pytest.approx(2)
+    assert scores["colour_spread"] == pytest.approx(1 / 3)
+    assert scores["start_spread"] == pytest.approx(np.mean([np.std([13.5, 45.5]), np.std([23.5, 35.5])]))
 
 
 def test_other_arrays_are_refused() -> None:

@@ -12,7 +12,7 @@ from skimage.measure import label
 
 from vidgan.data.shapes import BACKGROUND, CATEGORIES, HEIGHT, SHAPES, WIDTH, coverage
 
-__all__ = ["DEFINITIONS", "Reading", "read_shapes", "shape_scores"]
+__all__ = ["DEFINITIONS", "PATHS", "Reading", "path_scores", "read_shapes", "shape_scores"]
 
 Array = npt.NDArray[np.float64]
 
@@ -22,6 +22,17 @@ DEFINITIONS: Final[dict[str, str]] = {
     "shape_held": "share of frames whose best ideal shape is the clip's most frequent one",
     "colour": "standard deviation of the object's colour within a clip, RGB in [0, 1]",
     "category": "share of clips whose path is of the kind that was asked for",
+}
+
+PATHS: Final[dict[str, str]] = {
+    "step": "distance that the object moves between two frames, pixels",
+    "path": "length of its path, pixels",
+    "straight": "distance between its first and last place, as a share of its path",
+    "turn": "change of its step between frames, as a share of its mean step; 0 for even motion",
+    "size_held": "standard deviation of its size (root of the area) within a clip, as a share of the size",
+    "size_spread": "standard deviation of its size between clips, pixels",
+    "colour_spread": "standard deviation of its colour between clips, RGB in [0, 1]",
+    "start_spread": "standard deviation of its first place between clips, pixels",
 }
 
 _VISIBLE: Final = 0.3  # brightness above the background, of 1
@@ -39,6 +50,7 @@ class Reading(NamedTuple):
     outline: Array  # (N, T), 0 to 1
     colour: Array  # (N, T, 3), 0 to 1
     centre: Array  # (N, T, 2), x and y in pixels
+    size: Array  # (N, T), root of the area, pixels
 
 
 def read_shapes(clips: npt.NDArray[np.uint8]) -> Reading:
@@ -52,6 +64,7 @@ def read_shapes(clips: npt.NDArray[np.uint8]) -> Reading:
         np.zeros(size),
         np.full((*size, 3), np.nan),
         np.full((*size, 2), np.nan),
+        np.full(size, np.nan),
     )
     for place in np.ndindex(*size):
         _read_frame(clips[place] / 255, reading, place)
@@ -75,6 +88,7 @@ def _read_frame(frame: Array, reading: Reading, place: tuple[int, ...]) -> None:
     reading.outline[place] = max(fits)
     reading.colour[place] = frame[largest & (mask > 0.8)].mean(axis=0)
     reading.centre[place] = columns[largest].mean(), rows[largest].mean()
+    reading.size[place] = area**0.5
 
 
 def _overlap(mask: Array, shape: int, area: float, x: float, y: float) -> float:
@@ -95,6 +109,26 @@ def shape_scores(clips: npt.NDArray[np.uint8], categories: npt.NDArray[np.int64]
         "shape_held": float(np.mean(held)),
         "colour": float(np.nanstd(reading.colour, axis=1).mean(axis=-1)[(reading.objects > 0).any(axis=1)].mean()),
         "category": float((path_categories(reading.centre, clips.shape[2]) == categories).mean()),
+    }
+
+
+def path_scores(reading: Reading) -> dict[str, float]:
+    """The measures of `PATHS`: means over clips in which every frame shows an object, NaN without any."""
+    whole = (reading.objects > 0).all(axis=1)
+    centre, size, colour = reading.centre[whole], reading.size[whole], reading.colour[whole]
+    moves = np.diff(centre, axis=1)  # (N, T - 1, 2)
+    steps = np.linalg.norm(moves, axis=-1)  # (N, T - 1)
+    path = steps.sum(axis=1)
+    turns = np.linalg.norm(np.diff(moves, axis=1), axis=-1).mean(axis=1)  # (N,)
+    return {
+        "step": float(steps.mean()),
+        "path": float(path.mean()),
+        "straight": float((np.linalg.norm(centre[:, -1] - centre[:, 0], axis=-1) / path.clip(1e-9)).mean()),
+        "turn": float((turns / steps.mean(axis=1).clip(1e-9)).mean()),
+        "size_held": float((size.std(axis=1) / size.mean(axis=1)).mean()),
+        "size_spread": float(size.mean(axis=1).std()),
+        "colour_spread": float(colour.mean(axis=1).std(axis=0).mean()),
+        "start_spread": float(centre[:, 0].std(axis=0).mean()),
     }
 
 

@@ -34,10 +34,13 @@ class Recipe:
     clips: int
     flow: bool = False
     seed: int = 0
+    changes: tuple[str, ...] = ()  # of the config
 
 
 RECIPES = {
-    "mocogan/shapes": Recipe(config="mocogan/demo", size=32, clips=480),
+    "mocogan/shapes": Recipe(
+        config="mocogan/shapes", size=64, clips=1000, changes=("data.stride=2", "train.steps=1800")
+    ),
     "dual_motion/shapes": Recipe(config="dual_motion/shapes", size=64, clips=1000, flow=True),
 }
 
@@ -73,7 +76,7 @@ def trained(name: str, recipe: Recipe, out: Path, overrides: Sequence[str]) -> P
         flow=recipe.flow,
     )
     changes = [f"data.root={data}", f"out={out}", f"name={name.replace('/', '-')}", f"seed={recipe.seed}"]
-    result = train(recipe.config, [*changes, *overrides])
+    result = train(recipe.config, [*changes, *recipe.changes, *overrides])
     if result.exit_code:
         raise SystemExit(result.exit_code)
     return result.run_dir

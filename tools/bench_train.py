@@ -26,6 +26,8 @@ from benching import KEEP_BLOCKS, in_fresh_process, machine, ratios, save, secon
 from train_sides import Task, count_operations, make_data
 from train_work import recipes_report
 
+from vidgan.training.allocator import keep_large_blocks
+
 COMMITTED = Path(__file__).with_suffix(".json")
 FALL = 0.15
 TURNS = {"mocogan": ("frame", "video", "generator"), "dual_motion": ("frame", "flow", "generator")}
@@ -216,6 +218,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--commit writes what --check compares; give both")
     report: dict[str, Any] = {"machine": machine()}
     if args.recipes:
+        keep_large_blocks()  # as `vidgan train` does
         report |= recipes_report(args.rounds or 3, timed=not args.quick)
         save(args.json, report)
         return 0

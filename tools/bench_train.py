@@ -187,7 +187,8 @@ def check(measured: dict[str, Any], here: dict[str, Any]) -> int:
         told = ", ".join(f"{key} {there[key]} there, {here[key]} here" for key in kind if there[key] != here[key])
         print(f"the committed ratios are of another machine ({told}); write your own with --check --commit")
         return 2
-    losses = fallen(measured, committed["models"])
+    asked = {model: committed["models"][model] for model in measured}  # --model may leave one out
+    losses = fallen(measured, asked)
     print("\n".join(losses) or f"no ratio fell by more than {FALL:.0%}")
     return int(bool(losses))
 

@@ -11,10 +11,10 @@ from vidgan.nn.warp import carry_flow, warp
 def parts(seed: int = 0, size: tuple[int, int] = (16, 24)) -> Parts:
     """Unlike pictures and small flows."""
     generator = torch.Generator().manual_seed(seed)
-    frames = [torch.rand(2, 3, *size, generator=generator) * 2 - 1 for _ in range(4)]
+    frames = [torch.rand(2, 3, *size, generator=generator) * 2 - 1 for _ in range(5)]
     flows = [torch.randn(2, 2, *size, generator=generator) for _ in range(3)]
-    direct, warped, last, previous = frames
-    return Parts(direct, warped, flows[0], last, previous, flows[1], flows[2])
+    direct, warped, last, previous, unexplained = frames
+    return Parts(direct, warped, flows[0], last, previous, flows[1], flows[2], unexplained)
 
 
 def candidates(known: Parts) -> Tensor:
@@ -25,7 +25,7 @@ def candidates(known: Parts) -> Tensor:
         warp(known.last, carry_flow(known.flow)),
         warp(known.previous, known.flow + warp(known.observed, known.flow)),
         known.last,
-        warp(known.last, warp(known.earlier, known.observed)),
+        warp(known.last, known.former),
     ], dim=1)  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def test_blend_is_convex_and_starts_near_the_warped_frame() -> None:
 
 def test_in_a_still_scene_nothing_changes() -> None:
     picture, still = torch.rand(1, 3, 16, 16), torch.zeros(1, 2, 16, 16)
-    fused = BlendFusion(channels=3, max_flow=8.0)(picture, picture, still, picture, picture, still, still)
+    fused = BlendFusion(channels=3, max_flow=8.0)(picture, picture, still, picture, picture, still, still, 0 * picture)
     torch.testing.assert_close(fused, picture)
 
 

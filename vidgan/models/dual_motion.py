@@ -226,20 +226,20 @@ class DualMotionGAN(nn.Module, Forecaster):
             if draws is not None and self.encoder.probabilistic:
                 noise = draws.normal(*code.shape[1:]).to(code)
                 code = code + noise * torch.exp(encoding.logvar / 2)  # reparameterised
-            hints = self._hints(last, previous, observed, earlier)
-            parts = self._decode(code, encoding.features, (last, previous, observed, earlier), hints)
+            parts = self._decode(code, encoding.features, self._seen(last, previous, observed, earlier))
             steps.append((*parts, encoding.mean, encoding.logvar))
             previous, last = last, parts[0]
         fields = [torch.stack(parts, dim=1) for parts in zip(*steps, strict=True)]  # each (B, K, ...)
         return Prediction(*(*fields, first_observed[:, None]))
 
     def _decode(
-        self, code: Tensor, features: Sequence[Tensor], seen: tuple[Tensor, Tensor, Tensor, Tensor], hints: Tensor
+        self, code: Tensor, features: Sequence[Tensor], seen: Sequence[Tensor]
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """One step: (P, W, A, f, f') from the code, features of the last frame, and `Parts.last` to `Parts.earlier`."""
-        last, _, observed, _ = seen
+        """One step: (P, W, A, f, f') from the code, features of the last frame, and `Parts` from `last` on."""
+        last, _, observed, former, unexplained = seen
         base_flow = observed if self.extrapolate_flow else None
         base_frame = last if base_flow is None else warp(last, base_flow)
+        hints = self._hints(observed, former, unexplained)
         skips = self._skips(features, base_frame, base_flow, hints) if self.skip_connections else []
 
         correction = soft_limit(self._run(self.flow_generator, code, skips), self.max_flow)
@@ -265,15 +265,20 @@ class DualMotionGAN(nn.Module, Forecaster):
         """A part of the network, with or without its activations kept for the backward pass."""
         return recompute(part, *inputs) if self.checkpoint_activations else part(*inputs)
 
-    def _hints(self, last: Tensor, previous: Tensor, observed: Tensor, earlier: Tensor) -> Tensor:
+    def _seen(self, last: Tensor, previous: Tensor, observed: Tensor, earlier: Tensor) -> tuple[Tensor, ...]:
+        """The fields of `Parts` from `last` on; without a look back as if the observed flow explained everything."""
+        if not self.looks_back:
+            return last, previous, observed, observed, torch.zeros_like(last)
+        unexplained = warp(last - warp(previous, observed), observed)
+        return last, previous, observed, warp(earlier, observed), unexplained
+
+    def _hints(self, observed: Tensor, former: Tensor, unexplained: Tensor) -> Tensor:
         """What is known of the motion, (B, 2 or 4 + C, H, W): see `motion_hints` of the constructor."""
         flow = observed / self.max_flow
         if not self.motion_hints:
             return flow
         # In whole pixels, not in shares of the limit: an acceleration is small beside the velocity.
-        change = soft_limit(observed - warp(earlier, observed), self.max_flow)
-        unexplained = warp(last - warp(previous, observed), observed)
-        return torch.cat([flow, change, unexplained], dim=1)
+        return torch.cat([flow, soft_limit(observed - former, self.max_flow), unexplained], dim=1)
 
     def _skips(
         self, features: Sequence[Tensor], base_frame: Tensor, base_flow: Tensor | None, hints: Tensor

@@ -21,7 +21,8 @@ class Parts(NamedTuple):
     last: Tensor
     previous: Tensor
     observed: Tensor  # flow seen between the last two frames
-    earlier: Tensor  # flow seen between the two before; equal to `observed` where that is not known
+    former: Tensor  # flow seen between the two before, moved along; equal to `observed` where that is not known
+    unexplained: Tensor  # of the last frame, what the observed flow fails to explain, moved along, (B, C, H, W)
 
 
 class ConvFusion(nn.Module):
@@ -109,18 +110,17 @@ class BlendFusion(nn.Module):
     def forward(self, *parts: Tensor) -> Tensor:
         """The fields of `Parts` -> P (B, C, H, W) in [-1, 1]."""
         known = Parts(*parts)
-        carried, former = carry_flow(known.flow), warp(known.earlier, known.observed)
+        carried = carry_flow(known.flow)
         candidates = [
             known.warped,
             known.direct,
             warp(known.last, carried),
             warp(known.previous, known.flow + warp(known.observed, known.flow)),
             known.last,
-            warp(known.last, former),
+            warp(known.last, known.former),
         ]
-        unexplained = warp(known.last - warp(known.previous, known.observed), known.observed)
-        flows = [known.flow, known.flow - carried, known.observed - former]
-        shown = [known.last, unexplained, *(candidate - known.warped for candidate in candidates[1:])]
+        flows = [known.flow, known.flow - carried, known.observed - known.former]
+        shown = [known.last, known.unexplained, *(candidate - known.warped for candidate in candidates[1:])]
         fine = self.fine(torch.cat([*shown, *(flow / self.max_flow for flow in flows)], dim=1))
         middle = self.middle(fine)  # (B, 2w, H/2, W/2)
         coarse = self.coarse(middle)  # (B, 2w, H/4, W/4)

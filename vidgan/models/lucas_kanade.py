@@ -19,11 +19,11 @@ __all__ = ["LucasKanadeEstimator"]
 
 SMALLEST = 8  # pixels on the short side of the coarsest level
 WINDOW = 2.0  # pixels, sigma of the windows that are matched
-SMOOTHING = (2.0, 1.0, 0.7)  # pixels, sigma of the smoothing after each step, finest level first, the last for the rest
+SMOOTHING = (1.0, 1.0, 0.7)  # pixels, sigma of the smoothing after each step, finest level first, the last for the rest
 EDGES = 8.0  # weight of the brightness gradient beside the colours: edges say more of motion than shades
 ROBUST = 0.02  # colour difference from which on a pixel counts less
 RIDGE = 1e-2  # keeps flat windows where they are
-DOUBT = 0.1  # misfit beside which smaller ones make no difference to how much a pixel is trusted
+DOUBT = 0.3  # misfit beside which smaller ones make no difference to how much a pixel is trusted
 REACHES = (2, 4)  # pixels, how far away a neighbour is asked, in turn
 
 

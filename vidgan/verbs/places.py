@@ -43,6 +43,8 @@ class Places:
         stride, fps: how a model was trained to see time; not with a rule, which has its own.
         split: "test", "train" or "all".
         one_each: without a rule: one window a clip, at a random start, in place of all that do not overlap.
+        shifted: without a rule: the windows that do not overlap are laid from a random start, as sets of clips need it:
+            windows of training start anywhere too, and in many data a clip's first frames are not like its others.
         window: (h, w), show the middle of each frame alone.
         seed: of random starts.
 
@@ -60,6 +62,7 @@ class Places:
         fps: float | None = None,
         split: str = "test",
         one_each: bool = False,
+        shifted: bool = False,
         window: tuple[int, int] | None = None,
         seed: int = 0,
     ) -> None:
@@ -74,7 +77,7 @@ class Places:
             )
         if rule is None:
             sampling = EveryNth(stride) if fps is None else AtRate(fps, Clock(root, self.index).times)
-            cut = partial(_one, seed=seed) if one_each else _without_overlap
+            cut = partial(_one, seed=seed) if one_each else partial(_without_overlap, seed=seed if shifted else None)
             found = [place for entry in entries for place in cut(sampling, entry, length)]
             self._sampling: Sampling | None = sampling
         else:
@@ -127,16 +130,22 @@ def _one(sampling: Sampling, entry: ClipEntry, length: int, *, seed: int) -> lis
     starts = _starts(sampling, entry, length)
     if not starts:
         return []
-    start = starts[derive_seed("window start", seed, _key(entry)) % len(starts)]
+    start = starts[_drawn(len(starts), entry, seed)]
     return [Place(entry, sampling.indices(entry, start, length))]
 
 
-def _without_overlap(sampling: Sampling, entry: ClipEntry, length: int) -> list[Place]:
+def _without_overlap(sampling: Sampling, entry: ClipEntry, length: int, *, seed: int | None) -> list[Place]:
+    """From the front, or with a seed from a random start within the first window's length."""
     starts = _starts(sampling, entry, length)
     if not starts:
         return []
     span = sampling.indices(entry, 0, length)[-1] + 1
-    return [Place(entry, sampling.indices(entry, start, length)) for start in starts[::span]]
+    first = 0 if seed is None else _drawn(min(span, len(starts)), entry, seed)
+    return [Place(entry, sampling.indices(entry, start, length)) for start in starts[first::span]]
+
+
+def _drawn(choices: int, entry: ClipEntry, seed: int) -> int:
+    return derive_seed("window start", seed, _key(entry)) % choices
 
 
 def _by_rule(rule: Windows, entry: ClipEntry, length: int, index: Index, seed: int) -> list[Place]:

@@ -172,7 +172,10 @@ def forecast_scores(
 
 
 def real_clips(dataset: ClipDataset, count: int) -> tuple[ByteClip, list[str]]:
-    """Up to `count` cuts (N, T, 3, H, W) that do not overlap, spread evenly over the data set, and their groups."""
+    """Up to `count` cuts (N, T, 3, H, W), spread evenly over the data set, and their groups.
+
+    They do not overlap, and start anywhere in their clips, as those of training do; the same ones at every call.
+    """
     clips, entries = labelled_clips(dataset, count)
     return clips, [entry.group for entry in entries]
 
@@ -180,10 +183,16 @@ def real_clips(dataset: ClipDataset, count: int) -> tuple[ByteClip, list[str]]:
 def labelled_clips(dataset: ClipDataset, count: int) -> tuple[ByteClip, list[ClipEntry]]:
     """As `real_clips`, with all that is known of the clip that each was cut from."""
     places = Places(
-        dataset.root, dataset.frames, window=dataset.size, stride=dataset.stride, fps=dataset.fps, split=dataset.split
+        dataset.root,
+        dataset.frames,
+        window=dataset.size,
+        stride=dataset.stride,
+        fps=dataset.fps,
+        split=dataset.split,
+        shifted=True,
     )
-    every = max(1, len(places) // count)
-    chosen = places.found[: every * count : every]
+    number = min(count, len(places))
+    chosen = [places.found[position * len(places) // number] for position in range(number)]
     return torch.stack([places.read(place) for place in chosen]), [place.entry for place in chosen]
 
 

@@ -10,9 +10,10 @@ The runs are listed in ablate.yaml. Rows that are there already are kept; the ta
 import argparse
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from time import process_time
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -24,6 +25,8 @@ from vidgan.data.shapes import CATEGORIES, render_moving_shape
 from vidgan.evaluation.set_scores import score_synthesis
 from vidgan.verbs.files import write_text
 from vidgan.verbs.shapes_data import prepare_shapes
+
+Row: TypeAlias = dict[str, float | None]
 
 RUNS = Path(__file__).with_suffix(".yaml")
 RENDERED, STRIDE = 32, 2  # frames of a rendered clip, every how manyeth is used
@@ -44,27 +47,51 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     size = options.size
     data = prepare_shapes(options.out / "data", clips=options.clips, frames=RENDERED, size=size, seed=options.seed)
-    rows = {}
-    for name, (config, changes) in read_runs(options.runs, "mocogan/demo").items():
-        folder = options.out / folder_name(name)
-        kept = folder / "row.json"
-        if not kept.is_file() and name in (options.only or [name]):
-            began = process_time()
-            settings = [f"data.root={data}", f"out={options.out}", f"name={folder.name}", f"seed={options.seed}"]
-            run = train(config, [*settings, f"train.steps={options.steps}", *changes]).run_dir
-            spent = {"seconds": (process_time() - began) / options.steps}
-            write_text(kept, json.dumps(score(run, options.seed, size) | spent, indent=1))
-        if kept.is_file():
-            rows[name] = json.loads(kept.read_text())
+
+    def make(config: str, settings: list[str]) -> Row:
+        began = process_time()
+        run = train(config, [f"data.root={data}", f"seed={options.seed}", f"train.steps={options.steps}", *settings])
+        return score(run.run_dir, options.seed, size) | {"seconds": (process_time() - began) / options.steps}
+
+    columns, rows = study(read_runs(options.runs, "mocogan/demo"), options.out, options.only, make)
     told = f"{options.steps} steps, {SCORED} clips of the moving average, seconds of one thread a step"
     table = {
         "kind": "table",
-        "columns": ["run", *next(iter(rows.values()))],
-        "rows": [[name, *row.values()] for name, row in rows.items()],
+        "columns": ["run", *columns],
+        "rows": [[name, *(row.get(column) for column in columns)] for name, row in rows.items()],
         "notes": [told, *map(": ".join, DEFINITIONS.items())],
     }
     write_text(options.out / "ablation.json", json.dumps(table, indent=1))
     print(json.dumps(table, indent=1))
+
+
+def study(
+    runs: Mapping[str, tuple[str, list[str]]],
+    out: Path,
+    only: Collection[str] | None,
+    make: Callable[[str, list[str]], Row],
+) -> tuple[list[str], dict[str, Row]]:
+    """Make the rows that are asked for and not there yet, one folder of `out` each; all columns and rows there are.
+
+    Args:
+        runs: name -> config and changes.
+        only: names of the runs to make; None for all.
+        make: from a config and its changes, the folder among them, to a row.
+
+    Raises:
+        SystemExit: an unknown name, or no row.
+    """
+    if unknown := set(only or ()) - set(runs):
+        raise SystemExit(f"--only {', '.join(sorted(unknown))}: no such run; there are: {', '.join(runs)}")
+    rows: dict[str, Row] = {}
+    for name, (config, changes) in runs.items():
+        folder = out / folder_name(name)
+        kept = folder / "row.json"
+        if not kept.is_file() and (only is None or name in only):
+            write_text(kept, json.dumps(make(config, [f"out={out}", f"name={folder.name}", *changes]), indent=1))
+        if kept.is_file():
+            rows[name] = json.loads(kept.read_text())
+    return list(dict.fromkeys(column for row in rows.values() for column in row)), rows
 
 
 def read_runs(file: Path, config: str) -> dict[str, tuple[str, list[str]]]:
@@ -91,7 +118,7 @@ def folder_name(run: str) -> str:
     return re.sub(r"\W+", "-", run).strip("-")
 
 
-def score(run: Path, seed: int, size: int) -> dict[str, float | None]:
+def score(run: Path, seed: int, size: int) -> Row:
     """The measures of one run, and the floor of the Frechet distance."""
     model = MoCoGAN.from_pretrained(run)
     each = SCORED // len(CATEGORIES)

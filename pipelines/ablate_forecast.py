@@ -15,7 +15,7 @@ from pathlib import Path
 from time import process_time
 from typing import Any
 
-from ablate import folder_name, read_runs
+from ablate import Row, read_runs, study
 
 from vidgan import evaluate, train
 from vidgan.verbs.files import write_text
@@ -38,25 +38,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
 
-    rows: dict[str, dict[str, Any]] = {}
-    for name, (config, changes) in read_runs(options.runs, "dual_motion/kitti").items():
-        folder = options.out / folder_name(name)
-        kept = folder / "row.json"
-        if not kept.is_file() and name in (options.only or [name]):
-            began = process_time()
-            settings = [f"data.root={options.data}", f"out={options.out}", f"name={folder.name}"]
-            done = train(config, [*settings, f"seed={options.seed}", "every.evaluate=null", *changes])
-            spent = (process_time() - began) / done.steps
-            row = {"steps": done.steps, "CPU s a step": round(spent, 3)} | score(done.run_dir, options)
-            write_text(kept, json.dumps(row, indent=1))
-        if kept.is_file():
-            rows[name] = json.loads(kept.read_text())
-    columns = list(next(iter(rows.values())))
+    def make(config: str, settings: list[str]) -> Row:
+        began = process_time()
+        done = train(config, [f"data.root={options.data}", f"seed={options.seed}", "every.evaluate=null", *settings])
+        spent = (process_time() - began) / done.steps
+        return {"steps": done.steps, "CPU s a step": round(spent, 3)} | score(done.run_dir, options)
+
+    columns, rows = study(read_runs(options.runs, "dual_motion/kitti"), options.out, options.only, make)
     table = {
         "kind": "table",
         "title": f"One setting changed a run, trained on {options.data.name}, PSNR of P, W and A, SSIM and LPIPS of P",
         "columns": ["run", *columns],
-        "rows": [[name, *(shown(column, row[column]) for column in columns)] for name, row in rows.items()],
+        "rows": [[name, *(shown(column, row.get(column)) for column in columns)] for name, row in rows.items()],
         "notes": [f"made by `python pipelines/{Path(__file__).name}`, seed {options.seed}"],
     }
     write_text(options.out / "ablation.json", json.dumps(table, indent=1))
@@ -70,7 +63,7 @@ def shown(column: str, value: float | None) -> str:
     return f"{value:.2f}" if "PSNR" in column else f"{value:.4f}"
 
 
-def score(run: Path, options: argparse.Namespace) -> dict[str, float | None]:
+def score(run: Path, options: argparse.Namespace) -> Row:
     """PSNR, SSIM and LPIPS of the fused forecast, PSNR of W and A, for each set of clips."""
     measures: dict[str, Any] = {"metrics": ("psnr", "ssim")}
     if options.lpips is not None:
@@ -78,7 +71,7 @@ def score(run: Path, options: argparse.Namespace) -> dict[str, float | None]:
     sets: dict[str, dict[str, Any]] = {options.data.name: {"horizon": 1}}
     if options.other is not None:
         sets[options.other.name] = {"data": options.other, "horizon": options.horizon, **OTHER}
-    row: dict[str, float | None] = {}
+    row: Row = {}
     for name, given in sets.items():
         found = evaluate(run, **given, **measures).scores
         row |= {f"{name} PSNR {short}": found[part]["psnr"].mean.mean for short, part in PARTS.items()}

@@ -6,7 +6,7 @@ import pytest
 
 from vidgan.config import load_config, shipped_configs
 from vidgan.data.prepare import prepare
-from vidgan.verbs.demo import render_shapes
+from vidgan.verbs.shapes_data import render_shapes
 from vidgan.verbs.train import train
 
 SIZES = {"mocogan/sky": (128, 128), "dual_motion/kitti": (128, 224), "dual_motion/paper": (128, 160),

@@ -22,7 +22,6 @@ import numpy.typing as npt
 from vidgan import MoCoGAN
 from vidgan.data.shape_scores import Reading, path_scores, read_shapes
 from vidgan.verbs.files import claim, write_text
-from vidgan.verbs.places import Places
 from vidgan.verbs.subjects import Subject, find_subject
 
 Clips = npt.NDArray[np.uint8]
@@ -81,9 +80,8 @@ def generated(subject: Subject, options: argparse.Namespace) -> tuple[Clips, Lab
 
 def real_clips(subject: Subject, split: str, clips: int, seed: int) -> tuple[Clips, Labels]:
     """At most so many windows, one a clip and spread over the split, (N, T, H, W, 3), and their categories (N,)."""
-    places = Places(subject.data, subject.frames, split=split, stride=subject.stride, one_each=True, seed=seed)
-    chosen = np.linspace(0, len(places) - 1, min(clips, len(places))).round().astype(int)
-    found = [places.found[number] for number in chosen]
+    places = subject.places(split=split, one_each=True, seed=seed)
+    found = places.spread(clips)
     read = np.stack([places.read(place).movedim(1, -1).numpy() for place in found])
     return read, np.array([place.entry.category for place in found])
 

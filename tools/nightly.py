@@ -27,7 +27,7 @@ from vidgan.data.prepare import prepare
 from vidgan.training.checkpoint import load_latest
 from vidgan.training.journal import read
 from vidgan.training.lock import RunLock
-from vidgan.verbs.demo import render_shapes
+from vidgan.verbs.shapes_data import render_shapes
 
 STEPS = 60
 VALUES = {

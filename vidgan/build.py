@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, DistributedType, InitProcessGroupKwargs
 from torch import Tensor, nn
 
-from vidgan.checks import MODELS, arguments, model_name
+from vidgan.checks import MODELS, arguments, learns_flow, model_name
 from vidgan.config import ConfigError, OptimizerConfig, RunConfig
 from vidgan.data.dataset import ClipDataset
 from vidgan.data.loader import ClipLoader
@@ -105,7 +105,7 @@ def build_dataset(config: RunConfig, split: str = "train") -> ClipDataset:
 def needs_flow_labels(config: RunConfig) -> bool:
     """Whether a term of the objective is taught by stored label flow; a Q without weights makes its own."""
     taught = {"flow", "implied_flow", "observed_flow", "adversarial_flow"}
-    return config.model.get("estimator") != "lucas_kanade" and bool(config.objective.weights.keys() & taught)
+    return learns_flow(config) and bool(config.objective.weights.keys() & taught)
 
 
 def build_loader(config: RunConfig, dataset: ClipDataset, accelerator: Accelerator) -> ClipLoader:

@@ -14,6 +14,11 @@ ROLES = {"mocogan": ("frame", "video"), "dual_motion": ("frame", "flow")}
 TERMS = {"mocogan": MoCoGANTraining.TERMS, "dual_motion": DualMotionTraining.TERMS}
 
 
+def learns_flow(config: RunConfig) -> bool:
+    """Whether Q has weights."""
+    return config.model.get("estimator") != "lucas_kanade"
+
+
 def check_config(config: RunConfig) -> None:
     """All that can be told to be wrong without reading data: names, constructor arguments, impossible pairs.
 
@@ -48,7 +53,7 @@ def check_config(config: RunConfig) -> None:
         tied = {"fused", "fused_l2", "fused_log_l2", "fused_dissimilarity", "adversarial_frame"}
         if not weights.keys() & tied:
             raise ConfigError(f"objective.weights needs one of {', '.join(sorted(tied))}: nothing teaches the forecast")
-        learns = config.model.get("estimator") != "lucas_kanade"
+        learns = learns_flow(config)
         if not learns and "observed_flow" in weights:
             raise ConfigError(
                 "objective.weights.observed_flow has no effect: model.estimator=lucas_kanade learns nothing"

@@ -14,11 +14,10 @@ import torch
 import torch.nn.functional as F
 
 from vidgan.evaluation.content import BACKGROUND, check_clips, frame_colours
-from vidgan.evaluation.frechet import frechet_between
 from vidgan.evaluation.results import LongerScores, Score
-from vidgan.evaluation.set_scores import halves
-from vidgan.evaluation.statistics import MIN_RESAMPLES, Estimate, SourceBootstrap
-from vidgan.evaluation.synthesis import MIN_SPREAD, POOLED, motion_energy, pool_frames
+from vidgan.evaluation.set_scores import halves, over_splits
+from vidgan.evaluation.statistics import MIN_RESAMPLES, SourceBootstrap
+from vidgan.evaluation.synthesis import POOLED, frechet_inhouse, motion_energy, pool_frames
 from vidgan.seeding import derive_seed
 from vidgan.types import ByteClip
 
@@ -90,9 +89,8 @@ def score_longer(
     separable = len(set(names)) > 1
     distances, number = _frechet(real, generated, stretch, names if separable else None, splits, seed)
     for row, values in distances.items():
-        means = [Estimate(float(column.mean()), float(column.min()), float(column.max())) for column in values.T]
-        over = values.mean(axis=1)  # (splits,)
-        scores[row]["frame_frechet"] = Score(Estimate(float(over.mean()), float(over.min()), float(over.max())), means)
+        means = [over_splits(column.tolist()) for column in values.T]
+        scores[row]["frame_frechet"] = Score(over_splits(values.mean(axis=1).tolist()), means)
     notes = [
         f"frame_frechet compares the {stretch} frames of {number} clips a stretch with as many real ones: small sets"
         " bias it upwards, so read it beside the first stretch and the row 'real'"
@@ -185,7 +183,7 @@ def _frechet(
 ) -> tuple[Mapping[str, Array], int]:
     """Row -> (splits, stretches) distances of its frames to the reference half's, and the clips in each set."""
     truth, made = frame_features(real), frame_features(generated)
-    spread = np.maximum(truth.reshape(-1, FRAME_FEATURES).std(axis=0), MIN_SPREAD)
+    spread = truth.reshape(-1, FRAME_FEATURES).std(axis=0)
     found: dict[str, list[list[float]]] = {"generated": [], "real": []}
     groups = [str(row) for row in range(len(real))] if sources is None else sources
     fewest = len(generated)
@@ -194,13 +192,11 @@ def _frechet(
         first, second = halves(groups, random)
         number = min(len(first), len(second), len(generated))
         fewest = min(fewest, number)
-        reference = _spread_frames(truth[first[:number]], stretch) / spread
+        reference = _spread_frames(truth[first[:number]], stretch)
         rows = {"generated": made[random.permutation(len(made))[:number]], "real": truth[second[:number]]}
         for name, row in rows.items():
             parts = [row[:, at : at + stretch] for at in range(0, row.shape[1], stretch)]
-            found[name].append(
-                [frechet_between(part.reshape(-1, FRAME_FEATURES) / spread, reference) for part in parts]
-            )
+            found[name].append([frechet_inhouse(part.reshape(-1, FRAME_FEATURES), reference, spread) for part in parts])
     return {name: np.array(values) for name, values in found.items()}, fewest
 
 

@@ -48,6 +48,7 @@ class NearestWindows:
         both = torch.cat([clips, clips.flip(-1)])  # a mirrored window is as far from a clip as it is from the mirror
         self.length = clips.shape[1]
         self._frames = pool_frames(both.flatten(0, 1))  # (2N*T, D)
+        self._squares = (self._frames**2).sum(axis=1)  # (2N*T,)
         self.found = [Neighbour(float("inf"), "", (), False)] * len(clips)
 
     def look(self, video: str, numbers: Sequence[int], frames: ByteClip, windows: Sequence[Sequence[int]]) -> None:
@@ -61,7 +62,7 @@ class NearestWindows:
         """
         shown = pool_frames(frames)  # (F, D)
         products = self._frames @ shown.T  # (2N*T, F)
-        squared = (self._frames**2).sum(axis=1)[:, None] + (shown**2).sum(axis=1) - 2 * products
+        squared = self._squares[:, None] + (shown**2).sum(axis=1) - 2 * products
         apart = squared.reshape(-1, self.length, len(shown))  # (2N, T, F)
         places = np.searchsorted(numbers, np.asarray(windows))  # (W, T)
         total = apart[:, np.arange(self.length), places].sum(axis=2)  # (2N, W)

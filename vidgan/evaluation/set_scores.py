@@ -123,8 +123,7 @@ def score_synthesis(
             for key, value in compare(row).items():
                 measured.setdefault(name, {}).setdefault(key, []).append(value)
     scores = {
-        name: {key: Score(_over_splits(values), []) for key, values in table.items()}
-        for name, table in measured.items()
+        name: {key: Score(over_splits(values), []) for key, values in table.items()} for name, table in measured.items()
     }
     over_real = SourceBootstrap(names, resamples=resamples, seed=seed).mean
     over_made = SourceBootstrap([str(row) for row in range(len(generated))], resamples=resamples, seed=seed).mean
@@ -212,7 +211,8 @@ def _per_clip(description: Description, estimate: Estimates) -> dict[str, Score]
     return {measure: Score(estimate(values[:, None])[0], []) for measure, values in columns.items()}
 
 
-def _over_splits(values: list[float]) -> Estimate:
+def over_splits(values: list[float]) -> Estimate:
+    """Mean, smallest and largest over the random halvings."""
     return Estimate(float(np.mean(values)), min(values), max(values))
 
 

@@ -100,13 +100,20 @@ def _gradient(maps: Tensor) -> tuple[Tensor, Tensor]:
 
 @lru_cache(maxsize=64)
 def _band(length: int, sigma: float, device: torch.device) -> Tensor:
-    """(length, length) matrix that blurs a line of pixels, the border repeated outside."""
+    """(length, length) matrix that blurs a line of pixels, the border repeated outside.
+
+    It is kept, so it must not be born as a tensor of inference mode, which a later training could not use.
+    """
+    with torch.inference_mode(False):
+        return _make_band(length, sigma).to(device)
+
+
+def _make_band(length: int, sigma: float) -> Tensor:
     radius = int(2 * sigma + 0.5)
     steps = torch.arange(-radius, radius + 1, dtype=torch.float32)
     kernel = torch.exp(-steps.square() / (2 * sigma**2))
     source = (torch.arange(length)[:, None] + steps.long()).clamp(0, length - 1)  # (length, 2 radius + 1)
-    band = torch.zeros(length, length).scatter_add_(1, source, (kernel / kernel.sum()).expand(length, -1))
-    return band.to(device)
+    return torch.zeros(length, length).scatter_add_(1, source, (kernel / kernel.sum()).expand(length, -1))
 
 
 def _blur(maps: Tensor, sigma: float = WINDOW) -> Tensor:

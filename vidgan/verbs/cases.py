@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from vidgan.data.augmentation import check_window, middle
+from vidgan.data.augmentation import check_window
 from vidgan.data.index import Index, load_index
 from vidgan.data.names import DataError
 from vidgan.data.storage import open_store
@@ -20,6 +20,7 @@ from vidgan.report import Animation, Block, Text
 from vidgan.types import ByteClip, Prediction
 from vidgan.verbs.nearest import neighbour_blocks
 from vidgan.verbs.pictures import forecast_animation, forecast_rows
+from vidgan.verbs.places import read_window
 from vidgan.verbs.runs import run_config
 from vidgan.verbs.scoring import forecast_of
 from vidgan.verbs.subjects import CHECKPOINTS, Subject, find_subject
@@ -71,7 +72,7 @@ class Cases:
             return neighbour_blocks(replace(self._subject(told["weights"]), data=root), told["nearest"])
         if result.get("kind") != "forecast":
             return []
-        frames = result["provenance"].get("case_frames")
+        frames = told.get("case_frames")
         if frames is None:
             raise ValueError("the result does not say which frames they are; evaluate again")
         root, index = self._prepared(result["fingerprint"], told["data"]["root"])
@@ -83,8 +84,7 @@ class Cases:
         blocks: list[Block] = [Text(EXPLAINED.format(metric=case["metric"])) for case in result["cases"][:1]]
         for case in result["cases"]:
             entry = entries[case["id"].rpartition(":")[0]]
-            pixels = middle(store.frames(entry, frames[case["id"]]), size)  # (T+K, H, W, 3)
-            clip = torch.from_numpy(pixels.transpose(0, 3, 1, 2).copy())
+            clip = read_window(store, entry, frames[case["id"]], size)  # (T+K, 3, H, W)
             blocks.append(self._picture(subject, clip, case, result, growing=told["growing"]))
         return blocks
 

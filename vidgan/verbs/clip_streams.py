@@ -49,16 +49,7 @@ def real_places(subject: Subject, frames: int, seed: int) -> list[tuple[Places, 
     found = []
     for split in ("train", "test"):
         try:
-            places = Places(
-                subject.data,
-                frames,
-                window=subject.window,
-                stride=subject.stride,
-                fps=subject.fps,
-                split=split,
-                one_each=True,
-                seed=seed,
-            )
+            places = subject.places(frames, split=split, one_each=True, seed=seed)
         except DataError:
             continue  # none of this split is long enough
         found += [(places, place) for place in places.found]

@@ -17,7 +17,7 @@ from vidgan.config import RunConfig, load_config, shipped_configs
 from vidgan.data.dataset import ClipDataset
 from vidgan.data.prepare import prepare
 from vidgan.data.shape_scores import DEFINITIONS, shape_scores
-from vidgan.data.shapes import CATEGORIES, render_moving_shape
+from vidgan.data.shapes import CATEGORIES
 from vidgan.evaluation.results import ForecastScores
 from vidgan.models.dual_motion import DualMotionGAN
 from vidgan.models.mocogan import MoCoGAN
@@ -29,9 +29,10 @@ from vidgan.verbs.evaluate import evaluate
 from vidgan.verbs.files import claim, write_text
 from vidgan.verbs.pictures import exchange_grid, forecast_animation, forecast_rows, forecast_strip
 from vidgan.verbs.runs import read_journal
+from vidgan.verbs.shapes_data import render_shapes
 from vidgan.verbs.tables import score_document
 from vidgan.verbs.train import train
-from vidgan.video.encode import png_bytes, tile, webp_bytes, write_gif, write_mp4
+from vidgan.video.encode import png_bytes, tile, webp_bytes, write_gif
 
 CLIPS, FRAMES, SIZE = 480, 32, 32
 QUICK_CLIPS, QUICK_STEPS = 27, 4
@@ -92,13 +93,6 @@ def stage(name: str) -> Iterator[None]:
     began = time.monotonic()
     yield
     print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-
-
-def render_shapes(folder: Path, *, clips: int, frames: int, size: int, seed: int) -> None:
-    """Moving shapes as mp4 files, `<category>/<number>.mp4`."""
-    for index in range(clips):
-        shape = render_moving_shape(seed, index, frames=frames, size=size)
-        write_mp4(folder / CATEGORIES[shape.category] / f"{index:05d}.mp4", shape.frames, fps=12)
 
 
 def demo_config(name: str, out: Path, seed: int, quick: bool) -> RunConfig:

@@ -16,8 +16,8 @@ import vidgan
 from vidgan.build import build_accelerator, resolve_precision
 from vidgan.config import load_config, shipped_configs
 from vidgan.evaluation.results import library_versions
-from vidgan.verbs.demo import render_shapes
 from vidgan.verbs.prepare import prepare
+from vidgan.verbs.shapes_data import render_shapes
 from vidgan.verbs.train import train
 from vidgan.video.optical_flow import default_method
 

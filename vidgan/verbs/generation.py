@@ -24,7 +24,6 @@ from vidgan.verbs.clip_streams import Fingerprint, cut_clips, made_clips, real_c
 from vidgan.verbs.content_scores import FACE, motion_classifier, with_embedding
 from vidgan.verbs.nearest import with_neighbours
 from vidgan.verbs.networks import set_networks
-from vidgan.verbs.places import Places
 from vidgan.verbs.presets import deviating, fitting
 from vidgan.verbs.scoring import FEWEST_REAL, background_level, synthesis_scores
 from vidgan.verbs.settings import Settings
@@ -100,10 +99,7 @@ def _in_house(subject: Subject, model: ClipSampler, settings: Settings, seeds: l
 
     training, held_out = clips_of("train"), None
     try:
-        if (
-            len(Places(subject.data, subject.frames, window=subject.window, stride=subject.stride, fps=subject.fps))
-            >= FEWEST_REAL
-        ):
+        if len(subject.places(shifted=True)) >= FEWEST_REAL:
             held_out = clips_of("test")
     except DataError:
         pass  # nothing is held out: the result's name says so

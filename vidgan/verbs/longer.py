@@ -42,8 +42,7 @@ def evaluate_longer(subject: Subject, settings: Settings) -> LongerScores:
     model.to(settings.torch_device())  # type: ignore[attr-defined]
     count = settings.clips or CLIPS
     split, places = _longest(subject, frames)
-    every = max(1, len(places) // (2 * count))
-    found = places.found[: 2 * count * every : every]
+    found = places.spread(2 * count)
     real = torch.stack([places.read(place) for place in found])
     scores = score_longer(
         real,
@@ -68,9 +67,7 @@ def _longest(subject: Subject, frames: int) -> tuple[str, Places]:
     for length in range(frames, 0, -subject.frames):
         for name, split in (("held-out", "test"), ("training", "train")):
             try:
-                places = Places(
-                    subject.data, length, window=subject.window, stride=subject.stride, fps=subject.fps, split=split
-                )
+                places = subject.places(length, split=split)
             except DataError:
                 continue
             if len(places) >= FEWEST_REAL:

@@ -13,8 +13,8 @@ from vidgan.evaluation.results import Score, SynthesisScores
 from vidgan.evaluation.statistics import SourceBootstrap
 from vidgan.models.inference import ClipSampler
 from vidgan.report import Animation, Block, Text
-from vidgan.types import ByteClip
-from vidgan.verbs.places import Place, Places
+from vidgan.types import ByteClip, Latents
+from vidgan.verbs.places import Place
 from vidgan.verbs.subjects import Subject
 from vidgan.video.encode import contact_sheet, png_bytes, webp_bytes
 
@@ -70,7 +70,7 @@ def with_neighbours(scores: SynthesisScores, subject: Subject, seed: int) -> Syn
 
 def nearest_windows(subject: Subject, clips: ByteClip) -> tuple[list[Neighbour], int, int]:
     """The nearest training window of each clip, how many windows were looked at, and how many there are."""
-    places = _places(subject, "train")
+    places = subject.places(split="train")
     entries = {place.entry.id: place.entry for place in places.found}
     blocks = [
         (entry, windows[first : first + BLOCK])
@@ -113,29 +113,23 @@ def neighbour_blocks(subject: Subject, told: Mapping[str, Any]) -> list[Block]:
 def _pairs(subject: Subject, told: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], tuple[ByteClip, ByteClip]]]:
     """Each pair with its clips, (T, 3, H, W), drawn and read again."""
     assert isinstance(subject.model, ClipSampler)
-    made = subject.model.sample(told["clips"], frames=subject.frames, seed=told["seed"])
-    places = _places(subject, "train")
+    latents = subject.model.latents(told["clips"], subject.frames, seed=told["seed"])
+    rows = [pair["clip"] for pair in told["pairs"]]
+    shown = subject.model.render(Latents(*(part[rows] for part in latents)))
+    places = subject.places(split="train")
     entries = {place.entry.id: place.entry for place in places.found}
-    for pair in told["pairs"]:
+    for pair, made in zip(told["pairs"], shown, strict=True):
         if pair["video"] not in entries:
             raise DataError(f"{subject.data}: the training clip {pair['video']} is no longer there; evaluate again")
         clip = places.read(Place(entries[pair["video"]], pair["frames"]))
-        yield pair, (made[pair["clip"]], clip.flip(-1) if pair["mirrored"] else clip)
+        yield pair, (made, clip.flip(-1) if pair["mirrored"] else clip)
 
 
 def _held_out(subject: Subject) -> tuple[ByteClip | None, list[str]]:
     """Up to `CLIPS` held-out windows and their groups; None where nothing is held out."""
     try:
-        places = _places(subject, "test")
+        places = subject.places(shifted=True)
     except DataError:
         return None, []
-    every = max(1, len(places) // CLIPS)
-    found = places.found[: CLIPS * every : every]
+    found = places.spread(CLIPS)
     return torch.stack([places.read(place) for place in found]), [place.entry.group for place in found]
-
-
-def _places(subject: Subject, split: str) -> Places:
-    """Windows as the model was trained on."""
-    return Places(
-        subject.data, subject.frames, window=subject.window, stride=subject.stride, fps=subject.fps, split=split
-    )

@@ -94,6 +94,11 @@ class Places:
     def __len__(self) -> int:
         return len(self.found)
 
+    def spread(self, count: int) -> list[Place]:
+        """Up to `count` of the windows, evenly over all of them."""
+        number = min(count, len(self))
+        return [self.found[position * len(self) // number] for position in range(number)]
+
     def batches(
         self, *, rank: int = 0, processes: int = 1, size: int = BATCH, limit: int | None = None
     ) -> Iterator[WindowBatch]:
@@ -116,8 +121,13 @@ class Places:
 
     def read(self, place: Place) -> ByteClip:
         """(T, 3, H, W) uint8 of one window."""
-        frames = middle(self.store.frames(place.entry, place.frames), self.size)  # (T, H, W, 3)
-        return torch.from_numpy(frames.transpose(0, 3, 1, 2).copy())
+        return read_window(self.store, place.entry, place.frames, self.size)
+
+
+def read_window(store: ClipStore, entry: ClipEntry, frames: Sequence[int], size: tuple[int, int]) -> ByteClip:
+    """(T, 3, h, w) uint8: the middle (h, w) of these frames."""
+    pixels = middle(store.frames(entry, frames), size)  # (T, h, w, 3)
+    return torch.from_numpy(pixels.transpose(0, 3, 1, 2).copy())
 
 
 def _starts(sampling: Sampling, entry: ClipEntry, length: int) -> Sequence[int]:

@@ -55,10 +55,7 @@ def held_out_windows(
     dataset: ClipDataset, length: int, limit: int | None = None
 ) -> Iterator[tuple[ByteClip, list[str]]]:
     """Batches of windows that do not overlap, (B, length, 3, H, W), and the groups that they come from."""
-    places = Places(
-        dataset.root, length, window=dataset.size, stride=dataset.stride, fps=dataset.fps, split=dataset.split
-    )
-    for batch in places.batches(limit=limit):
+    for batch in _places(dataset, length).batches(limit=limit):
         yield batch.clips, list(batch.sources)
 
 
@@ -155,14 +152,7 @@ def forecast_scores(
         limit: windows at most.
         brief: only the forecast and copy-last; else also its parts and the other baselines.
     """
-    places = Places(
-        dataset.root,
-        context + horizon,
-        window=dataset.size,
-        stride=dataset.stride,
-        fps=dataset.fps,
-        split=dataset.split,
-    )
+    places = _places(dataset, context + horizon)
     measures = chosen_measures(metrics)
     measured = measure_forecasts(
         forecasters(model, brief=brief), {}, places.batches(limit=limit), measures, context=context, horizon=horizon
@@ -182,18 +172,22 @@ def real_clips(dataset: ClipDataset, count: int) -> tuple[ByteClip, list[str]]:
 
 def labelled_clips(dataset: ClipDataset, count: int) -> tuple[ByteClip, list[ClipEntry]]:
     """As `real_clips`, with all that is known of the clip that each was cut from."""
-    places = Places(
+    places = _places(dataset, dataset.frames, shifted=True)
+    chosen = places.spread(count)
+    return torch.stack([places.read(place) for place in chosen]), [place.entry for place in chosen]
+
+
+def _places(dataset: ClipDataset, length: int, *, shifted: bool = False) -> Places:
+    """The data set's windows of `length` frames, in its sense of time."""
+    return Places(
         dataset.root,
-        dataset.frames,
+        length,
         window=dataset.size,
         stride=dataset.stride,
         fps=dataset.fps,
         split=dataset.split,
-        shifted=True,
+        shifted=shifted,
     )
-    number = min(count, len(places))
-    chosen = [places.found[position * len(places) // number] for position in range(number)]
-    return torch.stack([places.read(place) for place in chosen]), [place.entry for place in chosen]
 
 
 def synthesis_scores(

@@ -8,10 +8,17 @@ import numpy as np
 
 from vidgan.data.index import flow_path, load_index, save_index
 from vidgan.data.prepare import prepare
-from vidgan.data.shapes import render_moving_shape
-from vidgan.verbs.demo import render_shapes
+from vidgan.data.shapes import CATEGORIES, render_moving_shape
+from vidgan.video.encode import write_mp4
 
 RENDERED = "rendered"  # what the index calls the true flow
+
+
+def render_shapes(folder: Path, *, clips: int, frames: int, size: int, seed: int) -> None:
+    """Moving shapes as mp4 files, `<category>/<number>.mp4`."""
+    for index in range(clips):
+        shape = render_moving_shape(seed, index, frames=frames, size=size)
+        write_mp4(folder / CATEGORIES[shape.category] / f"{index:05d}.mp4", shape.frames, fps=12)
 
 
 def prepare_shapes(

@@ -15,6 +15,7 @@ from vidgan.models.inference import ClipSampler, Forecaster
 from vidgan.models.mocogan import MoCoGAN
 from vidgan.models.pretrained import model_folder, read_facts
 from vidgan.training.checkpoint import Checkpoint, load_best, load_checkpoint, load_strict
+from vidgan.verbs.places import Places
 from vidgan.verbs.runs import run_config
 
 CHECKPOINTS = "checkpoints"
@@ -55,6 +56,17 @@ class Subject:
     def forecasts(self) -> bool:
         """Whether it continues videos; else it makes clips."""
         return isinstance(self.model, Forecaster)
+
+    def places(self, length: int | None = None, **choice: Any) -> Places:
+        """Windows of its data in the model's sense of time, by default as long as it was trained on.
+
+        Args:
+            choice: split, one_each, shifted, seed of `Places`.
+
+        Raises:
+            DataError: no such window.
+        """
+        return Places(self.data, length or self.frames, window=self.window, stride=self.stride, fps=self.fps, **choice)
 
 
 def find_subject(path: Path, *, data: Path | None = None, best: bool = False) -> Subject:

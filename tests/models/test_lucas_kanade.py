@@ -57,6 +57,16 @@ def test_mirrored_frames_have_mirrored_flow() -> None:
     )
 
 
+def test_learning_goes_on_after_a_forecast() -> None:
+    """What the estimator keeps for a size of frames must not come from inference mode."""
+    frames = texture(24, 40)  # a size that nothing else here has
+    with torch.inference_mode():
+        LucasKanadeEstimator()(frames, frames)
+    current = frames.roll(1, dims=-1).requires_grad_()
+    LucasKanadeEstimator()(current, frames).square().sum().backward()
+    assert current.grad is not None and current.grad.abs().max() > 0
+
+
 def test_gradient_is_that_of_the_motion() -> None:
     """current = previous moved by m: the estimate is m, so its derivative with respect to m is the unit matrix."""
     previous = texture()

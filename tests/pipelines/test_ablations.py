@@ -41,3 +41,20 @@ def test_a_run_may_name_its_config_or_another_run(tmp_path: Path) -> None:
         "like it": ("mocogan/paper", ["model.width=8", "seed=2"]),
     }
     assert ablate.folder_name("other (2)") == "other-2"
+
+
+def test_a_study_makes_what_is_asked_for_and_keeps_what_is_there(tmp_path: Path) -> None:
+    runs = {"first (1)": ("a", ["x=1"]), "second": ("b", []), "third": ("c", [])}
+    made: list[tuple[str, list[str]]] = []
+
+    def make(config: str, settings: list[str]) -> ablate.Row:
+        made.append((config, settings))
+        return {"score": len(made), config: 0.5}
+
+    assert ablate.study(runs, tmp_path, ["first (1)"], make) == (["score", "a"], {"first (1)": {"score": 1, "a": 0.5}})
+    assert made == [("a", [f"out={tmp_path}", "name=first-1", "x=1"])]
+    columns, rows = ablate.study(runs, tmp_path, ["first (1)", "third"], make)
+    assert len(made) == 2 and columns == ["score", "a", "c"]
+    assert rows == {"first (1)": {"score": 1, "a": 0.5}, "third": {"score": 2, "c": 0.5}}
+    with pytest.raises(SystemExit, match="--only fourth: no such run; there are: first \\(1\\), second, third"):
+        ablate.study(runs, tmp_path, ["fourth"], make)

@@ -1,5 +1,6 @@
 """`vidgan evaluate` from model to result: subjects, presets, processes, weights, sets, tables."""
 
+import itertools
 import os
 import socket
 import subprocess
@@ -108,6 +109,28 @@ def test_batches_of_one_and_of_eight_give_the_same_forecasts(forecast_run: Path)
     for name, table in one.values.items():
         for metric, values in table.items():
             np.testing.assert_array_equal(values, eight.values[name][metric], err_msg=f"{name} {metric}")
+
+
+def test_sets_of_real_clips_start_anywhere(shapes_data: Path) -> None:
+    """In these data windows of eight frames can start at thirteen places of each clip of 20."""
+    front, shifted = (Places(shapes_data, 8, split="all", shifted=choice) for choice in (False, True))
+    assert {place.frames[0] for place in front.found} == {0, 8}
+    starts = [place.frames[0] for place in shifted.found]
+    assert len(set(starts)) > 8 and max(starts) <= 12
+    for entry in shifted.index.clips:
+        its = [place.frames for place in shifted.found if place.entry == entry]
+        assert its and its[0][0] < 8
+        assert all(later[0] - earlier[0] == 8 for earlier, later in itertools.pairwise(its))
+    assert shifted.found == Places(shapes_data, 8, split="all", shifted=True).found
+
+
+@pytest.mark.parametrize("count", [1, 7, 35, 36, 1000])
+def test_chosen_windows_are_spread_over_all(shapes_data: Path, count: int) -> None:
+    places = Places(shapes_data, 8, split="all")
+    chosen = [places.found.index(place) for place in places.spread(count)]
+    assert len(chosen) == min(count, len(places)) and chosen[0] == 0
+    steps = np.diff([*chosen, len(places)])
+    assert steps.min() >= 1 and steps.max() - steps.min() <= 1
 
 
 def test_growing_contexts_hold_all_true_frames_before(forecast_run: Path) -> None:

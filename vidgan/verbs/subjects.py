@@ -15,6 +15,7 @@ from vidgan.models.inference import ClipSampler, Forecaster
 from vidgan.models.mocogan import MoCoGAN
 from vidgan.models.pretrained import model_folder, read_facts
 from vidgan.training.checkpoint import Checkpoint, load_best, load_checkpoint, load_strict
+from vidgan.verbs.exports import facts
 from vidgan.verbs.places import Places
 from vidgan.verbs.runs import run_config
 
@@ -97,26 +98,26 @@ def find_subject(path: Path, *, data: Path | None = None, best: bool = False) ->
 
 def _of_folder(path: Path, *, run: Path | None, data: Path | None) -> Subject:
     folder = model_folder(path)
-    facts = read_facts(folder)
-    kind: type[DualMotionGAN] | type[MoCoGAN] = DualMotionGAN if facts["class"] == "DualMotionGAN" else MoCoGAN
+    told = read_facts(folder)
+    kind: type[DualMotionGAN] | type[MoCoGAN] = DualMotionGAN if told["class"] == "DualMotionGAN" else MoCoGAN
     config = None if run is None else run_config(run)
     if data is None and config is None:
         raise ConfigError(f"{path}: a saved model names no data to score it on; give --data DATA")
-    context = facts.get("context")
+    context = told.get("context")
     return Subject(
         name=path.name if run is None or path == run else f"{run.name}/{path.name}",
         model=kind.from_pretrained(folder),
         run=run,
         data=data or Path(config.data.root if config else ""),
         window=None if data is not None or config is None else config.data.window,
-        frames=int(facts.get("frames", 16)),
+        frames=int(told.get("frames", 16)),
         context=None if context is None else int(context),
-        stride=int(facts.get("stride", 1)),
-        fps=facts.get("sampled_fps"),
-        seed=int(facts.get("seed", 0)),
-        trained_on=facts.get("data", {}).get("fingerprint"),
+        stride=int(told.get("stride", 1)),
+        fps=told.get("sampled_fps"),
+        seed=int(told.get("seed", 0)),
+        trained_on=told.get("data", {}).get("fingerprint"),
         weights={f"{folder.name}/{file.name}": file_hash(file) for file in sorted(folder.glob("*.safetensors"))},
-        step=facts.get("step"),
+        step=told.get("step"),
     )
 
 
@@ -145,10 +146,11 @@ def _of_checkpoint(path: Path, data: Path | None) -> Subject:
 
 def _averaged_model(config: RunConfig, checkpoint: Checkpoint) -> Forecaster | ClipSampler:
     """The generator with the checkpoint's average weights."""
-    model = build_networks(config, build_dataset(config))["generator"].eval()
+    dataset = build_dataset(config)
+    model = build_networks(config, dataset)["generator"].eval()
     load_strict(model, checkpoint.tensors["ema"])
     assert isinstance(model, Forecaster | ClipSampler)
-    model.facts = {"frames": config.data.frames, "step": checkpoint.step}
+    model.facts = facts(config, dataset, checkpoint.step)
     return model
 
 

@@ -189,7 +189,10 @@ class DualMotionGAN(nn.Module, Forecaster):
     def forward(
         self, context: Clip, *, horizon: int = 1, draws: Draws | None = None, flow: Flow | None = None
     ) -> Prediction:
-        """Forecast ``horizon`` frames; each is fed back as if it had been seen, with a fixed Q its flow too.
+        """Forecast ``horizon`` frames; each is fed back as if it had been seen.
+
+        A Q that learns sees the forecasts too. With a fixed one the flow of the last two true frames goes on instead:
+        errors of a forecast's own flow, or of what is seen between blurred frames, would add up.
 
         Args:
             context: (B, T, C, H, W) in [-1, 1], T >= 2, H and W multiples of 16.
@@ -218,10 +221,9 @@ class DualMotionGAN(nn.Module, Forecaster):
             if step > 0:
                 encoding = self.encoder(last[:, None], encoding.state)
                 if self.extrapolate_flow:
-                    # Where Q does not learn, a forecast's own flow is better than what is seen between blurred frames.
-                    fixed = self.fixed_estimator is not None
-                    seen = steps[-1][3] if fixed else self._run(self.estimator, last, previous)
-                    earlier, observed = observed, seen
+                    earlier = observed
+                    if self.fixed_estimator is None:
+                        observed = self._run(self.estimator, last, previous)
             code = encoding.mean
             if draws is not None and self.encoder.probabilistic:
                 noise = draws.normal(*code.shape[1:]).to(code)

@@ -10,11 +10,12 @@ from vidgan.evaluation.results import Score, SynthesisScores
 from vidgan.evaluation.statistics import SourceBootstrap
 from vidgan.evaluation.weights import file_hash
 from vidgan.models.inference import ClipSampler
-from vidgan.verbs.scoring import NEAREST_AMONG, labelled_clips, real_clips
+from vidgan.verbs.scoring import labelled_clips, real_clips
 from vidgan.verbs.settings import Settings
 from vidgan.verbs.subjects import Subject
 
 FACE = "face"  # the embedding's name in `--weights`
+LEARNT = 2048  # training clips that the classifier learns from, at most
 ACD = (
     "ACD, embedding form: mean pairwise L2 distance over the frames of a clip of {name}'s features; only a network that"
     " tells faces apart makes it the paper's; a frozen clip scores 0, so read it beside motion_energy"
@@ -34,7 +35,7 @@ def motion_classifier(subject: Subject, training: ClipDataset, settings: Setting
         raise ConfigError(
             f"--mcs: {subject.name} has {number} categories, {subject.data} has {training.num_categories}"
         )
-    clips, entries = labelled_clips(training, NEAREST_AMONG)
+    clips, entries = labelled_clips(training, LEARNT)
     return train_classifier(
         clips,
         [entry.category for entry in entries],

@@ -72,7 +72,7 @@ class Cases:
             return neighbour_blocks(replace(self._subject(told["weights"]), data=root), told["nearest"])
         if result.get("kind") != "forecast":
             return []
-        frames = told.get("case_frames")
+        frames = result["provenance"].get("case_frames")  # a result without provenance is incomplete
         if frames is None:
             raise ValueError("the result does not say which frames they are; evaluate again")
         root, index = self._prepared(result["fingerprint"], told["data"]["root"])

@@ -79,7 +79,7 @@ def study(
         make: from a config and its changes, the folder among them, to a row.
 
     Raises:
-        SystemExit: an unknown name, or no row.
+        SystemExit: an unknown name in `only`.
     """
     if unknown := set(only or ()) - set(runs):
         raise SystemExit(f"--only {', '.join(sorted(unknown))}: no such run; there are: {', '.join(runs)}")

@@ -191,6 +191,8 @@ def test_a_worker_that_hangs_is_an_error_after_the_timeout(
     trap = trapped(dataset, lambda: time.sleep(60))
     with pytest.raises(LoaderError, match=r"no batch came for 1 s: loader worker 0 .* was reading item 3 \("):
         steps(ClipLoader(trap, batch_size=2, seed=0, workers=1, timeout=1.0), 0, 10)
+    for worker in multiprocessing.active_children():
+        worker.join(20)  # ended, though a busy machine may take a moment; by itself it would sleep on
     assert multiprocessing.active_children() == []
 
 

@@ -7,6 +7,7 @@ import torch
 
 from vidgan.losses.latent import kl_standard_normal
 from vidgan.models.dual_motion import DualMotionGAN
+from vidgan.models.fusion import restore_detail
 from vidgan.nn.warp import warp
 from vidgan.pixels import to_byte
 from vidgan.seeding import Draws
@@ -158,6 +159,18 @@ def gradient_sum(module: torch.nn.Module) -> float:
     return sum(float(p.grad.abs().sum()) for p in module.parameters() if p.grad is not None)
 
 
+def test_restored_detail_is_shown_and_not_fed_back() -> None:
+    clip = context_clip()
+    plain = build(**BLEND)(clip, horizon=2)
+    restored = build(**BLEND, restore_detail=0.5)(clip, horizon=2)
+    last = torch.stack([clip[:, -1], plain.frames[:, 0]], dim=1)
+    shown = restore_detail(plain.frames.flatten(0, 1), last.flatten(0, 1), 0.5)
+    torch.testing.assert_close(restored.frames, shown.unflatten(0, (2, 2)))
+    assert (restored.frames - plain.frames).abs().max() > 0.01
+    for field in ("warped", "direct", "flow", "implied_flow", "mean"):
+        torch.testing.assert_close(getattr(restored, field), getattr(plain, field))
+
+
 def test_gradient_reaches_the_flow_generator_through_the_warp(model: DualMotionGAN) -> None:
     clip = context_clip()
     (model(clip).warped - clip[:, :1]).abs().mean().backward()
@@ -248,6 +261,7 @@ def test_neither_draws_nor_mean_touch_the_global_random_state(model: DualMotionG
         ({"fusion": "blend", "extrapolate_flow": False}, "needs extrapolate_flow"),
         ({"widths": (8, 8)}, "4 stages"),
         ({"max_flow": 0.0}, "positive"),
+        ({"restore_detail": 1.5}, "a share between 0 and 1, got 1.5"),
         ({"norm": "layer"}, "norm: unknown name 'layer'; accepted are 'none', 'batch'"),
     ],
 )

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from vidgan.models.fusion import FUSIONS, BlendFusion, ConvFusion, MaskFusion, Parts
+from vidgan.models.fusion import FUSIONS, MOST_GAIN, BlendFusion, ConvFusion, MaskFusion, Parts, restore_detail
+from vidgan.nn.blur import gaussian_blur
 from vidgan.nn.warp import carry_flow, warp
 
 
@@ -73,3 +74,44 @@ def test_gradients_reach_both_branches(name: str) -> None:
     FUSIONS[name](channels=3, max_flow=8.0)(*known).square().sum().backward()
     for branch in (direct, warped):
         assert branch.grad is not None and branch.grad.abs().max() > 0
+
+
+def detail(frames: Tensor) -> Tensor:
+    return frames - gaussian_blur(frames, 0.7)
+
+
+def test_restored_detail_is_as_strong_as_that_of_the_last_frame() -> None:
+    """A frame whose detail is half of the last one's, everywhere: the gain is 2 for the whole share, 1.5 for half."""
+    last = parts(size=(32, 32)).last / 2
+    fused = last - detail(last) / 2
+    lost = detail(last).square().mean() / detail(fused).square().mean()  # not 4: high passes are not sharp
+    whole = fused + (lost.sqrt() - 1) * detail(fused)
+    torch.testing.assert_close(restore_detail(fused, last, 1.0), whole, atol=0.05, rtol=0)
+    half = restore_detail(fused, last, 0.5)
+    torch.testing.assert_close(half, (fused + restore_detail(fused, last, 1.0)) / 2)
+    error = (fused - last).square().mean()
+    assert (half - last).square().mean() < error / 1.5 < error
+
+
+def test_detail_is_neither_taken_nor_made_up() -> None:
+    last = parts(size=(32, 32)).last / 4
+    torch.testing.assert_close(restore_detail(last, last, 1.0), last)  # as sharp as it should be
+    torch.testing.assert_close(restore_detail(last, 0 * last, 1.0), last)  # sharper
+    flat = torch.full_like(last, 0.3)
+    torch.testing.assert_close(restore_detail(flat, last, 1.0), flat)  # nothing there to be made stronger
+    faint = flat + last / 100
+    torch.testing.assert_close(restore_detail(faint, last, 1.0), faint + (MOST_GAIN - 1) * detail(faint))
+
+
+def test_gradient_of_what_is_shown_is_that_of_a_fixed_gain() -> None:
+    """The gain must not be a way to lower the loss by changing how strong the detail is."""
+    known = parts(size=(16, 16))
+    fused = (gaussian_blur(known.last, 1.0) / 2).requires_grad_()
+    shown = restore_detail(fused, known.last, 0.5)
+    (shown * known.direct).sum().backward()
+    with torch.no_grad():
+        gain = (shown - fused) / detail(fused)
+        rough = detail(gain * known.direct)  # the blur is its own adjoint away from borders
+    assert fused.grad is not None
+    inside = (..., slice(2, -2), slice(2, -2))
+    torch.testing.assert_close(fused.grad[inside], (known.direct + rough)[inside], atol=1e-4, rtol=1e-4)

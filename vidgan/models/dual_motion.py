@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vidgan.models.flow_estimator import HourglassEstimator, PyramidEstimator, soft_limit
-from vidgan.models.fusion import FUSIONS, Parts
+from vidgan.models.fusion import FUSIONS, Parts, restore_detail
 from vidgan.models.inference import Forecaster
 from vidgan.models.lucas_kanade import LucasKanadeEstimator
 from vidgan.models.motion_encoder import FullPrecisionConv2d, MotionEncoder, block_norm, up_block
@@ -87,6 +87,8 @@ class DualMotionGAN(nn.Module, Forecaster):
         residual_frame: G_I predicts what to add to the last frame (moved, with ``extrapolate_flow``), not pixels.
         fusion: "conv" (1x1 convolution over A and W), "mask" (occlusion-aware convex blend of them) or "blend" (convex
             blend of them and of other rules of motion; needs ``extrapolate_flow``), see `vidgan.models.fusion`.
+        restore_detail: share of the detail lost to interpolation and blending that P is shown with (0 for none of it),
+            see `vidgan.models.fusion.restore_detail`. What is fed back goes without: errors would be sharpened as well.
         max_flow: pixels; limit of every flow that a network puts out (of the correction, with ``extrapolate_flow``).
         estimator: Q, "hourglass", "pyramid" (coarse to fine, made for motion of many pixels) or "lucas_kanade" (nothing
             to learn: better where training drives are few, but slower).
@@ -114,6 +116,7 @@ class DualMotionGAN(nn.Module, Forecaster):
         motion_hints: bool = False,
         residual_frame: bool = True,
         fusion: str = "mask",
+        restore_detail: float = 0.0,
         max_flow: float = 20.0,
         estimator: str = "pyramid",
         estimator_widths: Sequence[int] | None = None,
@@ -135,6 +138,8 @@ class DualMotionGAN(nn.Module, Forecaster):
             raise ValueError("estimator_widths has no effect on estimator='lucas_kanade'; remove it")
         if motion_hints and not (skip_connections and extrapolate_flow):
             raise ValueError("motion_hints: needs skip_connections and extrapolate_flow, which carry the hints")
+        if not 0 <= restore_detail <= 1:
+            raise ValueError(f"restore_detail: a share between 0 and 1, got {restore_detail}")
         if max_flow <= 0:
             raise ValueError(f"max_flow: must be positive (pixels), got {max_flow}")
         self.image_size = (image_size[0], image_size[1])
@@ -145,6 +150,7 @@ class DualMotionGAN(nn.Module, Forecaster):
         self.extrapolate_flow = extrapolate_flow
         self.motion_hints = motion_hints
         self.residual_frame = residual_frame
+        self.restore_detail = restore_detail
         self.looks_back = motion_hints or fusion == "blend"
         self.checkpoint_activations = checkpoint_activations
         self.encoder = MotionEncoder(
@@ -228,9 +234,10 @@ class DualMotionGAN(nn.Module, Forecaster):
             if draws is not None and self.encoder.probabilistic:
                 noise = draws.normal(*code.shape[1:]).to(code)
                 code = code + noise * torch.exp(encoding.logvar / 2)  # reparameterised
-            parts = self._decode(code, encoding.features, self._seen(last, previous, observed, earlier))
-            steps.append((*parts, encoding.mean, encoding.logvar))
-            previous, last = last, parts[0]
+            fused, *parts = self._decode(code, encoding.features, self._seen(last, previous, observed, earlier))
+            shown = restore_detail(fused, last, self.restore_detail) if self.restore_detail else fused
+            steps.append((shown, *parts, encoding.mean, encoding.logvar))
+            previous, last = last, fused
         fields = [torch.stack(parts, dim=1) for parts in zip(*steps, strict=True)]  # each (B, K, ...)
         return Prediction(*(*fields, first_observed[:, None]))
 

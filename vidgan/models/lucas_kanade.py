@@ -7,12 +7,11 @@ reweighted least squares), and after each step a pixel may take over the flow of
 What it reaches beside OpenCV's DIS is told in docs/results.md.
 """
 
-from functools import lru_cache
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vidgan.nn.blur import gaussian_blur
 from vidgan.nn.warp import resize_flow, warp
 
 __all__ = ["LucasKanadeEstimator"]
@@ -98,33 +97,9 @@ def _gradient(maps: Tensor) -> tuple[Tensor, Tensor]:
     return dx, dy
 
 
-@lru_cache(maxsize=64)
-def _band(length: int, sigma: float, device: torch.device) -> Tensor:
-    """(length, length) matrix that blurs a line of pixels, the border repeated outside.
-
-    It is kept, so it must not be born as a tensor of inference mode, which a later training could not use.
-    """
-    with torch.inference_mode(False):
-        return _make_band(length, sigma).to(device)
-
-
-def _make_band(length: int, sigma: float) -> Tensor:
-    radius = int(2 * sigma + 0.5)
-    steps = torch.arange(-radius, radius + 1, dtype=torch.float32)
-    kernel = torch.exp(-steps.square() / (2 * sigma**2))
-    source = (torch.arange(length)[:, None] + steps.long()).clamp(0, length - 1)  # (length, 2 radius + 1)
-    return torch.zeros(length, length).scatter_add_(1, source, (kernel / kernel.sum()).expand(length, -1))
-
-
-def _blur(maps: Tensor, sigma: float = WINDOW) -> Tensor:
-    """Gaussian window; two matrix products are several times faster on a CPU than convolutions."""
-    height, width = maps.shape[-2:]
-    return _band(height, sigma, maps.device) @ (maps @ _band(width, sigma, maps.device).T)
-
-
 def _misfit(now: Tensor, before: Tensor, flow: Tensor, window: float = WINDOW) -> Tensor:
     """How badly each window is explained by a flow, (N, 1, H, W)."""
-    return _blur((warp(before, flow) - now).abs().sum(dim=1, keepdim=True), window)
+    return gaussian_blur((warp(before, flow) - now).abs().sum(dim=1, keepdim=True), window)
 
 
 def _search(now: Tensor, before: Tensor, flow: Tensor, steps: int, smoothing: float) -> Tensor:
@@ -158,15 +133,15 @@ def _least_squares(now: Tensor, before: Tensor, flow: Tensor, smoothing: float) 
         dx, dy = _gradient((now + moved) / 2)
         weight = (difference.square().sum(dim=1, keepdim=True) + ROBUST**2).rsqrt()
         products = [weight * (a * b).sum(dim=1, keepdim=True) for a, b in ((dx, dx), (dx, dy), (dy, dy))]
-        xx, xy, yy = _blur(torch.cat(products, dim=1)).split(1, dim=1)
+        xx, xy, yy = gaussian_blur(torch.cat(products, dim=1), WINDOW).split(1, dim=1)
         xx, yy = xx + RIDGE, yy + RIDGE
         determinant = xx * yy - xy * xy
     pulls = [-weight * (slope * difference).sum(dim=1, keepdim=True) for slope in (dx, dy)]
-    x, y = _blur(torch.cat(pulls, dim=1)).split(1, dim=1)
+    x, y = gaussian_blur(torch.cat(pulls, dim=1), WINDOW).split(1, dim=1)
     step = torch.cat([(yy * x - xy * y) / determinant, (xx * y - xy * x) / determinant], dim=1)  # (N, 2, H, W)
     flow = flow + step.clamp(-1, 1)
     with torch.no_grad():
         # The smaller eigenvalue of the structure tensor: how well the window tells motion in every direction.
         corner = (xx + yy - ((xx - yy).square() + 4 * xy.square()).sqrt()) / 2
         trust = (corner.clamp_min(0) + DOUBT * RIDGE) / (_misfit(now, before, flow, 1.0) + DOUBT)
-    return _blur(flow * trust, smoothing) / _blur(trust, smoothing)
+    return gaussian_blur(flow * trust, smoothing) / gaussian_blur(trust, smoothing)

@@ -1,1 +1,1 @@
-"""Building blocks of the networks: layers, noise, initialisation, augmentation, ConvLSTM, warping."""
+"""Building blocks of the networks: layers, noise, initialisation, augmentation, ConvLSTM, blur, warping."""

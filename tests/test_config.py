@@ -1,6 +1,8 @@
 """Configs: strict, located errors, lossless."""
 
+import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -61,6 +63,7 @@ def test_a_mistake_is_named(written: Path, override: str, message: str) -> None:
         ("discriminators.video.factorized=true", r"did you mean 'factorised'\?"),
         ("objective.weights.advesarial_video=1", r"did you mean 'adversarial_video'\?"),
         ("objective.kl_warmup=10", r"objective.kl_warmup has no effect on mocogan"),
+        ("objective.futures=2", r"objective.futures has no effect on mocogan"),
         ("data.context=4", r"data.context has no effect on mocogan"),
         ("data.frames=2", r"data.frames=2: mocogan needs at least 3 frames"),
         ("objective.weights.first_frame=1", r"needs model.image_to_video=true"),
@@ -79,6 +82,25 @@ def test_forecasting_needs_a_context() -> None:
         check_config(parse_config(values, "test"))
     values["data"] = {"root": "x", "frames": 5, "context": 5}
     with pytest.raises(ConfigError, match="at least 2 and below data.frames=5"):
+        check_config(parse_config(values, "test"))
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"model": {"probabilistic": False}}, "probabilistic=false: there is one future only"),
+        ({"objective": {"weights": {"fused_l2": 1.0}}}, "without objective.weights.direct, warped or fused"),
+    ],
+)
+def test_several_futures_need_something_to_differ_in(section: dict[str, Any], message: str) -> None:
+    values: dict[str, Any] = copy.deepcopy(SMALL["dual_motion"]) | {"train": {"steps": 1, "batch_size": 1}}
+    values["data"] = {"root": "x", "frames": 5, "context": 4}
+    values["discriminators"] = {}
+    values["optimizers"] = {"generator": values["optimizers"]["generator"]}
+    values["objective"] = {"weights": {"fused": 1.0}, "futures": 2} | section.get("objective", {})
+    values["objective"]["futures"] = 2
+    values["model"] |= section.get("model", {})
+    with pytest.raises(ConfigError, match=message):
         check_config(parse_config(values, "test"))
 
 

@@ -288,7 +288,9 @@ def build_algorithm(
     }
     if model_name(config) in PREDICTORS:
         assert config.data.context is not None, "check_config has seen to it"
-        return DualMotionTraining(**shared, context=config.data.context, kl_warmup=objective.kl_warmup)
+        return DualMotionTraining(
+            **shared, context=config.data.context, kl_warmup=objective.kl_warmup, futures=objective.futures or 1
+        )
     augment: Callable[[Tensor, Draws], Tensor] | None = DiffAugment(objective.augment) if objective.augment else None
     return MoCoGANTraining(
         **shared,

@@ -34,7 +34,7 @@ def check_config(config: RunConfig) -> None:
         if role not in ROLES[name]:
             raise ConfigError(f"discriminators.{role}: {name} has no such discriminator{nearest(role, ROLES[name])}")
     forecasting = name in PREDICTORS
-    idle: dict[str, object] = {"kl_warmup": objective.kl_warmup}
+    idle: dict[str, object] = {"kl_warmup": objective.kl_warmup, "futures": objective.futures}
     if forecasting:
         idle = {"frames_per_clip": objective.frames_per_clip, "path_frames": objective.path_frames}
         idle |= {"category_source": objective.category_source}
@@ -75,6 +75,10 @@ def check_config(config: RunConfig) -> None:
             )
         if "first_frame" in weights and not config.model.get("image_to_video", False):
             raise ConfigError("objective.weights.first_frame needs model.image_to_video=true")
+    if objective.futures is not None and not config.model.get("probabilistic", True):
+        raise ConfigError("objective.futures has no effect with model.probabilistic=false: there is one future only")
+    if objective.futures is not None and not weights.keys() & {"direct", "warped", "fused"}:
+        raise ConfigError("objective.futures has no effect without objective.weights.direct, warped or fused")
     if objective.kl_warmup is not None and "kl" not in weights:
         raise ConfigError("objective.kl_warmup has no effect without objective.weights.kl")
     if objective.frames_per_clip is not None and "frame" not in config.discriminators:

@@ -119,6 +119,7 @@ class ObjectiveConfig(Section):
     path_frames: Positive | None = None  # synthesis only: generated clips are windows of clips of so many frames
     category_source: Literal["labels", "samples"] | None = None  # synthesis with categories only
     kl_warmup: Positive | None = None  # forecasting only: steps until the KL term has its full weight
+    futures: Annotated[int, Field(ge=2)] | None = None  # forecasting only: draws that have to be spread as the truth is
 
 
 class TrainConfig(Section):

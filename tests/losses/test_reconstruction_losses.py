@@ -7,7 +7,7 @@ import torch
 from skimage.metrics import structural_similarity
 
 from vidgan.losses import flow_l1, gradient_difference, l1, l2, photometric, smoothness
-from vidgan.losses.reconstruction import dissimilarity, log_l2
+from vidgan.losses.reconstruction import crps, dissimilarity, log_l2
 from vidgan.pixels import to_float
 
 PREDICTION = torch.tensor([[1.0, 2.0], [4.0, 8.0]]).reshape(1, 1, 1, 2, 2)
@@ -17,6 +17,26 @@ TARGET = torch.tensor([[1.0, 0.0], [0.0, 0.0]]).reshape(1, 1, 1, 2, 2)
 def test_l1_and_l2() -> None:
     assert l1(PREDICTION, TARGET).item() == pytest.approx((0 + 2 + 4 + 8) / 4)
     assert l2(PREDICTION, TARGET).item() == pytest.approx((0 + 4 + 16 + 64) / 4)
+
+
+def test_crps() -> None:
+    shape = (1, 1, 1, 1, 2)
+    low, high, truth = (torch.tensor(row).reshape(shape) for row in ([0.0, 0.0], [2.0, 6.0], [1.0, 0.0]))
+    # errors |0-1|, |0-0| and |2-1|, |6-0| -> 2; the draws differ by 2 and 6 -> 4
+    assert crps([low, high], truth).item() == pytest.approx(2.0 - 4.0 / 2)
+    # with a third draw at the truth: errors .5, 3.5, 0; pairs 4, .5, 3.5
+    assert crps([low, high, truth], truth).item() == pytest.approx(4.0 / 3 - 8.0 / 3 / 2)
+    assert crps([high], truth).item() == pytest.approx(l1(high, truth).item())
+    with pytest.raises(ValueError, match="one future or more"):
+        crps([], truth)
+
+
+def test_crps_is_least_for_draws_spread_as_the_truth() -> None:
+    generator = torch.Generator().manual_seed(0)
+    truth, *unit = torch.randn(4, 20000, generator=generator)
+    scores = {spread: crps([spread * draw for draw in unit], truth).item() for spread in (0.0, 0.5, 1.0, 1.5)}
+    assert min(scores, key=lambda spread: scores[spread]) == 1.0
+    assert scores[1.0] == pytest.approx(1 / math.pi**0.5, abs=0.01)  # sqrt(2/pi) (sqrt(2) - sqrt(2)/2) of N(0, 1)
 
 
 def test_gradient_difference() -> None:

@@ -7,7 +7,8 @@ import torch
 
 from vidgan.losses.latent import kl_standard_normal
 from vidgan.models.dual_motion import DualMotionGAN
-from vidgan.models.fusion import restore_detail
+from vidgan.models.fusion import NO_HINDSIGHT, hindsight, restore_detail
+from vidgan.nn.blur import gaussian_blur
 from vidgan.nn.warp import warp
 from vidgan.pixels import to_byte
 from vidgan.seeding import Draws
@@ -169,6 +170,34 @@ def test_restored_detail_is_shown_and_not_fed_back() -> None:
     assert (restored.frames - plain.frames).abs().max() > 0.01
     for field in ("warped", "direct", "flow", "implied_flow", "mean"):
         torch.testing.assert_close(getattr(restored, field), getattr(plain, field))
+
+
+@pytest.mark.parametrize("times", [3, 4])
+def test_hindsight_mends_the_next_frame_by_how_the_last_one_was_met(times: int) -> None:
+    # Smooth pictures: about noise, which no motion explains, the past says the same everywhere.
+    clip = gaussian_blur(context_clip(times=times).flatten(0, 1), 2.0).unflatten(0, (2, times))
+    plain, mended = build(**BLEND), build(**BLEND, hindsight=True)
+    prediction, ungated = mended(clip, horizon=3), plain(clip, horizon=3)
+    before = plain(clip[:, :-1])
+    trust = hindsight(before.frames[:, 0], before.warped[:, 0], clip[:, -1])
+    assert trust.max() - trust.min() > 0.05  # it says something
+    mixed = ungated.warped[:, 0] + trust * (ungated.frames[:, 0] - ungated.warped[:, 0])
+    torch.testing.assert_close(prediction.frames[:, 0], mixed, atol=1e-4, rtol=0)
+    # What is fed back goes without, so nothing else changes.
+    torch.testing.assert_close(prediction.frames[:, 1:], ungated.frames[:, 1:], atol=1e-4, rtol=0)
+    for field in ("warped", "direct", "flow", "implied_flow", "mean"):
+        torch.testing.assert_close(getattr(prediction, field), getattr(ungated, field), atol=1e-4, rtol=0)
+    known = torch.stack([mended.estimate_flow(clip[:, i + 1], clip[:, i]) for i in range(times - 1)], dim=1)
+    torch.testing.assert_close(mended(clip, flow=known).frames, prediction.frames[:, :1], atol=1e-5, rtol=0)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert all(part.dtype == torch.float32 for part in mended(clip))
+
+
+def test_without_a_past_hindsight_knows_its_usual_share() -> None:
+    clip = context_clip(times=2)
+    prediction, ungated = build(**BLEND, hindsight=True)(clip), build(**BLEND)(clip)
+    mixed = ungated.warped + NO_HINDSIGHT * (ungated.frames - ungated.warped)
+    torch.testing.assert_close(prediction.frames, mixed)
 
 
 def test_gradient_reaches_the_flow_generator_through_the_warp(model: DualMotionGAN) -> None:

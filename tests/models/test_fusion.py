@@ -4,7 +4,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from vidgan.models.fusion import FUSIONS, MOST_GAIN, BlendFusion, ConvFusion, MaskFusion, Parts, restore_detail
+from vidgan.models.fusion import (
+    FUSIONS,
+    MOST_GAIN,
+    NO_HINDSIGHT,
+    BlendFusion,
+    ConvFusion,
+    MaskFusion,
+    Parts,
+    hindsight,
+    restore_detail,
+)
 from vidgan.nn.blur import gaussian_blur
 from vidgan.nn.warp import carry_flow, warp
 
@@ -74,6 +84,28 @@ def test_gradients_reach_both_branches(name: str) -> None:
     FUSIONS[name](channels=3, max_flow=8.0)(*known).square().sum().backward()
     for branch in (direct, warped):
         assert branch.grad is not None and branch.grad.abs().max() > 0
+
+
+def test_hindsight_is_where_the_truth_lay_between_the_two() -> None:
+    known = parts(size=(32, 32))
+    fused, warped = known.direct, known.warped  # far apart, so that there is little doubt
+    for share in (0.0, 0.25, 1.0):
+        trust = hindsight(fused, warped, warped + share * (fused - warped))
+        assert trust.shape == (len(fused), 1, 32, 32)
+        torch.testing.assert_close(trust, torch.full_like(trust, share), atol=0.01, rtol=0)
+    past = hindsight(fused, warped, warped + 3 * (fused - warped)), hindsight(fused, warped, 2 * warped - fused)
+    assert (past[0] == 1).all() and (past[1] == 0).all()  # never beyond either
+    usual = hindsight(fused, fused, warped)
+    torch.testing.assert_close(usual, torch.full_like(usual, NO_HINDSIGHT))
+
+
+def test_hindsight_is_local() -> None:
+    known = parts(size=(32, 128))
+    left = torch.zeros_like(known.direct)
+    left[..., :64] = 1
+    truth = left * known.direct + (1 - left) * known.warped
+    trust = hindsight(known.direct, known.warped, truth)
+    assert trust[..., :32].min() > 0.95 and trust[..., 96:].max() < 0.05
 
 
 def detail(frames: Tensor) -> Tensor:

@@ -112,7 +112,7 @@ def test_what_cannot_be_compiled_is_left_as_it_is(
     )  # fmt: skip
     with caplog.at_level(logging.INFO):
         assert compile_networks(config, build_networks(config, build_dataset(config))) == ["generator"]
-    assert traced == ["_Stages", "PyramidEstimator", "_Decoder", "_Decoder", "MaskFusion"]
+    assert traced == ["_Stages", "PyramidEstimator", "MotionDecoder", "MotionDecoder", "MaskFusion"]
     assert "discriminators.frame has instance noise" in caplog.text
     assert "discriminators.flow has a gradient penalty" in caplog.text
 

@@ -12,10 +12,12 @@ from torch import Tensor
 
 from vidgan.build import build_accelerator, build_algorithm, build_dataset, build_loader, build_networks
 from vidgan.checks import check_config
-from vidgan.losses import ADVERSARIAL
+from vidgan.losses import ADVERSARIAL, l1
+from vidgan.pixels import to_float
 from vidgan.seeding import Draws
 from vidgan.training.dual_motion import DualMotionTraining
 from vidgan.training.mocogan import MoCoGANTraining
+from vidgan.types import ClipBatch, Prediction
 
 Algorithm = MoCoGANTraining | DualMotionTraining
 MODELS = ("mocogan", "dual_motion")
@@ -167,6 +169,29 @@ def test_kl_warms_up(shapes_data: Path, tmp_path: Path) -> None:
     assert [algorithm._weights_at(step)["kl"] for step in (0, 1, 3, 9)] == pytest.approx(
         [0.00025, 0.0005, 0.001, 0.001]
     )
+
+
+def test_several_futures_are_scored_by_their_spread_too(shapes_data: Path, tmp_path: Path) -> None:
+    algorithm, step = build("dual_motion", shapes_data, tmp_path, objective__futures=2)
+    assert isinstance(algorithm, DualMotionTraining)
+    forecasts: list[Prediction] = []
+    truth: list[Tensor] = []
+    inner = algorithm._forecast
+
+    def watched(batch: ClipBatch, draws: Draws) -> Prediction:
+        prediction = inner(batch, draws)
+        if prediction.frames.requires_grad:
+            forecasts.append(Prediction(*(part.detach() for part in prediction)))
+            truth.append(to_float(batch.clip)[:, algorithm.context :])
+        return prediction
+
+    algorithm._forecast = watched  # type: ignore[method-assign]
+    told = step(0)
+    assert len(forecasts) == 2 and not torch.equal(forecasts[0].frames, forecasts[1].frames)
+    for name, field in (("direct", "direct"), ("warped", "warped"), ("fused", "frames")):
+        one, other = (getattr(forecast, field) for forecast in forecasts)
+        by_hand = (l1(one, truth[0]) + l1(other, truth[0]) - l1(one, other)) / 2
+        assert float(told[f"loss/generator/{name}"]) == pytest.approx(float(by_hand), rel=1e-5)
 
 
 def test_the_same_seed_gives_the_same_run(shapes_data: Path, tmp_path: Path) -> None:

@@ -1,5 +1,8 @@
 """Distances between predicted and true frames, in model pixels ([-1, 1]); float32 means over every number."""
 
+from collections.abc import Sequence
+from itertools import combinations
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -14,6 +17,26 @@ def l1(prediction: Clip, target: Clip) -> Tensor:
         ValueError: the shapes differ (no broadcasting: a silently repeated batch is a wrong loss).
     """
     return _difference(prediction, target).abs().mean()
+
+
+def crps(futures: Sequence[Clip], target: Clip) -> Tensor:
+    """Continuous ranked probability score of several draws, mean over numbers (Gneiting and Raftery 2007, section 4.2).
+
+    E|X - y| - E|X - X'| / 2 at every number, with pairs of different draws, so that few draws score as many would (the
+    "fair" estimate, Ferro 2014). Least where the draws are spread as the truth is; of a single draw it is `l1`.
+
+    Args:
+        futures: one clip or more, each of the target's shape.
+        target: the true clip.
+
+    Raises:
+        ValueError: the shapes differ, or there is no future.
+    """
+    if not futures:
+        raise ValueError("crps needs one future or more")
+    error = torch.stack([l1(future, target) for future in futures]).mean()
+    pairs = [l1(one, other) for one, other in combinations(futures, 2)]
+    return error - torch.stack(pairs).mean() / 2 if pairs else error
 
 
 def l2(prediction: Clip, target: Clip) -> Tensor:

@@ -21,10 +21,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vidgan.models.flow_estimator import HourglassEstimator, PyramidEstimator, soft_limit
-from vidgan.models.fusion import FUSIONS, Parts, restore_detail
+from vidgan.models.fusion import FUSIONS, NO_HINDSIGHT, Parts, hindsight, restore_detail
 from vidgan.models.inference import Forecaster
 from vidgan.models.lucas_kanade import LucasKanadeEstimator
-from vidgan.models.motion_encoder import FullPrecisionConv2d, MotionEncoder, block_norm, up_block
+from vidgan.models.motion_decoder import MotionDecoder
+from vidgan.models.motion_encoder import Encoding, MotionEncoder
 from vidgan.nn.recompute import recompute
 from vidgan.nn.warp import resize_flow, warp
 from vidgan.seeding import Draws
@@ -34,35 +35,6 @@ __all__ = ["DualMotionGAN"]
 
 ESTIMATORS = ("hourglass", "pyramid", "lucas_kanade")
 _STRIDE = 16  # four convolutions of stride 2
-
-
-class _Decoder(nn.Module):
-    """Motion code (and, with skips, features of the last frame) -> maps of the frame's size."""
-
-    def __init__(
-        self, *, dim_latent: int, widths: Sequence[int], out_channels: int, skip_channels: Sequence[int], norm: str
-    ) -> None:
-        """`skip_channels`: extra input channels at strides 16, 8, 4, 2 and 1."""
-        super().__init__()
-        path = [dim_latent, widths[2], widths[1], widths[0], max(widths[0] // 2, 8)]
-        self.ups = nn.ModuleList(
-            up_block(path[i] + skip_channels[i], path[i + 1], norm=norm) for i in range(len(path) - 1)
-        )
-        self.last = nn.Sequential(
-            nn.Conv2d(path[-1] + skip_channels[-1], path[-1], 3, padding=1),
-            block_norm(norm, path[-1]),
-            nn.LeakyReLU(0.2),
-        )
-        self.head = FullPrecisionConv2d(path[-1], out_channels, 3, padding=1)
-        with torch.no_grad():
-            self.head.weight.mul_(0.1)  # start near zero: no motion, or with residuals what they are added to
-
-    def forward(self, code: Tensor, skips: Sequence[Tensor]) -> Tensor:
-        """Code (B, D, H/16, W/16), skips coarse to fine (or none at all) -> (B, out_channels, H, W), unbounded."""
-        features = code
-        for i, up in enumerate(self.ups):
-            features = up(torch.cat([features, skips[i]], dim=1) if skips else features)  # twice the size
-        return self.head(self.last(torch.cat([features, skips[-1]], dim=1) if skips else features))
 
 
 class DualMotionGAN(nn.Module, Forecaster):
@@ -87,6 +59,9 @@ class DualMotionGAN(nn.Module, Forecaster):
         residual_frame: G_I predicts what to add to the last frame (moved, with ``extrapolate_flow``), not pixels.
         fusion: "conv" (1x1 convolution over A and W), "mask" (occlusion-aware convex blend of them) or "blend" (convex
             blend of them and of other rules of motion; needs ``extrapolate_flow``), see `vidgan.models.fusion`.
+        hindsight: hold the P of the next frame to W as far as a forecast of the last seen frame, made from those before
+            it, would have been better so, place by place: see `vidgan.models.fusion.hindsight`. What is fed back goes
+            without: farther ahead the mean of what may come is the better guess.
         restore_detail: share of the detail lost to interpolation and blending that P is shown with (0 for none of it),
             see `vidgan.models.fusion.restore_detail`. What is fed back goes without: errors would be sharpened as well.
         max_flow: pixels; limit of every flow that a network puts out (of the correction, with ``extrapolate_flow``).
@@ -116,6 +91,7 @@ class DualMotionGAN(nn.Module, Forecaster):
         motion_hints: bool = False,
         residual_frame: bool = True,
         fusion: str = "mask",
+        hindsight: bool = False,
         restore_detail: float = 0.0,
         max_flow: float = 20.0,
         estimator: str = "pyramid",
@@ -150,6 +126,7 @@ class DualMotionGAN(nn.Module, Forecaster):
         self.extrapolate_flow = extrapolate_flow
         self.motion_hints = motion_hints
         self.residual_frame = residual_frame
+        self.hindsight = hindsight
         self.restore_detail = restore_detail
         self.looks_back = motion_hints or fusion == "blend"
         self.checkpoint_activations = checkpoint_activations
@@ -172,10 +149,10 @@ class DualMotionGAN(nn.Module, Forecaster):
         hints = 4 + channels if motion_hints else 2
         extra = hints if extrapolate_flow else 0
         skip_channels = [width + extra for width in (*reversed(widths), channels)] if skip_connections else [0] * 5
-        self.frame_generator = _Decoder(
+        self.frame_generator = MotionDecoder(
             dim_latent=dim_latent, widths=widths, out_channels=channels, skip_channels=skip_channels, norm=norm
         )
-        self.flow_generator = _Decoder(
+        self.flow_generator = MotionDecoder(
             dim_latent=dim_latent, widths=widths, out_channels=2, skip_channels=skip_channels, norm=norm
         )
         self.fusion = FUSIONS[fusion](channels=channels, max_flow=max_flow)
@@ -206,8 +183,8 @@ class DualMotionGAN(nn.Module, Forecaster):
             draws: noise of the motion code, rows as in the context, a fresh draw for every step; other draws give
                 another future. None takes the posterior mean: the same future every time, and the only one of a model
                 that is not probabilistic.
-            flow: (B, S, 2, H, W), what Q sees between the last frames of the context, where that is known already: S of
-                2 or more, or 1 for a context of two frames.
+            flow: (B, S, 2, H, W), what Q sees between the last frames of the context, newest last, as far as it is
+                known already, S of 1 or more.
 
         Returns:
             A `Prediction` with K steps, float32. All its fields depend on the context only.
@@ -217,11 +194,15 @@ class DualMotionGAN(nn.Module, Forecaster):
         """
         self._check(context, horizon, draws)
         previous, last = context[:, -2], context[:, -1]
-        encoding = self.encoder(context)
-        observed = self._run(self.estimator, last, previous) if flow is None else flow[:, -1]
-        first_observed = earlier = observed
-        if self.looks_back and context.shape[1] > 2:  # else a change of motion is not known: none is assumed
-            earlier = self._run(self.estimator, previous, context[:, -3]) if flow is None else flow[:, -2]
+        observed, earlier, *before = self._flows(context, flow)
+        first_observed = observed
+        trust: Tensor | float = NO_HINDSIGHT
+        if self.hindsight and context.shape[1] > 2:
+            known = self.encoder(context[:, :-1])
+            trust = self._hindsight(context, known, earlier, before[0])
+            encoding = self.encoder(last[:, None], known.state)
+        else:
+            encoding = self.encoder(context)
         steps: list[tuple[Tensor, ...]] = []
         for step in range(horizon):
             if step > 0:
@@ -234,17 +215,25 @@ class DualMotionGAN(nn.Module, Forecaster):
             if draws is not None and self.encoder.probabilistic:
                 noise = draws.normal(*code.shape[1:]).to(code)
                 code = code + noise * torch.exp(encoding.logvar / 2)  # reparameterised
-            fused, *parts = self._decode(code, encoding.features, self._seen(last, previous, observed, earlier))
-            shown = restore_detail(fused, last, self.restore_detail) if self.restore_detail else fused
-            steps.append((shown, *parts, encoding.mean, encoding.logvar))
+            seen = self._seen(last, previous, observed, earlier)
+            fused, warped, direct, f = self._decode(code, encoding.features, seen)
+            # Q without weights needs no search here: what A implies is near what it was made from.
+            near = () if self.fixed_estimator is None else (f.detach(),)
+            implied = self._run(self.estimator, direct, last, *near)  # f' = Q(A, I_t)
+            shown = fused
+            if self.hindsight and step == 0:  # the past tells of the next frame alone
+                shown = warped + trust * (fused - warped)
+            if self.restore_detail:
+                shown = restore_detail(shown, last, self.restore_detail)
+            steps.append((shown, warped, direct, f, implied, encoding.mean, encoding.logvar))
             previous, last = last, fused
         fields = [torch.stack(parts, dim=1) for parts in zip(*steps, strict=True)]  # each (B, K, ...)
         return Prediction(*(*fields, first_observed[:, None]))
 
     def _decode(
         self, code: Tensor, features: Sequence[Tensor], seen: Sequence[Tensor]
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """One step: (P, W, A, f, f') from the code, features of the last frame, and `Parts` from `last` on."""
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """One step: (P, W, A, f) from the code, features of the last frame, and `Parts` from `last` on."""
         last, _, observed, former, unexplained = seen
         base_flow = observed if self.extrapolate_flow else None
         base_frame = last if base_flow is None else warp(last, base_flow)
@@ -256,11 +245,23 @@ class DualMotionGAN(nn.Module, Forecaster):
         pixels = self._run(self.frame_generator, code, skips)  # A = G_I(z)
         direct = (base_frame + soft_limit(pixels, 2.0)).clamp(-1, 1) if self.residual_frame else torch.tanh(pixels)
         warped = warp(last, flow)  # W
-        # Q without weights needs no search here: what A implies is near what it was made from.
-        near = () if self.fixed_estimator is None else (flow.detach(),)
-        implied = self._run(self.estimator, direct, last, *near)  # f' = Q(A, I_t)
         fused = self._run(self.fusion, *Parts(direct, warped, flow, *seen))  # P
-        return fused, warped, direct, flow, implied
+        return fused, warped, direct, flow
+
+    def _flows(self, context: Tensor, flow: Tensor | None) -> list[Tensor]:
+        """What Q sees between the last frames, newest first: at least two flows, three for hindsight."""
+        seen = 1 + (self.looks_back or self.hindsight) + self.hindsight
+        flows = [] if flow is None else list(flow.unbind(dim=1))[::-1][:seen]
+        for age in range(len(flows), min(seen, context.shape[1] - 1)):
+            flows.append(self._run(self.estimator, context[:, -1 - age], context[:, -2 - age]))
+        return flows + [flows[-1]] * max(0, 3 - len(flows))  # a change of motion that is not known: none is assumed
+
+    @torch.no_grad()
+    def _hindsight(self, context: Tensor, known: Encoding, observed: Tensor, earlier: Tensor) -> Tensor:
+        """How far P would have been right about the last frame, from those before it, (B, 1, H, W)."""
+        seen = self._seen(context[:, -2], context[:, -3], observed, earlier)
+        fused, warped, _, _ = self._decode(known.mean, known.features, seen)
+        return hindsight(fused.float(), warped.float(), context[:, -1])
 
     def tensor_parts(self) -> list[nn.Module]:
         """The parts that are functions of tensors alone, which torch.compile can take whole.

@@ -10,11 +10,14 @@ from vidgan.models.motion_encoder import FullPrecisionConv2d
 from vidgan.nn.blur import gaussian_blur
 from vidgan.nn.warp import carry_flow, warp
 
-__all__ = ["FUSIONS", "BlendFusion", "ConvFusion", "MaskFusion", "Parts", "restore_detail"]
+__all__ = ["FUSIONS", "BlendFusion", "ConvFusion", "MaskFusion", "Parts", "hindsight", "restore_detail"]
 
 DETAIL = 0.7  # pixels, sigma of the blur that detail is the difference from
 NEIGHBOURHOOD = 4.0  # pixels, sigma of the window that the strength of detail is measured in
 MOST_GAIN = 3.0
+NO_HINDSIGHT = 0.7  # share of what fusion adds to W that is shown where the past says nothing
+PATCH = 8.0  # pixels, sigma of the window that the past is asked in
+DOUBT = 2e-3  # mean square of what fusion adds, of pixels in [-1, 1], beside which less says little
 FLAT = 1e-5  # mean square of detail, of pixels in [-1, 1], beside which less counts as none
 
 
@@ -137,6 +140,26 @@ class BlendFusion(nn.Module):
 
 
 FUSIONS: dict[str, type[nn.Module]] = {"conv": ConvFusion, "mask": MaskFusion, "blend": BlendFusion}
+
+
+def hindsight(fused: Tensor, warped: Tensor, truth: Tensor) -> Tensor:
+    """How much of what fusion adds to W would have been right, place by place: least squares of truth - W on P - W.
+
+    Fusion learns from the training videos how to mend a moved frame, and is wrong about videos of another kind. A frame
+    that is known already tells which it is: there P is shown, or W, or what lies between.
+
+    Args:
+        fused: P of a frame that is known, (B, C, H, W) in [-1, 1].
+        warped: W of the same frame.
+        truth: that frame.
+
+    Returns:
+        (B, 1, H, W) in [0, 1]: 0 for W, 1 for P; near `NO_HINDSIGHT` where both say the same.
+    """
+    added, missing = fused - warped, truth - warped
+    agreement = gaussian_blur((added * missing).mean(dim=1, keepdim=True), PATCH)  # (B, 1, H, W)
+    strength = gaussian_blur(added.square().mean(dim=1, keepdim=True), PATCH)
+    return ((agreement + DOUBT * NO_HINDSIGHT) / (strength + DOUBT)).clamp(0, 1)
 
 
 def restore_detail(fused: Tensor, last: Tensor, share: float) -> Tensor:

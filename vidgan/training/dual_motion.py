@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vidgan.losses.flow import flow_l1, photometric, smoothness
 from vidgan.losses.latent import kl_standard_normal
-from vidgan.losses.reconstruction import dissimilarity, gradient_difference, l1, l2, log_l2
+from vidgan.losses.reconstruction import crps, dissimilarity, gradient_difference, l2, log_l2
 from vidgan.pixels import to_float
 from vidgan.seeding import Draws
 from vidgan.training.adversary import Adversary, Game, frames_apart
@@ -27,6 +27,8 @@ class DualMotionTraining(Game):
     Args:
         context: frames given; the remaining frames of each clip are forecast, by feedback when there are several.
         kl_warmup: steps until the KL term has its full weight.
+        futures: forecasts of each clip, each with a z of its own. `direct`, `warped` and `fused` are their continuous
+            ranked probability score, which for one is the mean absolute difference. All other terms see the first.
         game: what `Game` takes; the discriminators are "frame" and "flow", the generator's terms those of TERMS.
     """
 
@@ -51,13 +53,15 @@ class DualMotionTraining(Game):
         "adversarial_flow",
     )
 
-    def __init__(self, *, context: int, kl_warmup: int | None = None, **game: Any) -> None:
+    def __init__(self, *, context: int, kl_warmup: int | None = None, futures: int = 1, **game: Any) -> None:
         self.context = context
         self.kl_warmup = kl_warmup
+        self.futures = futures
         super().__init__(**game)
         generator: Any = self.trainees.raw["generator"]
         # An estimator that does not learn sees the same in each turn, and sees the true future as well as any label.
         self.seer = generator.fixed_estimator
+        self.looks = 4 if generator.hindsight else 3  # frames whose motion a forecast looks at
 
     def step(self, step: int, micros: Sequence[Micro]) -> Terms:
         """Discriminators, then the generator; each meets a fresh forecast. Returns detached measurements by name."""
@@ -65,10 +69,10 @@ class DualMotionTraining(Game):
 
     @torch.no_grad()
     def _seen(self, batch: ClipBatch) -> ClipBatch:
-        """The batch with flow as Q sees it, (B, S+K, 2, H, W) with S of 1 or 2, if Q needs no labels of its own."""
+        """The batch with flow as Q sees it, (B, S+K, 2, H, W) with S of 1 to 3, if Q needs no labels of its own."""
         if self.seer is None:
             return batch
-        clip = to_float(batch.clip[:, max(0, self.context - 3) :])
+        clip = to_float(batch.clip[:, max(0, self.context - self.looks) :])
         flow = self.seer(clip[:, 1:].flatten(0, 1), clip[:, :-1].flatten(0, 1))  # (B*(S+K), 2, H, W)
         return batch._replace(flow=flow.unflatten(0, (len(clip), -1)))
 
@@ -116,11 +120,13 @@ class DualMotionTraining(Game):
     def _generator_terms(self, batch: ClipBatch, draws: Draws) -> Terms:
         draws = draws.fork("generator")
         prediction = self._forecast(batch, draws.fork("posterior"))
+        others = [self._forecast(batch, draws.fork("posterior", n)) for n in range(1, self.futures)]
+        drawn = (prediction, *others)
         future = to_float(batch.clip)[:, self.context :]
         computed: dict[str, Callable[[], Tensor]] = {
-            "direct": lambda: l1(prediction.direct, future),
-            "warped": lambda: l1(prediction.warped, future),
-            "fused": lambda: l1(prediction.frames, future),
+            "direct": lambda: crps([one.direct for one in drawn], future),
+            "warped": lambda: crps([one.warped for one in drawn], future),
+            "fused": lambda: crps([one.frames for one in drawn], future),
             "direct_l2": lambda: l2(prediction.direct, future),
             "fused_l2": lambda: l2(prediction.frames, future),
             "direct_log_l2": lambda: log_l2(prediction.direct, future),

@@ -176,7 +176,7 @@ def test_restored_detail_is_shown_and_not_fed_back() -> None:
 def test_hindsight_mends_the_next_frame_by_how_the_last_one_was_met(times: int) -> None:
     # Smooth pictures: about noise, which no motion explains, the past says the same everywhere.
     clip = gaussian_blur(context_clip(times=times).flatten(0, 1), 2.0).unflatten(0, (2, times))
-    plain, mended = build(**BLEND), build(**BLEND, hindsight=True)
+    plain, mended = build(**BLEND).eval(), build(**BLEND, hindsight=True).eval()
     prediction, ungated = mended(clip, horizon=3), plain(clip, horizon=3)
     before = plain(clip[:, :-1])
     trust = hindsight(before.frames[:, 0], before.warped[:, 0], clip[:, -1])
@@ -191,11 +191,12 @@ def test_hindsight_mends_the_next_frame_by_how_the_last_one_was_met(times: int) 
     torch.testing.assert_close(mended(clip, flow=known).frames, prediction.frames[:, :1], atol=1e-5, rtol=0)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert all(part.dtype == torch.float32 for part in mended(clip))
+    torch.testing.assert_close(mended.train()(clip, horizon=3).frames, ungated.frames)
 
 
 def test_without_a_past_hindsight_knows_its_usual_share() -> None:
     clip = context_clip(times=2)
-    prediction, ungated = build(**BLEND, hindsight=True)(clip), build(**BLEND)(clip)
+    prediction, ungated = build(**BLEND, hindsight=True).eval()(clip), build(**BLEND)(clip)
     mixed = ungated.warped + NO_HINDSIGHT * (ungated.frames - ungated.warped)
     torch.testing.assert_close(prediction.frames, mixed)
 

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidgan.models.flow_estimator import HourglassEstimator, PyramidEstimator, soft_limit
+from vidgan.models.flow_estimator import ESTIMATORS, build_estimator, soft_limit
 from vidgan.models.fusion import FUSIONS, NO_HINDSIGHT, Parts, hindsight, restore_detail
 from vidgan.models.inference import Forecaster
 from vidgan.models.lucas_kanade import LucasKanadeEstimator
@@ -33,7 +33,6 @@ from vidgan.types import Clip, Flow, Prediction
 
 __all__ = ["DualMotionGAN"]
 
-ESTIMATORS = ("hourglass", "pyramid", "lucas_kanade")
 _STRIDE = 16  # four convolutions of stride 2
 
 
@@ -59,9 +58,8 @@ class DualMotionGAN(nn.Module, Forecaster):
         residual_frame: G_I predicts what to add to the last frame (moved, with ``extrapolate_flow``), not pixels.
         fusion: "conv" (1x1 convolution over A and W), "mask" (occlusion-aware convex blend of them) or "blend" (convex
             blend of them and of other rules of motion; needs ``extrapolate_flow``), see `vidgan.models.fusion`.
-        hindsight: hold the P of the next frame to W as far as a forecast of the last seen frame, made from those before
-            it, would have been better so, place by place: see `vidgan.models.fusion.hindsight`. What is fed back goes
-            without: farther ahead the mean of what may come is the better guess.
+        hindsight: in eval mode, hold P of the next frame to W as far as a forecast of the last frame would have been
+            better so, place by place: see `vidgan.models.fusion.hindsight`. What is fed back goes without.
         restore_detail: share of the detail lost to interpolation and blending that P is shown with (0 for none of it),
             see `vidgan.models.fusion.restore_detail`. What is fed back goes without: errors would be sharpened as well.
         max_flow: pixels; limit of every flow that a network puts out (of the correction, with ``extrapolate_flow``).
@@ -138,14 +136,9 @@ class DualMotionGAN(nn.Module, Forecaster):
             checkpoint_activations=checkpoint_activations,
             probabilistic=probabilistic,
         )
-        widths_of_q = estimator_widths or (32, 32, 32, 32)
-        self.estimator: nn.Module
-        if estimator == "hourglass":
-            self.estimator = HourglassEstimator(channels=channels, widths=widths_of_q, max_flow=max_flow, norm=norm)
-        elif estimator == "pyramid":
-            self.estimator = PyramidEstimator(channels=channels, widths=widths_of_q, max_flow=max_flow)
-        else:
-            self.estimator = LucasKanadeEstimator()
+        self.estimator = build_estimator(
+            estimator, channels=channels, widths=estimator_widths or (32, 32, 32, 32), max_flow=max_flow, norm=norm
+        )
         hints = 4 + channels if motion_hints else 2
         extra = hints if extrapolate_flow else 0
         skip_channels = [width + extra for width in (*reversed(widths), channels)] if skip_connections else [0] * 5
@@ -161,6 +154,11 @@ class DualMotionGAN(nn.Module, Forecaster):
     def fixed_estimator(self) -> LucasKanadeEstimator | None:
         """Q, where it has nothing to learn."""
         return self.estimator if isinstance(self.estimator, LucasKanadeEstimator) else None
+
+    @property
+    def _looks_twice(self) -> bool:
+        """Training goes without hindsight: P is to be taught where it is wrong too, not only where it is trusted."""
+        return self.hindsight and not self.training
 
     def estimate_flow(self, current: Tensor, previous: Tensor) -> Tensor:
         """Q for evaluation: frames (B, C, H, W) in [-1, 1] -> backward flow (B, 2, H, W) in pixels.
@@ -194,12 +192,11 @@ class DualMotionGAN(nn.Module, Forecaster):
         """
         self._check(context, horizon, draws)
         previous, last = context[:, -2], context[:, -1]
-        observed, earlier, *before = self._flows(context, flow)
-        first_observed = observed
-        trust: Tensor | float = NO_HINDSIGHT
-        if self.hindsight and context.shape[1] > 2:
+        observed, earlier, before = self._flows(context, flow)
+        first_observed, trust = observed, context.new_tensor(NO_HINDSIGHT)
+        if self._looks_twice and context.shape[1] > 2:
             known = self.encoder(context[:, :-1])
-            trust = self._hindsight(context, known, earlier, before[0])
+            trust = self._hindsight(context, known, earlier, before)
             encoding = self.encoder(last[:, None], known.state)
         else:
             encoding = self.encoder(context)
@@ -221,7 +218,7 @@ class DualMotionGAN(nn.Module, Forecaster):
             near = () if self.fixed_estimator is None else (f.detach(),)
             implied = self._run(self.estimator, direct, last, *near)  # f' = Q(A, I_t)
             shown = fused
-            if self.hindsight and step == 0:  # the past tells of the next frame alone
+            if self._looks_twice and step == 0:  # the past tells of the next frame alone
                 shown = warped + trust * (fused - warped)
             if self.restore_detail:
                 shown = restore_detail(shown, last, self.restore_detail)
@@ -249,12 +246,12 @@ class DualMotionGAN(nn.Module, Forecaster):
         return fused, warped, direct, flow
 
     def _flows(self, context: Tensor, flow: Tensor | None) -> list[Tensor]:
-        """What Q sees between the last frames, newest first: at least two flows, three for hindsight."""
-        seen = 1 + (self.looks_back or self.hindsight) + self.hindsight
+        """The last three flows that Q sees, newest first; what is not needed or not known repeats the one after it."""
+        seen = 3 if self._looks_twice else 1 + self.looks_back
         flows = [] if flow is None else list(flow.unbind(dim=1))[::-1][:seen]
         for age in range(len(flows), min(seen, context.shape[1] - 1)):
             flows.append(self._run(self.estimator, context[:, -1 - age], context[:, -2 - age]))
-        return flows + [flows[-1]] * max(0, 3 - len(flows))  # a change of motion that is not known: none is assumed
+        return flows + [flows[-1]] * max(0, 3 - len(flows))
 
     @torch.no_grad()
     def _hindsight(self, context: Tensor, known: Encoding, observed: Tensor, earlier: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
-"""Small optical-flow networks: the estimator Q of Dual Motion GAN, differentiable with respect to both frames.
+"""The estimator Q of Dual Motion GAN: small optical-flow networks, differentiable with respect to both frames.
 
-Both take (current, previous) and return the *backward* flow in pixels: current(x) = previous(x + flow(x)).
+All take (current, previous) and return the *backward* flow in pixels: current(x) = previous(x + flow(x)).
 """
 
 from collections.abc import Sequence
@@ -10,10 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vidgan.models.lucas_kanade import LucasKanadeEstimator
 from vidgan.models.motion_encoder import FullPrecisionConv2d, down_block, up_block
 from vidgan.nn.warp import resize_flow, warp
 
-__all__ = ["HourglassEstimator", "PyramidEstimator", "soft_limit"]
+__all__ = ["ESTIMATORS", "HourglassEstimator", "PyramidEstimator", "build_estimator", "soft_limit"]
+
+ESTIMATORS = ("hourglass", "pyramid", "lucas_kanade")
 
 
 def soft_limit(values: Tensor, limit: float) -> Tensor:
@@ -92,3 +95,12 @@ class PyramidEstimator(nn.Module):
             flow = flow + level(torch.cat([now, moved, now - moved, flow], dim=1))
         flow = resize_flow(flow, (2 * flow.shape[-2], 2 * flow.shape[-1]))
         return soft_limit(flow, self.max_flow)
+
+
+def build_estimator(name: str, *, channels: int, widths: Sequence[int], max_flow: float, norm: str) -> nn.Module:
+    """Q by its name in ESTIMATORS; `widths` and `norm` as far as it has any."""
+    if name == "hourglass":
+        return HourglassEstimator(channels=channels, widths=widths, max_flow=max_flow, norm=norm)
+    if name == "pyramid":
+        return PyramidEstimator(channels=channels, widths=widths, max_flow=max_flow)
+    return LucasKanadeEstimator()

@@ -61,7 +61,6 @@ class DualMotionTraining(Game):
         generator: Any = self.trainees.raw["generator"]
         # An estimator that does not learn sees the same in each turn, and sees the true future as well as any label.
         self.seer = generator.fixed_estimator
-        self.looks = 4 if generator.hindsight else 3  # frames whose motion a forecast looks at
 
     def step(self, step: int, micros: Sequence[Micro]) -> Terms:
         """Discriminators, then the generator; each meets a fresh forecast. Returns detached measurements by name."""
@@ -69,10 +68,10 @@ class DualMotionTraining(Game):
 
     @torch.no_grad()
     def _seen(self, batch: ClipBatch) -> ClipBatch:
-        """The batch with flow as Q sees it, (B, S+K, 2, H, W) with S of 1 to 3, if Q needs no labels of its own."""
+        """The batch with flow as Q sees it, (B, S+K, 2, H, W) with S of 1 or 2, if Q needs no labels of its own."""
         if self.seer is None:
             return batch
-        clip = to_float(batch.clip[:, max(0, self.context - self.looks) :])
+        clip = to_float(batch.clip[:, max(0, self.context - 3) :])
         flow = self.seer(clip[:, 1:].flatten(0, 1), clip[:, :-1].flatten(0, 1))  # (B*(S+K), 2, H, W)
         return batch._replace(flow=flow.unflatten(0, (len(clip), -1)))
 

@@ -49,6 +49,18 @@ def test_category_by_name_or_number(folder: Path) -> None:
         MoCoGAN(image_size=(32, 32), width=4).sample(1, category="run")
 
 
+def test_a_name_that_is_a_number_is_not_taken_for_one() -> None:
+    model = MoCoGAN(**{**SMALL, "num_categories": 4})
+    assert model.latents(2, 4, category=3).category.tolist() == [3, 3]
+    assert model.latents(2, 4, category="3").category.tolist() == [3, 3], "without names their numbers are the names"
+    model.facts = {"categories": ["0", "1", "3", "4"]}
+    assert [model.category_index(number) for number in range(4)] == [0, 1, 2, 3]
+    assert [model.category_index(name) for name in ("0", "1", "3", "4")] == [0, 1, 2, 3]
+    for wrong in ("2", 4, -1):
+        with pytest.raises(ValueError, match=r"unknown to this model \(accepted: 0, 1, 3, 4\)"):
+            model.category_index(wrong)
+
+
 def test_motion_can_be_exchanged_under_held_content(folder: Path) -> None:
     model = MoCoGAN.from_pretrained(folder)
     one, other = model.latents(2, 6, seed=0), model.latents(2, 6, seed=1)

@@ -33,21 +33,21 @@ class ClipSampler(Pretrained):
     """Adds `sample` to a MoCoGAN."""
 
     def category_index(self, category: int | str) -> int:
-        """The number of a category given by name or number.
+        """The number of a category, given as a number (int) or by name (str): a name may be a number of its own.
 
         Raises:
             ValueError: this model has no categories, or not this one.
         """
         model: Any = self
-        if model.num_categories == 0:
+        number = model.num_categories
+        if number == 0:
             raise ValueError(f"category {category!r}: this model has no categories")
-        names = [str(name) for name in getattr(self, "facts", {}).get("categories", [])]
-        if str(category) in names:
-            return names.index(str(category))
-        if isinstance(category, int) and 0 <= category < model.num_categories:
+        names = [str(name) for name in getattr(self, "facts", {}).get("categories", range(number))]
+        if isinstance(category, str) and category in names:
+            return names.index(category)
+        if isinstance(category, int) and 0 <= category < number:
             return category
-        known = ", ".join(names) or f"0..{model.num_categories - 1}"
-        raise ValueError(f"category {category!r} is unknown to this model (accepted: {known})")
+        raise ValueError(f"category {category!r} is unknown to this model (accepted: {', '.join(names)})")
 
     def latents(self, clips: int, frames: int, *, seed: int = 0, category: int | str | None = None) -> Latents:
         """Latents of `clips` clips. Clip i depends on (seed, i) alone, so more clips only add to the same ones.
@@ -76,7 +76,7 @@ class ClipSampler(Pretrained):
             clips: how many.
             frames: length, 2 or more; default: as trained, or 16.
             seed: same seed, same clips.
-            category: name or number, for all clips; default: each clip draws its own.
+            category: number (int) or name (str), for all clips; default: each clip draws its own.
             first_frame: (C, H, W) uint8, the frame to go on from; only for models trained image-to-video.
             batch_size: clips rendered at once.
 

@@ -76,6 +76,13 @@ def test_a_name_that_means_nothing_is_named(written: Path, override: str, messag
         check_config(load_config(written, [override]))
 
 
+def test_a_picture_that_is_moved_needs_no_term_for_the_first_frame(written: Path) -> None:
+    options = ["model.generator=style", "model.norm=null", "model.image_to_video=true", "model.move_picture=true"]
+    check_config(load_config(written, options))
+    with pytest.raises(ConfigError, match="first_frame has no effect with model.move_picture=true"):
+        check_config(load_config(written, [*options, "objective.weights.first_frame=1"]))
+
+
 def test_forecasting_needs_a_context() -> None:
     values = SMALL["dual_motion"] | {"train": {"steps": 1, "batch_size": 1}, "data": {"root": "x", "frames": 5}}
     with pytest.raises(ConfigError, match="data.context is not set"):

@@ -75,6 +75,11 @@ def check_config(config: RunConfig) -> None:
             )
         if "first_frame" in weights and not config.model.get("image_to_video", False):
             raise ConfigError("objective.weights.first_frame needs model.image_to_video=true")
+        if "first_frame" in weights and config.model.get("move_picture"):
+            raise ConfigError(
+                "objective.weights.first_frame has no effect with model.move_picture=true, whose first frame is the"
+                " picture itself; set it to null"
+            )
     if objective.futures is not None and not config.model.get("probabilistic", True):
         raise ConfigError("objective.futures has no effect with model.probabilistic=false: there is one future only")
     if objective.futures is not None and not weights.keys() & {"direct", "warped", "fused"}:

@@ -96,3 +96,14 @@ def test_features_of_another_shape_are_refused() -> None:
         score_synthesis(clips, clips, features={"short": lambda given: np.zeros((7, 3))})
     with pytest.raises(ValueError, match="must be finite"):
         score_synthesis(clips, clips, features={"nan": lambda given: np.full((len(given), 3), np.nan)})
+
+
+def test_clips_that_go_on_from_real_ones_stand_beside_the_controls_of_the_same_clips() -> None:
+    real = sliding(12, seed=0)
+    frozen = real[:, :1].expand_as(real).contiguous()
+    scores = score_synthesis(real, frozen, continued=True, splits=3).scores
+    assert scores["generated"].keys() == scores["frozen"].keys()
+    for measure, score in scores["frozen"].items():
+        assert scores["generated"][measure].mean.mean == score.mean.mean, measure
+    with pytest.raises(ValueError, match="one clip that goes on from each real one is needed: 6 and 12"):
+        score_synthesis(real, frozen[:6], continued=True)

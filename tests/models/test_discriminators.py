@@ -217,8 +217,9 @@ def test_a_factorised_network_with_differences_takes_a_gradient_penalty() -> Non
         assert name.endswith("bias") or bool(parameter.grad.any()), name
 
 
-def test_temporal_difference_appends_the_change_to_the_frame_before() -> None:
-    net = small(VideoDiscriminator, temporal_difference=True)
+@pytest.mark.parametrize("strength", [True, 8.0])
+def test_temporal_difference_appends_the_change_to_the_frame_before(strength: float) -> None:
+    net = small(VideoDiscriminator, temporal_difference=strength)
     seen: list[Tensor] = []
     net.layers[0].register_forward_hook(lambda _, inputs, output: seen.append(inputs[0]))
     clip = sample(VideoDiscriminator, batch=1)
@@ -226,7 +227,7 @@ def test_temporal_difference_appends_the_change_to_the_frame_before() -> None:
     frames, change = seen[0].transpose(1, 2).split(3, dim=2)  # (B, T, 3, H, W) each
     assert torch.equal(frames, clip)
     assert not bool(change[:, 0].any())
-    assert torch.equal(change[:, 1:], clip[:, 1:] - clip[:, :-1])
+    assert torch.equal(change[:, 1:], strength * (clip[:, 1:] - clip[:, :-1]))
 
 
 def test_pooled_clips_are_judged_as_the_averages_would_be() -> None:

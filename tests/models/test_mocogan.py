@@ -183,7 +183,7 @@ def test_the_first_frame_replaces_the_content_code() -> None:
     assert model.encoder is not None
     clip = rendered(model, latents, first_frame=frame)
     with torch.no_grad():
-        code = model.encoder(frame)
+        code, _ = model.encoder(frame)
     assert code.shape == (2, 6)
     assert torch.equal(clip, rendered(model, latents._replace(content=code)))
     assert torch.equal(clip, rendered(model, latents._replace(content=latents.content + 1), first_frame=frame))
@@ -195,7 +195,13 @@ def test_the_first_frame_replaces_the_content_code() -> None:
 @pytest.mark.parametrize("size", [(64, 64), (96, 32)])
 def test_the_encoder_takes_any_size(size: tuple[int, int]) -> None:
     encoder = ContentEncoder(image_size=size, dim_content=5, width=4, norm="none")
-    assert encoder(torch.zeros(2, 3, *size)).shape == (2, 5)
+    frames = torch.rand(2, 3, *size) * 2 - 1
+    code, maps = encoder(frames)
+    assert code.shape == (2, 5)
+    # What was seen, from the coarsest on; the last is the frame itself. A code is as large as one that is drawn.
+    assert [tuple(level.shape[-2:]) for level in maps[::-1]] == [(size[0] >> n, size[1] >> n) for n in range(len(maps))]
+    assert min(maps[0].shape[-2:]) == 4 and torch.equal(maps[-1], frames)
+    assert torch.allclose(code.square().mean(1), torch.ones(2), atol=0.01)
 
 
 def test_a_copy_with_loaded_weights_renders_the_same() -> None:

@@ -81,11 +81,28 @@ def test_frames_of_the_other_form_are_told_apart(run: Path) -> None:
         evaluate(run, frames=25, mcs=True)
 
 
-def test_a_picture_is_continued_for_longer_too(shapes_data: Path, tmp_path: Path) -> None:
-    changes = SHORT | {"model__image_to_video": True, "objective__weights__first_frame": 1.0}
-    config = small_config("mocogan", shapes_data, tmp_path, **changes)
-    scores = evaluate(train(config, quiet=True).run_dir, frames=10, clips=4)
-    assert isinstance(scores, LongerScores) and len(scores.scores["generated"]["content_drift"].horizon) == 2
+def test_pictures_of_real_clips_are_continued(shapes_data: Path, tmp_path: Path) -> None:
+    """As long as trained and longer, by a model that draws them anew and by one that moves them."""
+    moving = {"generator": "style", "norm": None, "move_picture": True}
+    for name, model in {"drawn": {}, "moved": moving}.items():
+        changes = SHORT | {"model__image_to_video": True} | {f"model__{key}": value for key, value in model.items()}
+        config = small_config("mocogan", shapes_data, tmp_path / name, **changes)
+        run = train(config, quiet=True).run_dir
+        scores = evaluate(run, clips=4)
+        assert isinstance(scores, SynthesisScores)
+        assert any("goes on from the first frame of a real one" in note for note in scores.notes)
+        assert scores.generated_clips == scores.real_clips == 8 and "copy_ratio" not in scores.scores["generated"]
+        longer = evaluate(run, frames=10, clips=4)
+        assert isinstance(longer, LongerScores) and len(longer.scores["generated"]["content_drift"].horizon) == 2
+        with pytest.raises(ConfigError, match="--mcs has no effect on an image-to-video model"):
+            evaluate(run, mcs=True)
+        model = find_subject(run).model
+        pictures = torch.randint(0, 256, (3, 3, *model.image_size), dtype=torch.uint8)  # type: ignore[union-attr]
+        made = model.sample(3, frames=4, seed=1, first_frame=pictures, batch_size=2)  # type: ignore[union-attr]
+        assert torch.equal(made[2:], model.sample(3, frames=4, seed=1, first_frame=pictures[2])[2:])  # type: ignore[union-attr]
+        assert (made[:, 0] == pictures).all() == (name == "moved")
+        with pytest.raises(ValueError, match=r"first_frame must be \(C, H, W\) = .*, or 3 of them, got \(2, "):
+            model.sample(3, first_frame=pictures[:2])  # type: ignore[union-attr]
 
 
 def test_the_nearest_training_windows_are_found_shown_and_kept(run: Path, longer: LongerScores) -> None:

@@ -56,6 +56,7 @@ def score_synthesis(
     generated: ByteClip,
     *,
     sources: Sequence[str] | None = None,
+    continued: bool = False,
     training: ByteClip | None = None,
     background: int | None = BACKGROUND,
     flow: FlowFunction | None = None,
@@ -79,6 +80,9 @@ def score_synthesis(
         real: (N, T, 3, H, W) uint8, N >= 4, T >= 3.
         generated: (M, T, 3, H, W) uint8, M >= 2, the same T, H, W and the same frame rate.
         sources: the video that each real clip was cut from; default: each is its own.
+        continued: generated clip i goes on from the first frame of real clip i. Compared are those that go on from the
+            half that the controls are made of: none shows a picture of the reference, and "frozen" is what a model
+            scores that only repeats the picture.
         training: (.., T, 3, H, W) uint8, the clips the model saw, if ``real`` is held out: "nearest_clip" is then taken
             to these, and a copied training clip shows as 0.
         background: level up to which a pixel is background for the content distance; None: no background.
@@ -97,6 +101,8 @@ def score_synthesis(
         ValueError: clips of other shapes, too few clips, or no split.
     """
     _check(real, generated, training, sources, splits)
+    if continued and len(generated) != len(real):
+        raise ValueError(f"one clip that goes on from each real one is needed: {len(generated)} and {len(real)}")
     nets = dict(features or {})
     own = [str(row) for row in range(len(real))]
     names = own if sources is None else [str(name) for name in sources]
@@ -117,7 +123,8 @@ def score_synthesis(
         smallest = min(smallest, number)
         reference, other = truth[first[:number]], second[:number]
         compare = partial(_compare, reference=reference, known=known, spread=spread, nets=nets)
-        rows = {"generated": made[random.permutation(len(generated))[:number]], "real": truth[other]}
+        drawn = other if continued else random.permutation(len(generated))[:number]
+        rows = {"generated": made[drawn], "real": truth[other]}
         rows |= {name: control[other] for name, control in controls.items()}
         for name, row in rows.items():
             for key, value in compare(row).items():
@@ -126,7 +133,8 @@ def score_synthesis(
         name: {key: Score(over_splits(values), []) for key, values in table.items()} for name, table in measured.items()
     }
     over_real = SourceBootstrap(names, resamples=resamples, seed=seed).mean
-    over_made = SourceBootstrap([str(row) for row in range(len(generated))], resamples=resamples, seed=seed).mean
+    drawn_from = names if continued else [str(row) for row in range(len(generated))]
+    over_made = SourceBootstrap(drawn_from, resamples=resamples, seed=seed).mean
     for name, whole in {"generated": made, "real": truth, **controls}.items():
         estimate = over_made if name == "generated" else over_real
         scores[name] = {**_per_clip(whole.description, estimate), **scores[name]}
@@ -148,7 +156,7 @@ def score_synthesis(
         fingerprint=fingerprint,
         frame_size=(real.shape[-2], real.shape[-1]),
         seed=seed,
-        notes=_notes(smallest, widths, separable=separable, held_out=training is not None),
+        notes=_notes(smallest, widths, separable=separable, held_out=training is not None, continued=continued),
         provenance={"metric_weights": weights} if weights else {},
         clips=smallest,
         real_clips=len(real),
@@ -249,9 +257,14 @@ def _check(
         raise ValueError(f"at least one split is needed, got {splits}")
 
 
-def _notes(number: int, widths: Mapping[str, int], *, separable: bool, held_out: bool) -> list[str]:
+def _notes(number: int, widths: Mapping[str, int], *, separable: bool, held_out: bool, continued: bool) -> list[str]:
     """``widths``: Fréchet distance -> number of features."""
     notes = []
+    if continued:
+        notes.append(
+            "each generated clip goes on from the first frame of a real one, of the half that is not compared with:"
+            " 'frozen' repeats that frame"
+        )
     if not separable:
         notes.append(
             "the real clips come from too few source videos to halve without a common one: the row 'real' compares "

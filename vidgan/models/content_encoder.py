@@ -6,6 +6,7 @@ frame discriminator's layout.
 
 from itertools import pairwise
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vidgan.nn.blocks import LEAK, channel_plan, norm_layer, norm_shifts, pyramid
@@ -40,14 +41,27 @@ class ContentEncoder(nn.Module):
         super().__init__()
         depth, grid = pyramid(image_size)
         plan = [channels, *channel_plan(width, depth, max_width)]
-        layers: list[nn.Module] = []
+        self.levels = nn.ModuleList()
         for level, (inputs, outputs) in enumerate(pairwise(plan)):
             kind = norm if level else "none"
-            with_bias = bias and not norm_shifts(kind)
-            layers += [nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=with_bias), norm_layer(kind, outputs)]
-            layers.append(nn.LeakyReLU(LEAK))
-        self.layers = nn.Sequential(*layers, nn.Conv2d(plan[-1], dim_content, grid, bias=bias))
+            step = nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=bias and not norm_shifts(kind))
+            if norm == "none":  # with torch's own start a fifth of the signal would be left after four levels
+                nn.init.kaiming_normal_(step.weight, LEAK)
+            self.levels.append(nn.Sequential(step, norm_layer(kind, outputs), nn.LeakyReLU(LEAK)))
+        self.code = nn.Conv2d(plan[-1], dim_content, grid, bias=bias)
+        self.scaled = norm == "none"  # nothing else holds the code near the size of one that is drawn, and of z_M
 
-    def forward(self, frame: Tensor) -> Tensor:
-        """Frames (B, channels, H, W) in [-1, 1] -> content codes (B, dim_content), float32."""
-        return self.layers(frame).flatten(1).float()
+    def forward(self, frame: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Frames (B, channels, H, W) in [-1, 1] -> their content codes and what was seen on the way to them.
+
+        Returns:
+            codes (B, dim_content), float32; maps (B, width * 2^i, H / 2^(i+1), W / 2^(i+1)), from the coarsest on, then
+            the frames themselves.
+        """
+        maps = [frame]
+        for level in self.levels:
+            maps.append(level(maps[-1]))
+        code = self.code(maps[-1]).flatten(1).float()  # (B, dim_content)
+        if self.scaled:
+            code = F.layer_norm(code, code.shape[1:])
+        return code, maps[::-1]

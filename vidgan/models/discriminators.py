@@ -135,7 +135,9 @@ class VideoDiscriminator(nn.Module):
         kernel_frames: length of the temporal kernels.
         max_receptive_frames: layers from the head toward the input get temporal kernels as long as the receptive field
             stays within this; the layers before are spatial only. 16 with kernels of 4 is the released net at 64x64.
-        temporal_difference: frames' differences to the frame before (zero for the first) are judged beside the frames.
+        temporal_difference: frames' differences to the frame before (zero for the first), times this, are judged beside
+            the frames; True is 1, 0 leaves them out. Beside the frames a slow motion of .04 is hardly seen, 8 times
+            that at once.
         pool: frames are averaged over squares of so many pixels first, so that motion is judged coarsely and cheaply
             while D_I sees every pixel (DVD-GAN's temporal discriminator, Clark et al. 2019).
 
@@ -156,7 +158,7 @@ class VideoDiscriminator(nn.Module):
         factorised: bool = False,
         kernel_frames: int = 4,
         max_receptive_frames: int = 16,
-        temporal_difference: bool = False,
+        temporal_difference: float = 0.0,
         pool: int = 1,
         norm: str = "none",
         spectral: bool = False,
@@ -179,7 +181,7 @@ class VideoDiscriminator(nn.Module):
         self.patch = patch
         self.checkpoint_activations = checkpoint_activations
         self.num_categories = num_categories
-        self.temporal_difference = temporal_difference
+        self.temporal_difference = float(temporal_difference)
         self.pool = pool
         hidden, grid = halvings(self.image_size, depth, patch, pool)
         temporal_layers = min(hidden + 1, (max_receptive_frames - 1) // (kernel_frames - 1))
@@ -187,7 +189,7 @@ class VideoDiscriminator(nn.Module):
         kernels = [1] * (hidden + 1 - temporal_layers) + [kernel_frames] * temporal_layers
         plan = channel_plan(width, hidden, max_width)
         self.layers = nn.ModuleList()
-        inputs = channels * (1 + temporal_difference)
+        inputs = channels * (2 if temporal_difference else 1)
         for level, outputs in enumerate(plan):
             kind = norm if level else "none"
             conv = down_conv3d(inputs, outputs, kernels[level], factorised, bias, bias and not norm_shifts(kind))
@@ -233,6 +235,8 @@ class VideoDiscriminator(nn.Module):
             clip = F.avg_pool3d(clip, (1, self.pool, self.pool))  # (B, T, C, H / pool, W / pool)
         if self.temporal_difference:
             change = F.pad(clip[:, 1:] - clip[:, :-1], (0, 0, 0, 0, 0, 0, 1, 0))  # (B, T, C, H, W)
+            if self.temporal_difference != 1.0:
+                change = self.temporal_difference * change
             clip = torch.cat([clip, change], dim=2)  # (B, T, 2C, H, W)
         x = clip.transpose(1, 2)  # (B, C, T, H, W)
         for layer in self.layers:

@@ -77,7 +77,8 @@ class ClipSampler(Pretrained):
             frames: length, 2 or more; default: as trained, or 16.
             seed: same seed, same clips.
             category: number (int) or name (str), for all clips; default: each clip draws its own.
-            first_frame: (C, H, W) uint8, the frame to go on from; only for models trained image-to-video.
+            first_frame: (C, H, W) uint8, the frame to go on from, or (clips, C, H, W), one for each clip; only for
+                models trained image-to-video.
             batch_size: clips rendered at once.
 
         Returns:
@@ -106,10 +107,13 @@ class ClipSampler(Pretrained):
             raise ValueError(
                 "this model was not trained image-to-video (model.image_to_video=true); leave first_frame out"
             )
-        if first_frame is not None and first_frame.shape != (model.channels, *model.image_size):
-            raise ValueError(
-                f"first_frame must be (C, H, W) = {(model.channels, *model.image_size)}, got {tuple(first_frame.shape)}"
-            )
+        if first_frame is not None:
+            size, clips = (model.channels, *model.image_size), len(latents.content)
+            if first_frame.shape not in (size, (clips, *size)):
+                raise ValueError(
+                    f"first_frame must be (C, H, W) = {size}, or {clips} of them, got {tuple(first_frame.shape)}"
+                )
+            first_frame = first_frame.expand(clips, *size)
         device = _device(self)
         parts = []
         with _evaluating(model):
@@ -117,7 +121,7 @@ class ClipSampler(Pretrained):
                 some = Latents(*(part[start : start + batch_size].to(device) for part in latents))
                 given = None
                 if first_frame is not None:
-                    given = to_float(first_frame.to(device)).expand(len(some.content), -1, -1, -1)
+                    given = to_float(first_frame[start : start + batch_size].to(device))
                 parts.append(to_byte(model(some, first_frame=given)).cpu())
         return torch.cat(parts)
 

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from vidgan.models.content_encoder import ContentEncoder
 from vidgan.models.frame_generator import FrameGenerator
 from vidgan.models.inference import ClipSampler
+from vidgan.models.moved_picture import FLOW, moved
 from vidgan.models.style_generator import StyleFrameGenerator
-from vidgan.nn.blocks import require_choice, spectral_normalise
+from vidgan.nn.blocks import channel_plan, pyramid, require_choice, spectral_normalise
 from vidgan.nn.recompute import recompute
 from vidgan.seeding import Draws
 from vidgan.types import Clip, Latents
@@ -29,7 +30,7 @@ _BLOCK = 16  # time steps drawn at once
 FRAME_GENERATORS: dict[str, Callable[..., nn.Module]] = {"dcgan": FrameGenerator, "style": StyleFrameGenerator}
 OPTIONS = {
     "dcgan": ("norm", "activation", "upsampling", "full_resolution", "coordinates", "modulation", "bias"),
-    "style": ("full_resolution", "mapping", "motion_places", "reach", "motion_levels"),
+    "style": ("full_resolution", "mapping", "motion_places", "reach", "motion_levels", "move_picture"),
 }
 
 
@@ -111,6 +112,8 @@ class MoCoGAN(nn.Module, ClipSampler):
         mapping, motion_places, reach, motion_levels: of the "style" generator, None for the defaults of
             `StyleFrameGenerator`.
         image_to_video: also build an encoder that reads the content code from a given first frame.
+        move_picture: with it, of the "style" generator: what the encoder saw is shown to every level of the generator,
+            which draws where the picture's pixels go and how colours change, see `vidgan.models.moved_picture`.
         spectral: spectral norm on the frame generator and the content encoder.
         checkpoint_activations: the frame generator runs again in the backward pass instead of keeping its activations
             while the discriminators work: less memory for more time, the same gradients.
@@ -148,6 +151,7 @@ class MoCoGAN(nn.Module, ClipSampler):
         reach: float | None = None,
         motion_levels: int | None = None,
         image_to_video: bool = False,
+        move_picture: bool | None = None,
         spectral: bool = False,
         checkpoint_activations: bool = False,
     ) -> None:
@@ -165,6 +169,7 @@ class MoCoGAN(nn.Module, ClipSampler):
             "motion_places": motion_places,
             "reach": reach,
             "motion_levels": motion_levels,
+            "move_picture": move_picture,
         }
         chosen = {name: value for name, value in options.items() if value is not None}
         for name in chosen:
@@ -179,6 +184,9 @@ class MoCoGAN(nn.Module, ClipSampler):
             raise ValueError(f"num_categories must be 0 (none) or at least 2, got {num_categories}")
         if motion_lead_in < 0:
             raise ValueError(f"motion_lead_in must be at least 0, got {motion_lead_in}")
+        self.move_picture = chosen.pop("move_picture", False)
+        if self.move_picture and not image_to_video:
+            raise ValueError("move_picture has no effect without image_to_video=true: no picture is given")
         self.motion_lead_in = motion_lead_in
         self.image_size = (image_size[0], image_size[1])
         self.channels = channels
@@ -196,9 +204,11 @@ class MoCoGAN(nn.Module, ClipSampler):
             input_scale=motion_input_scale,
             inertia=motion_inertia,
         )
+        if self.move_picture:
+            chosen["seen"] = [*channel_plan(width, pyramid(self.image_size)[0], max_width)[::-1], channels]
         self.frame = FRAME_GENERATORS[generator](
             image_size=self.image_size,
-            channels=channels,
+            channels=channels + (FLOW if self.move_picture else 0),
             dim_content=dim_content + (num_categories if category_wiring == "frame" else 0),
             dim_motion=dim_motion,
             width=width,
@@ -262,35 +272,45 @@ class MoCoGAN(nn.Module, ClipSampler):
 
         Args:
             latents: of B clips of T frames, see `draw_latents`.
-            first_frame: (B, C, H, W) in [-1, 1]; its code replaces `latents.content`.
+            first_frame: (B, C, H, W) in [-1, 1]; its code replaces `latents.content`; frame 0 with `move_picture`.
             times: (B, S) int64 in 0..T-1; only these frames of each clip are rendered, in this order.
 
         Returns:
             (B, T, C, H, W), or (B, S, C, H, W) with `times`; float32 in [-1, 1].
 
         Raises:
-            ValueError: a first frame is given to a model that was built without an encoder.
+            ValueError: a first frame for a model that was built without an encoder, or none for one that moves it.
         """
         one_hot = F.one_hot(latents.category, self.num_categories) if self.num_categories else None
         none = latents.content.new_zeros(len(latents.content), 0)
         to_motion, to_frame = (
             one_hot if one_hot is not None and self.category_wiring == wiring else none for wiring in WIRINGS
         )
-        motion = self.motion(latents.motion, to_motion)[:, self.motion_lead_in :]  # (B, T, dim_motion)
+        path = self.motion(latents.motion, to_motion)[:, self.motion_lead_in :]  # (B, T, dim_motion)
+        if self.move_picture:  # codes are then speeds: what drifts goes on drifting
+            path = (path.cumsum(dim=1) - path[:, :1]) / 8
         if times is not None:
-            motion = motion.gather(1, times[:, :, None].expand(-1, -1, self.dim_motion))  # (B, S, dim_motion)
-        content = latents.content if first_frame is None else self._encode(first_frame)
+            path = path.gather(1, times[:, :, None].expand(-1, -1, self.dim_motion))  # (B, S, dim_motion)
+        content, seen = (latents.content, []) if first_frame is None else self._encode(first_frame)
         still = torch.cat([content, to_frame.to(content.dtype)], dim=1)  # (B, dim_content [+ N])
-        held = still[:, None].expand(-1, motion.shape[1], -1)  # (B, T, dim_content [+ N])
-        codes = held.flatten(0, 1), motion.flatten(0, 1)
-        frames = recompute(self.frame, *codes) if self.checkpoint_activations else self.frame(*codes)  # (B*T, C, H, W)
-        return frames.unflatten(0, motion.shape[:2])  # (B, T, C, H, W)
+        if not self.move_picture:
+            return self._draw(still, path)
+        if first_frame is None:
+            raise ValueError("this model moves a picture (move_picture): give first_frame")
+        return moved(first_frame, self._draw(still, path, *seen), path.norm(dim=2))
+
+    def _draw(self, still: Tensor, motion: Tensor, *seen: Tensor) -> Tensor:
+        """Content codes (B, dim_content [+ N]) and paths (B, S, dim_motion) -> what G_I draws, (B, S, C, H, W)."""
+        held = still[:, None].expand(-1, motion.shape[1], -1)  # (B, S, dim_content [+ N])
+        codes = held.flatten(0, 1), motion.flatten(0, 1), *seen
+        frames = recompute(self.frame, *codes) if self.checkpoint_activations else self.frame(*codes)  # (B*S, C, H, W)
+        return frames.unflatten(0, motion.shape[:2])  # (B, S, C, H, W)
 
     def tensor_parts(self) -> list[nn.Module]:
         """The parts that are functions of tensors alone, which torch.compile can take whole."""
         return [part for part in (self.frame, self.encoder) if part is not None]
 
-    def _encode(self, first_frame: Tensor) -> Tensor:
+    def _encode(self, first_frame: Tensor) -> tuple[Tensor, list[Tensor]]:
         if self.encoder is None:
             raise ValueError("first_frame was given, but this model has no encoder: build it with image_to_video=true")
         return self.encoder(first_frame)

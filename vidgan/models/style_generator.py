@@ -5,6 +5,9 @@ a mapped code (StyleGAN, Karras et al. 2019) and coordinates as an input of ever
 There is no batch norm: the rows of a batch stay independent.
 """
 
+from collections.abc import Sequence
+from itertools import zip_longest
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -40,18 +43,21 @@ def mapping_network(inputs: int, width: int) -> nn.Sequential:
 
 
 class StyledLayer(nn.Module):
-    """Coordinates in, then norm over channels, then the style's scale and offset, then leaky ReLU."""
+    """Coordinates in, and what is seen, then norm over channels, then the style's scale and offset, then leaky ReLU."""
 
-    def __init__(self, *, channels: int, dim_style: int) -> None:
+    def __init__(self, *, channels: int, dim_style: int, seen: int | None) -> None:
         super().__init__()
         self.coordinates = nn.Conv2d(COORDINATES, channels, 1)
+        self.seen = None if seen is None else nn.Conv2d(seen, channels, 1)
         self.style = nn.Linear(dim_style, 2 * channels)
         nn.init.normal_(self.style.weight, std=0.5 / dim_style**0.5)
         nn.init.zeros_(self.style.bias)
 
-    def forward(self, maps: Tensor, style: Tensor, places: Tensor) -> Tensor:
-        """Maps (N, C, H, W), styles (N, dim_style), coordinates (N, 3, H, W) -> (N, C, H, W)."""
+    def forward(self, maps: Tensor, style: Tensor, places: Tensor, seen: Tensor | None) -> Tensor:
+        """Maps (N, C, H, W), styles (N, dim_style), coordinates (N, 3, H, W), seen (B, S, H, W) -> (N, C, H, W)."""
         maps = maps + self.coordinates(places.contiguous(memory_format=torch.channels_last))  # as the maps are
+        if self.seen is not None and seen is not None:
+            maps = maps + self.seen(seen).repeat_interleave(len(maps) // len(seen), dim=0)
         maps = F.layer_norm(maps.permute(0, 2, 3, 1), (maps.shape[1],)).permute(0, 3, 1, 2)
         scale, offset = self.style(style)[:, :, None, None].to(maps.dtype).chunk(2, dim=1)  # (N, C, 1, 1)
         return F.leaky_relu(maps * (1 + scale) + offset, LEAK)
@@ -76,6 +82,8 @@ class StyleFrameGenerator(nn.Module):
             with `motion_places`.
         full_resolution: False leaves out the level at the frame's size: the last convolution answers with 2x2 pixels a
             place (Shi et al. 2016), which costs a third less and is a little coarser.
+        seen: channels of the maps of a picture that each level reads beside its own, from the coarsest on (as
+            `ContentEncoder` returns them: the skips of a U-Net, Ronneberger et al. 2015); () for none.
     """
 
     def __init__(
@@ -92,6 +100,7 @@ class StyleFrameGenerator(nn.Module):
         reach: float = 0.7,
         motion_levels: int | None = None,
         full_resolution: bool = True,
+        seen: Sequence[int] = (),
     ) -> None:
         super().__init__()
         depth, grid = pyramid(image_size)
@@ -117,15 +126,21 @@ class StyleFrameGenerator(nn.Module):
             nn.init.normal_(self.where.weight, std=2 / dim_motion**0.5)
             nn.init.zeros_(self.where.bias)
         self.place = Place()
-        self.layers = nn.ModuleList(StyledLayer(channels=level, dim_style=mapping) for level in plan)
+        self.layers = nn.ModuleList(
+            StyledLayer(channels=level, dim_style=mapping, seen=shown)
+            for level, shown in zip_longest(plan, seen[: len(plan)])
+        )
         # Zero padding would tell each position how far the border is, and appearance would change with place.
         self.steps = nn.ModuleList(
             nn.Conv2d(i, o, 3, padding=1, padding_mode="replicate")
             for i, o in zip(plan, [*plan[1:], channels if full_resolution else 4 * channels], strict=True)
         )
 
-    def forward(self, content: Tensor, motion: Tensor) -> Tensor:
-        """Codes (N, dim_content) and (N, dim_motion) -> frames (N, channels, H, W), float32 in [-1, 1]."""
+    def forward(self, content: Tensor, motion: Tensor, *seen: Tensor) -> Tensor:
+        """Codes (N, dim_content) and (N, dim_motion) -> frames (N, channels, H, W), float32 in [-1, 1].
+
+        With `seen`, maps of B pictures, each for N / B rows in turn.
+        """
         point = motion.new_zeros(len(motion), 2)
         code = torch.cat([content, motion], dim=1)
         if self.where is not None:
@@ -135,10 +150,10 @@ class StyleFrameGenerator(nn.Module):
         maps = self.start(style).unflatten(1, (-1, *self.grid)).expand(-1, -1, *self.first)  # (N, plan[0], h, w)
         maps = maps.contiguous(memory_format=torch.channels_last)
         size = self.first
-        for level, (layer, step) in enumerate(zip(self.layers, self.steps, strict=True)):
+        for level, (layer, step, shown) in enumerate(zip_longest(self.layers, self.steps, seen[: len(self.layers)])):
             if self.look is not None and level == self.motion_levels:
                 style = self.look(content)
-            maps = layer(maps, style, self.place(point, size))
+            maps = layer(maps, style, self.place(point, size), shown)
             last = level == len(self.steps) - 1
             assert isinstance(step, nn.Conv2d)
             maps = step(maps) if last else doubled_convolution(maps, step)

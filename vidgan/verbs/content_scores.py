@@ -10,7 +10,7 @@ from vidgan.evaluation.results import Score, SynthesisScores
 from vidgan.evaluation.statistics import SourceBootstrap
 from vidgan.evaluation.weights import file_hash
 from vidgan.models.inference import ClipSampler
-from vidgan.verbs.scoring import labelled_clips, real_clips
+from vidgan.verbs.scoring import continues, labelled_clips, real_clips
 from vidgan.verbs.settings import Settings
 from vidgan.verbs.subjects import Subject
 
@@ -53,7 +53,8 @@ def with_embedding(
     path = settings.weights[FACE]
     embed = face_embedding(path, device=settings.torch_device())
     real, groups = real_clips(dataset, scores.clips)
-    made = model.sample(scores.clips, frames=dataset.frames, seed=settings.seed)
+    count, pictures = (len(real), real[:, 0]) if continues(model) else (scores.clips, None)
+    made = model.sample(count, frames=dataset.frames, seed=settings.seed, first_frame=pictures)
     table = dict(scores.scores)
     for row, clips, units in (("generated", made, [str(n) for n in range(len(made))]), ("real", real, groups)):
         values = embedding_distance(clips, embed)

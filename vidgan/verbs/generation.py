@@ -25,7 +25,7 @@ from vidgan.verbs.content_scores import FACE, motion_classifier, with_embedding
 from vidgan.verbs.nearest import with_neighbours
 from vidgan.verbs.networks import set_networks
 from vidgan.verbs.presets import deviating, fitting
-from vidgan.verbs.scoring import FEWEST_REAL, background_level, synthesis_scores
+from vidgan.verbs.scoring import FEWEST_REAL, background_level, continues, synthesis_scores
 from vidgan.verbs.settings import Settings
 from vidgan.verbs.subjects import Subject
 from vidgan.video.optical_flow import default_method, estimate_flow
@@ -44,7 +44,7 @@ def evaluate_samples(subject: Subject, settings: Settings) -> SynthesisScores:
     """Score a model that generates, by a preset or by the in-house measures.
 
     Raises:
-        ConfigError: an option without effect, or an image-to-video model. DataError: too few clips.
+        ConfigError: an option without effect. DataError: too few clips.
         WeightsError: weights of a measure are missing.
     """
     settings.refuse(
@@ -55,10 +55,8 @@ def evaluate_samples(subject: Subject, settings: Settings) -> SynthesisScores:
         raise ConfigError(f"--protocol {preset.name} is for models that forecast; {subject.name} generates clips")
     model = subject.model
     assert isinstance(model, ClipSampler)
-    if getattr(model, "image_to_video", False):
-        raise ConfigError(
-            f"{subject.name}: an image-to-video model continues given pictures and cannot be scored as a set"
-        )
+    if continues(model):
+        settings.refuse("an image-to-video model", "protocol", "mcs")
     model.to(settings.torch_device())  # type: ignore[attr-defined]
     seeds = [settings.seed + n for n in range(settings.seeds)]
     if preset is None:
@@ -122,7 +120,7 @@ def _in_house(subject: Subject, model: ClipSampler, settings: Settings, seeds: l
     scores = merge_seeds(results)
     other = [] if subject.trained_on == scores.fingerprint else ["other data than the model was trained on"]
     scores = replace(scores, notes=[*scores.notes, *other], provenance=_network_facts(networks))
-    if not other:
+    if not other and not continues(model):  # a given picture is no copy
         scores = with_neighbours(scores, subject, settings.seed)
     return with_embedding(scores, model, held_out or training, settings) if FACE in settings.weights else scores
 

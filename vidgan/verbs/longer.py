@@ -9,9 +9,8 @@ from vidgan.data.names import DataError
 from vidgan.evaluation.longer import SHORTEST, score_longer
 from vidgan.evaluation.results import LongerScores
 from vidgan.models.inference import ClipSampler
-from vidgan.types import ByteClip, Latents
 from vidgan.verbs.places import Places
-from vidgan.verbs.scoring import FEWEST_REAL, background_level
+from vidgan.verbs.scoring import FEWEST_REAL, background_level, continues
 from vidgan.verbs.settings import Settings
 from vidgan.verbs.subjects import Subject
 
@@ -44,9 +43,10 @@ def evaluate_longer(subject: Subject, settings: Settings) -> LongerScores:
     split, places = _longest(subject, frames)
     found = places.spread(2 * count)
     real = torch.stack([places.read(place) for place in found])
+    pictures = torch.stack([real[row % len(real), 0] for row in range(count)]) if continues(model) else None
     scores = score_longer(
         real,
-        _long_clips(model, count, frames, settings.seed, real),
+        model.sample(count, frames=frames, seed=settings.seed, first_frame=pictures),
         stretch=stretch,
         sources=[place.entry.group for place in found],
         background=background_level(real),
@@ -73,12 +73,3 @@ def _longest(subject: Subject, frames: int) -> tuple[str, Places]:
             if len(places) >= FEWEST_REAL:
                 return name, places
     raise DataError(f"{subject.data}: fewer than {FEWEST_REAL} clips of {subject.frames} frames in either split")
-
-
-def _long_clips(model: ClipSampler, count: int, frames: int, seed: int, real: ByteClip) -> ByteClip:
-    """(count, frames, 3, H, W): clip i depends on (seed, i), and on the first frame of a real clip where one is due."""
-    if not getattr(model, "image_to_video", False):
-        return model.sample(count, frames=frames, seed=seed)
-    latents = model.latents(count, frames, seed=seed)
-    parts = [Latents(*(part[row : row + 1] for part in latents)) for row in range(count)]
-    return torch.cat([model.render(part, first_frame=real[row % len(real), 0]) for row, part in enumerate(parts)])

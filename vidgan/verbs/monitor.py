@@ -19,6 +19,7 @@ from vidgan.verbs.files import write_bytes
 from vidgan.verbs.pictures import forecast_animation, forecast_rows, forecast_strip
 from vidgan.verbs.scoring import (
     FEWEST_REAL,
+    continues,
     forecast_scores,
     held_out_or_training,
     held_out_windows,
@@ -58,7 +59,10 @@ def saturated_share(clips: ByteClip) -> float:
 
 
 class _Synthesis:
-    """MoCoGAN: a grid of the same 16 latents each time, and how diverse and lively it is beside real clips."""
+    """MoCoGAN: a grid of the same 16 latents each time, and how diverse and lively it is beside real clips.
+
+    An image-to-video model goes on from four pictures of training clips, four times from each.
+    """
 
     def __init__(
         self,
@@ -73,7 +77,7 @@ class _Synthesis:
         real, _ = real_clips(dataset, 2 * PREVIEW_CLIPS)
         self.real = describe(real)
         self.real_saturation = saturated_share(real)
-        self.first_frame = real[0, 0]
+        self.pictures = torch.stack([real[row // 4 % len(real), 0] for row in range(PREVIEW_CLIPS)])
 
     def _model(self) -> ClipSampler:
         model = self.algorithm.ema.module
@@ -82,9 +86,8 @@ class _Synthesis:
 
     def preview(self, step: int) -> Mapping[str, float]:
         model = self._model()
-        first = self.first_frame if getattr(model, "image_to_video", False) else None
         latents = model.latents(PREVIEW_CLIPS, self.config.data.frames, seed=self.config.seed)
-        clips = model.render(latents, first_frame=first)
+        clips = model.render(latents, first_frame=self.pictures if continues(model) else None)
         grid = tile(clips, columns=4)
         picture = webp_bytes(grid, scale=max(1, 96 // clips.shape[-1]))
         write_bytes(self.folder / f"step-{step:08d}.webp", picture)
@@ -101,7 +104,7 @@ class _Synthesis:
         }
 
     def evaluate(self, step: int) -> Mapping[str, float]:
-        if getattr(self._model(), "image_to_video", False) or len(self.real) < FEWEST_REAL:
+        if len(self.real) < FEWEST_REAL:
             return {}
         scores = synthesis_scores(self._model(), self.compared, clips=EVALUATION_CLIPS, seed=self.config.seed)
         distance = scores.scores["generated"]["frechet_inhouse"].mean.mean

@@ -204,6 +204,8 @@ def synthesis_scores(
 ) -> SynthesisScores:
     """Generated clips against real ones, with the real-versus-real floor and damaged controls beside.
 
+    An image-to-video model goes on from the first frame of each real clip.
+
     Raises:
         ConfigError: too few real clips.
 
@@ -221,7 +223,9 @@ def synthesis_scores(
         )
     number = max(2, len(real) // 2)
     check = None
-    if classifier is None:
+    if continues(model):
+        fake = model.sample(len(real), frames=real.shape[1], seed=seed, first_frame=real[:, 0])
+    elif classifier is None:
         fake = model.sample(number, frames=real.shape[1], seed=seed)
     else:
         kinds = len(classifier.names)
@@ -237,6 +241,7 @@ def synthesis_scores(
         fake,
         background=background_level(real),
         sources=[entry.group for entry in entries],
+        continued=continues(model),
         training=known,
         protocol=protocol,
         fingerprint=dataset.index.fingerprint,
@@ -245,6 +250,11 @@ def synthesis_scores(
         flow=flow,
         categories=check,
     )
+
+
+def continues(model: ClipSampler) -> bool:
+    """Whether the model goes on from a picture that it is given."""
+    return bool(getattr(model, "image_to_video", False))
 
 
 def background_level(real: ByteClip) -> int | None:

@@ -8,6 +8,7 @@ import torch
 from vidgan.losses.latent import kl_standard_normal
 from vidgan.models.dual_motion import DualMotionGAN
 from vidgan.models.fusion import NO_HINDSIGHT, hindsight, restore_detail
+from vidgan.models.motion_uncertainty import MotionDrift
 from vidgan.nn.blur import gaussian_blur
 from vidgan.nn.warp import warp
 from vidgan.pixels import to_byte
@@ -201,6 +202,35 @@ def test_without_a_past_hindsight_knows_its_usual_share() -> None:
     torch.testing.assert_close(prediction.frames, mixed)
 
 
+def test_futures_part_where_motion_was_seen_to_change() -> None:
+    model, spread = build(**BLEND), build(**BLEND, motion_spread=1.0)
+    clip = gaussian_blur(context_clip(1, 4, (32, 64)), 2.0)
+    clip[..., :32] = clip[:, :1, ..., :32]  # the left half stands still
+    futures = []
+    for net in (model, spread):
+        with torch.no_grad():
+            best = net.eval()(clip, horizon=3).frames
+            drawn = torch.stack([net(clip, horizon=3, draws=draws(key, 1)).frames for key in range(4)])
+            assert torch.equal(
+                net.train()(clip, draws=draws(0, 1)).frames, model.train()(clip, draws=draws(0, 1)).frames
+            )
+        futures.append((best, drawn.std(dim=0)[0, :, 0]))  # (K, H, W)
+    (best, narrow), (same, wide) = futures
+    assert torch.equal(best, same)  # the single best guess goes without
+    still, moving = wide[..., :20].mean(dim=(1, 2)), wide[..., 44:].mean(dim=(1, 2))  # (K,)
+    assert bool((moving > 3 * narrow[..., 44:].mean(dim=(1, 2))).all())
+    assert bool((moving > 5 * still).all()) and float(moving[2]) > float(moving[0])
+
+
+def test_the_drift_of_motion_is_a_random_walk_as_strong_as_the_change() -> None:
+    former = torch.zeros(400, 2, 32, 32)
+    drift = MotionDrift(Draws("drift", rows=range(400)), 2.0, former + torch.tensor([0.3, 0.4])[:, None, None], former)
+    assert torch.allclose(drift.deviation, torch.full((400, 1, 32, 32), 2 * (0.25 / 2) ** 0.5), atol=1e-4)
+    corners = [drift.step()[:, :, ::31, ::31].std().item() for _ in range(4)]  # the noise's own grid: unit variance
+    assert corners == pytest.approx([2 * 0.125**0.5 * n**0.5 for n in (1, 2, 3, 4)], rel=0.06)
+    assert not bool(MotionDrift(draws(), 1.0, former[:2], former[:2]).step().any())
+
+
 def test_gradient_reaches_the_flow_generator_through_the_warp(model: DualMotionGAN) -> None:
     clip = context_clip()
     (model(clip).warped - clip[:, :1]).abs().mean().backward()
@@ -285,13 +315,16 @@ def test_neither_draws_nor_mean_touch_the_global_random_state(model: DualMotionG
         ({"image_size": (32, 40)}, "multiples of 16"),
         ({"motion_hints": True, "skip_connections": False}, "needs skip_connections"),
         ({"motion_hints": True, "extrapolate_flow": False}, "needs skip_connections"),
-        ({"fusion": "sum"}, "accepted: conv, mask, blend"),
-        ({"estimator": "raft"}, "accepted: hourglass, pyramid, lucas_kanade"),
+        ({"fusion": "sum"}, "fusion: unknown name 'sum'; accepted are 'conv', 'mask', 'blend'"),
+        ({"estimator": "raft"}, "accepted are 'hourglass', 'pyramid', 'lucas_kanade'"),
         ({"estimator": "lucas_kanade", "estimator_widths": (8, 8)}, "estimator_widths has no effect"),
         ({"fusion": "blend", "extrapolate_flow": False}, "needs extrapolate_flow"),
         ({"widths": (8, 8)}, "4 stages"),
         ({"max_flow": 0.0}, "positive"),
         ({"restore_detail": 1.5}, "a share between 0 and 1, got 1.5"),
+        ({"motion_spread": 1.0}, "motion_spread: 0 or more; it needs"),
+        ({"motion_spread": 1.0, "motion_hints": True, "probabilistic": False}, "needs probabilistic, and"),
+        ({"motion_spread": -1.0, "motion_hints": True}, "motion_spread: 0 or more"),
         ({"norm": "layer"}, "norm: unknown name 'layer'; accepted are 'none', 'batch'"),
     ],
 )

@@ -25,15 +25,15 @@ from vidgan.models.fusion import FUSIONS, NO_HINDSIGHT, Parts, hindsight, restor
 from vidgan.models.inference import Forecaster
 from vidgan.models.lucas_kanade import LucasKanadeEstimator
 from vidgan.models.motion_decoder import MotionDecoder
-from vidgan.models.motion_encoder import Encoding, MotionEncoder
+from vidgan.models.motion_encoder import Encoding, MotionEncoder, require_multiple
+from vidgan.models.motion_uncertainty import MotionDrift
+from vidgan.nn.blocks import require_choice
 from vidgan.nn.recompute import recompute
 from vidgan.nn.warp import resize_flow, warp
 from vidgan.seeding import Draws
 from vidgan.types import Clip, Flow, Prediction
 
 __all__ = ["DualMotionGAN"]
-
-_STRIDE = 16  # four convolutions of stride 2
 
 
 class DualMotionGAN(nn.Module, Forecaster):
@@ -62,6 +62,8 @@ class DualMotionGAN(nn.Module, Forecaster):
             better so, place by place: see `vidgan.models.fusion.hindsight`. What is fed back goes without.
         restore_detail: share of the detail lost to interpolation and blending that P is shown with (0 for none of it),
             see `vidgan.models.fusion.restore_detail`. What is fed back goes without: errors would be sharpened as well.
+        motion_spread: in eval mode, drawn futures differ in their motion as well, which goes on changing so many times
+            as strongly as it was last seen to: see `vidgan.models.motion_uncertainty`.
         max_flow: pixels; limit of every flow that a network puts out (of the correction, with ``extrapolate_flow``).
         estimator: Q, "hourglass", "pyramid" (coarse to fine, made for motion of many pixels) or "lucas_kanade" (nothing
             to learn: better where training drives are few, but slower).
@@ -91,6 +93,7 @@ class DualMotionGAN(nn.Module, Forecaster):
         fusion: str = "mask",
         hindsight: bool = False,
         restore_detail: float = 0.0,
+        motion_spread: float = 0.0,
         max_flow: float = 20.0,
         estimator: str = "pyramid",
         estimator_widths: Sequence[int] | None = None,
@@ -99,19 +102,19 @@ class DualMotionGAN(nn.Module, Forecaster):
         probabilistic: bool = True,
     ) -> None:
         super().__init__()
-        _require_multiple(*image_size)
+        require_multiple(*image_size)
         if len(widths) != 4:
             raise ValueError(f"widths: the encoder has 4 stages, got {len(widths)} widths")
-        if fusion not in FUSIONS:
-            raise ValueError(f"fusion: unknown name {fusion!r}; accepted: {', '.join(FUSIONS)}")
+        require_choice("fusion", fusion, FUSIONS)
         if fusion == "blend" and not extrapolate_flow:
             raise ValueError("fusion='blend' needs extrapolate_flow: it blends what the observed flow leads to")
-        if estimator not in ESTIMATORS:
-            raise ValueError(f"estimator: unknown name {estimator!r}; accepted: {', '.join(ESTIMATORS)}")
+        require_choice("estimator", estimator, ESTIMATORS)
         if estimator == "lucas_kanade" and estimator_widths is not None:
             raise ValueError("estimator_widths has no effect on estimator='lucas_kanade'; remove it")
         if motion_hints and not (skip_connections and extrapolate_flow):
             raise ValueError("motion_hints: needs skip_connections and extrapolate_flow, which carry the hints")
+        if motion_spread < 0 or (motion_spread and not (probabilistic and (motion_hints or fusion == "blend"))):
+            raise ValueError("motion_spread: 0 or more; it needs probabilistic, and motion_hints or fusion='blend'")
         if not 0 <= restore_detail <= 1:
             raise ValueError(f"restore_detail: a share between 0 and 1, got {restore_detail}")
         if max_flow <= 0:
@@ -126,6 +129,7 @@ class DualMotionGAN(nn.Module, Forecaster):
         self.residual_frame = residual_frame
         self.hindsight = hindsight
         self.restore_detail = restore_detail
+        self.motion_spread = motion_spread
         self.looks_back = motion_hints or fusion == "blend"
         self.checkpoint_activations = checkpoint_activations
         self.encoder = MotionEncoder(
@@ -139,8 +143,7 @@ class DualMotionGAN(nn.Module, Forecaster):
         self.estimator = build_estimator(
             estimator, channels=channels, widths=estimator_widths or (32, 32, 32, 32), max_flow=max_flow, norm=norm
         )
-        hints = 4 + channels if motion_hints else 2
-        extra = hints if extrapolate_flow else 0
+        extra = (4 + channels if motion_hints else 2) if extrapolate_flow else 0
         skip_channels = [width + extra for width in (*reversed(widths), channels)] if skip_connections else [0] * 5
         self.frame_generator = MotionDecoder(
             dim_latent=dim_latent, widths=widths, out_channels=channels, skip_channels=skip_channels, norm=norm
@@ -200,6 +203,7 @@ class DualMotionGAN(nn.Module, Forecaster):
             encoding = self.encoder(last[:, None], known.state)
         else:
             encoding = self.encoder(context)
+        drift: MotionDrift | None = None
         steps: list[tuple[Tensor, ...]] = []
         for step in range(horizon):
             if step > 0:
@@ -213,6 +217,10 @@ class DualMotionGAN(nn.Module, Forecaster):
                 noise = draws.normal(*code.shape[1:]).to(code)
                 code = code + noise * torch.exp(encoding.logvar / 2)  # reparameterised
             seen = self._seen(last, previous, observed, earlier)
+            if draws is not None and self.motion_spread and not self.training:
+                drift = drift or MotionDrift(draws, self.motion_spread, observed, seen[3])
+                moved = drift.step()
+                seen = (*seen[:2], seen[2] + moved, seen[3] + moved, seen[4])
             fused, warped, direct, f = self._decode(code, encoding.features, seen)
             # Q without weights needs no search here: what A implies is near what it was made from.
             near = () if self.fixed_estimator is None else (f.detach(),)
@@ -305,13 +313,8 @@ class DualMotionGAN(nn.Module, Forecaster):
             raise ValueError(
                 f"context must be (B, T, {self.channels}, H, W) with T of 2 or more, got {tuple(context.shape)}"
             )
-        _require_multiple(*context.shape[-2:])
+        require_multiple(*context.shape[-2:])
         if horizon < 1:
             raise ValueError(f"horizon must be 1 or more, got {horizon}")
         if draws is not None and len(draws) != len(context):
             raise ValueError(f"draws must have one row per clip, got {len(draws)} rows for {len(context)} clips")
-
-
-def _require_multiple(height: int, width: int) -> None:
-    if height % _STRIDE or width % _STRIDE or height < _STRIDE or width < _STRIDE:
-        raise ValueError(f"frame height and width must be multiples of {_STRIDE}, got {height}x{width}")

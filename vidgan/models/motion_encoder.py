@@ -10,8 +10,18 @@ from vidgan.nn.blocks import norm_layer
 from vidgan.nn.conv_lstm import ConvLSTM, ConvLSTMState
 from vidgan.nn.recompute import recompute
 
-__all__ = ["EncoderState", "Encoding", "FullPrecisionConv2d", "MotionEncoder", "block_norm", "down_block", "up_block"]
+__all__ = [
+    "EncoderState",
+    "Encoding",
+    "FullPrecisionConv2d",
+    "MotionEncoder",
+    "block_norm",
+    "down_block",
+    "require_multiple",
+    "up_block",
+]
 
+_STRIDE = 16  # four convolutions of stride 2
 _LOGVAR_LIMIT = 10.0  # exp(-10 / 2) is a hundredth of a grey level on codes of unit size: as good as no noise
 
 
@@ -144,3 +154,9 @@ class MotionEncoder(nn.Module):
             pyramid = recompute(self.stages, frame)
             coarsest.append(pyramid[-1])
         return torch.stack(coarsest, dim=1), pyramid
+
+
+def require_multiple(height: int, width: int) -> None:
+    """Raise ValueError for frames whose sides are no multiples of what the encoder's stages halve."""
+    if height % _STRIDE or width % _STRIDE or height < _STRIDE or width < _STRIDE:
+        raise ValueError(f"frame height and width must be multiples of {_STRIDE}, got {height}x{width}")

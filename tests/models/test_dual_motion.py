@@ -8,7 +8,7 @@ import torch
 from vidgan.losses.latent import kl_standard_normal
 from vidgan.models.dual_motion import DualMotionGAN
 from vidgan.models.fusion import NO_HINDSIGHT, hindsight, restore_detail
-from vidgan.models.motion_uncertainty import MotionDrift
+from vidgan.models.motion_uncertainty import MotionDrift, flow_change, strayed
 from vidgan.nn.blur import gaussian_blur
 from vidgan.nn.warp import warp
 from vidgan.pixels import to_byte
@@ -163,11 +163,15 @@ def gradient_sum(module: torch.nn.Module) -> float:
 
 def test_restored_detail_is_shown_and_not_fed_back() -> None:
     clip = context_clip()
-    plain = build(**BLEND)(clip, horizon=2)
+    model = build(**BLEND)
+    plain = model(clip, horizon=2)
     restored = build(**BLEND, restore_detail=0.5)(clip, horizon=2)
-    last = torch.stack([clip[:, -1], plain.frames[:, 0]], dim=1)
-    shown = restore_detail(plain.frames.flatten(0, 1), last.flatten(0, 1), 0.5)
-    torch.testing.assert_close(restored.frames, shown.unflatten(0, (2, 2)))
+    true, previous = clip[:, -1], clip[:, -2]
+    observed = model.estimate_flow(true, previous)
+    change = flow_change(observed, warp(model.estimate_flow(previous, clip[:, -3]), observed))
+    for step, last in enumerate((true, plain.frames[:, 0])):
+        shown = restore_detail(plain.frames[:, step], last, true, strayed(change, step + 1), 0.5)
+        torch.testing.assert_close(restored.frames[:, step], shown)
     assert (restored.frames - plain.frames).abs().max() > 0.01
     for field in ("warped", "direct", "flow", "implied_flow", "mean"):
         torch.testing.assert_close(getattr(restored, field), getattr(plain, field))
@@ -224,11 +228,17 @@ def test_futures_part_where_motion_was_seen_to_change() -> None:
 
 def test_the_drift_of_motion_is_a_random_walk_as_strong_as_the_change() -> None:
     former = torch.zeros(400, 2, 32, 32)
-    drift = MotionDrift(Draws("drift", rows=range(400)), 2.0, former + torch.tensor([0.3, 0.4])[:, None, None], former)
-    assert torch.allclose(drift.deviation, torch.full((400, 1, 32, 32), 2 * (0.25 / 2) ** 0.5), atol=1e-4)
-    corners = [drift.step()[:, :, ::31, ::31].std().item() for _ in range(4)]  # the noise's own grid: unit variance
-    assert corners == pytest.approx([2 * 0.125**0.5 * n**0.5 for n in (1, 2, 3, 4)], rel=0.06)
-    assert not bool(MotionDrift(draws(), 1.0, former[:2], former[:2]).step().any())
+    change = flow_change(former + torch.tensor([0.3, 0.4])[:, None, None], former)
+    assert torch.allclose(change, torch.full((400, 1, 32, 32), 0.125**0.5), atol=1e-4)
+    assert not bool(flow_change(former, former).any())
+    walk, place, expected = MotionDrift(Draws("drift", rows=range(400)), change), torch.zeros(400, 2, 2, 2), 0.0
+    for frame in (1, 2, 3, 4):
+        moved = walk.step()[:, :, ::31, ::31]  # at the corners, which are points of the noise's own grid: unit variance
+        assert moved.std().item() == pytest.approx((0.125 * frame) ** 0.5, rel=0.06)
+        place = place + moved
+        expected = float(strayed(change, frame).mean())
+        assert place.std().item() == pytest.approx(expected, rel=0.06)
+    assert expected == pytest.approx((0.125 * (1 + 4 + 9 + 16)) ** 0.5, rel=1e-4)
 
 
 def test_gradient_reaches_the_flow_generator_through_the_warp(model: DualMotionGAN) -> None:

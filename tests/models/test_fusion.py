@@ -40,6 +40,9 @@ def candidates(known: Parts) -> Tensor:
     ], dim=1)  # fmt: skip
 
 
+CERTAIN = torch.zeros(1, 1, 1, 1)  # matter is where it was forecast
+
+
 def test_conv_starts_as_the_mean() -> None:
     known = parts()
     torch.testing.assert_close(ConvFusion(channels=3, max_flow=8.0)(*known), (known.direct + known.warped) / 2)
@@ -118,28 +121,30 @@ def test_restored_detail_is_as_strong_as_that_of_the_last_frame() -> None:
     fused = last - detail(last) / 2
     lost = detail(last).square().mean() / detail(fused).square().mean()  # not 4: high passes are not sharp
     whole = fused + (lost.sqrt() - 1) * detail(fused)
-    torch.testing.assert_close(restore_detail(fused, last, 1.0), whole, atol=0.05, rtol=0)
-    half = restore_detail(fused, last, 0.5)
-    torch.testing.assert_close(half, (fused + restore_detail(fused, last, 1.0)) / 2)
+    torch.testing.assert_close(restore_detail(fused, last, last, CERTAIN, 1.0), whole, atol=0.05, rtol=0)
+    half = restore_detail(fused, last, last, CERTAIN, 0.5)
+    torch.testing.assert_close(half, (fused + restore_detail(fused, last, last, CERTAIN, 1.0)) / 2)
     error = (fused - last).square().mean()
     assert (half - last).square().mean() < error / 1.5 < error
 
 
 def test_detail_is_neither_taken_nor_made_up() -> None:
     last = parts(size=(32, 32)).last / 4
-    torch.testing.assert_close(restore_detail(last, last, 1.0), last)  # as sharp as it should be
-    torch.testing.assert_close(restore_detail(last, 0 * last, 1.0), last)  # sharper
+    torch.testing.assert_close(restore_detail(last, last, last, CERTAIN, 1.0), last)  # as sharp as it should be
+    torch.testing.assert_close(restore_detail(last, 0 * last, 0 * last, CERTAIN, 1.0), last)  # sharper
     flat = torch.full_like(last, 0.3)
-    torch.testing.assert_close(restore_detail(flat, last, 1.0), flat)  # nothing there to be made stronger
+    torch.testing.assert_close(
+        restore_detail(flat, last, last, CERTAIN, 1.0), flat
+    )  # nothing there to be made stronger
     faint = flat + last / 100
-    torch.testing.assert_close(restore_detail(faint, last, 1.0), faint + (MOST_GAIN - 1) * detail(faint))
+    torch.testing.assert_close(restore_detail(faint, last, last, CERTAIN, 1.0), faint + (MOST_GAIN - 1) * detail(faint))
 
 
 def test_gradient_of_what_is_shown_is_that_of_a_fixed_gain() -> None:
     """The gain must not be a way to lower the loss by changing how strong the detail is."""
     known = parts(size=(16, 16))
     fused = (gaussian_blur(known.last, 1.0) / 2).requires_grad_()
-    shown = restore_detail(fused, known.last, 0.5)
+    shown = restore_detail(fused, known.last, known.last, CERTAIN, 0.5)
     (shown * known.direct).sum().backward()
     with torch.no_grad():
         gain = (shown - fused) / detail(fused)
@@ -147,3 +152,15 @@ def test_gradient_of_what_is_shown_is_that_of_a_fixed_gain() -> None:
     assert fused.grad is not None
     inside = (..., slice(2, -2), slice(2, -2))
     torch.testing.assert_close(fused.grad[inside], (known.direct + rough)[inside], atol=1e-4, rtol=1e-4)
+
+
+def test_where_matter_may_have_strayed_detail_is_what_was_fed_back() -> None:
+    true = parts(size=(32, 64)).last / 2
+    fused = true - detail(true) / 2
+    last = true - detail(true) / 3  # a forecast already, with less detail than what was seen
+    strayed = torch.zeros(len(true), 1, 32, 64)
+    strayed[..., 32:] = 9.0
+    shown = restore_detail(fused, last, true, strayed, 0.5)
+    torch.testing.assert_close(shown[..., :32], restore_detail(fused, true, true, CERTAIN, 0.5)[..., :32])
+    torch.testing.assert_close(shown[..., 32:], restore_detail(fused, last, last, CERTAIN, 0.5)[..., 32:])
+    assert (shown - fused)[..., :32].abs().mean() > 1.5 * (shown - fused)[..., 32:].abs().mean()

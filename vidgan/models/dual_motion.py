@@ -26,7 +26,7 @@ from vidgan.models.inference import Forecaster
 from vidgan.models.lucas_kanade import LucasKanadeEstimator
 from vidgan.models.motion_decoder import MotionDecoder
 from vidgan.models.motion_encoder import Encoding, MotionEncoder, require_multiple
-from vidgan.models.motion_uncertainty import MotionDrift
+from vidgan.models.motion_uncertainty import MotionDrift, flow_change, strayed
 from vidgan.nn.blocks import require_choice
 from vidgan.nn.recompute import recompute
 from vidgan.nn.warp import resize_flow, warp
@@ -217,8 +217,10 @@ class DualMotionGAN(nn.Module, Forecaster):
                 noise = draws.normal(*code.shape[1:]).to(code)
                 code = code + noise * torch.exp(encoding.logvar / 2)  # reparameterised
             seen = self._seen(last, previous, observed, earlier)
+            if step == 0:
+                change = flow_change(observed, seen[3])
             if draws is not None and self.motion_spread and not self.training:
-                drift = drift or MotionDrift(draws, self.motion_spread, observed, seen[3])
+                drift = drift or MotionDrift(draws, self.motion_spread * change)
                 moved = drift.step()
                 seen = (*seen[:2], seen[2] + moved, seen[3] + moved, seen[4])
             fused, warped, direct, f = self._decode(code, encoding.features, seen)
@@ -229,7 +231,7 @@ class DualMotionGAN(nn.Module, Forecaster):
             if self._looks_twice and step == 0:  # the past tells of the next frame alone
                 shown = warped + trust * (fused - warped)
             if self.restore_detail:
-                shown = restore_detail(shown, last, self.restore_detail)
+                shown = restore_detail(shown, last, context[:, -1], strayed(change, step + 1), self.restore_detail)
             steps.append((shown, warped, direct, f, implied, encoding.mean, encoding.logvar))
             previous, last = last, fused
         fields = [torch.stack(parts, dim=1) for parts in zip(*steps, strict=True)]  # each (B, K, ...)
@@ -310,9 +312,7 @@ class DualMotionGAN(nn.Module, Forecaster):
 
     def _check(self, context: Tensor, horizon: int, draws: Draws | None) -> None:
         if context.ndim != 5 or context.shape[1] < 2 or context.shape[2] != self.channels:
-            raise ValueError(
-                f"context must be (B, T, {self.channels}, H, W) with T of 2 or more, got {tuple(context.shape)}"
-            )
+            raise ValueError(f"context must be (B, T, {self.channels}, H, W), T of 2 or more, got {(*context.shape,)}")
         require_multiple(*context.shape[-2:])
         if horizon < 1:
             raise ValueError(f"horizon must be 1 or more, got {horizon}")

@@ -162,26 +162,31 @@ def hindsight(fused: Tensor, warped: Tensor, truth: Tensor) -> Tensor:
     return ((agreement + DOUBT * NO_HINDSIGHT) / (strength + DOUBT)).clamp(0, 1)
 
 
-def restore_detail(fused: Tensor, last: Tensor, share: float) -> Tensor:
+def restore_detail(fused: Tensor, last: Tensor, true: Tensor, strayed: Tensor, share: float) -> Tensor:
     """Give a forecast back a share of the detail that it lost to interpolation and blending.
 
     Near a least error a little sharpening costs hardly any of it, but much of what the eye (and LPIPS) misses returns.
-    What the detail should amount to is read off the last frame, in the same place: scenes change slowly there.
+    What the detail should amount to is read off the last true frame, in the same place: scenes change slowly there.
+    Where matter may have strayed by more than a pixel or so detail would stand in the wrong place, and the frame that
+    the forecast was made from, itself a forecast by then, says how much of it is still to be shown.
 
     Args:
         fused: (B, C, H, W) in [-1, 1].
         last: the frame that it was made from, of the same shape.
-        share: 0 for none of what was lost, 1 for all of it: detail as strong as that of `last`.
+        true: the last frame that was seen.
+        strayed: (B, 1, H, W), pixels, how far matter may be from where it is forecast (one standard deviation).
+        share: 0 for none of what was lost, 1 for all of it.
 
     Returns:
         (B, C, H, W) in [-1, 1], float32.
     """
     with torch.autocast(fused.device.type, enabled=False):
-        fused, last = fused.float(), last.float()
+        fused = fused.float()
         detail = fused - gaussian_blur(fused, DETAIL)
         with torch.no_grad():
-            lost = (_strength(last - gaussian_blur(last, DETAIL)) / _strength(detail)).sqrt()  # (B, 1, H, W)
-            gain = share * (lost.clamp(1, MOST_GAIN) - 1)
+            due, still = (_strength(frame - gaussian_blur(frame, DETAIL)) for frame in (true.float(), last.float()))
+            due = torch.lerp(still, due, torch.exp(-strayed.float().square() / 2))  # (B, 1, H, W)
+            gain = share * ((due / _strength(detail)).sqrt().clamp(1, MOST_GAIN) - 1)
         return (fused + gain * detail).clamp(-1, 1)
 
 

@@ -12,7 +12,7 @@ from vidgan.nn.blur import gaussian_blur
 from vidgan.seeding import Draws
 from vidgan.types import Flow
 
-__all__ = ["MotionDrift", "flow_change", "smooth_noise"]
+__all__ = ["MotionDrift", "flow_change", "smooth_noise", "strayed"]
 
 PATCH = 4.0  # pixels, sigma of the window that the change of motion is measured in
 CELL = 16  # pixels between independent values of the noise: matter moves in pieces, not pixel by pixel
@@ -33,6 +33,21 @@ def flow_change(observed: Flow, former: Flow) -> Tensor:
         return gaussian_blur(change, PATCH).clamp(min=0).sqrt()
 
 
+def strayed(change: Tensor, frames: int) -> Tensor:
+    """Where matter may be after so many frames, if its velocity walks at random by steps of `change`.
+
+    The step before frame i of k moves it in k - i + 1 frames, so variances add up to change^2 (1 + 4 + ... + k^2).
+
+    Args:
+        change: pixels a frame, of any shape; see `flow_change`.
+        frames: k >= 1.
+
+    Returns:
+        The standard deviation in pixels, of the same shape.
+    """
+    return change * sum(frame**2 for frame in range(1, frames + 1)) ** 0.5
+
+
 def smooth_noise(draws: Draws, size: tuple[int, int]) -> Tensor:
     """Smooth random fields of unit variance on a grid of `CELL` pixels, (B, 2, H, W)."""
     height, width = size
@@ -45,15 +60,13 @@ class MotionDrift:
 
     Args:
         draws: a row for each clip; they go on with every step.
-        strength: times the change that was seen; 1 expects as much from frame to frame.
-        observed, former: as in `flow_change`. Where they are one and the same (two frames of context tell of no change)
-            nothing drifts.
+        deviation: (B, 1, H, W), pixels a frame: of the step that the velocity makes from one frame to the next.
     """
 
-    def __init__(self, draws: Draws, strength: float, observed: Flow, former: Flow) -> None:
+    def __init__(self, draws: Draws, deviation: Tensor) -> None:
         self.draws = draws
-        self.deviation = strength * flow_change(observed, former)  # (B, 1, H, W)
-        self.drift = torch.zeros_like(observed)
+        self.deviation = deviation
+        self.drift = torch.zeros_like(deviation)
 
     def step(self) -> Tensor:
         """(B, 2, H, W) pixels, for the next frame."""

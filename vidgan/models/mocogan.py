@@ -25,6 +25,7 @@ __all__ = ["WIRINGS", "MoCoGAN", "MotionNet"]
 
 WIRINGS = ("motion", "frame")
 _BLOCK = 16  # time steps drawn at once
+_FAR = 8  # frames in which a code of length one leads as far as a code itself does
 
 
 FRAME_GENERATORS: dict[str, Callable[..., nn.Module]] = {"dcgan": FrameGenerator, "style": StyleFrameGenerator}
@@ -288,7 +289,7 @@ class MoCoGAN(nn.Module, ClipSampler):
         )
         path = self.motion(latents.motion, to_motion)[:, self.motion_lead_in :]  # (B, T, dim_motion)
         if self.move_picture:  # codes are then speeds: what drifts goes on drifting
-            path = (path.cumsum(dim=1) - path[:, :1]) / 8
+            path = (path.cumsum(dim=1) - path[:, :1]) / _FAR
         if times is not None:
             path = path.gather(1, times[:, :, None].expand(-1, -1, self.dim_motion))  # (B, S, dim_motion)
         content, seen = (latents.content, []) if first_frame is None else self._encode(first_frame)

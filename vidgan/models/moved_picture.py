@@ -8,16 +8,20 @@ are.
 import torch
 from torch import Tensor
 
+from vidgan.nn.blur import gaussian_blur
 from vidgan.nn.warp import warp
 
 __all__ = ["FLOW", "moved"]
 
 FLOW = 2  # channels of what the generator draws beyond those of a frame
 _REACH = 0.25  # of a frame's side
+_SMOOTH = 1 / 32  # of a frame's shorter side: sigma of the blur of the flow
 
 
 def moved(picture: Tensor, drawn: Tensor, gone: Tensor) -> Tensor:
     """The picture along a path: x_t = warp(picture, tanh(g_t f_t)) + tanh(g_t r_t), where g_t = 0 at the path's start.
+
+    The flow is smoothed. Otherwise it tears along the edges that it was read from, which then shine.
 
     Only how far the path has gone counts, so the first frame need not be learned. A constant flow is a constant speed.
 
@@ -34,6 +38,8 @@ def moved(picture: Tensor, drawn: Tensor, gone: Tensor) -> Tensor:
     colour, flow = change.split([picture.shape[1], FLOW], dim=1)
     height, width = picture.shape[-2:]
     flow = flow * torch.tensor([_REACH * width, _REACH * height], device=flow.device)[:, None, None]
+    with torch.autocast(flow.device.type, enabled=False):
+        flow = gaussian_blur(flow.contiguous(), _SMOOTH * min(height, width))  # matter moves in pieces, or edges tear
     frames = drawn.shape[1]
     frame = warp(picture.repeat_interleave(frames, dim=0), flow) + colour  # (B * S, C, H, W)
     return frame.clamp(-1, 1).unflatten(0, (-1, frames))  # (B, S, C, H, W)

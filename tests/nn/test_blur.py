@@ -24,3 +24,11 @@ def test_one_colour_stays_and_the_border_is_repeated(sigma: float) -> None:
     frame = torch.rand(1, 1, 8, 8)
     padded = torch.nn.functional.pad(frame, (8, 8, 8, 8), mode="replicate")
     torch.testing.assert_close(gaussian_blur(frame, sigma), gaussian_blur(padded, sigma)[..., 8:-8, 8:-8])
+
+
+def test_each_precision_has_its_own_window() -> None:
+    frame = torch.rand(1, 1, 9, 7)
+    single = gaussian_blur(frame, 1.3)
+    double = gaussian_blur(frame.double(), 1.3)
+    assert (single.dtype, double.dtype) == (torch.float32, torch.float64)
+    torch.testing.assert_close(single, double.float())

@@ -49,7 +49,7 @@ def strayed(change: Tensor, frames: int) -> Tensor:
 
 
 def smooth_noise(draws: Draws, size: tuple[int, int]) -> Tensor:
-    """Smooth random fields of unit variance on a grid of `CELL` pixels, (B, 2, H, W)."""
+    """Smooth random fields, (B, 2, H, W), of unit variance at the points of a grid of about `CELL` pixels."""
     height, width = size
     coarse = draws.normal(2, height // CELL + 1, width // CELL + 1)
     return F.interpolate(coarse, size=size, mode="bicubic", align_corners=True)

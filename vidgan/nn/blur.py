@@ -15,28 +15,30 @@ def gaussian_blur(maps: Tensor, sigma: float) -> Tensor:
     off around a blur whose differences matter.
 
     Args:
-        maps: (..., H, W) float32.
+        maps: (..., H, W) float32 or float64.
 
     Returns:
         (..., H, W).
     """
     height, width = maps.shape[-2:]
-    return _band(height, sigma, maps.device) @ (maps @ _band(width, sigma, maps.device).T)
+    dtype = torch.promote_types(maps.dtype, torch.float32)
+    rows, columns = (_band(length, sigma, dtype, maps.device) for length in (height, width))
+    return rows @ (maps @ columns.T)
 
 
 @lru_cache(maxsize=64)
-def _band(length: int, sigma: float, device: torch.device) -> Tensor:
+def _band(length: int, sigma: float, dtype: torch.dtype, device: torch.device) -> Tensor:
     """(length, length) matrix that blurs a line of pixels, the border repeated outside.
 
     It is kept, so it must not be born as a tensor of inference mode, which a later training could not use.
     """
     with torch.inference_mode(False):
-        return _make_band(length, sigma).to(device)
+        return _make_band(length, sigma, dtype).to(device)
 
 
-def _make_band(length: int, sigma: float) -> Tensor:
+def _make_band(length: int, sigma: float, dtype: torch.dtype) -> Tensor:
     radius = int(2 * sigma + 0.5)
-    steps = torch.arange(-radius, radius + 1, dtype=torch.float32)
+    steps = torch.arange(-radius, radius + 1, dtype=dtype)
     kernel = torch.exp(-steps.square() / (2 * sigma**2))
     source = (torch.arange(length)[:, None] + steps.long()).clamp(0, length - 1)  # (length, 2 radius + 1)
-    return torch.zeros(length, length).scatter_add_(1, source, (kernel / kernel.sum()).expand(length, -1))
+    return torch.zeros(length, length, dtype=dtype).scatter_add_(1, source, (kernel / kernel.sum()).expand(length, -1))

@@ -92,8 +92,11 @@ def check_config(config: RunConfig) -> None:
         raise ConfigError(f"objective.frames_per_clip must not exceed data.frames={config.data.frames}")
     if objective.path_frames is not None and objective.path_frames <= config.data.frames:
         raise ConfigError(f"objective.path_frames must exceed data.frames={config.data.frames}")
-    if objective.path_frames is not None and config.model.get("image_to_video"):
-        raise ConfigError("objective.path_frames does not go with image_to_video: its clips begin with the given frame")
+    if objective.path_frames is not None and "first_frame" in weights:
+        raise ConfigError(
+            "objective.path_frames does not go with objective.weights.first_frame: windows from anywhere seldom begin"
+            " with the given frame"
+        )
     if (objective.category_source is None) != ("category" not in weights):
         raise ConfigError("objective.category_source and objective.weights.category go together: set both or neither")
     if objective.category_source is not None and "video" not in config.discriminators:

@@ -10,6 +10,7 @@ from accelerate import Accelerator
 
 from vidgan.models.mocogan import MoCoGAN
 from vidgan.models.style_generator import StyleFrameGenerator
+from vidgan.pixels import to_float
 from vidgan.seeding import Draws
 from vidgan.training.ema import ExponentialMovingAverage
 from vidgan.training.mocogan import MoCoGANTraining
@@ -95,12 +96,14 @@ def draws() -> Draws:
     return Draws("paths", rows=range(6))
 
 
-def test_generated_clips_are_windows_of_longer_paths() -> None:
-    net = model()
-    batch: Any = SimpleNamespace(clip=torch.zeros(6, 4, 3, 32, 32, dtype=torch.uint8))
+@pytest.mark.parametrize("moves", [False, True])
+def test_generated_clips_are_windows_of_longer_paths(moves: bool) -> None:
+    net = model(image_to_video=True, move_picture=True) if moves else model()
+    batch: Any = SimpleNamespace(clip=torch.randint(0, 256, (6, 4, 3, 32, 32), dtype=torch.uint8))
+    picture = to_float(batch.clip[:, 0]) if moves else None
     with torch.no_grad():
         windows, _ = training(net, 10)._fake(batch, draws())
-        whole = net(net.draw_latents(draws(), 10))  # (6, 10, 3, 32, 32)
+        whole = net(net.draw_latents(draws(), 10), first_frame=picture)  # (6, 10, 3, 32, 32)
         picked, _ = training(net, 10)._fake(batch, draws(), times=torch.tensor([[2, 0]]).expand(6, -1))
     starts = []
     for row in range(6):
@@ -122,3 +125,7 @@ def test_the_config_says_what_fits(tmp_path: Path) -> None:
         check_config(small_config("mocogan", tmp_path, tmp_path, objective__path_frames=13))
     with pytest.raises(ConfigError, match="path_frames has no effect on dual_motion"):
         check_config(small_config("dual_motion", tmp_path, tmp_path, objective__path_frames=13))
+    pictures = {"model__image_to_video": True, "objective__path_frames": 14}
+    check_config(small_config("mocogan", tmp_path, tmp_path, **pictures))
+    with pytest.raises(ConfigError, match=r"path_frames does not go with objective\.weights\.first_frame"):
+        check_config(small_config("mocogan", tmp_path, tmp_path, **pictures, objective__weights__first_frame=1.0))

@@ -3,14 +3,16 @@
     python pipelines/ablate.py --out studies/ablation --steps 400 --only recipe "no moving average" hinge
 
 Every run trains on the same rendered clips, from the same seed, for equal steps, and is scored on clips of its moving
-average: by what a clip of a moving shape has to show (vidgan/data/shape_scores.py) and against other rendered clips.
-The runs are listed in ablate.yaml. Rows that are there already are kept; the table is `ablation.json`.
+average: by what a clip of a moving shape has to show (vidgan/data/shape_scores.py) and against other rendered clips,
+which went through video files as those did that it learned from: coding changes colours at edges, and sets lie apart by
+that alone. The runs are listed in ablate.yaml. Rows that are there already are kept; the table is `ablation.json`.
 """
 
 import argparse
 import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from time import process_time
 from typing import TypeAlias
@@ -21,9 +23,10 @@ from omegaconf import OmegaConf
 
 from vidgan import MoCoGAN, train
 from vidgan.data.shape_scores import DEFINITIONS, shape_scores
-from vidgan.data.shapes import CATEGORIES, render_moving_shape
+from vidgan.data.shapes import CATEGORIES
 from vidgan.evaluation.set_scores import score_synthesis
 from vidgan.verbs.files import write_text
+from vidgan.verbs.places import ALL, Places
 from vidgan.verbs.shapes_data import prepare_shapes
 
 Row: TypeAlias = dict[str, float | None]
@@ -45,13 +48,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
 
-    size = options.size
-    data = prepare_shapes(options.out / "data", clips=options.clips, frames=RENDERED, size=size, seed=options.seed)
+    rendered = partial(prepare_shapes, frames=RENDERED, size=options.size)
+    data = rendered(options.out / "data", clips=options.clips, seed=options.seed)
+    others = rendered(options.out / "others", clips=2 * SCORED, seed=options.seed + 1, holdout=0.0)
 
     def make(config: str, settings: list[str]) -> Row:
         began = process_time()
         run = train(config, [f"data.root={data}", f"seed={options.seed}", f"train.steps={options.steps}", *settings])
-        return score(run.run_dir, options.seed, size) | {"seconds": (process_time() - began) / options.steps}
+        return score(run.run_dir, options.seed, others) | {"seconds": (process_time() - began) / options.steps}
 
     columns, rows = study(read_runs(options.runs, "mocogan/demo"), options.out, options.only, make)
     told = f"{options.steps} steps, {SCORED} clips of the moving average, seconds of one thread a step"
@@ -118,17 +122,14 @@ def folder_name(run: str) -> str:
     return re.sub(r"\W+", "-", run).strip("-")
 
 
-def score(run: Path, seed: int, size: int) -> Row:
-    """The measures of one run, and the floor of the Frechet distance."""
+def score(run: Path, seed: int, others: Path) -> Row:
+    """The measures of one run beside other prepared clips, and the floor of the Frechet distance."""
     model = MoCoGAN.from_pretrained(run)
     each = SCORED // len(CATEGORIES)
     clips = torch.cat([model.sample(each, seed=seed + number, category=name) for number, name in enumerate(CATEGORIES)])
     asked = np.repeat(np.arange(len(CATEGORIES)), each)
-    span = STRIDE * model.facts["frames"]
-    real = torch.stack([
-        torch.from_numpy(render_moving_shape(seed + 1, number, frames=span, size=size).frames[::STRIDE])
-        for number in range(2 * SCORED)
-    ]).movedim(-1, 2)  # fmt: skip
+    places = Places(others, model.facts["frames"], stride=STRIDE, split=ALL, one_each=True, seed=seed)
+    real = torch.stack([places.read(place) for place in places.spread(2 * SCORED)])
     scores = score_synthesis(real, clips, seed=seed).scores
     return {
         **shape_scores(clips.movedim(2, -1).numpy(), asked),

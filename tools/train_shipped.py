@@ -39,7 +39,10 @@ class Recipe:
 
 RECIPES = {
     "mocogan/shapes": Recipe(
-        config="mocogan/shapes", size=64, clips=1000, changes=("data.stride=2", "train.steps=1800")
+        config="mocogan/shapes",
+        size=64,
+        clips=1000,
+        changes=("data.stride=2", "train.steps=3000", "objective.augment=[translation,brightness]"),
     ),
     "dual_motion/shapes": Recipe(config="dual_motion/shapes", size=64, clips=1000, flow=True),
 }

@@ -129,7 +129,7 @@ def score(run: Path, seed: int, others: Path) -> Row:
     clips = torch.cat([model.sample(each, seed=seed + number, category=name) for number, name in enumerate(CATEGORIES)])
     asked = np.repeat(np.arange(len(CATEGORIES)), each)
     places = Places(others, model.facts["frames"], stride=STRIDE, split=ALL, one_each=True, seed=seed)
-    real = torch.stack([places.read(place) for place in places.spread(2 * SCORED)])
+    real = places.read_all(places.spread(2 * SCORED))
     scores = score_synthesis(real, clips, seed=seed).scores
     return {
         **shape_scores(clips.movedim(2, -1).numpy(), asked),

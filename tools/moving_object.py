@@ -82,8 +82,7 @@ def real_clips(subject: Subject, split: str, clips: int, seed: int) -> tuple[Cli
     """At most so many windows, one a clip and spread over the split, (N, T, H, W, 3), and their categories (N,)."""
     places = subject.places(split=split, one_each=True, seed=seed)
     found = places.spread(clips)
-    read = np.stack([places.read(place).movedim(1, -1).numpy() for place in found])
-    return read, np.array([place.entry.category for place in found])
+    return places.read_all(found).movedim(2, -1).numpy(), np.array([place.entry.category for place in found])
 
 
 def net_motion(reading: Reading) -> npt.NDArray[np.float64]:

@@ -42,7 +42,7 @@ def evaluate_longer(subject: Subject, settings: Settings) -> LongerScores:
     count = settings.clips or CLIPS
     split, places = _longest(subject, frames)
     found = places.spread(2 * count)
-    real = torch.stack([places.read(place) for place in found])
+    real = places.read_all(found)
     pictures = torch.stack([real[row % len(real), 0] for row in range(count)]) if continues(model) else None
     scores = score_longer(
         real,

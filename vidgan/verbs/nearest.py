@@ -132,4 +132,4 @@ def _held_out(subject: Subject) -> tuple[ByteClip | None, list[str]]:
     except DataError:
         return None, []
     found = places.spread(CLIPS)
-    return torch.stack([places.read(place) for place in found]), [place.entry.group for place in found]
+    return places.read_all(found), [place.entry.group for place in found]

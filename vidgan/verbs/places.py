@@ -109,7 +109,7 @@ class Places:
         found = self.found[:limit]
         for first in range(rank * size, len(found), processes * size):
             some = found[first : first + size]
-            clips = torch.stack([self.read(place) for place in some])
+            clips = self.read_all(some)
             rows = range(first, first + len(some))
             yield WindowBatch(clips, [place.entry.group for place in some], [place.id for place in some], rows)
 
@@ -122,6 +122,10 @@ class Places:
     def read(self, place: Place) -> ByteClip:
         """(T, 3, H, W) uint8 of one window."""
         return read_window(self.store, place.entry, place.frames, self.size)
+
+    def read_all(self, places: Sequence[Place]) -> ByteClip:
+        """(N, T, 3, H, W) uint8 of several windows of one length."""
+        return torch.stack([self.read(place) for place in places])
 
 
 def read_window(store: ClipStore, entry: ClipEntry, frames: Sequence[int], size: tuple[int, int]) -> ByteClip:

@@ -174,7 +174,7 @@ def labelled_clips(dataset: ClipDataset, count: int) -> tuple[ByteClip, list[Cli
     """As `real_clips`, with all that is known of the clip that each was cut from."""
     places = _places(dataset, dataset.frames, shifted=True)
     chosen = places.spread(count)
-    return torch.stack([places.read(place) for place in chosen]), [place.entry for place in chosen]
+    return places.read_all(chosen), [place.entry for place in chosen]
 
 
 def _places(dataset: ClipDataset, length: int, *, shifted: bool = False) -> Places:

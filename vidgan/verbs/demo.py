@@ -118,9 +118,7 @@ def synthesis_sections(run: Path, out: Path, seed: int, clips: int) -> list[Sect
         Section(
             "MoCoGAN: generated clips",
             [
-                Text(
-                    f"Rows: the motion categories {', '.join(model.facts['categories'])}. Every clip has its own draw."
-                ),
+                Text(f"Rows: the motion categories {', '.join(model.facts['categories'])}. Columns: one draw each."),
                 Animation(webp_bytes(tile(samples, columns=columns), fps=12), "generated, by category", scale=SCALE),
                 Animation(
                     webp_bytes(tile(exchange, columns=4), fps=12),

@@ -22,12 +22,12 @@ import torch
 from omegaconf import OmegaConf
 
 from vidgan import MoCoGAN, train
-from vidgan.data.shape_scores import DEFINITIONS, shape_scores
-from vidgan.data.shapes import CATEGORIES
+from vidgan.data.synthetic.shape_scores import DEFINITIONS, shape_scores
+from vidgan.data.synthetic.shapes import CATEGORIES
+from vidgan.data.synthetic.shapes_data import prepare_shapes
+from vidgan.evaluation.places import ALL, Places
 from vidgan.evaluation.set_scores import score_synthesis
-from vidgan.verbs.files import write_text
-from vidgan.verbs.places import ALL, Places
-from vidgan.verbs.shapes_data import prepare_shapes
+from vidgan.files import write_text
 
 Row: TypeAlias = dict[str, float | None]
 

@@ -18,7 +18,7 @@ from typing import Any
 from ablate import Row, read_runs, study
 
 from vidgan import evaluate, train
-from vidgan.verbs.files import write_text
+from vidgan.files import write_text
 
 RUNS = Path(__file__).with_suffix(".yaml")
 PARTS = {"P": "fused P", "W": "warped W", "A": "direct A"}  # their names in a result

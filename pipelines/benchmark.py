@@ -8,9 +8,9 @@ Each folder of forecasts holds a video for every video in `truth`, of the same l
 import argparse
 from pathlib import Path
 
-from vidgan.verbs.evaluate import evaluate_folders
-from vidgan.verbs.files import claim, write_text
-from vidgan.verbs.tables import markdown_table
+from vidgan.commands.evaluate import evaluate_folders
+from vidgan.evaluation.tables import markdown_table
+from vidgan.files import claim, write_text
 
 
 def main() -> None:

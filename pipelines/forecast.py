@@ -10,10 +10,10 @@ import argparse
 from pathlib import Path
 
 from vidgan import evaluate, prepare, train
-from vidgan.verbs.files import write_text
-from vidgan.verbs.prepare import parse_size
-from vidgan.verbs.report import report
-from vidgan.verbs.tables import markdown_table
+from vidgan.commands.prepare import parse_size
+from vidgan.commands.report import report
+from vidgan.evaluation.tables import markdown_table
+from vidgan.files import write_text
 
 
 def main() -> None:

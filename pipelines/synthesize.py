@@ -10,12 +10,12 @@ import argparse
 from pathlib import Path
 
 from vidgan import MoCoGAN, evaluate, prepare, train
-from vidgan.verbs.files import write_text
-from vidgan.verbs.generate import generate
-from vidgan.verbs.pictures import exchange_grid
-from vidgan.verbs.prepare import parse_size
-from vidgan.verbs.report import report
-from vidgan.verbs.tables import markdown_table
+from vidgan.commands.generate import generate
+from vidgan.commands.prepare import parse_size
+from vidgan.commands.report import report
+from vidgan.evaluation.tables import markdown_table
+from vidgan.files import write_text
+from vidgan.tasks.pictures import exchange_grid
 from vidgan.video.encode import tile, write_gif
 
 

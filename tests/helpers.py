@@ -93,9 +93,9 @@ def double_precision() -> Iterator[None]:
     before = torch.get_default_dtype()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.Tensor, "float", torch.Tensor.double)
-        patch.setattr("vidgan.training.mocogan.to_float", to_double)
-        patch.setattr("vidgan.training.dual_motion.to_float", to_double)
-        patch.setattr("vidgan.verbs.train.build_hooks", lambda *_, **__: Hooks())
+        patch.setattr("vidgan.tasks.synthesis.training.to_float", to_double)
+        patch.setattr("vidgan.tasks.forecasting.training.to_float", to_double)
+        patch.setattr("vidgan.commands.train.build_hooks", lambda *_, **__: Hooks())
         torch.set_default_dtype(torch.float64)
         try:
             yield

@@ -9,7 +9,8 @@ import yaml
 from helpers import SMALL
 
 from vidgan.checks import check_config
-from vidgan.config import ConfigError, differences, dump_config, find_config, load_config, parse_config, shipped_configs
+from vidgan.config import differences, dump_config, find_config, load_config, parse_config, shipped_configs
+from vidgan.errors import ConfigError
 
 
 @pytest.fixture

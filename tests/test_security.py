@@ -17,7 +17,8 @@ import torch
 from helpers import SMALL
 
 import vidgan
-from vidgan.config import ConfigError, load_config, parse_config
+from vidgan.config import load_config, parse_config
+from vidgan.errors import ConfigError
 
 ROOT = Path(vidgan.__file__).parent
 PICKLING = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
@@ -152,8 +153,8 @@ def checkpoint(folder: Path, files: dict[str, bytes], manifest_extra: dict[str, 
 
 @pytest.mark.parametrize("file", ["generator.safetensors", "optimizer-generator.safetensors", "generator.pkl"])
 def test_a_pickle_in_a_checkpoint_is_not_read(tmp_path: Path, marker: Path, file: str) -> None:
+    from vidgan.errors import CheckpointError
     from vidgan.training.checkpoint import load_latest
-    from vidgan.training.manifest import CheckpointError
 
     buffer = io.BytesIO()
     torch.save(Payload(marker), buffer)
@@ -167,8 +168,8 @@ def test_a_pickle_in_a_checkpoint_is_not_read(tmp_path: Path, marker: Path, file
 @pytest.mark.parametrize("name", ["../secret", "../../secret", "/etc/hostname", "sub/../../secret"])
 def test_a_manifest_cannot_name_files_elsewhere(tmp_path: Path, name: str) -> None:
     """The digest is right, as an attacker would have it who asks whether a file holds what he thinks it does."""
+    from vidgan.errors import CheckpointError
     from vidgan.training.checkpoint import load_checkpoint
-    from vidgan.training.manifest import CheckpointError
 
     (tmp_path / "secret").write_bytes(b"{}")
     (tmp_path / "checkpoints").mkdir()
@@ -191,10 +192,9 @@ def lying_header() -> bytes:
 
 @pytest.mark.parametrize("payload", [huge_header(), lying_header(), b"", b"\x80\x04."])
 def test_sizes_in_a_header_are_not_believed(tmp_path: Path, payload: bytes) -> None:
-    from vidgan.models.mocogan import MoCoGAN
-    from vidgan.models.pretrained import PretrainedError
+    from vidgan.errors import CheckpointError, PretrainedError
+    from vidgan.tasks.synthesis.mocogan import MoCoGAN
     from vidgan.training.checkpoint import load_checkpoint
-    from vidgan.training.manifest import CheckpointError
 
     path = checkpoint(tmp_path, {"state.json": b"{}", "generator.safetensors": payload})
     with pytest.raises(CheckpointError):
@@ -206,15 +206,15 @@ def test_sizes_in_a_header_are_not_believed(tmp_path: Path, payload: bytes) -> N
 
 
 def model_folder(folder: Path) -> Path:
-    from vidgan.models.mocogan import MoCoGAN
+    from vidgan.tasks.synthesis.mocogan import MoCoGAN
 
     MoCoGAN(image_size=(32, 32), width=4).save_pretrained(folder)
     return folder
 
 
 def test_pickled_weights_in_a_model_folder_are_not_read(tmp_path: Path, marker: Path) -> None:
-    from vidgan.models.mocogan import MoCoGAN
-    from vidgan.models.pretrained import PretrainedError
+    from vidgan.errors import PretrainedError
+    from vidgan.tasks.synthesis.mocogan import MoCoGAN
 
     folder = model_folder(tmp_path / "model")
     (folder / "model.safetensors").unlink()
@@ -228,8 +228,8 @@ def test_pickled_weights_in_a_model_folder_are_not_read(tmp_path: Path, marker: 
 @pytest.mark.parametrize("file", ["config.json", "vidgan.json"])
 def test_facts_of_a_model_folder_are_data(tmp_path: Path, file: str, marker: Path) -> None:
     """A class by path, unknown arguments or no JSON at all end in an error that names the folder."""
-    from vidgan.models.mocogan import MoCoGAN
-    from vidgan.models.pretrained import PretrainedError
+    from vidgan.errors import PretrainedError
+    from vidgan.tasks.synthesis.mocogan import MoCoGAN
 
     folder = model_folder(tmp_path / "model")
     for text in (
@@ -246,7 +246,7 @@ def test_archive_members_stay_where_they_are(tmp_path: Path) -> None:
     """Climbing and absolute names, links and devices are refused by name; nothing is written beside the data set."""
     from PIL import Image
 
-    from vidgan.data.prepare import prepare
+    from vidgan.data.preparing.prepare import prepare
 
     strip = io.BytesIO()
     Image.new("RGB", (32, 32 * 8), (200, 30, 30)).save(strip, "PNG")
@@ -274,7 +274,7 @@ def test_archive_members_stay_where_they_are(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("category", ["<script>alert(1)</script>", "..", "a'\"b", "x\x00y", "-rf", "%2e%2e", "CON"])
 def test_a_label_is_a_file_name_of_safe_letters(category: str) -> None:
-    from vidgan.data.names import clip_id
+    from vidgan.files import clip_id
 
     name = clip_id(f"{category}/../../{category}")
     assert set(name) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-")
@@ -282,8 +282,8 @@ def test_a_label_is_a_file_name_of_safe_letters(category: str) -> None:
 
 
 def test_an_index_cannot_lead_out_of_its_folder(tmp_path: Path, shapes_data: Path) -> None:
-    from vidgan.data.index import load_index
-    from vidgan.data.names import DataError
+    from vidgan.data.store.index import load_index
+    from vidgan.errors import DataError
 
     content = json.loads((shapes_data / "index.json").read_text())
     for name in ("../../etc/passwd", "/etc/passwd", "..", "a/b", "a\x00"):

@@ -26,8 +26,8 @@ import torch
 from benching import machine, save
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from vidgan.evaluation.frame import METRICS, score_frames
-from vidgan.evaluation.frame_torch import TORCH_METRICS
+from vidgan.metrics.frame import METRICS, score_frames
+from vidgan.metrics.frame_torch import TORCH_METRICS
 from vidgan.seeding import generator
 
 Values = np.ndarray

@@ -29,7 +29,7 @@ from benching import spread
 from vidgan.config import find_config, load_config
 from vidgan.data.dataset import ClipDataset
 from vidgan.data.loader import ClipLoader
-from vidgan.data.prepare import prepare
+from vidgan.data.preparing.prepare import prepare
 
 # Shipped configs and the frame size (H, W) that their headers prepare.
 CASES = (("mocogan/demo", (32, 32)), ("mocogan/videos", (64, 64)), ("dual_motion/kitti", (128, 160)))

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from vidgan.evaluation.rows import Rows, load_rows, rows_path
-from vidgan.verbs.files import claim, write_text
+from vidgan.files import claim, write_text
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -20,13 +20,13 @@ import numpy as np
 import torch
 
 from vidgan import DualMotionGAN
-from vidgan.evaluation.flow import end_point_error
-from vidgan.models.inference import Forecaster
+from vidgan.data.synthetic.shapes_data import prepare_shapes
+from vidgan.evaluation.places import ALL, Place, Places
+from vidgan.files import claim, write_text
+from vidgan.metrics.flow import end_point_error
 from vidgan.nn.warp import carry_flow
+from vidgan.tasks.forecasting.prediction import Forecaster
 from vidgan.types import ByteClip, Flow
-from vidgan.verbs.files import claim, write_text
-from vidgan.verbs.places import ALL, Place, Places
-from vidgan.verbs.shapes_data import prepare_shapes
 from vidgan.video.optical_flow import estimate_flow
 
 SEED = 1  # the recipes train on seed 0

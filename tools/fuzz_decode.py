@@ -25,8 +25,9 @@ import av
 import numpy as np
 from av.video.stream import VideoStream
 
-from vidgan.data.pool import run_jobs
-from vidgan.video import VideoError, VideoReader, index_video, read_video
+from vidgan.data.preparing.pool import run_jobs
+from vidgan.errors import VideoError
+from vidgan.video import VideoReader, index_video, read_video
 
 # name -> codec, pixel format, encoder options
 SEEDS: Final = {

@@ -20,9 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vidgan import MoCoGAN
-from vidgan.data.shape_scores import Reading, path_scores, read_shapes
-from vidgan.verbs.files import claim, write_text
-from vidgan.verbs.subjects import Subject, find_subject
+from vidgan.data.synthetic.shape_scores import Reading, path_scores, read_shapes
+from vidgan.evaluation.subjects import Subject, find_subject
+from vidgan.files import claim, write_text
 
 Clips = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]

@@ -33,12 +33,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from vidgan.commands.table import Comparable, read_result
 from vidgan.evaluation.comparison import Line
 from vidgan.evaluation.results import ForecastScores, Score
-from vidgan.evaluation.statistics import Estimate
-from vidgan.verbs.comparing import Comparable, read_result
-from vidgan.verbs.files import write_text
-from vidgan.verbs.tables import Table, as_markdown, facts
+from vidgan.evaluation.tables import Table, as_markdown, facts
+from vidgan.files import write_text
+from vidgan.metrics.statistics import Estimate
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "results.md"

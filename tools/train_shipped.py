@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vidgan import DualMotionGAN, MoCoGAN, train
-from vidgan.models.pretrained import SHIPPED, TRAINED_ON
-from vidgan.verbs.exports import save_model
-from vidgan.verbs.shapes_data import prepare_shapes
+from vidgan.data.synthetic.shapes_data import prepare_shapes
+from vidgan.exports import save_model
+from vidgan.hub import SHIPPED, TRAINED_ON
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "vidgan" / SHIPPED
 LARGEST = 5_000_000  # bytes of a folder

@@ -14,22 +14,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vidgan.data.prepare import prepare
-    from vidgan.models.dual_motion import DualMotionGAN
-    from vidgan.models.mocogan import MoCoGAN
-    from vidgan.verbs.evaluate import evaluate
-    from vidgan.verbs.train import train
+    from vidgan.commands.evaluate import evaluate
+    from vidgan.commands.train import train
+    from vidgan.data.preparing.prepare import prepare
+    from vidgan.tasks.forecasting.dual_motion import DualMotionGAN
+    from vidgan.tasks.synthesis.mocogan import MoCoGAN
     from vidgan.video.decode import read_frames
 
 __version__ = "0.1.0"
 
 # Imported on first use: `vidgan --help` must not wait for torch.
 _HOMES = {
-    "MoCoGAN": "vidgan.models.mocogan",
-    "DualMotionGAN": "vidgan.models.dual_motion",
-    "prepare": "vidgan.data.prepare",
-    "train": "vidgan.verbs.train",
-    "evaluate": "vidgan.verbs.evaluate",
+    "MoCoGAN": "vidgan.tasks.synthesis.mocogan",
+    "DualMotionGAN": "vidgan.tasks.forecasting.dual_motion",
+    "prepare": "vidgan.data.preparing.prepare",
+    "train": "vidgan.commands.train",
+    "evaluate": "vidgan.commands.evaluate",
     "read_frames": "vidgan.video.decode",
 }
 __all__ = ["DualMotionGAN", "MoCoGAN", "__version__", "evaluate", "prepare", "read_frames", "train"]

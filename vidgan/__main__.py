@@ -11,7 +11,7 @@ from typing import NoReturn
 
 def main() -> None:
     """Entry point of the console script."""
-    from vidgan.cli import app
+    from vidgan.cli.app import app
     from vidgan.training.allocator import keep_large_blocks
 
     keep_large_blocks()
@@ -25,7 +25,7 @@ def main() -> None:
     except KeyboardInterrupt:
         fail("interrupted", 130)
     except (RuntimeError, MemoryError) as error:
-        from vidgan.training.failures import RunFailedError
+        from vidgan.errors import RunFailedError
 
         told = f"the run failed: {error} (VIDGAN_DEBUG=1 shows where)"
         fail(told, 1, again=not isinstance(error, RunFailedError))
@@ -41,7 +41,7 @@ def fail(told: str, code: int, *, again: bool = False) -> NoReturn:
     Args:
         again: whether another attempt may succeed.
     """
-    from vidgan.verbs.processes import leave_report
+    from vidgan.training.processes import leave_report
 
     if not leave_report(told, code, again=again):
         print(f"vidgan: {told}", file=sys.stderr)

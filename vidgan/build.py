@@ -14,18 +14,19 @@ from accelerate.utils import DistributedDataParallelKwargs, DistributedType, Ini
 from torch import Tensor, nn
 
 from vidgan.checks import MODELS, arguments, learns_flow, model_name
-from vidgan.config import ConfigError, OptimizerConfig, RunConfig
+from vidgan.config import OptimizerConfig, RunConfig
 from vidgan.data.dataset import ClipDataset
 from vidgan.data.loader import ClipLoader
-from vidgan.models import DISCRIMINATORS, PREDICTORS
-from vidgan.nn.augment import DiffAugment
+from vidgan.errors import ConfigError
+from vidgan.nn.augmentation import DiffAugment
 from vidgan.nn.init import initialise
 from vidgan.seeding import Draws, derive_seed
+from vidgan.tasks.forecasting.training import DualMotionTraining
+from vidgan.tasks.registry import DISCRIMINATORS, PREDICTORS
+from vidgan.tasks.synthesis.training import MoCoGANTraining
 from vidgan.training.adversary import Penalty
-from vidgan.training.dual_motion import DualMotionTraining
 from vidgan.training.ema import ExponentialMovingAverage
 from vidgan.training.loop import learning_rate_factor
-from vidgan.training.mocogan import MoCoGANTraining
 from vidgan.training.trainees import Trainees
 
 logger = logging.getLogger(__name__)

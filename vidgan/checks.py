@@ -4,10 +4,11 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from vidgan.config import ConfigError, RunConfig, nearest
-from vidgan.models import DISCRIMINATORS, GENERATORS, PREDICTORS
-from vidgan.training.dual_motion import DualMotionTraining
-from vidgan.training.mocogan import MoCoGANTraining
+from vidgan.config import RunConfig, nearest
+from vidgan.errors import ConfigError
+from vidgan.tasks.forecasting.training import DualMotionTraining
+from vidgan.tasks.registry import DISCRIMINATORS, GENERATORS, PREDICTORS
+from vidgan.tasks.synthesis.training import MoCoGANTraining
 
 MODELS = GENERATORS | PREDICTORS
 ROLES = {"mocogan": ("frame", "video"), "dual_motion": ("frame", "flow")}

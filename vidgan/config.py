@@ -14,10 +14,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 
+from vidgan.errors import ConfigError
 from vidgan.schema import OptimizerConfig, RunConfig, nearest
 
 __all__ = [
-    "ConfigError",
     "OptimizerConfig",
     "RunConfig",
     "differences",
@@ -38,10 +38,6 @@ _OPENING = (
     yaml.FlowSequenceStartToken,
 )
 _CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
-
-
-class ConfigError(ValueError):
-    """The configuration is unusable; the message names the key and what is accepted."""
 
 
 def _known_keys(location: Sequence[str | int]) -> set[str]:

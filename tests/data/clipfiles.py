@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vidgan.data.prepare import PreparedData, prepare
+from vidgan.data.preparing.prepare import PreparedData, prepare
 
 
 def noise(seed: int, frames: int = 5, height: int = 16, width: int = 16) -> np.ndarray:

@@ -9,9 +9,9 @@ import os
 import time
 from pathlib import Path
 
-from vidgan.data import child
-from vidgan.data.ledger import Outcome
-from vidgan.data.work import Task, work
+from vidgan.data.preparing import reader_process as child
+from vidgan.data.preparing.ledger import Outcome
+from vidgan.data.preparing.source_job import Task, work
 
 
 def logged_work(task: Task) -> Outcome:

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from clipfiles import noise, png_bytes_of, write_tar
 
-from vidgan.data import archives
-from vidgan.data.archives import ARCHIVE_ERRORS, Archive, archive_stem, is_archive
-from vidgan.data.blobs import on_disk, source_blobs
-from vidgan.data.found import Source, SourceError
-from vidgan.data.names import DataError
-from vidgan.data.single import read_one
+from vidgan.data.sources import archives
+from vidgan.data.sources.archives import ARCHIVE_ERRORS, Archive, archive_stem, is_archive
+from vidgan.data.sources.blobs import on_disk, source_blobs
+from vidgan.data.sources.entries import Source
+from vidgan.data.sources.single import read_one
+from vidgan.errors import DataError, SourceError
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from vidgan.data.assemble import Census, assemble
-from vidgan.data.index import Index
-from vidgan.data.ledger import Outcome, Record
-from vidgan.data.options import Options
+from vidgan.data.preparing.assemble import Census, assemble
+from vidgan.data.preparing.ledger import Outcome, Record
+from vidgan.data.preparing.options import Options
+from vidgan.data.store.index import Index
 
 CENSUS = Census("/in")
 

@@ -9,7 +9,7 @@ from clipfiles import noise, prepare_noise
 
 from vidgan.data.augmentation import AUGMENTATIONS, augment
 from vidgan.data.dataset import ClipDataset
-from vidgan.data.names import DataError
+from vidgan.errors import DataError
 
 WINDOW = (12, 10)
 

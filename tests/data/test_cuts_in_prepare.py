@@ -10,9 +10,9 @@ import pytest
 from clipfiles import stored, write_frames, write_strip
 from PIL import Image
 
-from vidgan.data.names import DataError
-from vidgan.data.prepare import prepare
-from vidgan.data.storage import open_store
+from vidgan.data.preparing.prepare import prepare
+from vidgan.data.store.storage import open_store
+from vidgan.errors import DataError
 from vidgan.video.decode import read_video
 from vidgan.video.encode import write_mp4
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vidgan.data import cutting
-from vidgan.data.cutting import Cutting, find_shots
+from vidgan.data.preparing import cutting
+from vidgan.data.preparing.cutting import Cutting, find_shots
 
 Spans = list[tuple[int, int]]
 

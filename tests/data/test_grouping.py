@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from vidgan.data.grouping import (
+from vidgan.data.preparing.grouping import (
     Groupable,
     bare_categories,
     categories_of,
@@ -15,7 +15,8 @@ from vidgan.data.grouping import (
     split_by_pattern,
     split_by_share,
 )
-from vidgan.data.names import DataError, clip_id, natural_key
+from vidgan.errors import DataError
+from vidgan.files import clip_id, natural_key
 
 
 def clips(*paths: str, is_folder: bool = False) -> list[Groupable]:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from clipfiles import prepare_noise
 
-from vidgan.data.index import ClipEntry, Index, load_index, save_index
-from vidgan.data.names import DataError
+from vidgan.data.store.index import ClipEntry, Index, load_index, save_index
+from vidgan.errors import DataError
 
 
 def test_everything_is_read_back(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ import pytest
 from clipfiles import noise
 from layoutfiles import findings, found, labels, put, put_avi, put_images, read
 
-from vidgan.data.names import DataError
-from vidgan.data.readers import SourceError
+from vidgan.data.sources.readers import SourceError
+from vidgan.errors import DataError
 
 # ---------------------------------------------------------------- KTH
 

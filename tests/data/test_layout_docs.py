@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from vidgan.data.layouts import BENCHMARKS
-from vidgan.data.manifest import COLUMNS
-from vidgan.data.sources import check_layout
+from vidgan.data.sources.discovery import check_layout
+from vidgan.data.sources.manifest import COLUMNS
 
 TEXT = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
 

@@ -13,8 +13,8 @@ from clipfiles import noise, npy_bytes, png_bytes_of, write_tar
 from layoutfiles import findings, found, labels, put, put_images, read
 from PIL import Image
 
-from vidgan.data.names import DataError
-from vidgan.data.readers import SourceError
+from vidgan.data.sources.readers import SourceError
+from vidgan.errors import DataError
 
 # ---------------------------------------------------------------- KITTI raw
 

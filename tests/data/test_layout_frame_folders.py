@@ -7,7 +7,7 @@ import pytest
 from clipfiles import noise
 from layoutfiles import findings, found, labels, put, put_images, read
 
-from vidgan.data.names import DataError
+from vidgan.errors import DataError
 
 
 def test_vimeo90k_septuplets_by_their_lists(tmp_path: Path) -> None:

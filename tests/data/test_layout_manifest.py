@@ -8,9 +8,9 @@ import pytest
 from clipfiles import noise, strip_of, write_frames, write_strip
 from layoutfiles import findings, found, labels, put, put_avi, read
 
-from vidgan.data import stretches
-from vidgan.data.names import DataError
-from vidgan.data.readers import SourceError
+from vidgan.data.sources import segments as stretches
+from vidgan.data.sources.readers import SourceError
+from vidgan.errors import DataError
 from vidgan.video.decode import read_video
 
 LEVELS = list(range(20, 220, 10))  # the grey levels of twenty frames

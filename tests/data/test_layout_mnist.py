@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from layoutfiles import found, put, read
 
-from vidgan.data.moving_digits import draw_moving_digits, read_idx_images, trajectory
-from vidgan.data.names import DataError
-from vidgan.data.readers import SourceError
+from vidgan.data.sources.readers import SourceError
+from vidgan.data.synthetic.moving_digits import draw_moving_digits, read_idx_images, trajectory
+from vidgan.errors import DataError
 
 
 def idx_bytes(images: np.ndarray) -> bytes:

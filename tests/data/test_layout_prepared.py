@@ -11,8 +11,8 @@ from test_layout_driving import LEVELS, drive_folder, levels_of, norpix_bytes, p
 from test_layout_mnist import digits, idx_bytes
 from test_layout_tfrecord import example, framed
 
-from vidgan.data.names import DataError
-from vidgan.data.prepare import PreparedData, prepare
+from vidgan.data.preparing.prepare import PreparedData, prepare
+from vidgan.errors import DataError
 
 
 def rows(prepared: PreparedData) -> dict[str, tuple[str | None, str, str]]:

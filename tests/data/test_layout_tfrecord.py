@@ -10,9 +10,9 @@ from clipfiles import noise
 from layoutfiles import found, labels, put, read
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from vidgan.data.names import DataError
-from vidgan.data.readers import ReadSettings, SourceError, read_source
-from vidgan.data.tfrecords import crc32c, example_bytes, masked_crc32c, records
+from vidgan.data.sources.readers import ReadSettings, SourceError, read_source
+from vidgan.data.sources.tfrecords import crc32c, example_bytes, masked_crc32c, records
+from vidgan.errors import DataError
 
 
 def field(number: int, content: bytes) -> bytes:

@@ -10,7 +10,7 @@ import webdataset
 from clipfiles import noise, npy_bytes, write_tar
 from layoutfiles import findings, found, labels, put, put_avi, read
 
-from vidgan.data.names import DataError
+from vidgan.errors import DataError
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ import torch
 from clipfiles import prepare_noise
 
 from vidgan.data.dataset import ClipDataset
-from vidgan.data.loader import ClipLoader, LoaderError
-from vidgan.data.names import DataError
+from vidgan.data.loader import ClipLoader
+from vidgan.errors import DataError, LoaderError
 from vidgan.types import ClipBatch
 
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from clipfiles import grey_ramp, noise, write_strip, write_tar
 
-from vidgan.data import parts
-from vidgan.data.found import Source
-from vidgan.data.names import DataError
-from vidgan.data.parts import Part, merge_parts
-from vidgan.data.prepare import prepare
+from vidgan.data.preparing import parts
+from vidgan.data.preparing.parts import Part, merge_parts
+from vidgan.data.preparing.prepare import prepare
+from vidgan.data.sources.entries import Source
+from vidgan.errors import DataError
 from vidgan.video.encode import write_mp4
 
 SIZE = (16, 16)

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from vidgan.data import child, pool
-from vidgan.data.pool import run_jobs
+from vidgan.data.preparing import pool
+from vidgan.data.preparing import reader_process as child
+from vidgan.data.preparing.pool import run_jobs
 
 LIMITS: dict[str, Any] = {"time_limit": 60.0, "memory_limit": 4 << 30}
 
@@ -133,7 +134,7 @@ def test_a_script_needs_no_guard_and_leaves_no_process_behind(tmp_path: Path) ->
     script = tmp_path / "script.py"
     script.write_text(
         "import os, sys\n"
-        "from vidgan.data.pool import run_jobs\n"
+        "from vidgan.data.preparing.pool import run_jobs\n"
         "print('main')\n"
         "print(*run_jobs(str, [1, 2], workers=2, time_limit=60, memory_limit=1 << 32, crashed=None))\n"
     )

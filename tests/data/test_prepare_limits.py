@@ -9,10 +9,10 @@ import pytest
 from clipfiles import grey_ramp, noise
 from reading_jobs import hostile_work, open_files_and_memory
 
-import vidgan.data.prepare as prepare_module
-from vidgan.data.names import DataError
-from vidgan.data.pool import run_jobs
-from vidgan.data.prepare import prepare
+import vidgan.data.preparing.prepare as prepare_module
+from vidgan.data.preparing.pool import run_jobs
+from vidgan.data.preparing.prepare import prepare
+from vidgan.errors import DataError
 from vidgan.video.encode import write_gif
 
 SIZE = (16, 16)
@@ -93,5 +93,5 @@ def test_memory_and_open_files_stay_flat(tmp_path: Path) -> None:
 
 def test_reading_processes_import_no_torch() -> None:
     """It takes longer than most videos take to read, and as much memory as they do."""
-    code = "import sys, vidgan.data.work; sys.exit('torch' in sys.modules)"
+    code = "import sys, vidgan.data.preparing.source_job; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

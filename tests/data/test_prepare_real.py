@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from vidgan.data.dataset import ClipDataset
-from vidgan.data.prepare import prepare
+from vidgan.data.preparing.prepare import prepare
 
 pytestmark = pytest.mark.shared_data
 

@@ -9,10 +9,10 @@ from clipfiles import noise, stored, write_strip, write_tar
 from PIL import Image
 from reading_jobs import logged_work, work_on_a_full_disk
 
-import vidgan.data.prepare as prepare_module
-from vidgan.data.index import load_index
-from vidgan.data.names import DataError
-from vidgan.data.prepare import prepare
+import vidgan.data.preparing.prepare as prepare_module
+from vidgan.data.preparing.prepare import prepare
+from vidgan.data.store.index import load_index
+from vidgan.errors import DataError
 
 SIZE = (16, 16)
 

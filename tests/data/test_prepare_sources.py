@@ -20,8 +20,8 @@ from clipfiles import (
     write_tar,
 )
 
-from vidgan.data.names import DataError
-from vidgan.data.prepare import prepare
+from vidgan.data.preparing.prepare import prepare
+from vidgan.errors import DataError
 from vidgan.video.encode import write_gif, write_mp4
 
 SIZE = (16, 16)

@@ -12,17 +12,18 @@ import numpy as np
 import pytest
 from clipfiles import grey_ramp, noise, write_strip
 
-from vidgan.data import finish, pool, work
-from vidgan.data.cutting import Cutting
-from vidgan.data.found import Source
-from vidgan.data.index import load_index
-from vidgan.data.names import DataError
-from vidgan.data.prepare import prepare
-from vidgan.data.readers import ReadSettings
-from vidgan.data.storage import open_store
-from vidgan.data.videos import VideoFacts
-from vidgan.data.work import Plan, Task
-from vidgan.video.container import VideoError
+from vidgan.data.preparing import completion as finish
+from vidgan.data.preparing import pool
+from vidgan.data.preparing import source_job as work
+from vidgan.data.preparing.cutting import Cutting
+from vidgan.data.preparing.prepare import prepare
+from vidgan.data.preparing.source_job import Plan, Task
+from vidgan.data.sources.entries import Source
+from vidgan.data.sources.readers import ReadSettings
+from vidgan.data.store.index import load_index
+from vidgan.data.store.storage import open_store
+from vidgan.data.store.videos import VideoFacts
+from vidgan.errors import DataError, VideoError
 from vidgan.video.encode import write_mp4
 
 SIZE = (16, 24)

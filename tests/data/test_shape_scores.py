@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from vidgan.data.shape_scores import DEFINITIONS, PATHS, path_scores, read_shapes, shape_scores
-from vidgan.data.shapes import BACKGROUND, SHAPES, render_moving_shape
+from vidgan.data.synthetic.shape_scores import DEFINITIONS, PATHS, path_scores, read_shapes, shape_scores
+from vidgan.data.synthetic.shapes import BACKGROUND, SHAPES, render_moving_shape
 
 SHOWN = [render_moving_shape(3, index, frames=24, size=32) for index in range(18)]
 CLIPS = np.stack([shape.frames[::2] for shape in SHOWN])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vidgan.data.shapes import CATEGORIES, SHAPES, MovingShape, render_moving_shape
+from vidgan.data.synthetic.shapes import CATEGORIES, SHAPES, MovingShape, render_moving_shape
 
 CLIPS = [render_moving_shape(7, index) for index in range(36)]
 

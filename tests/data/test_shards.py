@@ -14,11 +14,11 @@ import torch
 from clipfiles import noise, prepare_noise
 
 from vidgan.data.dataset import ClipDataset
-from vidgan.data.index import Index, load_index, save_index
 from vidgan.data.loader import ClipLoader
-from vidgan.data.names import DataError
 from vidgan.data.order import ShardOrder
-from vidgan.data.shards import load_manifest, shard_files_ok, verify_shards, write_shards
+from vidgan.data.store.index import Index, load_index, save_index
+from vidgan.data.store.shards import load_manifest, shard_files_ok, verify_shards, write_shards
+from vidgan.errors import DataError
 
 LENGTHS = [6] * 10 + [13, 20]
 CLIP_BYTES = 128 + 6 * 8 * 8 * 3  # .npy header and pixels of a clip of six frames
@@ -96,7 +96,9 @@ def test_a_run_that_is_stopped_leaves_the_arrays(tmp_path: Path, monkeypatch: py
     index = load_index(root)
     before = sorted(path.name for path in (root / "clips").iterdir())
     with monkeypatch.context() as patch:
-        patch.setattr("vidgan.data.shards.write_json", lambda path, value: (_ for _ in ()).throw(OSError(28, "full")))
+        patch.setattr(
+            "vidgan.data.store.shards.write_json", lambda path, value: (_ for _ in ()).throw(OSError(28, "full"))
+        )
         with pytest.raises(OSError, match="full"):
             write_shards(root, index.clips, shard_bytes=CLIP_BYTES, flow=False, categories=[])
     assert sorted(path.name for path in (root / "clips").iterdir()) == before

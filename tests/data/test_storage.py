@@ -19,14 +19,13 @@ from helpers import small_config
 from video.video_files import counting_frames, encode, frame_numbers, textured_frames
 
 from vidgan.build import build_dataset
-from vidgan.config import ConfigError
 from vidgan.data.dataset import ClipDataset
-from vidgan.data.index import load_index, save_index
-from vidgan.data.names import DataError
-from vidgan.data.prepare import prepare
-from vidgan.data.shards import write_shards
-from vidgan.data.storage import FrameStore, OpenFiles, ShardStore, VideoStore, open_store
-from vidgan.data.timing import AtRate
+from vidgan.data.preparing.prepare import prepare
+from vidgan.data.store.index import load_index, save_index
+from vidgan.data.store.shards import write_shards
+from vidgan.data.store.storage import FrameStore, OpenFiles, ShardStore, VideoStore, open_store
+from vidgan.data.store.timing import AtRate
+from vidgan.errors import ConfigError, DataError
 
 STORES = ("frames", "video", "shards")
 IRREGULAR = [0, 40, 80, 200, 240, 300, 420, 460, 500, 540, 580, 700, 740, 780, 820, 860, 900, 1000, 1040, 1080]  # ms

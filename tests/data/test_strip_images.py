@@ -8,9 +8,9 @@ import pytest
 from clipfiles import noise, png_bytes_of, strip_of
 from PIL import Image
 
-from vidgan.data import images
-from vidgan.data.images import cut_strip, image_size, read_image, strip_frame_size
-from vidgan.data.names import DataError
+from vidgan.data.sources import images
+from vidgan.data.sources.images import cut_strip, image_size, read_image, strip_frame_size
+from vidgan.errors import DataError
 
 
 @pytest.mark.parametrize("tall", [False, True])

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from vidgan.data.index import ClipEntry
-from vidgan.data.names import DataError
-from vidgan.data.videos import VideoFacts, source_name
+from vidgan.data.store.index import ClipEntry
+from vidgan.data.store.videos import VideoFacts, source_name
+from vidgan.errors import DataError
 
 
 def test_lines_are_found_by_source_and_the_last_one_counts(tmp_path: Path) -> None:

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from vidgan.errors import ComparisonError
 from vidgan.evaluation import ForecastScores, find_protocol, score_folders, score_forecast
-from vidgan.evaluation.comparison import ComparisonError, Entry, compare
+from vidgan.evaluation.comparison import Entry, compare
 from vidgan.evaluation.rows import Rows, load_rows, rows_bytes
+from vidgan.evaluation.tables import FORMATS, comparison_tables, markdown_table
 from vidgan.types import ByteClip
-from vidgan.verbs.tables import FORMATS, comparison_tables, markdown_table
 
 UNIT = 1 / 255**2
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from vidgan.evaluation.features import FeatureNet
 from vidgan.evaluation.generation import PROBABILITIES, describe_clips, merge_seeds, score_generation
 from vidgan.evaluation.results import SynthesisScores
-from vidgan.evaluation.statistics import over_seeds
+from vidgan.metrics.features import FeatureNet
+from vidgan.metrics.statistics import over_seeds
 
 NET = {"net": FeatureNet(lambda clips: np.zeros(0), "levels of two channels", {"net.pt": "0"}, ("fvd", "kvd"))}
 COMMON: dict[str, Any] = {"frames": 16, "frame_size": (8, 8), "protocol": "gen-fvd2048-16"}

@@ -6,14 +6,14 @@ import re
 import pytest
 from typer.testing import CliRunner
 
-from vidgan.cli import app
-from vidgan.data.prepare import prepare
-from vidgan.data.sources import check_layout
+from vidgan.cli.app import app
+from vidgan.data.preparing.prepare import prepare
+from vidgan.data.sources.discovery import check_layout
 from vidgan.evaluation import METRICS
-from vidgan.evaluation.frame import SEQUENCE_SUMS
-from vidgan.evaluation.masked import MASKED
 from vidgan.evaluation.protocols import LPIPS, PROTOCOLS, ForecastProtocol, Windows, find_protocol
 from vidgan.evaluation.published import PUBLISHED, quoted_rows
+from vidgan.metrics.frame import SEQUENCE_SUMS
+from vidgan.metrics.masked import MASKED
 
 FORECASTS = [protocol for protocol in PROTOCOLS.values() if isinstance(protocol, ForecastProtocol)]
 

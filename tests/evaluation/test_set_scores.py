@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from vidgan.evaluation.features import FeatureNet
-from vidgan.evaluation.frechet import frechet_between, kernel_distance
 from vidgan.evaluation.set_scores import score_synthesis
-from vidgan.evaluation.synthesis import CONTROLS
+from vidgan.metrics.clip_statistics import CONTROLS
+from vidgan.metrics.features import FeatureNet
+from vidgan.metrics.frechet import frechet_between, kernel_distance
 from vidgan.types import ByteClip
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vidgan.nn.augment import POLICIES, DiffAugment
+from vidgan.nn.augmentation import POLICIES, DiffAugment
 from vidgan.seeding import Draws
 
 

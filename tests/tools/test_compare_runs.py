@@ -6,7 +6,7 @@ from pathlib import Path
 
 from helpers import small_config
 
-from vidgan.verbs.train import train
+from vidgan.commands.train import train
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "compare_runs.py"
 

@@ -4,7 +4,7 @@ import moving_object
 import numpy as np
 import pytest
 
-from vidgan.data.shape_scores import read_shapes
+from vidgan.data.synthetic.shape_scores import read_shapes
 
 
 def gliding(dx: int, dy: int) -> np.ndarray:

@@ -9,7 +9,7 @@ import pytest
 import results_tables
 
 from vidgan.evaluation.results import ForecastScores, Score
-from vidgan.evaluation.statistics import Estimate
+from vidgan.metrics.statistics import Estimate
 
 
 def forecast(psnr: float, *, horizon: int = 1, copy: float = 18.25) -> ForecastScores:

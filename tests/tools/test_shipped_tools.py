@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import train_shipped
 
-from vidgan.data.index import load_index
-from vidgan.data.shapes import render_moving_shape
-from vidgan.data.storage import open_store
-from vidgan.models.pretrained import read_facts
-from vidgan.verbs.shapes_data import prepare_shapes
+from vidgan.data.store.index import load_index
+from vidgan.data.store.storage import open_store
+from vidgan.data.synthetic.shapes import render_moving_shape
+from vidgan.data.synthetic.shapes_data import prepare_shapes
+from vidgan.hub import read_facts
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from test_loop import play_dirac
 
+from vidgan.errors import CollapseError
 from vidgan.training.checkpoint import load_latest
 from vidgan.training.diagnostics import warnings
-from vidgan.training.failures import CollapseError
 from vidgan.training.guards import Guards
 from vidgan.training.journal import read
 from vidgan.training.loop import Protection

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from vidgan.training.lock import RunLock, RunLockedError
+from vidgan.errors import RunLockedError
+from vidgan.training.lock import RunLock
 
 ROOT = str(Path(__file__).resolve().parents[2])
 HOLD = """

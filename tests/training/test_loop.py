@@ -16,20 +16,20 @@ from accelerate import Accelerator
 from helpers import small_config
 from torch import Tensor, nn
 
-from vidgan.config import ConfigError, dump_config
+from vidgan.commands.train import train
+from vidgan.config import dump_config
+from vidgan.errors import ConfigError, NonFiniteError
 from vidgan.seeding import Draws
+from vidgan.tasks.synthesis.training import MoCoGANTraining
 from vidgan.training.adversary import Penalty
 from vidgan.training.checkpoint import load_checkpoint, load_latest
 from vidgan.training.ema import ExponentialMovingAverage
-from vidgan.training.failures import NonFiniteError
 from vidgan.training.journal import read
 from vidgan.training.lock import RunLock
 from vidgan.training.loop import Periods, Protection, StopRequest, learning_rate_factor, run_loop
-from vidgan.training.mocogan import MoCoGANTraining
 from vidgan.training.trainees import Trainees
 from vidgan.training.watch import Hooks
 from vidgan.types import ClipBatch, Judgement, Latents
-from vidgan.verbs.train import train
 
 
 def test_a_finished_run_says_so(shapes_data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -57,8 +57,8 @@ def test_another_model_or_other_data_is_refused(shapes_data: Path, tmp_path: Pat
     with pytest.raises(ConfigError, match="holds a mocogan, the config asks for dual_motion"):
         train(small_config("dual_motion", shapes_data, tmp_path, train__steps=2), quiet=True)
     other = tmp_path / "other"
-    from vidgan.data.prepare import prepare
-    from vidgan.verbs.shapes_data import render_shapes
+    from vidgan.data.preparing.prepare import prepare
+    from vidgan.data.synthetic.shapes_data import render_shapes
 
     render_shapes(other / "videos", clips=9, frames=20, size=32, seed=5)
     prepare(other / "videos", other / "data", size=(32, 32), categories=True)
@@ -70,7 +70,7 @@ def test_another_model_or_other_data_is_refused(shapes_data: Path, tmp_path: Pat
 def test_another_split_of_the_same_clips_is_refused(shapes_data: Path, tmp_path: Path) -> None:
     import shutil
 
-    from vidgan.data.prepare import prepare
+    from vidgan.data.preparing.prepare import prepare
 
     data = tmp_path / "data"
     shutil.copytree(shapes_data.parent / "videos", tmp_path / "videos")

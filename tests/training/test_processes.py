@@ -17,14 +17,15 @@ from helpers import double_precision, small_config
 from safetensors.torch import load_file
 
 from vidgan.build import build_accelerator, build_algorithm, build_dataset, build_networks
-from vidgan.config import ConfigError, dump_config
+from vidgan.commands.launch import relaunch
+from vidgan.commands.train import train
+from vidgan.config import dump_config
+from vidgan.errors import ConfigError
 from vidgan.losses import ADVERSARIAL
 from vidgan.training.checkpoint import load_checkpoint, load_latest
 from vidgan.training.cost import gradient_bytes
 from vidgan.training.journal import measurements, read
 from vidgan.training.lock import RunLock
-from vidgan.verbs.launch import relaunch
-from vidgan.verbs.train import train
 
 pytestmark = pytest.mark.xdist_group("two_processes")  # one launch serves many tests
 
@@ -40,10 +41,10 @@ from safetensors.torch import save_file
 import torch
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 import vidgan.training.loop as loop
-import vidgan.verbs.train as verb
+import vidgan.commands.train as verb
 from vidgan.build import HANGING
 from vidgan.config import load_config
-from vidgan.training.mocogan import MoCoGANTraining
+from vidgan.tasks.synthesis.training import MoCoGANTraining
 
 out = Path(sys.argv[1])
 rank = int(os.environ["RANK"])

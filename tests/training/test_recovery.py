@@ -15,17 +15,18 @@ from helpers import small_config
 from torch.utils.data import get_worker_info
 
 from vidgan import __main__ as entry
+from vidgan.commands.train import train
 from vidgan.config import dump_config
 from vidgan.data.dataset import ClipDataset
 from vidgan.data.loader import ClipLoader
+from vidgan.errors import NonFiniteError, RunFailedError
+from vidgan.tasks.synthesis.training import MoCoGANTraining
 from vidgan.training import checkpoint
 from vidgan.training.checkpoint import load_checkpoint, load_latest
-from vidgan.training.failures import NonFiniteError, RunFailedError, losses_named
+from vidgan.training.failures import losses_named
 from vidgan.training.feed import position_of
 from vidgan.training.journal import measurements, read
-from vidgan.training.mocogan import MoCoGANTraining
 from vidgan.training.state import RunState
-from vidgan.verbs.train import train
 
 ROLLBACK = {"guards__on_nonfinite": "rollback", "every__checkpoint": 2, "every__keep": 9}
 

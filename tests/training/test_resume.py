@@ -14,12 +14,12 @@ import pytest
 import torch
 from helpers import small_config
 
+from vidgan.commands.monitor import _Forecast, _Synthesis
+from vidgan.commands.train import train
 from vidgan.config import dump_config
+from vidgan.exports import exported_step
 from vidgan.training.checkpoint import load_checkpoint, load_latest
 from vidgan.training.journal import measurements, read
-from vidgan.verbs.exports import exported_step
-from vidgan.verbs.monitor import _Forecast, _Synthesis
-from vidgan.verbs.train import train
 
 CHANGES: dict[str, Any] = {
     "train__steps": 7,
@@ -165,7 +165,7 @@ def test_a_model_older_than_the_checkpoint_is_written_again(
     """A kill between the last checkpoint and its export; of a run that then is finished, and of one that goes on."""
     from safetensors.torch import load_file
 
-    from vidgan.verbs.exports import Exporter
+    from vidgan.exports import Exporter
 
     config = small_config("mocogan", shapes_data, tmp_path, train__steps=2, every__checkpoint=1)
     original = Exporter.__call__

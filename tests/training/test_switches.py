@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from vidgan.build import build_dataset, build_networks, compile_networks, set_tf32
 from vidgan.checks import check_config
-from vidgan.config import ConfigError, parse_config
+from vidgan.config import parse_config
+from vidgan.errors import ConfigError
 
 
 def assert_near(some: dict[str, dict[str, Tensor]], other: dict[str, dict[str, Tensor]]) -> None:

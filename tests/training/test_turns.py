@@ -15,8 +15,8 @@ from vidgan.checks import check_config
 from vidgan.losses import ADVERSARIAL, l1
 from vidgan.pixels import to_float
 from vidgan.seeding import Draws
-from vidgan.training.dual_motion import DualMotionTraining
-from vidgan.training.mocogan import MoCoGANTraining
+from vidgan.tasks.forecasting.training import DualMotionTraining
+from vidgan.tasks.synthesis.training import MoCoGANTraining
 from vidgan.types import ClipBatch, Prediction
 
 Algorithm = MoCoGANTraining | DualMotionTraining

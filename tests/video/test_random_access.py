@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from video_files import counting_frames, encode, encode_sound, frame_numbers, textured_frames
 
-from vidgan.video.container import VideoError
+from vidgan.errors import VideoError
 from vidgan.video.cursor import Cursor
 from vidgan.video.decode import read_frames, read_video
 from vidgan.video.random_access import VideoIndex, VideoReader, index_video

@@ -1,6 +1,6 @@
 """Data: from files that lie about to a checked and split data set, and from there to batches.
 
-- prepare: `prepare`, `PreparedData` (from `vidgan.data.prepare`)
+- prepare: `prepare`, `PreparedData` (from `vidgan.data.preparing.prepare`)
 - index: `load_index`, `Index`, `ClipEntry`
 - dataset, loader: `ClipDataset`, `ClipLoader`, `LoaderError`, `Window`
 - shards: `verify_shards`
@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from vidgan.data.dataset import DATASETS, ClipDataset, Window
-    from vidgan.data.index import ClipEntry, Index, load_index
-    from vidgan.data.loader import ClipLoader, LoaderError
-    from vidgan.data.names import DataError
-    from vidgan.data.prepare import PreparedData
-    from vidgan.data.shapes import MovingShape, render_moving_shape
-    from vidgan.data.shards import verify_shards
+    from vidgan.data.loader import ClipLoader
+    from vidgan.data.preparing.prepare import PreparedData
+    from vidgan.data.store.index import ClipEntry, Index, load_index
+    from vidgan.data.store.shards import verify_shards
+    from vidgan.data.synthetic.shapes import MovingShape, render_moving_shape
+    from vidgan.errors import DataError, LoaderError
 
 _HOMES: Final = {
     "DATASETS": "dataset",

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vidgan.data.names import DataError
+from vidgan.errors import DataError
 
 AUGMENTATIONS: Final = ("camera", "tone", "grey", "blur")
 

@@ -17,11 +17,11 @@ import torch
 from torch.utils.data import Dataset
 
 from vidgan.data.augmentation import augment, check_augmentations, check_window, crop, crop_flow, middle
-from vidgan.data.index import ClipEntry, load_index
-from vidgan.data.names import DataError
-from vidgan.data.storage import open_store
-from vidgan.data.timing import AtRate, Clock, EveryNth, Sampling
+from vidgan.data.store.index import ClipEntry, load_index
+from vidgan.data.store.storage import open_store
+from vidgan.data.store.timing import AtRate, Clock, EveryNth, Sampling
 from vidgan.data.transforms import flip_flow, flip_frames
+from vidgan.errors import DataError
 from vidgan.seeding import derive_seed
 from vidgan.types import ByteClip, ClipBatch
 
@@ -45,10 +45,10 @@ class ClipDataset(Dataset[ClipBatch]):
     A clip of many frames counts as several items, one for each full span of frames, so that an epoch sees about every
     frame once. Clips shorter than a span are left out; `too_short` counts them.
 
-    Pixels come from the store that the data set was prepared with (`vidgan.data.storage`): the same ones from each.
+    Pixels come from the store that the data set was prepared with (`vidgan.data.store.storage`): the same ones from each.
 
     Args:
-        root: folder written by `vidgan.data.prepare.prepare`.
+        root: folder written by `vidgan.data.preparing.prepare.prepare`.
         split: ``"train"`` or ``"test"``.
         frames: frames T of an item.
         stride: every how many-th frame is taken.

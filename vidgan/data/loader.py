@@ -21,14 +21,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate, get_worker_info
 
 from vidgan.data.dataset import ClipDataset
-from vidgan.data.names import DataError
 from vidgan.data.order import FreeOrder, ItemKey, Order, ShardOrder
+from vidgan.errors import DataError, LoaderError
 from vidgan.seeding import generator
 from vidgan.types import ClipBatch
-
-
-class LoaderError(RuntimeError):
-    """A loader process died or hangs; the message names what it was reading."""
 
 
 class ClipLoader:

@@ -3,17 +3,18 @@
 Nothing here knows a model or a data set: the evaluators take functions that forecast and clips that were made.
 """
 
-from vidgan.evaluation.classifier import CategoryCheck, category_scores, train_classifier
+from vidgan.errors import FlowFileError
 from vidgan.evaluation.evaluator import copy_last, score_folders, score_forecast, score_synthesis
-from vidgan.evaluation.flow import angular_error, end_point_error, fl_all, photometric_error
-from vidgan.evaluation.flow_files import FlowFileError, read_flo, read_kitti, write_flo, write_kitti
-from vidgan.evaluation.frame import METRICS, FrameMetric
-from vidgan.evaluation.frechet import frechet_between, frechet_distance, kernel_distance
-from vidgan.evaluation.masked import MASKED
-from vidgan.evaluation.perceptual import lpips_metric
 from vidgan.evaluation.protocols import DEFAULT_METRICS, PROTOCOLS, ForecastProtocol, check_metrics, find_protocol
 from vidgan.evaluation.results import FolderScores, ForecastScores, Score, SynthesisScores
-from vidgan.evaluation.statistics import Estimate, SourceBootstrap
+from vidgan.metrics.classifier import CategoryCheck, category_scores, train_classifier
+from vidgan.metrics.flow import angular_error, end_point_error, fl_all, photometric_error
+from vidgan.metrics.flow_files import read_flo, read_kitti, write_flo, write_kitti
+from vidgan.metrics.frame import METRICS, FrameMetric
+from vidgan.metrics.frechet import frechet_between, frechet_distance, kernel_distance
+from vidgan.metrics.masked import MASKED
+from vidgan.metrics.perceptual import lpips_metric
+from vidgan.metrics.statistics import Estimate, SourceBootstrap
 
 __all__ = [
     "DEFAULT_METRICS",

@@ -9,19 +9,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from vidgan.errors import ComparisonError
 from vidgan.evaluation.folders import video_means
-from vidgan.evaluation.frame import SEQUENCE_SUMS
 from vidgan.evaluation.protocols import ForecastProtocol, GenerationProtocol
 from vidgan.evaluation.published import quoted_rows
 from vidgan.evaluation.results import FolderScores, ForecastScores, LongerScores, Score, SynthesisScores
 from vidgan.evaluation.rows import Rows, Values
-from vidgan.evaluation.statistics import MIN_RESAMPLES, Estimate, SourceBootstrap
+from vidgan.metrics.frame import SEQUENCE_SUMS
+from vidgan.metrics.statistics import MIN_RESAMPLES, Estimate, SourceBootstrap
 
 Comparable = ForecastScores | SynthesisScores | LongerScores | FolderScores
-
-
-class ComparisonError(ValueError):
-    """Results that do not belong in one table; the message says what differs."""
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from vidgan.evaluation.folders import score_folders
-from vidgan.evaluation.frame import METRICS, SEQUENCE_SUMS, FrameMetric
-from vidgan.evaluation.masked import MASKED
 from vidgan.evaluation.measure import (
     Measures,
     Predictor,
@@ -19,8 +17,10 @@ from vidgan.evaluation.measure import (
 from vidgan.evaluation.protocols import DEFAULT_METRICS, check_metrics
 from vidgan.evaluation.results import ForecastScores
 from vidgan.evaluation.set_scores import score_synthesis
-from vidgan.evaluation.statistics import MIN_RESAMPLES
 from vidgan.evaluation.summary import COPY_LAST, summarise
+from vidgan.metrics.frame import METRICS, SEQUENCE_SUMS, FrameMetric
+from vidgan.metrics.masked import MASKED
+from vidgan.metrics.statistics import MIN_RESAMPLES
 from vidgan.types import ByteClip
 
 __all__ = ["chosen_measures", "copy_last", "score_folders", "score_forecast", "score_synthesis"]

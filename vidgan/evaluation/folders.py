@@ -8,11 +8,11 @@ from typing import TypeAlias
 
 import numpy as np
 
-from vidgan.evaluation.frame import METRICS, FrameMetric, score_frames
 from vidgan.evaluation.protocols import DEFAULT_METRICS, check_metrics
 from vidgan.evaluation.results import FolderScores, Score
 from vidgan.evaluation.rows import Rows, Table, Values
-from vidgan.evaluation.statistics import MIN_RESAMPLES, SourceBootstrap
+from vidgan.metrics.frame import METRICS, FrameMetric, score_frames
+from vidgan.metrics.statistics import MIN_RESAMPLES, SourceBootstrap
 from vidgan.types import ByteClip
 
 Reader: TypeAlias = Callable[[], ByteClip]

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from vidgan.evaluation.features import FeatureNet, distance_definitions, distance_names
-from vidgan.evaluation.frechet import frechet_between, kernel_distance
-from vidgan.evaluation.inception import inception_score
 from vidgan.evaluation.results import Score, Scores, SynthesisScores
-from vidgan.evaluation.statistics import Estimate, over_seeds
+from vidgan.metrics.features import FeatureNet, distance_definitions, distance_names
+from vidgan.metrics.frechet import frechet_between, kernel_distance
+from vidgan.metrics.inception import inception_score
+from vidgan.metrics.statistics import Estimate, over_seeds
 from vidgan.types import ByteClip
 
 Array: TypeAlias = npt.NDArray[np.float64]

@@ -13,11 +13,11 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
-from vidgan.evaluation.content import BACKGROUND, check_clips, frame_colours
 from vidgan.evaluation.results import LongerScores, Score
 from vidgan.evaluation.set_scores import halves, over_splits
-from vidgan.evaluation.statistics import MIN_RESAMPLES, SourceBootstrap
-from vidgan.evaluation.synthesis import POOLED, frechet_inhouse, motion_energy, pool_frames
+from vidgan.metrics.clip_statistics import POOLED, frechet_inhouse, motion_energy, pool_frames
+from vidgan.metrics.content import BACKGROUND, check_clips, frame_colours
+from vidgan.metrics.statistics import MIN_RESAMPLES, SourceBootstrap
 from vidgan.seeding import derive_seed
 from vidgan.types import ByteClip
 

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidgan.evaluation.calibration import rank_counts, spread_terms
-from vidgan.evaluation.frame import METRICS, FrameMetric, score_frames, to_grey
-from vidgan.evaluation.masked import MaskedMetric
 from vidgan.evaluation.rows import Table, Values
-from vidgan.evaluation.windows import GAUSSIAN_WINDOW
+from vidgan.metrics.calibration import rank_counts, spread_terms
+from vidgan.metrics.frame import METRICS, FrameMetric, score_frames, to_grey
+from vidgan.metrics.local_statistics import GAUSSIAN_WINDOW
+from vidgan.metrics.masked import MaskedMetric
 from vidgan.types import ByteClip
 
 Predictor: TypeAlias = Callable[[ByteClip, int], ByteClip]

@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, ClassVar, Self, TypeAlias
 
 from vidgan.evaluation.rows import Rows
-from vidgan.evaluation.statistics import Estimate
+from vidgan.metrics.statistics import Estimate
 
 Row: TypeAlias = dict[str, Any]
 

@@ -8,15 +8,10 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from vidgan.evaluation import histograms
-from vidgan.evaluation.classifier import CategoryCheck, Classifier, category_scores
-from vidgan.evaluation.content import BACKGROUND, check_clips
-from vidgan.evaluation.features import FeatureNet, distance_definitions, distance_names
-from vidgan.evaluation.frechet import frechet_between, kernel_distance
-from vidgan.evaluation.histograms import FlowFunction, FlowHistograms, flow_histograms, histogram_distance
 from vidgan.evaluation.results import Score, SynthesisScores
-from vidgan.evaluation.statistics import MIN_RESAMPLES, Estimate, SourceBootstrap
-from vidgan.evaluation.synthesis import (
+from vidgan.metrics import histograms
+from vidgan.metrics.classifier import CategoryCheck, Classifier, category_scores
+from vidgan.metrics.clip_statistics import (
     CONTROLS,
     DEFINITIONS,
     FEATURES,
@@ -26,6 +21,11 @@ from vidgan.evaluation.synthesis import (
     nearest_distance,
     pairwise_diversity,
 )
+from vidgan.metrics.content import BACKGROUND, check_clips
+from vidgan.metrics.features import FeatureNet, distance_definitions, distance_names
+from vidgan.metrics.frechet import frechet_between, kernel_distance
+from vidgan.metrics.histograms import FlowFunction, FlowHistograms, flow_histograms, histogram_distance
+from vidgan.metrics.statistics import MIN_RESAMPLES, Estimate, SourceBootstrap
 from vidgan.seeding import derive_seed
 from vidgan.types import ByteClip
 

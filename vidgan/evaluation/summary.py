@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from vidgan.evaluation.calibration import coverage, spread_skill
-from vidgan.evaluation.frame import SEQUENCE_SUMS
 from vidgan.evaluation.measure import OF_SAMPLES, SPREAD, Measured, Measures
 from vidgan.evaluation.results import Bin, Case, ForecastScores, Score
 from vidgan.evaluation.rows import Rows, Table, Values
-from vidgan.evaluation.statistics import MIN_RESAMPLES, SourceBootstrap
+from vidgan.metrics.calibration import coverage, spread_skill
+from vidgan.metrics.frame import SEQUENCE_SUMS
+from vidgan.metrics.statistics import MIN_RESAMPLES, SourceBootstrap
 
 COPY_LAST = "copy-last"
 DIVERSITY = "mean squared difference between the samples of a forecaster, RGB in [0, 1]"

@@ -25,10 +25,9 @@ from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
+from vidgan.errors import CheckpointError, DamagedError
 from vidgan.training.manifest import (
     FILE_NAME,
-    CheckpointError,
-    DamagedError,
     move_into_place,
     read_verified,
     remove,

@@ -5,19 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from vidgan.errors import RunFailedError
+
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-class RunFailedError(RuntimeError):
-    """The run cannot go on, and the same command again would meet the same end; the message says what to change."""
-
-
-class NonFiniteError(RunFailedError):
-    """A loss term, a gradient or a weight became NaN or infinite; the message names network, term and step."""
-
-
-class CollapseError(RunFailedError):
-    """A guard stopped the training; the message names the fault and what to do about it."""
 
 
 @contextmanager

@@ -10,13 +10,11 @@ from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 
+from vidgan.errors import RunLockedError
+
 logger = logging.getLogger(__name__)
 
 _held: set[int] = set()  # descriptors of the locks that this process holds
-
-
-class RunLockedError(ValueError):
-    """Another process trains in this directory, or it cannot be written; the message says which."""
 
 
 class RunLock:

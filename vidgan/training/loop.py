@@ -16,8 +16,9 @@ from typing import Any
 
 from accelerate import Accelerator
 
+from vidgan.errors import CollapseError, NonFiniteError
 from vidgan.training.checkpoint import Checkpoint
-from vidgan.training.failures import CollapseError, NonFiniteError, losses_named
+from vidgan.training.failures import losses_named
 from vidgan.training.feed import Batches, Feed
 from vidgan.training.journal import Journal
 from vidgan.training.progress import Progress

@@ -15,20 +15,14 @@ from typing import Any
 import safetensors
 import torch
 
+from vidgan.errors import CheckpointError, DamagedError
+
 logger = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 LARGEST_MANIFEST = 1 << 20  # bytes; a real one has a few thousand
 FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")  # in this directory, not hidden
-
-
-class CheckpointError(ValueError):
-    """A checkpoint cannot be written, read, or fitted to the objects at hand; the message says which and why."""
-
-
-class DamagedError(CheckpointError):
-    """The files are not what was written: an older checkpoint may still serve."""
 
 
 def to_json(value: object, what: str) -> bytes:

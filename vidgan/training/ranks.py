@@ -9,7 +9,7 @@ import torch.distributed as dist
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from vidgan.training.failures import RunFailedError
+from vidgan.errors import RunFailedError
 from vidgan.types import Terms
 
 PATIENCE = timedelta(days=1)

@@ -9,12 +9,12 @@ from typing import Any, Protocol
 
 from safetensors import SafetensorError
 
+from vidgan.errors import CheckpointError, NonFiniteError, RunFailedError
 from vidgan.training.checkpoint import Checkpoint, load_latest, save_checkpoint
 from vidgan.training.ema import ExponentialMovingAverage
-from vidgan.training.failures import FULL, NonFiniteError, RunFailedError
+from vidgan.training.failures import FULL
 from vidgan.training.feed import position_of
 from vidgan.training.journal import Journal
-from vidgan.training.manifest import CheckpointError
 from vidgan.training.ranks import Ranks
 from vidgan.training.trainees import Micro, Trainees
 from vidgan.types import Terms

@@ -11,10 +11,10 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from vidgan.errors import NonFiniteError
 from vidgan.losses.weighted import weighted_sum
 from vidgan.seeding import Draws
 from vidgan.training.checkpoint import flatten_optimizer, load_strict, restore_optimizer
-from vidgan.training.failures import NonFiniteError
 from vidgan.types import ClipBatch, Terms
 
 Micro = tuple[ClipBatch, Draws]

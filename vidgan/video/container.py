@@ -19,9 +19,10 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
+from vidgan.errors import VideoError
 from vidgan.video.truncation import missing_bytes
 
-__all__ = ["CONTAINERS", "DECODERS", "MAX_PIXELS", "REASONS", "VideoError", "open_video"]
+__all__ = ["CONTAINERS", "DECODERS", "MAX_PIXELS", "REASONS", "open_video"]
 
 CONTAINERS: Final = (
     *("mov", "mp4", "m4a", "3gp", "3g2", "mj2"),
@@ -63,26 +64,6 @@ REASONS: Final = {
 
 # What PyAV was seen to raise on mutated files: FFmpegError and, outside that tree, the rest.
 DECODER_ERRORS: Final = (av.error.FFmpegError, ValueError, OSError, EOFError, MemoryError)
-
-
-class VideoError(ValueError):
-    """A file cannot be read as a video.
-
-    Attributes:
-        path: the file.
-        reason: one of `REASONS`, short and stable, for counting.
-        detail: what was found and what is accepted.
-    """
-
-    def __init__(self, path: Path | str, reason: str, detail: str) -> None:
-        # All arguments go to the base class, so that the error survives the way out of a worker process.
-        super().__init__(path, reason, detail)
-        self.path = Path(path)
-        self.reason = reason
-        self.detail = detail
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.detail} ({self.reason})"
 
 
 @contextmanager

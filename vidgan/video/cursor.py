@@ -9,7 +9,8 @@ from typing import Final
 from av.packet import Packet
 from av.video.frame import VideoFrame
 
-from vidgan.video.container import DECODER_ERRORS, VideoError, describe, open_video
+from vidgan.errors import VideoError
+from vidgan.video.container import DECODER_ERRORS, describe, open_video
 from vidgan.video.file_index import VideoIndex, packet_identity
 
 __all__ = ["Cursor"]

@@ -17,7 +17,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from av.video.frame import VideoFrame
 
-from vidgan.video.container import VideoError, open_video
+from vidgan.errors import VideoError
+from vidgan.video.container import open_video
 from vidgan.video.convert import FrameConverter
 from vidgan.video.resize import Fit, Resample, fit_image, resize_frames
 from vidgan.video.sampling import resample_indices

@@ -18,7 +18,7 @@ import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc
 from PIL import Image
 
-from vidgan.video.pictures import channel_last, contact_sheet, tile
+from vidgan.video.grids import channel_last, contact_sheet, tile
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from av.packet import Packet
 
-from vidgan.video.container import VideoError
+from vidgan.errors import VideoError
 from vidgan.video.orientation import Orientation
 
 __all__ = ["EntryPoint", "Fingerprint", "PacketIdentity", "VideoIndex", "fingerprint", "packet_identity"]

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vidgan.video.container import DECODER_ERRORS, VideoError, describe
+from vidgan.errors import VideoError
+from vidgan.video.container import DECODER_ERRORS, describe
 from vidgan.video.convert import FrameConverter
 from vidgan.video.cursor import Cursor
 from vidgan.video.file_index import VideoIndex, fingerprint

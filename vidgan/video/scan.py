@@ -13,7 +13,8 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorTrc
 from av.video.stream import VideoStream
 
-from vidgan.video.container import DECODER_ERRORS, MAX_PIXELS, VideoError, describe
+from vidgan.errors import VideoError
+from vidgan.video.container import DECODER_ERRORS, MAX_PIXELS, describe
 from vidgan.video.convert import FrameConverter
 from vidgan.video.orientation import UPRIGHT, Orientation, orientation_of
 from vidgan.video.sampling import presentation_times

@@ -9,9 +9,9 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from vidgan.data.found import Source
 from vidgan.data.layouts.layout import Layout, search_all
-from vidgan.data.listing import Listing, is_clip_file
+from vidgan.data.sources.entries import Source
+from vidgan.data.sources.listing import Listing, is_clip_file
 
 _FILE: Final = re.compile(r"(?:^|/)(?:(train|test)/)?traj_\d+_to_\d+\.tfrecords$")
 

@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from vidgan.data.found import Source
 from vidgan.data.layouts.layout import Layout, all_match, search_all
-from vidgan.data.listing import Listing, is_clip_file, suffix_of
+from vidgan.data.sources.entries import Source
+from vidgan.data.sources.listing import Listing, is_clip_file, suffix_of
 
 _VIDEO: Final = re.compile(r"(?:(?:^|/)set(\d\d)(?:\.tar)?/)?(?:set\d\d/)?(V\d{3})\.seq$", re.IGNORECASE)
 

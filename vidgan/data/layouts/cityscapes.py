@@ -11,9 +11,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Final
 
-from vidgan.data.found import Source
 from vidgan.data.layouts.layout import SIDES, Layout, images_only
-from vidgan.data.listing import Listing, parent_of
+from vidgan.data.sources.entries import Source
+from vidgan.data.sources.listing import Listing, parent_of
 
 SNIPPET: Final = 30
 _FPS: Final = 17.0

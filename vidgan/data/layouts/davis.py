@@ -8,10 +8,10 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from vidgan.data.found import Source
 from vidgan.data.layouts.layout import OUT, Layout, frames_among, only, search_folders
-from vidgan.data.listing import Listing
-from vidgan.data.names import DataError
+from vidgan.data.sources.entries import Source
+from vidgan.data.sources.listing import Listing
+from vidgan.errors import DataError
 
 _FRAME: Final = re.compile(r"(?:^|/)JPEGImages/([^/]+)/([^/]+)/\d{5}\.jpg$")
 _PICTURE: Final = re.compile(r"(?:^|/)(?:JPEGImages|Annotations(?:_[a-z]+)?)/")

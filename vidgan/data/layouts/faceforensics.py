@@ -8,9 +8,9 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from vidgan.data.found import Source
 from vidgan.data.layouts.layout import SIDES, Layout, search_all, videos_only
-from vidgan.data.listing import Listing
+from vidgan.data.sources.entries import Source
+from vidgan.data.sources.listing import Listing
 
 _VIDEO: Final = re.compile(r"(?:^|/)(?:(train|val|test)/)?(original|altered|mask)/([^/]+)\.(?:avi|mp4)$")
 

@@ -10,9 +10,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Final
 
-from vidgan.data.found import Source
 from vidgan.data.layouts.layout import Layout, images_only
-from vidgan.data.listing import Listing
+from vidgan.data.sources.entries import Source
+from vidgan.data.sources.listing import Listing
 
 TEST_SUBJECTS: Final = frozenset({"S9", "S11"})
 _FPS: Final = 50.0

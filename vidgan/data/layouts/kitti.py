@@ -9,10 +9,10 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Final
 
-from vidgan.data.found import Source
 from vidgan.data.layouts.layout import OUT, SIDES, Layout, images_only, search_folders
-from vidgan.data.listing import Listing
-from vidgan.data.names import DataError
+from vidgan.data.sources.entries import Source
+from vidgan.data.sources.listing import Listing
+from vidgan.errors import DataError
 
 VALIDATION_DRIVES: Final = frozenset({"2011_09_26_drive_0005"})
 TEST_DRIVES: Final = frozenset({"2011_09_26_drive_0104", "2011_09_26_drive_0079", "2011_09_26_drive_0070"})

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from vidgan.data.found import Source
 from vidgan.data.layouts.layout import Layout, images_only, only, search_all, search_folders, videos_only
-from vidgan.data.listing import Listing
-from vidgan.data.names import DataError
+from vidgan.data.sources.entries import Source
+from vidgan.data.sources.listing import Listing
+from vidgan.errors import DataError
 
 _ACTIONS: Final = "boxing|handclapping|handwaving|jogging|running|walking"
 _VIDEO: Final = re.compile(rf"(?:^|/)(person(\d\d)_({_ACTIONS})_d\d)(?:_uncomp)?\.(?:avi|mp4)$")

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from vidgan.data.found import Source
-from vidgan.data.listing import Listing, parent_of
-from vidgan.data.names import DataError
+from vidgan.data.sources.entries import Source
+from vidgan.data.sources.listing import Listing, parent_of
+from vidgan.errors import DataError
 
 OUT: Final = "out"
 """The split of a source that its benchmark keeps for something else than training and testing."""
@@ -24,7 +24,7 @@ class Layout:
         name: what ``--layout`` takes.
         expected: what has to lie there, for people.
         find: from the files and the options to sources, whose files are names of the listing. They are sealed, and
-            those whose split is `OUT` dropped, by `vidgan.data.sources.discover`. None found means: not this layout.
+            those whose split is `OUT` dropped, by `vidgan.data.sources.discovery.discover`. None found means: not this layout.
         fits: whether ``auto`` may take the files for this layout; None where a person has to say so.
         options: default and accepted values (a regular expression) of each option.
     """

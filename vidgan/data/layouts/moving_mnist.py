@@ -4,7 +4,7 @@
 first, as the test split; with ``train-images-idx3-ubyte(.gz)`` beside it, training clips are drawn from those digits.
 ``mnist-idx`` needs the digits alone: training clips from the train images and test clips from the t10k images, or, with
 one of the two files, from the first four fifths and the last fifth of its digits, so that no digit is in both. How a
-clip is drawn is told in `vidgan.data.moving_digits`.
+clip is drawn is told in `vidgan.data.synthetic.moving_digits`.
 """
 
 import json
@@ -12,10 +12,10 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from vidgan.data.found import Source
 from vidgan.data.layouts.layout import Layout, all_match, search_all
-from vidgan.data.listing import Listing, is_clip_file
-from vidgan.data.names import DataError
+from vidgan.data.sources.entries import Source
+from vidgan.data.sources.listing import Listing, is_clip_file
+from vidgan.errors import DataError
 
 _FROZEN: Final = re.compile(r"(?:^|/)[^/]*mnist_test_seq(?:_\d+)?\.npy$")
 _DIGITS: Final = re.compile(r"(?:^|/)(train|t10k)-images[-.]idx3-ubyte(?:\.gz)?$")

@@ -7,12 +7,12 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Final
 
-from vidgan.data.found import Findings, Source
-from vidgan.data.images import image_size, strip_frame_size
 from vidgan.data.layouts.layout import by_folder
 from vidgan.data.layouts.webdataset import labelled_sources
-from vidgan.data.listing import ARRAY_SUFFIXES, VIDEO_SUFFIXES, Listing, parent_of, suffix_of
-from vidgan.data.names import DataError
+from vidgan.data.sources.entries import Findings, Source
+from vidgan.data.sources.images import image_size, strip_frame_size
+from vidgan.data.sources.listing import ARRAY_SUFFIXES, VIDEO_SUFFIXES, Listing, parent_of, suffix_of
+from vidgan.errors import DataError
 
 PLAIN_LAYOUTS: Final = ("plain", "strips", "frames", "videos")
 _PEEKS: Final = 16  # images looked at to tell a folder of strips from a folder of frames

@@ -11,11 +11,11 @@ from itertools import groupby
 from pathlib import PurePosixPath
 from typing import Final
 
-from vidgan.data.found import Source
-from vidgan.data.hickle_files import hickle_strings
 from vidgan.data.layouts.layout import SIDES, Layout
-from vidgan.data.listing import Listing, is_clip_file
-from vidgan.data.names import DataError
+from vidgan.data.sources.entries import Source
+from vidgan.data.sources.hickle_files import hickle_strings
+from vidgan.data.sources.listing import Listing, is_clip_file
+from vidgan.errors import DataError
 
 _PARTS: Final = ("train", "val", "test")
 _FPS: Final = 10.0

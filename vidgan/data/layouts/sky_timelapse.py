@@ -8,9 +8,9 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from vidgan.data.found import Source
 from vidgan.data.layouts.layout import Layout, images_only, search_folders
-from vidgan.data.listing import Listing
+from vidgan.data.sources.entries import Source
+from vidgan.data.sources.listing import Listing
 
 _FRAME: Final = re.compile(r"(?:^|/)sky_(train|test)/([^/]+)/(?:[^/]+/)?[^/]+\.(?:jpg|jpeg|png)$")
 

@@ -8,9 +8,9 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from vidgan.data.found import Source
 from vidgan.data.layouts.layout import Layout, all_match, search_all, search_folders
-from vidgan.data.listing import Listing
+from vidgan.data.sources.entries import Source
+from vidgan.data.sources.listing import Listing
 
 _PIECE: Final = r"(?:^|/)(?:(train|test)/)?([^/#]+)#\d+#\d+(?:\.mp4)?"
 _FRAME: Final = re.compile(_PIECE + r"/\d+\.(?:png|jpg)$")

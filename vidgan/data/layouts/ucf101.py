@@ -9,10 +9,10 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from vidgan.data.found import Source
 from vidgan.data.layouts.layout import OUT, Layout, only, search_all, videos_only
-from vidgan.data.listing import Listing
-from vidgan.data.names import DataError
+from vidgan.data.sources.entries import Source
+from vidgan.data.sources.listing import Listing
+from vidgan.errors import DataError
 
 _VIDEO: Final = re.compile(r"(?:^|/)(v_([A-Za-z0-9]+)_(g\d\d)_c\d\d)\.(?:avi|mp4)$")
 

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from vidgan.data.found import Source
 from vidgan.data.layouts.layout import Layout
-from vidgan.data.listing import ARRAY_SUFFIXES, VIDEO_SUFFIXES, Listing, suffix_of
+from vidgan.data.sources.entries import Source
+from vidgan.data.sources.listing import ARRAY_SUFFIXES, VIDEO_SUFFIXES, Listing, suffix_of
 
 _MAX_LABEL: Final = 1 << 20  # bytes
 _CATEGORY_KEYS: Final = ("category", "label", "class")

@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from vidgan.data.found import Source
 from vidgan.data.layouts.layout import Layout, search_all, videos_only
-from vidgan.data.listing import Listing
+from vidgan.data.sources.entries import Source
+from vidgan.data.sources.listing import Listing
 
 _PERSONS: Final = "daria|denis|eli|ido|ira|lena|lyova|moshe|shahar"
 _ACTIONS: Final = "bend|jack|jump|pjump|run|side|skip|walk|wave1|wave2"

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from vidgan.evaluation.frame import METRICS
+from vidgan.metrics.frame import METRICS
 from vidgan.seeding import derive_seed
 
 DEFAULT_METRICS = ("mse", "psnr", "ssim", "mae", "sharpness")
@@ -41,7 +41,7 @@ class Preparation:
     cuts: str = "off"
 
     def options(self) -> dict[str, Any]:
-        """Keyword arguments for `vidgan.data.prepare.prepare`; those that the preset leaves open are not among them."""
+        """Keyword arguments for `vidgan.data.preparing.prepare.prepare`; those that the preset leaves open are not among them."""
         fixed = asdict(self)
         return {name: fixed[name] for name in fixed if name not in ("size", "fps") or fixed[name] is not None}
 

@@ -1,0 +1,200 @@
+"""`vidgan report` shows the best, median and worst window of a run's results; `vidgan watch` follows a training."""
+
+import io
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from helpers import small_config
+from PIL import Image, ImageSequence
+from typer.testing import CliRunner
+
+from vidgan.cli.app import app
+from vidgan.commands import watch as watching
+from vidgan.commands.evaluate import evaluate
+from vidgan.commands.report import report
+from vidgan.commands.train import train
+from vidgan.commands.watch import progress, watch
+from vidgan.data.dataset import ClipDataset
+from vidgan.errors import ConfigError
+from vidgan.report import Animation, Text
+from vidgan.report.cases import Cases
+from vidgan.tasks.forecasting.dual_motion import DualMotionGAN
+from vidgan.tasks.pictures import error_pictures
+from vidgan.training.lock import RunLock, is_held
+
+RESULT = "held-out-3to3-metrics-mse.json"
+
+
+@pytest.fixture(scope="module")
+def trained(shapes_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of four steps that was evaluated three frames ahead."""
+    config = small_config("dual_motion", shapes_data, tmp_path_factory.mktemp("trained"), every__evaluate=2)
+    train(config, quiet=True)
+    evaluate(config.run_dir, horizon=3, metrics=("mse",))
+    return config.run_dir
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path) -> Path:
+    """A copy that a test may spoil."""
+    return Path(shutil.copytree(trained, tmp_path / "run"))
+
+
+def frames(animation: Animation) -> list[Image.Image]:
+    with Image.open(io.BytesIO(animation.data)) as image:
+        return [frame.convert("RGB") for frame in ImageSequence.Iterator(image)]
+
+
+def test_each_case_plays_what_was_scored(run: Path, shapes_data: Path) -> None:
+    told, *found = Cases(run).pictures()[RESULT]
+    assert isinstance(told, Text) and "by the forecast's mse" in told.text
+    cases = json.loads((run / "scores" / RESULT).read_text())["result"]["cases"]
+    model = DualMotionGAN.from_pretrained(run)
+    test = {w.source: w for w in ClipDataset(shapes_data, split="test", frames=6).windows(6, 20)}
+    for case, block in zip(cases, found, strict=True):
+        assert isinstance(block, Animation) and list(block.columns) == ["truth", "forecast", "error x3", "flow"]
+        assert block.caption.startswith(f"{case['which'].capitalize()}: {case['id']}, mse ")
+        source, first = case["id"].rpartition(":")[::2]
+        if int(first):
+            continue
+        clip = test[source].clip
+        forecast = model.predict(clip[None, :3], 3)[0]
+        assert ((forecast.float() - clip[3:].float()) / 255).square().mean() == pytest.approx(case["value"], rel=1e-4)
+        shown = frames(block)
+        assert len(shown) == 6  # the context, then the horizon
+        # Panels are enlarged three times, with a gap of two pixels; compression blurs them a little.
+        panels = (clip[5], forecast[2], error_pictures(forecast, clip[3:])[2])
+        for number, panel in enumerate(panels):
+            left = 3 * (2 + number * 34)
+            part = shown[-1].crop((left, 6, left + 96, 102)).resize((32, 32), Image.Resampling.BOX)
+            pixels = torch.frombuffer(bytearray(part.tobytes()), dtype=torch.uint8).view(32, 32, 3).permute(2, 0, 1)
+            assert (pixels.float() - panel.float()).abs().mean() < 6
+
+
+def test_sampled_results_and_the_best_weights_are_found_again(run: Path) -> None:
+    evaluate(run, horizon=1, samples=2, best=True, metrics=("mse",))
+    pictures = Cases(run).pictures()
+    (name,) = pictures.keys() - {RESULT}
+    blocks = pictures[name]
+    assert len(blocks) == 4 and "first of its samples" in blocks[1].caption  # type: ignore[union-attr]
+
+
+def only_text(run: Path) -> str:
+    (text,) = Cases(run).pictures()[RESULT]
+    assert isinstance(text, Text)
+    return text.text
+
+
+def test_what_is_gone_is_told_and_the_page_written_all_the_same(run: Path, shapes_data: Path, tmp_path: Path) -> None:
+    moved = Path(shutil.copytree(shapes_data, tmp_path / "moved"))
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace(str(shapes_data), str(tmp_path / "gone")))
+    assert "(data) are not found unchanged; give their folder with --data" in only_text(run)
+    assert "not found unchanged" in report(run).read_text()
+    page = report(run, data=[moved]).read_text()
+    assert page.count('<div class="columns">') == 3
+    shutil.rmtree(run / "model")
+    shutil.rmtree(run / "best")
+    config.write_text(config.read_text().replace(str(tmp_path / "gone"), str(shapes_data)))
+    assert "no longer in the run; evaluate again" in only_text(run)
+
+
+def test_results_without_frames_or_of_another_kind_are_passed_over(run: Path) -> None:
+    path = run / "scores" / RESULT
+    document = json.loads(path.read_text())
+    del document["result"]["provenance"]["case_frames"]
+    path.write_text(json.dumps(document))
+    assert "does not say which frames they are" in only_text(run)
+    path.write_text(json.dumps({"result": {"kind": "forecast"}}))
+    assert "the result is incomplete" in only_text(run)
+    path.write_text(json.dumps({"result": {"kind": "synthesis"}}))
+    assert Cases(run).pictures() == {RESULT: []}
+
+
+def test_data_without_effect_is_refused(run: Path, shapes_data: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(shapes_data, tmp_path / "other"))
+    with pytest.raises(ConfigError, match=r"--data .*other has no effect: no result of .* was scored on it"):
+        report(run, data=[other])
+    assert not (run / "report.html").exists()
+
+
+def test_pictures_are_drawn_once(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cases = Cases(run)
+    first = cases.pictures()
+    monkeypatch.setattr(Cases, "_of", lambda *_: pytest.fail("drawn again"))
+    assert cases.pictures() == first
+
+
+def test_starts_and_a_damaged_journal_are_in_the_page(run: Path) -> None:
+    (starts,) = [json.loads(line) for line in (run / "starts.jsonl").read_text().splitlines()]
+    assert (starts["step"], starts["processes"]) == (0, 1)
+    with (run / "starts.jsonl").open("a") as file:
+        file.write(json.dumps(starts | {"step": 4}) + "\n")
+    journal = run / "journal.jsonl"
+    journal.write_text("broken\n" + journal.read_text())
+    page = report(run).read_text()
+    assert "Restarted" in page and "Damaged journal" in page and "Losses of the generator" in page
+
+
+def test_a_finished_run_is_reported_once(run: Path) -> None:
+    lines: list[str] = []
+    path = watch(run, every=60, tell=lines.append)
+    assert lines[0].startswith("step 4 of 4, ") and "loss" not in lines[0] and "generator/fused" in lines[0]
+    assert lines[1:] == [f"finished: {path}"]
+    assert 'http-equiv="refresh"' not in path.read_text()
+
+
+def test_a_run_is_followed_until_it_ends(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page asks for itself again while somebody trains; two looks without anybody end it."""
+    journal = run / "journal.jsonl"
+    whole = journal.read_text()
+    journal.write_text("".join(line + "\n" for line in whole.splitlines() if json.loads(line)["step"] <= 2))
+    page = run / "report.html"
+    lock = RunLock(run)
+    lock.__enter__()
+    assert is_held(run)
+
+    def leave() -> None:
+        assert 'http-equiv="refresh" content="7"' in page.read_text()
+        lock.__exit__(None, None, None)
+
+    def look_again() -> None:
+        assert not is_held(run) and 'http-equiv="refresh"' in page.read_text()
+
+    course: Iterator[Callable[[], None]] = iter([leave, look_again])
+    monkeypatch.setattr(watching.time, "sleep", lambda seconds: next(course)())
+    lines: list[str] = []
+    watch(run, every=7, tell=lines.append)
+    assert [line[:11] for line in lines[:3]] == ["step 2 of 4"] * 3
+    assert lines[3] == f"nobody trains here any more: {page}"
+    assert 'http-equiv="refresh"' not in page.read_text()
+
+
+def test_a_killed_training_holds_no_lock(tmp_path: Path) -> None:
+    assert not is_held(tmp_path)
+    (tmp_path / ".lock").write_text(json.dumps({"pid": 1, "host": "h", "started": "then"}))
+    assert not is_held(tmp_path)
+
+
+def test_ctrl_c_ends_the_watching_quietly(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (run / "journal.jsonl").write_text("")
+
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(watching.time, "sleep", interrupt)
+    result = CliRunner().invoke(app, ["watch", str(run), "--every", "2"])
+    assert result.exit_code == 0 and "step 0 of 4" in result.output and "the run goes on" in result.output
+
+
+def test_progress_tells_what_is_left() -> None:
+    records = [
+        {"step": step, "seconds": 2.0, "clips_per_second": 4.0, "data_wait_share": 0.25, "loss/g/fused": 1 / step}
+        for step in (10, 20)
+    ]
+    assert progress(records, 110) == "step 20 of 110, about 3 min 00 s left, 4.0 clips/s, data wait 25%, g/fused 0.05"
+    assert progress([{"step": 0, "observed": []}], 5) == "step 0 of 5"

@@ -1,0 +1,136 @@
+"""The classifier behind MCS, on squares whose category is the way they move."""
+
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from vidgan.evaluation.set_scores import score_synthesis
+from vidgan.metrics.classifier import (
+    LEAST_BATCHES,
+    CategoryCheck,
+    Classifier,
+    _batches,
+    category_scores,
+    train_classifier,
+)
+from vidgan.seeding import generator
+
+NAMES = ("right", "down")
+
+
+def squares(number: int, seed: int) -> tuple[torch.Tensor, list[int]]:
+    """Squares of any colour and place that move right or down by two pixels a frame: (N, 6, 3, 24, 24)."""
+    random = np.random.default_rng(seed)
+    clips = torch.zeros(number, 6, 3, 24, 24, dtype=torch.uint8)
+    labels = [row % 2 for row in range(number)]
+    for row, label in enumerate(labels):
+        colour = torch.from_numpy(random.integers(90, 256, (3, 1, 1)).astype(np.uint8))
+        side, along, aside = random.integers(5, 8), random.integers(0, 6), random.integers(0, 16)
+        for frame in range(6):
+            top, left = (aside, along + 2 * frame) if label == 0 else (along + 2 * frame, aside)
+            clips[row, frame, :, top : top + side, left : left + side] = colour
+    return clips, labels
+
+
+@pytest.fixture(scope="module")
+def trained() -> Classifier:
+    clips, labels = squares(120, seed=0)
+    return train_classifier(clips, labels, names=NAMES, epochs=6)
+
+
+def test_it_proves_itself_on_clips_that_were_held_out(trained: Classifier) -> None:
+    assert trained.held_out == 30 and trained.accuracy > 0.95
+    assert set(trained.by_category) == set(NAMES)
+    assert f"held-out real accuracy {trained.accuracy:.3f} on 30 clips" in trained.definition
+    rows = trained.probabilities(squares(10, seed=1)[0])
+    assert rows.shape == (10, 2) and rows.sum(axis=1) == pytest.approx(1.0)
+
+
+def test_category_scores(trained: Classifier) -> None:
+    clips, labels = squares(40, seed=2)
+    scores = category_scores(trained, clips, labels)
+    assert scores.accuracy > 0.95 and scores.confusion.sum() == 40
+    wrong = category_scores(trained, clips, [1 - label for label in labels])
+    assert wrong.accuracy == pytest.approx(1 - scores.accuracy)
+    np.testing.assert_array_equal(wrong.confusion, scores.confusion[::-1])
+    # A model that ignores the request: chance on both, whatever it draws.
+    one = category_scores(trained, clips[::2], [0, 1] * 10)
+    assert one.by_category["right"] == pytest.approx(1 - one.by_category["down"], abs=0.11)
+    assert category_scores(trained, clips[::2], [0] * 20).by_category.keys() == {"right"}
+
+
+def test_motion_control_score_beside_real_clips_and_controls(trained: Classifier) -> None:
+    (real, labels), (fake, asked) = squares(20, seed=3), squares(12, seed=4)
+    asked[0] = 1 - asked[0]  # one clip shows what was not asked for
+    result = score_synthesis(real, fake, categories=CategoryCheck(trained, asked, labels), splits=1)
+    score = {name: row["mcs"].mean.mean for name, row in result.scores.items()}
+    assert score["real"] == 1 and score["generated"] == pytest.approx(11 / 12)
+    assert score["frozen"] < 0.8 and score["reversed"] < 1  # nothing moves; motion in a direction it never saw
+    assert result.scores["generated"]["mcs_down"].mean.mean == pytest.approx(6 / 7)
+    assert result.definitions["mcs"] == trained.definition and result.better["mcs_right"] == "higher"
+    low = result.scores["generated"]["mcs"].mean.low
+    assert low is not None and low < 11 / 12
+
+
+def test_the_same_arguments_give_the_same_classifier() -> None:
+    clips, labels = squares(24, seed=0)
+    torch.manual_seed(1)
+    before = torch.random.get_rng_state()
+    first = train_classifier(clips, labels, names=NAMES, epochs=2, seed=3)
+    assert torch.equal(torch.random.get_rng_state(), before)  # and the global stream is left alone
+    torch.manual_seed(2)
+    second = train_classifier(clips, labels, names=NAMES, epochs=2, seed=3)
+    for name, tensor in first.net.state_dict().items():
+        assert torch.equal(tensor, second.net.state_dict()[name]), name
+    assert first.accuracy == second.accuracy
+
+
+def test_an_epoch_of_few_clips_shows_them_again() -> None:
+    few = torch.cat(list(_batches(np.arange(20), generator("few"))))
+    assert len(few) == 20 * 12 and (few.bincount() == 12).all()  # two batches a round: 12 rounds are 24 batches
+    many = list(_batches(np.arange(20 * 24), generator("many")))
+    assert len(many) == 30 > LEAST_BATCHES and len(torch.cat(many).unique()) == 20 * 24  # each once
+
+
+def test_sources_stay_on_one_side() -> None:
+    """Eight people show both categories; all clips of a person are alike, so a leak would show as a held-out count."""
+    clips, labels = squares(32, seed=0)
+    people = [f"person{row // 4}" for row in range(32)]
+    assert train_classifier(clips, labels, names=NAMES, sources=people, epochs=1).held_out == 8  # two of eight people
+
+
+@pytest.mark.shared_data
+def test_real_clips_of_two_directions(shared_data: Path) -> None:
+    """MoCoGAN's shapes move up (category 0) or left (1): every second frame of 32, at half size."""
+    clips: dict[int, list[torch.Tensor]] = {0: [], 1: []}
+    with tarfile.open(shared_data / "mocogan" / "shapes.tar.gz") as archive:
+        for member in archive:
+            category = int(member.name.split("/")[1]) if member.name.endswith(".png") else -1
+            if category < 0 or len(clips[category]) == 120:
+                continue
+            strip = Image.open(archive.extractfile(member)).convert("RGB").resize((1024, 32), Image.Resampling.BOX)  # type: ignore[arg-type]
+            frames = torch.from_numpy(np.array(strip)).reshape(32, 32, 32, 3)  # (H, T, W, C)
+            clips[category].append(frames.permute(1, 3, 0, 2)[::2])
+            if len(clips[0]) == len(clips[1]) == 120:
+                break
+    labels = [0] * 120 + [1] * 120
+    trained = train_classifier(torch.stack(clips[0] + clips[1]), labels, names=("up", "left"), epochs=5)
+    assert trained.held_out == 60 and trained.accuracy > 0.95
+    backwards = category_scores(trained, torch.stack(clips[0] + clips[1]).flip(1), labels)
+    assert backwards.accuracy < 0.5  # it looks at the motion, not at the shapes
+
+
+def test_refusals() -> None:
+    clips, labels = squares(8, seed=0)
+    with pytest.raises(ValueError, match="as many labels"):
+        train_classifier(clips, labels[:-1], names=NAMES)
+    with pytest.raises(ValueError, match=r"0\.\.K-1 for K >= 2"):
+        train_classifier(clips, [2] * 8, names=NAMES)
+    with pytest.raises(ValueError, match="'down' has 1 source videos, 2 are needed"):
+        train_classifier(
+            clips, labels, names=NAMES, sources=["a" if label else str(i) for i, label in enumerate(labels)]
+        )

@@ -1,0 +1,201 @@
+"""`vidgan train`: from a config and prepared data to a run directory; the same command again resumes."""
+
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from accelerate import Accelerator
+
+from vidgan.build import (
+    build_accelerator,
+    build_algorithm,
+    build_dataset,
+    build_loader,
+    build_networks,
+    resolve_precision,
+)
+from vidgan.checks import check_config, model_name
+from vidgan.commands.monitor import build_hooks
+from vidgan.commands.tracking import open_trackers, require_trackers
+from vidgan.config import RunConfig, differences, dump_config, find_config, load_config
+from vidgan.data.dataset import ClipDataset
+from vidgan.data.loader import ClipLoader
+from vidgan.errors import ConfigError
+from vidgan.exports import Exporter, refresh_exports
+from vidgan.files import write_text
+from vidgan.runs import note_start, read_journal
+from vidgan.training.checkpoint import Checkpoint, load_latest
+from vidgan.training.failures import machine_failures_named
+from vidgan.training.lock import RunLock
+from vidgan.training.loop import Periods, Protection, run_loop
+from vidgan.training.processes import stop_with_the_launcher
+from vidgan.training.watch import Hooks
+
+logger = logging.getLogger(__name__)
+
+# Settings that may change between resumes: they alter how long or how often, not what is computed at a step.
+FREE = ("train.steps", "train.device", "every.", "guards.", "data.workers", "data.root", "out", "name", "track")
+LEFT_BEHIND = re.compile(r"\.config\.yaml\.\d+\.tmp")  # by a kill at the very start
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What `train` did."""
+
+    run_dir: Path
+    steps: int
+    signal: int | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 128 + the signal that stopped the run (after it was saved)."""
+        return 0 if self.signal is None else 128 + self.signal
+
+
+def train(
+    config: str | RunConfig,
+    overrides: Sequence[str] = (),
+    *,
+    accept_changes: bool = False,
+    quiet: bool = False,
+) -> TrainResult:
+    """Train the model of a config.
+
+    Args:
+        config: path of a YAML file, name of a shipped config, or a `RunConfig`.
+        overrides: `a.b=c` changes of a config read from YAML.
+        accept_changes: resume although settings differ from those that the run began with.
+        quiet: no progress display.
+
+    Raises:
+        ConfigError, DataError, CheckpointError: the user can mend it; nothing was changed.
+        RunFailedError: the run failed (a non-finite value, a guard, a full disk); its last checkpoint is kept.
+        RuntimeError: a process or a loader worker was lost; another attempt may succeed.
+    """
+    settings = config if isinstance(config, RunConfig) else load_config(find_config(config), overrides)
+    check_config(settings)
+    require_trackers(settings.track)
+    stop_with_the_launcher()
+    accelerator = build_accelerator(settings.train.device)
+    if not accelerator.is_main_process:
+        logging.getLogger("vidgan").setLevel(logging.ERROR)  # what all processes see is told once
+    dataset = build_dataset(settings)
+    loader = build_loader(settings, dataset, accelerator)
+    run_dir = settings.run_dir
+    if accelerator.is_main_process:
+        with RunLock(run_dir):
+            return _train(settings, dataset, loader, accelerator, accept_changes=accept_changes, quiet=quiet)
+    return _train(settings, dataset, loader, accelerator, accept_changes=accept_changes, quiet=True)
+
+
+def _train(
+    settings: RunConfig,
+    dataset: ClipDataset,
+    loader: ClipLoader,
+    accelerator: Accelerator,
+    *,
+    accept_changes: bool,
+    quiet: bool,
+) -> TrainResult:
+    run_dir = settings.run_dir
+    precision = resolve_precision(settings.train.precision, accelerator.device)
+    resume = _resumable(settings, dataset, precision, accept_changes)
+    finished = resume is not None and resume.step >= settings.train.steps and _last_observed(run_dir) == resume.step
+    accelerator.wait_for_everyone()  # all have read the run directory before the first writes into it
+    with machine_failures_named(run_dir):
+        if resume is not None and accelerator.is_main_process:
+            refresh_exports(settings, dataset, resume)
+        if resume is not None and finished:
+            logger.warning("%s is finished: %d of %d steps", run_dir, resume.step, settings.train.steps)
+            return TrainResult(run_dir, resume.step)
+        return _run(settings, dataset, loader, accelerator, precision=precision, resume=resume, quiet=quiet)
+
+
+def _run(
+    settings: RunConfig,
+    dataset: ClipDataset,
+    loader: ClipLoader,
+    accelerator: Accelerator,
+    *,
+    precision: str,
+    resume: Checkpoint | None,
+    quiet: bool,
+) -> TrainResult:
+    """From `resume`, or the start, to the end; from here on files are written."""
+    run_dir = settings.run_dir
+    networks = build_networks(settings, dataset)
+    algorithm = build_algorithm(settings, networks, accelerator)
+    hooks = Hooks()
+    if accelerator.is_main_process:
+        write_text(run_dir / "config.yaml", dump_config(settings))
+        export = Exporter(settings, dataset, algorithm.ema.module)
+        note_start(run_dir, 0 if resume is None else resume.step, accelerator.num_processes)
+        trackers = open_trackers(settings)
+        hooks = build_hooks(settings, dataset, algorithm, export=export, trackers=trackers)
+    guards = settings.guards
+    outcome = run_loop(
+        algorithm,
+        loader,
+        accelerator=accelerator,
+        run_dir=run_dir,
+        steps=settings.train.steps,
+        seed=settings.seed,
+        every=Periods(**settings.every.model_dump()),
+        hooks=hooks,
+        state={
+            "model": model_name(settings),
+            "data": dataset.index.fingerprint,
+            "split": dataset.index.split_hash,
+            "precision": precision,
+        },
+        resume=resume,
+        protection=Protection(
+            stop=guards.stop, rollbacks=(guards.rollbacks or 3) if guards.on_nonfinite == "rollback" else 0
+        ),
+        quiet=quiet,
+    )
+    return TrainResult(run_dir, outcome.steps, outcome.signal)
+
+
+def _last_observed(run_dir: Path) -> int:
+    """The step of the newest preview: a run is finished when its last step has been previewed, not only saved."""
+    return max((record["step"] for record in read_journal(run_dir) if "observed" in record), default=-1)
+
+
+def _resumable(settings: RunConfig, dataset: ClipDataset, precision: str, accept_changes: bool) -> Checkpoint | None:
+    """The newest whole checkpoint of this run, after making sure that it is this run."""
+    run_dir = settings.run_dir
+    written = run_dir / "config.yaml"
+    if written.is_file():
+        changed = [d for d in differences(load_config(written), settings) if not d.startswith(FREE)]
+        if settings.train.lr_schedule != "constant":
+            changed += [d for d in differences(load_config(written), settings) if d.startswith("train.steps")]
+        if changed and not accept_changes:
+            raise ConfigError(
+                f"{run_dir} was made with another config ({'; '.join(changed)}); choose another name=..., restore these"
+                " settings, or resume all the same with --accept-changes"
+            )
+    elif run_dir.exists() and not all(p.name == ".lock" or LEFT_BEHIND.fullmatch(p.name) for p in run_dir.iterdir()):
+        raise FileExistsError(f"{run_dir} exists and is no training run; choose another name=... or out=...")
+    resume = load_latest(run_dir / "checkpoints")
+    if resume is None:
+        return None
+    if resume.state.get("model") != model_name(settings):
+        raise ConfigError(
+            f"{resume.path}: holds a {resume.state.get('model')}, the config asks for {model_name(settings)}"
+        )
+    if resume.state.get("data") != dataset.index.fingerprint and not accept_changes:
+        raise ConfigError(
+            f"{run_dir} was trained on other data than {settings.data.root} now holds; choose another name=...,"
+            " or resume all the same with --accept-changes"
+        )
+    for key, now in (("split", dataset.index.split_hash), ("precision", precision)):
+        if resume.state.get(key) != now and not accept_changes:
+            raise ConfigError(
+                f"{run_dir} was trained with another {key} ({resume.state.get(key)}, now {now}); restore it, choose"
+                " another name=..., or resume all the same with --accept-changes"
+            )
+    logger.info("resuming %s at step %d", run_dir, resume.step)
+    return resume

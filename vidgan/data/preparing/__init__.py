@@ -1,0 +1,1 @@
+"""From a folder of sources to a prepared data set."""

@@ -1,0 +1,254 @@
+"""Which clips belong together, what category they show, and the split into train and test that respects both."""
+
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from vidgan.data.sources.archives import archive_stem
+from vidgan.errors import DataError
+from vidgan.files import natural_key
+from vidgan.seeding import derive_seed
+from vidgan.types import UNLABELLED
+
+
+@dataclass(frozen=True)
+class Groupable:
+    """What grouping looks at.
+
+    Attributes:
+        name: the clip; differs from `path` for the clips of a many-clip array (``a.npy#3``) and shots (``a@57``).
+        path: posix path of its file, or of its folder of frames, below the source.
+        is_folder: the clip is a folder of frames.
+        twin: digest that a clip shares with its exact copies and its exact mirror images.
+        origin: the recording that it was cut from: its name without the shot. Empty: the name.
+        category, group, split: what a manifest, a label or the layout of a benchmark says, None where nothing.
+    """
+
+    name: str
+    path: str
+    is_folder: bool
+    twin: str
+    origin: str = ""
+    category: str | None = None
+    group: str | None = None
+    split: str | None = None
+
+
+def categories_of(clips: Sequence[Groupable]) -> tuple[list[str], list[int]]:
+    """Class names in natural order, and each clip's class.
+
+    Where any clip brings its category along, those are the classes, and clips without one are `UNLABELLED`. Otherwise
+    the class is the first folder below the source; where that is the same for all, the folder that holds the clip.
+
+    Raises DataError for a clip that lies in no folder, for fewer than two classes, and for two whose names differ only
+    in case or in Unicode form (other file systems would make them one).
+    """
+    labels = [clip.category for clip in clips]
+    if labels.count(None) == len(labels):
+        labels = _folder_labels(clips)
+    names = sorted({label for label in labels if label is not None}, key=natural_key)
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
+        if other != name:
+            raise DataError(f"categories {other!r} and {name!r} differ only in case or Unicode form; rename one")
+    position = {name: i for i, name in enumerate(names)}
+    return names, [UNLABELLED if label is None else position[label] for label in labels]
+
+
+def _folder_labels(clips: Sequence[Groupable]) -> list[str | None]:
+    folders = [_folders(clip) for clip in clips]
+    for clip, path in zip(clips, folders, strict=True):
+        if not path:
+            raise DataError(
+                f"{clip.name}: lies in no folder and so has no category; move it into one named after its category"
+            )
+    level = 0 if len({path[0] for path in folders}) > 1 else -1
+    labels: list[str | None] = [path[level] for path in folders]
+    if len(set(labels)) < 2:
+        raise DataError(
+            f"categories need two folders or more, found only {', '.join(map(repr, set(labels))) or 'none'}"
+        )
+    return labels
+
+
+def _folders(clip: Groupable) -> list[str]:
+    parts = [archive_stem(part) for part in PurePosixPath(clip.path).parts]
+    return parts if clip.is_folder and len(parts) == 1 else parts[:-1]
+
+
+def groups_of(clips: Sequence[Groupable], group_by: str | None) -> list[str]:
+    """Each clip's group by the rule of `prepare`, before copies are joined. Raises DataError."""
+    if group_by is None:
+        return [clip.group or clip.origin or clip.name for clip in clips]
+    if group_by == "folder":
+        return [PurePosixPath(clip.path).parent.as_posix() for clip in clips]
+    if group_by == "number" or group_by.startswith("number//"):
+        divisor = group_by.removeprefix("number").removeprefix("//") or "1"
+        if not divisor.isdecimal() or int(divisor) < 1:
+            raise DataError(f"group_by is {group_by!r}; accepted: number//N with N of 1 or more, such as number//8")
+        return [str(_number(clip) // int(divisor)) for clip in clips]
+    pattern = compile_pattern("group_by", group_by)
+    return [_match(pattern, clip) for clip in clips]
+
+
+def compile_pattern(option: str, pattern: str) -> re.Pattern[str]:
+    """The compiled regular expression; DataError naming the option when it is none."""
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise DataError(f"{option} is {pattern!r}, no valid regular expression: {error}") from error
+
+
+def _number(clip: Groupable) -> int:
+    path = PurePosixPath(clip.path)
+    stem = path.name if clip.is_folder else path.stem
+    numbers = re.findall(r"\d+", stem)
+    if len(numbers) != 1:
+        found = "no number" if not numbers else f"{len(numbers)} numbers"
+        raise DataError(f"{clip.path}: group_by number needs one number in the name, found {found}; use an expression")
+    return int(numbers[0])
+
+
+def _match(pattern: re.Pattern[str], clip: Groupable) -> str:
+    found = pattern.search(clip.path)
+    if found is None:
+        raise DataError(f"{clip.path}: group_by {pattern.pattern!r} does not match this path")
+    group = found.group(1) if pattern.groups else found.group(0)
+    if not group:
+        raise DataError(f"{clip.path}: group_by {pattern.pattern!r} gives an empty group here")
+    return group
+
+
+def join_twins(groups: Sequence[str], twins: Sequence[str]) -> tuple[list[str], int]:
+    """Merge the groups that share a clip, exactly or mirrored; also the number of clips that repeat an earlier one.
+
+    A merged group has the naturally first name of its parts.
+    """
+    parent = {group: group for group in groups}
+
+    def root(group: str) -> str:
+        while parent[group] != group:
+            parent[group] = parent[parent[group]]
+            group = parent[group]
+        return group
+
+    first: dict[str, str] = {}
+    for group, twin in zip(groups, twins, strict=True):
+        a, b = sorted((root(group), root(first.setdefault(twin, group))), key=natural_key)
+        parent[b] = a
+    return [root(group) for group in groups], len(twins) - len(set(twins))
+
+
+class Split(NamedTuple):
+    """``"train"`` or ``"test"`` for each clip, and what a person should know about it."""
+
+    of_clip: list[str]
+    notices: list[str]
+
+
+def split_by_share(groups: Sequence[str], categories: Sequence[int], *, holdout: float, seed: int) -> Split:
+    """Hold out whole groups, in an order drawn from `seed`, while that brings the test share closer to `holdout`.
+
+    With two groups or more both sides get at least one. A group is passed over when a category would be left without
+    a training clip, unless no other choice remains. With one group all clips train.
+    """
+    sizes = Counter(groups)
+    if holdout == 0:
+        return Split(["train"] * len(groups), [])
+    if len(sizes) < 2:
+        text = "all clips belong to one group, so all of them train and there is no test split"
+        return Split(["train"] * len(groups), [f"{text}; add other videos, or name test files with test_pattern"])
+    order = sorted(sizes, key=lambda group: (derive_seed(seed, "split", group), group))
+    content: dict[str, Counter[int]] = defaultdict(Counter)
+    for group, category in zip(groups, categories, strict=True):
+        content[group][category] += 1
+    left = Counter(categories)
+    target = holdout * len(groups)
+    held: set[str] = set()
+    count = 0
+    for group in order:
+        closer = abs(count + sizes[group] - target) < abs(count - target)
+        bares = any(left[category] == number for category, number in content[group].items())
+        if closer and not bares and len(held) + 1 < len(sizes):
+            held.add(group)
+            count += sizes[group]
+            left -= content[group]
+    notices = []
+    if not held:
+        held = {_least_harm(order, sizes, content, left)}
+    share = sum(sizes[group] for group in held) / len(groups)
+    if abs(share - holdout) > 0.05 + holdout / 2:
+        notices.append(f"the test split holds {share:.0%} of the clips, not {holdout:.0%}, because groups stay whole")
+    return Split(["test" if group in held else "train" for group in groups], notices)
+
+
+def _least_harm(
+    order: Sequence[str], sizes: Mapping[str, int], content: Mapping[str, Counter[int]], left: Counter[int]
+) -> str:
+    """The smallest group, one that leaves every category a training clip if there is any."""
+    return min(order, key=lambda group: (any(left[c] == n for c, n in content[group].items()), sizes[group]))
+
+
+def split_by_pattern(clips: Sequence[Groupable], groups: Sequence[str], test_pattern: str) -> Split:
+    """Clips whose path matches `test_pattern` anywhere are the test split.
+
+    Raises DataError when none or all match, or when a group would be cut in two.
+    """
+    pattern = compile_pattern("test_pattern", test_pattern)
+    sides = ["test" if pattern.search(clip.path) else "train" for clip in clips]
+    for wanted, meaning in (("test", "matches no clip"), ("train", "matches every clip")):
+        if wanted not in sides:
+            raise DataError(
+                f"test_pattern {test_pattern!r} {meaning}; it is searched for in paths such as {clips[0].path}"
+            )
+    first: dict[str, int] = {}
+    for i, group in enumerate(groups):
+        j = first.setdefault(group, i)
+        if sides[i] != sides[j]:
+            raise DataError(
+                f"test_pattern {test_pattern!r} parts {clips[j].name} ({sides[j]}) and {clips[i].name} ({sides[i]}), "
+                f"which belong together (group {group!r}, or one is a copy or mirror image of the other)"
+            )
+    return Split(sides, [])
+
+
+def split_as_given(clips: Sequence[Groupable], groups: Sequence[str]) -> Split:
+    """The split that the source brings along; clips of which it says nothing train.
+
+    It is kept as it is, since results on it are only comparable then: where it parts what belongs together, a notice
+    says so.
+    """
+    sides = [clip.split or "train" for clip in clips]
+    notices = []
+    if unsaid := sum(clip.split is None for clip in clips):
+        notices.append(f"{unsaid} clips of which the source's own split says nothing train")
+    parted = sorted({g for g, side in zip(groups, sides, strict=True) if side == "test"} & _trained(groups, sides))
+    if parted:
+        notices.append(f"the source's own split parts {len(parted)} groups, such as {parted[0]!r}; it was kept")
+    twins = [clip.twin for clip in clips]
+    trained = _trained(twins, sides)
+    leaks = [clip for clip, side in zip(clips, sides, strict=True) if side == "test" and clip.twin in trained]
+    if leaks:
+        first = next(
+            c.name for c, side in zip(clips, sides, strict=True) if side == "train" and c.twin == leaks[0].twin
+        )
+        notices.append(
+            f"{len(leaks)} test clips of the source's own split are exact copies or mirror images of training clips "
+            f"({leaks[0].name} of {first}); the split was kept, beware of its scores"
+        )
+    return Split(sides, notices)
+
+
+def _trained(names: Sequence[str], sides: Sequence[str]) -> set[str]:
+    return {name for name, side in zip(names, sides, strict=True) if side == "train"}
+
+
+def bare_categories(names: Sequence[str], categories: Sequence[int], split: Sequence[str]) -> list[str]:
+    """Categories that have no clip in the training split."""
+    trained = {category for category, side in zip(categories, split, strict=True) if side == "train"}
+    return [name for i, name in enumerate(names) if i not in trained]

@@ -1,0 +1,147 @@
+"""The options of `prepare`, checked together before anything is read."""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from vidgan.data.preparing.grouping import compile_pattern
+from vidgan.data.sources.discovery import check_layout
+from vidgan.data.store.index import STORES
+from vidgan.errors import DataError
+from vidgan.video.optical_flow import METHODS, default_method
+from vidgan.video.resize import Fit, Resample, check_fit, check_resample, check_size
+from vidgan.video.transnet import load_transnet
+
+CUTS: Final = ("auto", "off", "transnet")
+HOLDOUT: Final = 0.1
+"""The share of clips that is held out where neither the user nor the source says what to test on."""
+
+# What changes the pixels, lengths or starts that are stored for a file; the rest only arranges finished clips.
+_PIXEL_OPTIONS: Final = (
+    *("size", "fit", "resample", "fps", "every", "flow", "layout", "strip_frame", "min_frames"),
+    *("cuts", "cut_threshold", "cut_weights", "drop_still", "drop_black", "store"),
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of `vidgan.data.preparing.prepare.prepare` that decide what a data set holds; described there."""
+
+    size: tuple[int, int]
+    fit: Fit
+    resample: Resample
+    fps: float | None
+    every: int
+    cuts: str
+    cut_threshold: float | None
+    cut_weights: str | None  # a path; once checked, the sha256 of the file
+    drop_still: bool
+    drop_black: bool
+    flow: str | None
+    store: str
+    shard_mb: int | None
+    protocol: str | None
+    categories: bool
+    group_by: str | None
+    layout: str
+    strip_frame: tuple[int, int] | None
+    holdout: float | None
+    test_pattern: str | None
+    seed: int
+    min_frames: int
+
+    def checked(self) -> "Options":
+        """The options with ``flow="auto"`` resolved. Raises DataError for a value that is not accepted."""
+        try:
+            check_size(self.size)
+            check_fit(self.fit)
+            check_resample(self.resample)
+        except ValueError as error:
+            raise DataError(str(error)) from error
+        if self.fps is not None and not (math.isfinite(self.fps) and self.fps > 0):
+            raise DataError(f"fps is {self.fps}; accepted: a number above 0, or None to keep every frame")
+        if self.every < 1:
+            raise DataError(f"every is {self.every}; accepted: 1 or more")
+        check_layout(self.layout)
+        if self.strip_frame is not None and (len(self.strip_frame) != 2 or min(self.strip_frame) < 1):
+            raise DataError(f"strip_frame is {self.strip_frame}; accepted: (H, W) of one frame in pixels")
+        if self.strip_frame is not None and self.layout in ("frames", "videos"):
+            raise DataError(f"strip_frame has no effect with layout={self.layout!r}; leave one of them out")
+        if self.min_frames < 1:
+            raise DataError(f"min_frames is {self.min_frames}; accepted: 1 or more")
+        self._check_split()
+        self._check_store()
+        return replace(
+            self,
+            flow=_flow_method(self.flow),
+            fps=None if self.fps is None else float(self.fps),
+            cut_weights=self._checked_cuts(),
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """All options, as they read back from JSON."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    @staticmethod
+    def from_json(content: Mapping[str, Any]) -> "Options":
+        """Options that were checked before, from what `as_json` gave."""
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in content.items()}
+        return Options(**values)
+
+    def pixels(self) -> dict[str, Any]:
+        """The options that change what is stored for a file, as they read back from JSON."""
+        return {name: value for name, value in self.as_json().items() if name in _PIXEL_OPTIONS}
+
+    def _check_split(self) -> None:
+        if self.holdout is not None and not 0 <= self.holdout < 1:
+            raise DataError(f"holdout is {self.holdout}; accepted: from 0 to below 1, the share of clips to test on")
+        if self.test_pattern is not None:
+            compile_pattern("test_pattern", self.test_pattern)
+            if self.holdout is not None:
+                raise DataError(f"holdout={self.holdout:g} has no effect with test_pattern; leave one of them out")
+
+    def _check_store(self) -> None:
+        if self.store not in STORES:
+            raise DataError(f"store is {self.store!r}; accepted: {', '.join(STORES)}")
+        if self.store == "video" and self.flow is not None:
+            raise DataError("flow cannot be stored with store='video', which writes no pixels; use frames or shards")
+        if self.shard_mb is not None and self.store != "shards":
+            raise DataError(f"shard_mb={self.shard_mb} has no effect with store={self.store!r}; use store='shards'")
+        if self.shard_mb is not None and self.shard_mb < 1:
+            raise DataError(f"shard_mb is {self.shard_mb}; accepted: 1 or more")
+
+    def _checked_cuts(self) -> str | None:
+        """The sha256 of the detector's weights, if any."""
+        if self.cuts not in CUTS:
+            raise DataError(f"cuts is {self.cuts!r}; accepted: {', '.join(CUTS)}")
+        if self.cut_threshold is not None and self.cuts == "off":
+            raise DataError("cut_threshold has no effect with cuts='off'; leave one of them out")
+        low, high = (0.0, 1.0) if self.cuts == "transnet" else (1.0, math.inf)
+        if self.cut_threshold is not None and not low < self.cut_threshold < high:
+            accepted = "between 0 and 1, a probability" if self.cuts == "transnet" else "above 1"
+            raise DataError(f"cut_threshold is {self.cut_threshold}; accepted with cuts={self.cuts!r}: {accepted}")
+        if (self.cuts == "transnet") != (self.cut_weights is not None):
+            raise DataError(
+                "cuts='transnet' and cut_weights belong together: give the path of TransNetV2's weights, or neither"
+            )
+        if self.cut_weights is None:
+            return None
+        try:
+            load_transnet(Path(self.cut_weights))
+            with Path(self.cut_weights).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except (ValueError, OSError) as error:
+            raise DataError(f"cut_weights {self.cut_weights}: {error}") from error
+
+
+def _flow_method(flow: str | None) -> str | None:
+    if flow == "auto":
+        return default_method()
+    if flow is not None and flow not in METHODS:
+        raise DataError(f"flow is {flow!r}; accepted: auto, {', '.join(METHODS)}, or None for no flow")
+    if flow == "dis" and default_method() != "dis":
+        raise DataError("flow 'dis' needs OpenCV: pip install 'vidgan[flow]', or choose 'tvl1'")
+    return flow

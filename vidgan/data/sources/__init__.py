@@ -1,0 +1,1 @@
+"""Reading what people have: videos, image folders, strips, arrays, archives."""

@@ -1,0 +1,174 @@
+"""Members of .tar and .zip files, read by name into memory and never extracted.
+
+Nothing that a member says about itself is trusted: absolute and climbing names, links, devices, encrypted members and
+members above `MAX_MEMBER` bytes are refused one by one, and the size is enforced again while reading.
+"""
+
+import lzma
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from io import BufferedReader
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Final, NamedTuple
+
+from vidgan.errors import DataError
+
+ARCHIVE_SUFFIXES: Final = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".zip")
+MAX_MEMBER: Final = 1 << 30
+ARCHIVE_ERRORS: Final = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    ValueError,
+    RuntimeError,  # zipfile: encrypted member
+    NotImplementedError,  # zipfile: unknown compression
+)
+
+
+class Member(NamedTuple):
+    """A readable member: normalised posix name and size in bytes."""
+
+    name: str
+    size: int
+
+
+class RefusedMember(NamedTuple):
+    """A member that will not be read, and why."""
+
+    name: str
+    reason: str
+    detail: str
+
+
+def is_archive(name: str) -> bool:
+    """Whether the file name ends like an archive's."""
+    return name.lower().endswith(ARCHIVE_SUFFIXES)
+
+
+def archive_stem(name: str) -> str:
+    """``walk.tar.gz`` -> ``walk``; other names unchanged."""
+    fitting = [suffix for suffix in ARCHIVE_SUFFIXES if name.lower().endswith(suffix)]
+    return name[: -len(max(fitting, key=len))] if fitting else name
+
+
+class Archive:
+    """An open archive. `members` are the readable regular files, in archive order; `refused` the others.
+
+    `random_access` says that any member can be read without those before it: zip and uncompressed tar.
+
+    Raises any of `ARCHIVE_ERRORS` when the archive itself is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.members: list[Member] = []
+        self.refused: list[RefusedMember] = []
+        self._tar: tarfile.TarFile | None = None
+        self._zip: zipfile.ZipFile | None = None
+        self.positions: dict[str, int] = {}  # name -> place in the archive
+        self._entries: dict[str, tarfile.TarInfo | zipfile.ZipInfo] = {}
+        if path.name.lower().endswith(".zip"):
+            self._zip = zipfile.ZipFile(path)
+        else:
+            self._tar = tarfile.open(path, "r:*")  # noqa: SIM115 - closed by __exit__
+        self.random_access = self._tar is None or isinstance(self._tar.fileobj, BufferedReader)  # else a decompressor
+        try:
+            self._list()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> "Archive":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        for file in (self._tar, self._zip):
+            if file is not None:
+                file.close()
+
+    def stream(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        """Names and contents of some members, one after another.
+
+        They come in archive order, because going backwards in a compressed tar starts again at its first byte.
+        """
+        for name in sorted(names, key=self.positions.__getitem__):
+            yield name, self.read(name)
+
+    def read(self, name: str) -> bytes:
+        """The content of a member. Raises DataError, KeyError for a name that is none, or any of `ARCHIVE_ERRORS`."""
+        entry = self._entries[name]
+        most = min(MAX_MEMBER, entry.file_size if isinstance(entry, zipfile.ZipInfo) else entry.size)
+        with self._open(name) as file:
+            data = file.read(most + 1)  # tarfile takes as much memory as it is asked to read
+        if len(data) > most:
+            raise DataError(f"{self.path}: member {name} is larger than it says")
+        return data
+
+    def _open(self, name: str) -> IO[bytes]:
+        entry = self._entries[name]
+        if self._zip is not None:
+            assert isinstance(entry, zipfile.ZipInfo)
+            return self._zip.open(entry)
+        assert self._tar is not None and isinstance(entry, tarfile.TarInfo)
+        file = self._tar.extractfile(entry)
+        if file is None:
+            raise DataError(f"{self.path}: member {name} has no content")
+        return file
+
+    def _list(self) -> None:
+        listed: Iterable[tarfile.TarInfo | zipfile.ZipInfo] = (self._zip.infolist() if self._zip else self._tar) or ()
+        for position, entry in enumerate(listed):
+            raw = entry.filename if isinstance(entry, zipfile.ZipInfo) else entry.name
+            if entry.is_dir() if isinstance(entry, zipfile.ZipInfo) else entry.isdir():
+                continue
+            size = entry.file_size if isinstance(entry, zipfile.ZipInfo) else entry.size
+            name, refusal = _judge_name(raw)
+            refusal = refusal or _judge_kind(entry)
+            if refusal is None and size > MAX_MEMBER:
+                refusal = ("too-large", f"{size} bytes, at most {MAX_MEMBER}")
+            if refusal is None and name in self._entries:
+                refusal = ("unsafe-member", "the archive holds two members of this name")
+            if refusal is not None:
+                self.refused.append(RefusedMember(raw, *refusal))
+                continue
+            self._entries[name] = entry
+            self.positions[name] = position
+            self.members.append(Member(name, size))
+
+
+def _judge_name(raw: str) -> tuple[str, tuple[str, str] | None]:
+    """The normalised name, and a refusal for a name that points outside the archive."""
+    parts = [part for part in raw.split("/") if part not in ("", ".")]
+    if raw.startswith(("/", "\\")) or (len(raw) > 1 and raw[1] == ":"):
+        return raw, ("unsafe-member", "absolute name")
+    if ".." in parts or ".." in raw.split("\\"):
+        return raw, ("unsafe-member", "name climbs out of the archive")
+    if not parts or "\0" in raw:
+        return raw, ("unsafe-member", "not a file name")
+    return "/".join(parts), None
+
+
+def _judge_kind(entry: tarfile.TarInfo | zipfile.ZipInfo) -> tuple[str, str] | None:
+    if isinstance(entry, tarfile.TarInfo):
+        if entry.issym() or entry.islnk():
+            return "unsafe-member", "a link"
+        return None if entry.isreg() else ("unsafe-member", "not a regular file")
+    if entry.flag_bits & 0x1:
+        return "unreadable-member", "encrypted"
+    mode = entry.external_attr >> 16  # Unix permissions, 0 where the archive was made elsewhere
+    if stat.S_ISLNK(mode):
+        return "unsafe-member", "a link"
+    return None if stat.S_IFMT(mode) in (0, stat.S_IFREG) else ("unsafe-member", "not a regular file")

@@ -1,0 +1,80 @@
+"""Clips in .npy and .npz files. Nothing is unpickled; no size in a header is believed before the bytes are there."""
+
+import zipfile
+from collections.abc import Iterator
+from io import BytesIO
+from typing import IO, Final
+
+import numpy as np
+
+from vidgan.data.sources.archives import ARCHIVE_ERRORS, MAX_MEMBER
+from vidgan.data.sources.images import Blob
+from vidgan.errors import DataError
+
+_SHAPES: Final = "uint8 (T, H, W, 3|1) or (N, T, H, W, 3|1)"
+_TIME_FIRST: Final = "uint8 (T, N, H, W) or (T, N, H, W, 3|1)"
+
+
+def labelled_clips(name: str, blob: Blob) -> Iterator[tuple[str, np.ndarray]]:
+    """Label and (T, h, w, 3|1) frames of every clip of a .npy or .npz file, mapped where it lies on disk.
+
+    Raises DataError for what is no such file or of another shape.
+    """
+    arrays = _npz_arrays(blob) if name.lower().endswith(".npz") else iter([("", _npy_array(blob))])
+    for label, array in arrays:
+        if array.dtype != np.uint8 or array.ndim not in (4, 5) or array.shape[-1] not in (1, 3) or 0 in array.shape:
+            raise DataError(f"{label} is {array.dtype} {array.shape}; accepted: {_SHAPES}".strip())
+        for i, clip in enumerate(array if array.ndim == 5 else array[None]):
+            yield (f"{label}#{i}" if array.ndim == 5 else label), clip
+
+
+def time_first_clips(blob: Blob) -> Iterator[tuple[str, np.ndarray]]:
+    """Label and (T, h, w, 3|1) frames of every clip of a .npy file with time before the clips, as Moving MNIST's."""
+    array = _npy_array(blob)
+    if array.ndim == 4:
+        array = array[..., None]  # (T, N, h, w, 1)
+    if array.dtype != np.uint8 or array.ndim != 5 or array.shape[-1] not in (1, 3) or 0 in array.shape:
+        raise DataError(f"is {array.dtype} {array.shape}; accepted: {_TIME_FIRST}")
+    for i in range(array.shape[1]):
+        yield f"#{i}", array[:, i]
+
+
+def _npy_array(blob: Blob) -> np.ndarray:
+    """The array of a .npy file: mapped from a file, so that only the clip in hand is in memory."""
+    try:
+        if isinstance(blob, bytes):
+            return _parse_npy(blob)
+        return np.load(blob, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise DataError(f"not a plain .npy file ({error})") from error
+
+
+def _npz_arrays(blob: Blob) -> Iterator[tuple[str, np.ndarray]]:
+    """(``#name``, array) of every member; the name is left out where there is only one."""
+    try:
+        with zipfile.ZipFile(BytesIO(blob) if isinstance(blob, bytes) else blob) as file:
+            members = [member for member in file.infolist() if member.filename.endswith(".npy")]
+            for member in members:
+                with file.open(member) as content:
+                    data = content.read(MAX_MEMBER + 1)
+                if len(data) > MAX_MEMBER:
+                    raise DataError(f"{member.filename} has more than {MAX_MEMBER} bytes; use .npy")
+                yield f"#{member.filename[:-4]}" if len(members) > 1 else "", _parse_npy(data)
+    except DataError:
+        raise
+    except ARCHIVE_ERRORS as error:
+        raise DataError(f"not a plain .npz file ({error})") from error
+
+
+def _parse_npy(data: bytes) -> np.ndarray:
+    """A .npy file in memory, without copying and without trusting the size in its header (numpy allocates it first)."""
+    file: IO[bytes] = BytesIO(data)
+    version = np.lib.format.read_magic(file)
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in readers:
+        raise ValueError(f".npy version {version}")
+    shape, fortran, dtype = readers[version](file)
+    if dtype.hasobject:
+        raise ValueError("holds Python objects")
+    array = np.frombuffer(data, dtype, offset=file.tell())
+    return array.reshape(shape, order="F" if fortran else "C")

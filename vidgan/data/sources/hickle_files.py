@@ -1,0 +1,108 @@
+"""Arrays and lists of strings in hickle files (telegraphic/hickle, versions 1 to 5), read through h5py alone.
+
+hickle itself unpickles what it finds; here only plain numbers and strings are read. Where they lie (looked up in files
+that the versions wrote): the object is ``data`` (versions 1, 4, 5) or ``data_0`` (2, 3). A list of strings is one
+dataset of strings, or in version 5 a group ``data`` of datasets ``data0``, ``data1``, ..., each the single bytes of one
+string, or a reference to an earlier one that is equal. Links to other files are refused.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from types import ModuleType
+from typing import Any, Final
+
+import numpy as np
+
+from vidgan.data.sources.images import Blob
+from vidgan.errors import DataError
+from vidgan.files import natural_key
+
+_ROOTS: Final = ("data", "data_0")
+_MAX_BYTES: Final = 1 << 28  # of a frame, of what is stored together, of all strings
+_ERRORS: Final = (OSError, KeyError, ValueError, RuntimeError, TypeError)  # what h5py raises on damaged files
+
+
+def _h5py() -> ModuleType:
+    try:
+        import h5py
+    except ImportError as error:
+        raise DataError("hickle files need h5py: pip install 'vidgan[hdf5]'") from error
+    return h5py
+
+
+@contextmanager
+def _root(blob: Blob) -> Iterator[Any]:
+    """The dataset or group that holds the object."""
+    h5py = _h5py()
+    try:
+        with h5py.File(BytesIO(blob) if isinstance(blob, bytes) else blob, "r") as file:
+            name = next((name for name in _ROOTS if name in file), None)
+            if name is None:
+                raise DataError(f"no hickle file: it holds neither {' nor '.join(_ROOTS)}")
+            yield _own(h5py, file, name)
+    except DataError:
+        raise
+    except _ERRORS as error:
+        raise DataError(f"no readable hickle file ({type(error).__name__}: {error})") from error
+
+
+def _own(h5py: ModuleType, group: Any, name: str) -> Any:
+    """The member, where it lies in this file: HDF5 can also point to others."""
+    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+        raise DataError(f"{name} is a link, which is not followed")
+    found = group[name]
+    if isinstance(found, h5py.Dataset):
+        if found.external or found.is_virtual:
+            raise DataError(f"{name} lies in another file, which is not opened")
+        if math.prod(found.chunks or ()) * found.dtype.itemsize > _MAX_BYTES:
+            raise DataError(
+                f"{name} is stored in pieces of {found.chunks}; at most {_MAX_BYTES} bytes are read at once"
+            )
+    return found
+
+
+@contextmanager
+def hickle_frames(blob: Blob) -> Iterator[Any]:
+    """The open dataset of uint8 (N, H, W, 3) frames, to be read by slices. Raises DataError."""
+    with _root(blob) as data:
+        shape, dtype = getattr(data, "shape", None), getattr(data, "dtype", None)
+        if dtype != np.uint8 or shape is None or len(shape) != 4 or shape[-1] != 3 or 0 in shape:
+            raise DataError(f"holds {dtype} {shape}; expected frames, uint8 (N, H, W, 3)")
+        if math.prod(shape[1:]) > _MAX_BYTES:
+            raise DataError(f"frames of {shape[2]}x{shape[1]} pixels; at most {_MAX_BYTES} bytes each")
+        yield data
+
+
+def hickle_strings(blob: Blob) -> list[str]:
+    """A list of strings. Raises DataError."""
+    h5py = _h5py()
+    with _root(blob) as data:
+        if isinstance(data, h5py.Dataset):
+            return [_text(item) for item in np.asarray(_small(data)[()]).ravel()]
+        texts: list[str] = []
+        for name in sorted(data, key=natural_key):
+            value = _small(_own(h5py, data, name))[()]
+            if isinstance(value, h5py.Reference):
+                value = _small(data.file[value])[()]
+            texts.append(_text(value))
+        return texts
+
+
+def _small(data: Any) -> Any:
+    """The dataset, if what its header announces may be read at once."""
+    if data.nbytes > _MAX_BYTES:
+        raise DataError(f"{data.name} has {data.nbytes} bytes, at most {_MAX_BYTES} for names of drives")
+    return data
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    array = np.asarray(value)
+    if array.dtype.kind in "SO" and all(isinstance(part, bytes) for part in array.ravel().tolist()):
+        return b"".join(array.ravel().tolist()).decode("utf-8", "replace")
+    raise DataError(f"holds {array.dtype} where a string is expected")

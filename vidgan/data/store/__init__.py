@@ -1,0 +1,1 @@
+"""Where prepared clips are kept and read from."""

@@ -1,0 +1,1 @@
+"""Rendered moving shapes and digits."""

@@ -1,0 +1,239 @@
+"""Scores as tables (text, Markdown, LaTeX, CSV, JSON) and as the documents that reports show."""
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from vidgan.evaluation.comparison import Comparison, Line, quoted_lines
+from vidgan.evaluation.protocols import PROTOCOLS
+from vidgan.evaluation.results import FolderScores, ForecastScores, LongerScores, Result, SynthesisScores
+from vidgan.metrics.statistics import Estimate
+
+FEW_VIDEOS = 20  # so many are listed one by one
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of metric -> estimate, with what stands above and below."""
+
+    title: str
+    metrics: list[str]
+    better: Mapping[str, str]
+    lines: Sequence[Line]
+    notes: list[str] = field(default_factory=list)
+
+
+def result_tables(scores: Result, *, published: bool = False) -> list[Table]:
+    """The table of a result (of longer clips a row a stretch), and that of its easy, middle and hard windows.
+
+    Args:
+        published: add the quoted rows of its protocol.
+
+    Raises:
+        ValueError: nothing is published under its protocol.
+    """
+    metrics = list(dict.fromkeys(metric for table in scores.scores.values() for metric in table))
+    lines = [
+        Line(name, {metric: score.mean for metric, score in table.items()}) for name, table in scores.scores.items()
+    ]
+    if isinstance(scores, LongerScores):
+        lines = [
+            Line(f"{name}, frames {span}", {metric: score.horizon[at] for metric, score in table.items()})
+            for name, table in scores.scores.items()
+            for at, span in enumerate(scores.spans(name))
+        ]
+    notes = [f"note: {note}" for note in scores.notes]
+    if published:
+        quoted, where = quoted_lines(PROTOCOLS.get(scores.protocol), metrics)
+        lines += quoted
+        notes += where
+    tables = [Table(facts(scores), metrics, scores.better, lines, notes)]
+    if isinstance(scores, FolderScores) and 1 < scores.videos <= FEW_VIDEOS:
+        by_video = [
+            Line(video, {metric: Estimate(value, None, None) for metric, value in means.items()})
+            for video, means in scores.by_video.items()
+        ]
+        tables.append(Table("the prediction, video by video", metrics, scores.better, by_video))
+    if isinstance(scores, ForecastScores) and sum(found.windows > 0 for found in scores.bins.values()) > 1:
+        for name, found in scores.bins.items():
+            if found.windows:
+                title = f"{name}: {found.windows} windows of {found.sources} sources"
+                rows = [
+                    Line(row, {m: Estimate(v, None, None) for m, v in t.items()}) for row, t in found.scores.items()
+                ]
+                tables.append(Table(title, metrics, scores.better, rows))
+    return tables
+
+
+def comparison_tables(comparison: Comparison, title: str) -> list[Table]:
+    """The table of several results under `title`, and that of their paired differences."""
+    notes = [f"note: {note}" for note in comparison.notes]
+    tables = [Table(title, comparison.metrics, comparison.better, comparison.lines, notes)]
+    if comparison.differences:
+        paired = [m for m in comparison.metrics if any(m in line.values for line in comparison.differences)]
+        tables.append(Table(f"{comparison.protocol}: paired differences", paired, {}, comparison.differences))
+    return tables
+
+
+def facts(scores: Result) -> str:
+    """What the numbers are of, in a line."""
+    size = f"{scores.frame_size[0]}x{scores.frame_size[1]}"
+    if isinstance(scores, ForecastScores):
+        seen = f"{scores.context} frames seen, {scores.horizon} forecast"
+        if scores.samples:
+            number = max(scores.samples.values())
+            by = f"by {scores.best_by}" if scores.best_by else "by each metric for itself"
+            seen += f", {number} samples, best and worst chosen with the truth, {by}"
+        return (
+            f"{scores.protocol}: {scores.windows} windows of {scores.sources} sources at {size}, {seen};"
+            " mean over windows and steps, 95 % interval over sources"
+        )
+    if isinstance(scores, SynthesisScores):
+        return (
+            f"{scores.protocol}: {scores.clips} clips of {scores.frames} frames at {size} on each side; `real` is the"
+            " real-versus-real floor, further rows are damaged real clips"
+        )
+    if isinstance(scores, LongerScores):
+        return (
+            f"{scores.protocol}: {scores.clips} clips of {scores.frames} frames at {size}, trained on {scores.stretch},"
+            f" stretch by stretch; `real`: {scores.real_clips} clips of {scores.real_frames} frames"
+        )
+    assert isinstance(scores, FolderScores)
+    return (
+        f"{scores.protocol}: {scores.videos} videos, {scores.frames} frames at {size}; mean over videos of the mean"
+        " over frames, 95 % interval over videos"
+    )
+
+
+def render(scores: Result, form: str, *, published: bool = False) -> str:
+    """A result in one of `FORMATS`, or as JSON."""
+    return scores.to_json() if form == "json" else FORMATS[form](result_tables(scores, published=published))
+
+
+def text_table(scores: Result) -> str:
+    """A result for a terminal."""
+    return as_text(result_tables(scores))
+
+
+def markdown_table(scores: Result) -> str:
+    """A result as Markdown."""
+    return as_markdown(result_tables(scores))
+
+
+def as_text(tables: Sequence[Table]) -> str:
+    """Aligned columns for a terminal."""
+    parts = []
+    for table in tables:
+        rows = [_header(table, " ↑", " ↓"), *([line.name, *_cells(line, table)] for line in table.lines)]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        told = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        parts.append("\n".join([table.title, "", *told, *(["", *table.notes] if table.notes else [])]))
+    return "\n\n".join(parts)
+
+
+def as_markdown(tables: Sequence[Table]) -> str:
+    """Markdown tables; quoted rows in italics."""
+    parts = []
+    for table in tables:
+        header = _header(table, " ↑", " ↓")
+        rows = [header, ["---"] * len(header)]
+        rows += [[f"*{line.name}*" if line.quoted else line.name, *_cells(line, table)] for line in table.lines]
+        told = [f"| {' | '.join(row)} |" for row in rows]
+        notes = [f"- {note}" for note in table.notes]
+        parts.append("\n".join([table.title, "", *told, *(["", *notes] if notes else [])]))
+    return "\n\n".join(parts)
+
+
+def as_latex(tables: Sequence[Table]) -> str:
+    """LaTeX `tabular` environments, to be put into a `table`; quoted rows in italics, notes as comments."""
+    parts = []
+    for table in tables:
+        header = _header(table, r" $\uparrow$", r" $\downarrow$", escape=_escape)
+        rows = []
+        for line in table.lines:
+            name = rf"\textit{{{_escape(line.name)}}}" if line.quoted else _escape(line.name)
+            rows.append([name, *map(_escape, _cells(line, table))])
+        told = [f"{' & '.join(row)} \\\\" for row in rows]
+        columns = "l" + "r" * len(table.metrics)
+        comments = [f"% {note}" for note in (table.title, *table.notes)]
+        body = [rf"\begin{{tabular}}{{{columns}}}", r"\hline", f"{' & '.join(header)} \\\\", r"\hline", *told]
+        parts.append("\n".join([*comments, *body, r"\hline", r"\end{tabular}"]))
+    return "\n\n".join(parts)
+
+
+def as_csv(tables: Sequence[Table]) -> str:
+    """One row a (table, name, metric): full precision, bounds in columns of their own."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["table", "name", "metric", "better", "mean", "low", "high", "quoted"])
+    for table in tables:
+        for line in table.lines:
+            for metric, value in line.values.items():
+                row = [table.title, line.name, metric, table.better.get(metric, "")]
+                writer.writerow([*row, value.mean, value.low, value.high, int(line.quoted)])
+    return text.getvalue().rstrip("\n")
+
+
+FORMATS: dict[str, Callable[[Sequence[Table]], str]] = {
+    "text": as_text,
+    "markdown": as_markdown,
+    "latex": as_latex,
+    "csv": as_csv,
+}
+
+
+def score_document(scores: Result) -> dict[str, Any]:
+    """The result with its table, as a run keeps it and the report shows it."""
+    table = result_tables(scores)[0]
+    curves: dict[str, dict[str, list[float | None]]] = {}
+    intervals: dict[str, dict[str, list[list[float | None]]]] = {}
+    if isinstance(scores, LongerScores) or (isinstance(scores, ForecastScores) and scores.horizon > 1):
+        for name, metrics in scores.scores.items():
+            for metric, score in metrics.items():
+                steps = score.horizon
+                if any(step.mean is not None for step in steps):
+                    curves.setdefault(metric, {})[name] = [step.mean for step in steps]
+                if any(step.low is not None for step in steps):
+                    intervals.setdefault(metric, {})[name] = [[step.low, step.high] for step in steps]
+    rows = [[line.name, *_cells(line, table)] for line in table.lines]
+    return {
+        "protocol": scores.protocol,
+        "table": {"header": _header(table, " ↑", " ↓"), "rows": rows},
+        "curves": curves,
+        "intervals": intervals,
+        "better": scores.better,
+        "notes": [facts(scores), *(f"{name}: {text}" for name, text in scores.definitions.items()), *scores.notes],
+        "result": scores.to_dict(),
+    }
+
+
+def _header(table: Table, up: str, down: str, *, escape: Callable[[str], str] = str) -> list[str]:
+    arrows = {"higher": up, "lower": down}
+    return ["", *(f"{escape(metric)}{arrows.get(table.better.get(metric, ''), '')}" for metric in table.metrics)]
+
+
+def _cells(line: Line, table: Table) -> list[str]:
+    """`mean [low, high]` for each metric; empty where it was not measured, a dash where it has no finite value."""
+    cells = []
+    for metric in table.metrics:
+        value = line.values.get(metric)
+        if value is None:
+            cells.append("")
+        elif value.low is None or value.high is None:
+            cells.append(_number(value.mean))
+        else:
+            cells.append(f"{_number(value.mean)} [{_number(value.low)}, {_number(value.high)}]")
+    return cells
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.2f}" if abs(value) >= 10 else f"{value:.4f}"
+
+
+def _escape(text: str) -> str:
+    """Characters that mean something to LaTeX."""
+    return "".join(f"\\{c}" if c in "&%$#_{}" else c for c in text)

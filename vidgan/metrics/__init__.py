@@ -1,0 +1,1 @@
+"""Metrics: clips in, numbers out."""

@@ -1,0 +1,1 @@
+"""The capabilities that train a model, one package each."""

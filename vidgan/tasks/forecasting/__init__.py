@@ -1,0 +1,1 @@
+"""Video prediction with Dual Motion GAN."""

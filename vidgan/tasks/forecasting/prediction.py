@@ -1,0 +1,86 @@
+"""What users call on a trained generator: uint8 clips in, uint8 clips out, the same for the same seed on any device."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+
+from vidgan.hub import Pretrained
+from vidgan.pixels import to_byte, to_float
+from vidgan.seeding import Draws
+from vidgan.types import ByteClip, Prediction
+
+
+def _device(module: Any) -> torch.device:
+    return next(iter(module.parameters())).device
+
+
+@contextlib.contextmanager
+def _evaluating(module: Any) -> Iterator[None]:
+    """Eval mode and no gradients inside, the former mode after."""
+    training = module.training
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        module.train(training)
+
+
+class Forecaster(Pretrained):
+    """Adds `predict` to a Dual Motion GAN."""
+
+    def forecast(
+        self, context: ByteClip, horizon: int, *, seed: int | None = None, rows: Sequence[int] | None = None
+    ) -> Prediction:
+        """All parts of a forecast, on the CPU: float32, pixels in [-1, 1], flow in pixels.
+
+        Args:
+            context: (B, T, C, H, W) uint8, T of 2 or more.
+            horizon: frames to forecast.
+            seed: draws the motion code from its posterior; None takes its mean.
+            rows: a number for each clip that its draws are keyed by; default: its place in the batch.
+
+        Raises:
+            ValueError: as `predict`.
+        """
+        model: Any = self
+        if seed is not None and not model.encoder.probabilistic:
+            raise ValueError("this model knows one future (model.probabilistic=false): ask for one, without a seed")
+        draws = None if seed is None else Draws(seed, "forecast", rows=range(len(context)) if rows is None else rows)
+        with _evaluating(model):
+            prediction = model(to_float(context.to(_device(self))), horizon=horizon, draws=draws)
+        return Prediction(*(part.cpu() for part in prediction))
+
+    def predict(
+        self,
+        context: ByteClip,
+        horizon: int = 10,
+        *,
+        samples: int = 1,
+        seed: int | None = None,
+        rows: Sequence[int] | None = None,
+    ) -> ByteClip:
+        """Forecast the frames that follow.
+
+        Args:
+            context: (B, T, C, H, W) uint8, T of 2 or more, H and W multiples of 16.
+            horizon: K, frames to forecast.
+            samples: N futures; more than one draws the motion code N times.
+            seed: of the draws; None with one sample takes the posterior's mean (the best single guess).
+            rows: as in `forecast`.
+
+        Returns:
+            (B, K, C, H, W) uint8 on the CPU; (N, B, K, C, H, W) for `samples` > 1.
+
+        Raises:
+            ValueError: a context that is too short or of an unfit size; draws of a model that has nothing to draw.
+        """
+        if samples < 1:
+            raise ValueError(f"samples must be 1 or more, got {samples}")
+        if samples == 1:
+            return to_byte(self.forecast(context, horizon, seed=seed, rows=rows).frames)
+        first = 0 if seed is None else seed
+        drawn = (self.forecast(context, horizon, seed=first + n, rows=rows).frames for n in range(samples))
+        return torch.stack([to_byte(frames) for frames in drawn])

@@ -1,0 +1,1 @@
+"""Clip synthesis with MoCoGAN."""

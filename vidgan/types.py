@@ -7,6 +7,7 @@ A flow is (B, T-1, 2, H, W), in pixels, dx then dy, and *backward*: ``flow[:, t]
 where in frame t it came from, so that ``warp(clip[:, t], flow[:, t])`` rebuilds ``clip[:, t + 1]``.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple, TypeAlias
 
 from torch import Tensor
@@ -56,6 +57,14 @@ class Prediction(NamedTuple):
     mean: Tensor  # (B, K, D, h, w) posterior mean of the motion code
     logvar: Tensor  # (B, K, D, h, w) posterior log-variance of the motion code
     observed_flow: Flow  # (B, 1, 2, H, W) what the estimator sees between the last two frames of the context
+
+
+class Forecast(NamedTuple):
+    """What a forecasting model returns to its users, on the CPU."""
+
+    frames: Clip  # (B, K, C, H, W) the forecast
+    parts: Mapping[str, Clip]  # name of a score table's row -> (B, K, C, H, W), what the forecast was made from
+    flow: Flow | None  # (B, K, 2, H, W) predicted backward flow; None for a model without flow
 
 
 class Judgement(NamedTuple):

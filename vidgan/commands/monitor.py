@@ -9,7 +9,6 @@ from vidgan.config import RunConfig
 from vidgan.data.dataset import ClipDataset
 from vidgan.evaluation.scoring import (
     FEWEST_REAL,
-    continues,
     forecast_scores,
     held_out_or_training,
     held_out_windows,
@@ -88,7 +87,7 @@ class _Synthesis:
     def preview(self, step: int) -> Mapping[str, float]:
         model = self._model()
         latents = model.latents(PREVIEW_CLIPS, self.config.data.frames, seed=self.config.seed)
-        clips = model.render(latents, first_frame=self.pictures if continues(model) else None)
+        clips = model.render(latents, first_frame=self.pictures if model.needs_first_frame else None)
         grid = tile(clips, columns=4)
         picture = webp_bytes(grid, scale=max(1, 96 // clips.shape[-1]))
         write_bytes(self.folder / f"step-{step:08d}.webp", picture)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from vidgan.data.dataset import ClipDataset
 from vidgan.errors import ConfigError
 from vidgan.evaluation.results import Score, SynthesisScores
-from vidgan.evaluation.scoring import continues, labelled_clips, real_clips
+from vidgan.evaluation.scoring import labelled_clips, real_clips
 from vidgan.evaluation.settings import Settings
 from vidgan.evaluation.subjects import Subject
 from vidgan.metrics.classifier import Classifier, train_classifier
@@ -53,7 +53,7 @@ def with_embedding(
     path = settings.weights[FACE]
     embed = face_embedding(path, device=settings.torch_device())
     real, groups = real_clips(dataset, scores.clips)
-    count, pictures = (len(real), real[:, 0]) if continues(model) else (scores.clips, None)
+    count, pictures = (len(real), real[:, 0]) if model.needs_first_frame else (scores.clips, None)
     made = model.sample(count, frames=dataset.frames, seed=settings.seed, first_frame=pictures)
     table = dict(scores.scores)
     for row, clips, units in (("generated", made, [str(n) for n in range(len(made))]), ("real", real, groups)):

@@ -8,7 +8,7 @@ from vidgan.errors import ConfigError, DataError
 from vidgan.evaluation.longer import SHORTEST, score_longer
 from vidgan.evaluation.places import Places
 from vidgan.evaluation.results import LongerScores
-from vidgan.evaluation.scoring import FEWEST_REAL, background_level, continues
+from vidgan.evaluation.scoring import FEWEST_REAL, background_level
 from vidgan.evaluation.settings import Settings
 from vidgan.evaluation.subjects import Subject
 from vidgan.tasks.synthesis.sampling import ClipSampler
@@ -42,7 +42,7 @@ def evaluate_longer(subject: Subject, settings: Settings) -> LongerScores:
     split, places = _longest(subject, frames)
     found = places.spread(2 * count)
     real = places.read_all(found)
-    pictures = torch.stack([real[row % len(real), 0] for row in range(count)]) if continues(model) else None
+    pictures = torch.stack([real[row % len(real), 0] for row in range(count)]) if model.needs_first_frame else None
     scores = score_longer(
         real,
         model.sample(count, frames=frames, seed=settings.seed, first_frame=pictures),

@@ -18,7 +18,7 @@ from vidgan.evaluation.networks import set_networks
 from vidgan.evaluation.presets import deviating, fitting
 from vidgan.evaluation.protocols import GenerationProtocol
 from vidgan.evaluation.results import SynthesisScores
-from vidgan.evaluation.scoring import FEWEST_REAL, background_level, continues, synthesis_scores
+from vidgan.evaluation.scoring import FEWEST_REAL, background_level, synthesis_scores
 from vidgan.evaluation.set_scores import score_synthesis
 from vidgan.evaluation.settings import Settings
 from vidgan.evaluation.subjects import Subject
@@ -53,7 +53,7 @@ def evaluate_samples(subject: Subject, settings: Settings) -> SynthesisScores:
         raise ConfigError(f"--protocol {preset.name} is for models that forecast; {subject.name} generates clips")
     model = subject.model
     assert isinstance(model, ClipSampler)
-    if continues(model):
+    if model.needs_first_frame:
         settings.refuse("an image-to-video model", "protocol", "mcs")
     model.to(settings.torch_device())  # type: ignore[attr-defined]
     seeds = [settings.seed + n for n in range(settings.seeds)]
@@ -118,7 +118,7 @@ def _in_house(subject: Subject, model: ClipSampler, settings: Settings, seeds: l
     scores = merge_seeds(results)
     other = [] if subject.trained_on == scores.fingerprint else ["other data than the model was trained on"]
     scores = replace(scores, notes=[*scores.notes, *other], provenance=_network_facts(networks))
-    if not other and not continues(model):  # a given picture is no copy
+    if not other and not model.needs_first_frame:  # a given picture is no copy
         scores = with_neighbours(scores, subject, settings.seed)
     return with_embedding(scores, model, held_out or training, settings) if FACE in settings.weights else scores
 

@@ -25,9 +25,8 @@ from vidgan.metrics.clip_statistics import BACKGROUND
 from vidgan.metrics.features import FeatureNet
 from vidgan.metrics.histograms import FlowFunction
 from vidgan.pixels import to_byte
-from vidgan.tasks.forecasting.prediction import Forecaster
-from vidgan.tasks.synthesis.sampling import ClipSampler
-from vidgan.types import ByteClip, Prediction
+from vidgan.tasks.base import ClipModel, ForecastModel
+from vidgan.types import ByteClip, Forecast
 from vidgan.video.optical_flow import default_method, estimate_flow
 
 logger = logging.getLogger(__name__)
@@ -61,10 +60,10 @@ def held_out_windows(
         yield batch.clips, list(batch.sources)
 
 
-def forecasters(model: Forecaster, *, brief: bool = False) -> dict[str, Predictor]:
+def forecasters(model: ForecastModel, *, brief: bool = False) -> dict[str, Predictor]:
     """The forecast, its parts and the baselines, by name; `brief`: only the forecast and copy-last."""
     parts = _Parts(model)
-    found: dict[str, Predictor] = {FUSED: parts.of("frames"), COPY_LAST: copy_last}
+    found: dict[str, Predictor] = {model.forecast_name: parts.of(None), COPY_LAST: copy_last}
     if brief:
         return found
     flow = partial(estimate_flow, method=default_method())
@@ -73,12 +72,11 @@ def forecasters(model: Forecaster, *, brief: bool = False) -> dict[str, Predicto
         "constant-velocity, carried": ConstantVelocityWarp(flow, carry=True),
         "linear extrapolation": linear_extrapolation,
         "context mean": mean_context,
-        "warped W": parts.of("warped"),
-        "direct A": parts.of("direct"),
+        **{name: parts.of(name) for name in model.part_names},
     }
 
 
-def samplers(model: Forecaster, samples: int, seed: int) -> dict[str, Sampler]:
+def samplers(model: ForecastModel, samples: int, seed: int) -> dict[str, Sampler]:
     """The stochastic forecast by name; none for a single sample. Draws are keyed by a window's number."""
     if samples == 1:
         return {}
@@ -97,32 +95,49 @@ def samplers(model: Forecaster, samples: int, seed: int) -> dict[str, Sampler]:
 class _Parts:
     """The parts of a forecast; the network runs once for all parts of the same windows."""
 
-    def __init__(self, model: Forecaster) -> None:
+    def __init__(self, model: ForecastModel) -> None:
         self.model = model
-        self._made: tuple[ByteClip, int, Prediction] | None = None
+        self._made: tuple[ByteClip, int, Forecast] | None = None
 
-    def of(self, name: str) -> Predictor:
-        """The forecaster that answers with one part."""
+    def of(self, name: str | None) -> Predictor:
+        """The predictor that answers with one part, None: with the forecast itself."""
 
         def predict(given: ByteClip, horizon: int) -> ByteClip:
             if self._made is None or self._made[0] is not given or self._made[1] != horizon:
                 parts = [forecast_of(self.model, part, horizon) for part, _ in _alone(self.model, given)]
-                self._made = given, horizon, Prediction(*(torch.cat(part) for part in zip(*parts, strict=True)))
-            return to_byte(getattr(self._made[2], name))
+                self._made = given, horizon, join_forecasts(parts, dim=0)
+            made = self._made[2]
+            return to_byte(made.frames if name is None else made.parts[name])
 
         return predict
 
 
 def forecast_of(
-    model: Forecaster, given: ByteClip, horizon: int, *, seed: int | None = None, rows: Sequence[int] | None = None
-) -> Prediction:
-    """`Forecaster.forecast` of frames of any size: filled up to the model's grid, and all parts cut back."""
+    model: ForecastModel, given: ByteClip, horizon: int, *, seed: int | None = None, rows: Sequence[int] | None = None
+) -> Forecast:
+    """`ForecastModel.forecast` of frames of any size: filled up to the model's grid, and all parts cut back."""
     height, width = given.shape[-2:]
     made = model.forecast(_filled(given), horizon, seed=seed, rows=rows)
-    return Prediction(*(part[..., :height, :width] for part in made))  # the coarser motion code is left whole
+    return Forecast(
+        frames=made.frames[..., :height, :width],
+        parts={name: part[..., :height, :width] for name, part in made.parts.items()},
+        flow=None if made.flow is None else made.flow[..., :height, :width],
+    )
 
 
-def _alone(model: Forecaster, given: ByteClip, rows: Sequence[int] = ()) -> Iterator[tuple[ByteClip, Sequence[int]]]:
+def join_forecasts(forecasts: Sequence[Forecast], *, dim: int) -> Forecast:
+    """Concatenate forecasts along the batch (0) or time (1)."""
+    first = forecasts[0]
+    return Forecast(
+        frames=torch.cat([one.frames for one in forecasts], dim=dim),
+        parts={name: torch.cat([one.parts[name] for one in forecasts], dim=dim) for name in first.parts},
+        flow=None
+        if first.flow is None
+        else torch.cat([one.flow for one in forecasts if one.flow is not None], dim=dim),
+    )
+
+
+def _alone(model: ForecastModel, given: ByteClip, rows: Sequence[int] = ()) -> Iterator[tuple[ByteClip, Sequence[int]]]:
     """On a CPU one clip after another, with its row: there a sum depends on how many clips stand in the batch."""
     size = 1 if next(model.parameters()).device.type == "cpu" else len(given)  # type: ignore[attr-defined]
     for first in range(0, len(given), size):
@@ -139,7 +154,7 @@ def _filled(frames: ByteClip) -> ByteClip:
 
 
 def forecast_scores(
-    model: Forecaster,
+    model: ForecastModel,
     dataset: ClipDataset,
     *,
     context: int,
@@ -193,7 +208,7 @@ def _places(dataset: ClipDataset, length: int, *, shifted: bool = False) -> Plac
 
 
 def synthesis_scores(
-    model: ClipSampler,
+    model: ClipModel,
     dataset: ClipDataset,
     *,
     training: ClipDataset | None = None,
@@ -225,7 +240,7 @@ def synthesis_scores(
         )
     number = max(2, len(real) // 2)
     check = None
-    if continues(model):
+    if model.needs_first_frame:
         fake = model.sample(len(real), frames=real.shape[1], seed=seed, first_frame=real[:, 0])
     elif classifier is None:
         fake = model.sample(number, frames=real.shape[1], seed=seed)
@@ -243,7 +258,7 @@ def synthesis_scores(
         fake,
         background=background_level(real),
         sources=[entry.group for entry in entries],
-        continued=continues(model),
+        continued=model.needs_first_frame,
         training=known,
         protocol=protocol,
         fingerprint=dataset.index.fingerprint,
@@ -252,11 +267,6 @@ def synthesis_scores(
         flow=flow,
         categories=check,
     )
-
-
-def continues(model: ClipSampler) -> bool:
-    """Whether the model goes on from a picture that it is given."""
-    return bool(getattr(model, "image_to_video", False))
 
 
 def background_level(real: ByteClip) -> int | None:

@@ -9,21 +9,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from vidgan.data.augmentation import check_window
 from vidgan.data.store.index import Index, load_index
 from vidgan.data.store.storage import open_store
 from vidgan.errors import DataError
 from vidgan.evaluation.nearest_clips import neighbour_blocks
 from vidgan.evaluation.places import read_window
-from vidgan.evaluation.scoring import forecast_of
+from vidgan.evaluation.scoring import forecast_of, join_forecasts
 from vidgan.evaluation.subjects import CHECKPOINTS, Subject, find_subject
 from vidgan.report import Animation, Block, Text
 from vidgan.runs import run_config
 from vidgan.tasks.forecasting.prediction import Forecaster
 from vidgan.tasks.pictures import forecast_animation, forecast_rows
-from vidgan.types import ByteClip, Prediction
+from vidgan.types import ByteClip, Forecast
 from vidgan.video.encode import webp_bytes
 
 SHOWN = {"truth": "truth", "forecast P": "forecast", "error of P (x3)": "error x3", "flow f": "flow"}  # row -> column
@@ -135,7 +133,7 @@ class Cases:
 
 def _forecast(
     model: Forecaster, clip: ByteClip, context: int, *, growing: bool, seed: int | None, row: int
-) -> Prediction:
+) -> Forecast:
     """The forecast of one clip as it was scored; `growing`: each frame from all true ones before it."""
     if not growing:
         return forecast_of(model, clip[None, :context], len(clip) - context, seed=seed, rows=[row])
@@ -144,4 +142,4 @@ def _forecast(
         # Motion needs two frames: a single one is handed over twice, as in the evaluation.
         seen = clip[:end] if end > 1 else clip[:1].expand(2, -1, -1, -1)
         parts.append(forecast_of(model, seen[None], 1))
-    return Prediction(*(torch.cat(part, dim=1) for part in zip(*parts, strict=True)))
+    return join_forecasts(parts, dim=1)

@@ -6,7 +6,7 @@ from torchvision.utils import flow_to_image
 
 from vidgan.pixels import to_byte
 from vidgan.tasks.synthesis.sampling import ClipSampler
-from vidgan.types import ByteClip, Prediction
+from vidgan.types import ByteClip, Forecast
 from vidgan.video.encode import contact_sheet, tile
 
 CONTEXT_SHOWN = 3  # the newest context frames; older ones tell a viewer nothing new
@@ -27,24 +27,24 @@ def error_pictures(forecast: ByteClip, truth: ByteClip) -> ByteClip:
     return ((forecast.int() - truth.int()).abs() * 3).clamp(max=255).to(torch.uint8)
 
 
-def forecast_rows(context: ByteClip, truth: ByteClip | None, prediction: Prediction) -> dict[str, ByteClip]:
+def forecast_rows(context: ByteClip, truth: ByteClip | None, forecast: Forecast) -> dict[str, ByteClip]:
     """The parts of one forecast by name, each (K, 3, H, W) uint8, except "context", (CONTEXT_SHOWN, 3, H, W).
 
     Args:
         context: (T, 3, H, W) uint8.
         truth: (K, 3, H, W) uint8, where it is known.
-        prediction: of this clip alone (batch of 1).
+        forecast: of this clip alone (batch of 1).
     """
-    fused = to_byte(prediction.frames[0])
+    predicted = to_byte(forecast.frames[0])
     rows = {"context": context[-CONTEXT_SHOWN:]}
     if truth is not None:
         rows["truth"] = truth
-    rows["forecast P"] = fused
-    rows["warped W"] = to_byte(prediction.warped[0])
-    rows["direct A"] = to_byte(prediction.direct[0])
-    rows["flow f"] = flow_pictures(prediction.flow[0])
+    rows["forecast P"] = predicted
+    rows |= {name: to_byte(part[0]) for name, part in forecast.parts.items()}
+    if forecast.flow is not None:
+        rows["flow f"] = flow_pictures(forecast.flow[0])
     if truth is not None:
-        rows["error of P (x3)"] = error_pictures(fused, truth)
+        rows["error of P (x3)"] = error_pictures(predicted, truth)
     return rows
 
 

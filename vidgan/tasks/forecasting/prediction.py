@@ -2,14 +2,14 @@
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
 from vidgan.hub import Pretrained
 from vidgan.pixels import to_byte, to_float
 from vidgan.seeding import Draws
-from vidgan.types import ByteClip, Prediction
+from vidgan.types import ByteClip, Forecast
 
 
 def _device(module: Any) -> torch.device:
@@ -29,11 +29,20 @@ def _evaluating(module: Any) -> Iterator[None]:
 
 
 class Forecaster(Pretrained):
-    """Adds `predict` to a Dual Motion GAN."""
+    """Adds `forecast` and `predict` to a Dual Motion GAN (`vidgan.tasks.base.ForecastModel`)."""
+
+    forecast_name: ClassVar[str] = "fused P"
+    part_names: ClassVar[tuple[str, ...]] = ("warped W", "direct A")
+
+    @property
+    def can_sample(self) -> bool:
+        """Whether different seeds give different forecasts."""
+        model: Any = self
+        return bool(model.encoder.probabilistic)
 
     def forecast(
         self, context: ByteClip, horizon: int, *, seed: int | None = None, rows: Sequence[int] | None = None
-    ) -> Prediction:
+    ) -> Forecast:
         """All parts of a forecast, on the CPU: float32, pixels in [-1, 1], flow in pixels.
 
         Args:
@@ -46,12 +55,16 @@ class Forecaster(Pretrained):
             ValueError: as `predict`.
         """
         model: Any = self
-        if seed is not None and not model.encoder.probabilistic:
+        if seed is not None and not self.can_sample:
             raise ValueError("this model knows one future (model.probabilistic=false): ask for one, without a seed")
         draws = None if seed is None else Draws(seed, "forecast", rows=range(len(context)) if rows is None else rows)
         with _evaluating(model):
             prediction = model(to_float(context.to(_device(self))), horizon=horizon, draws=draws)
-        return Prediction(*(part.cpu() for part in prediction))
+        return Forecast(
+            frames=prediction.frames.cpu(),
+            parts={"warped W": prediction.warped.cpu(), "direct A": prediction.direct.cpu()},
+            flow=prediction.flow.cpu(),
+        )
 
     def predict(
         self,

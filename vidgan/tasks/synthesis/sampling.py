@@ -30,7 +30,13 @@ def _evaluating(module: Any) -> Iterator[None]:
 
 
 class ClipSampler(Pretrained):
-    """Adds `sample` to a MoCoGAN."""
+    """Adds `sample` to a MoCoGAN (`vidgan.tasks.base.ClipModel`)."""
+
+    @property
+    def needs_first_frame(self) -> bool:
+        """Whether every clip continues a given frame (image-to-video)."""
+        model: Any = self
+        return bool(model.image_to_video)
 
     def category_index(self, category: int | str) -> int:
         """The number of a category, given as a number (int) or by name (str): a name may be a number of its own.

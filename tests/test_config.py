@@ -8,7 +8,6 @@ import pytest
 import yaml
 from helpers import SMALL
 
-from vidgan.checks import check_config
 from vidgan.config import differences, dump_config, find_config, load_config, parse_config, shipped_configs
 from vidgan.errors import ConfigError
 
@@ -128,7 +127,6 @@ def test_differences_name_the_leaves(written: Path) -> None:
 def test_null_takes_an_entry_out(written: Path) -> None:
     penalty = "objective.penalty={kind: r1, weight: {frame: 1, video: 2}}"
     config = load_config(written, ["discriminators.frame=null", penalty])
-    check_config(config)
     assert set(config.discriminators) == {"video"} and set(config.optimizers) == {"generator", "video"}
     assert set(config.objective.weights) == {"adversarial_video", "category"}
     assert config.objective.penalty is not None and config.objective.penalty.weight == {"video": 2}
@@ -161,5 +159,4 @@ def test_unreadable_files_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", sorted(shipped_configs()))
 def test_shipped_configs_are_valid(name: str) -> None:
     config = load_config(shipped_configs()[name], ["data.root=somewhere"])
-    check_config(config)
     assert shipped_configs()[name].read_text().startswith("#"), "a config is headed by its command and what to expect"

@@ -27,12 +27,13 @@ import numpy as np
 import torch
 from benching import exponent, machine, save, seconds, table
 
-from vidgan.build import build_accelerator, build_algorithm, build_networks
+from vidgan.build import build_algorithm, build_networks
 from vidgan.config import find_config, load_config
 from vidgan.data.dataset import ClipDataset
 from vidgan.data.loader import ClipLoader
 from vidgan.data.store.index import ClipEntry, Index, save_index
 from vidgan.seeding import Draws
+from vidgan.training.accelerator import build_accelerator
 from vidgan.training.cost import start_optimizers, turn_costs
 from vidgan.types import UNLABELLED, ClipBatch
 

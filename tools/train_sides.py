@@ -19,12 +19,13 @@ import textbook.mocogan
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from vidgan.build import build_accelerator, build_algorithm, build_dataset, build_loader, build_networks
+from vidgan.build import build_algorithm, build_dataset, build_loader, build_networks
 from vidgan.config import RunConfig, find_config, load_config
 from vidgan.data.dataset import ClipDataset
 from vidgan.data.preparing.prepare import prepare
 from vidgan.data.synthetic.shapes import CATEGORIES, render_moving_shape
 from vidgan.seeding import Draws
+from vidgan.training.accelerator import build_accelerator
 from vidgan.training.feed import Feed
 from vidgan.training.meter import Meter
 from vidgan.types import ClipBatch

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from benching import ratios, shown, spread, table
 
-from vidgan.build import build_accelerator, build_algorithm, build_networks, resolve_precision
+from vidgan.build import build_algorithm, build_networks, resolve_precision
 from vidgan.config import find_config, load_config
 from vidgan.seeding import Draws
+from vidgan.training.accelerator import build_accelerator
 from vidgan.training.cost import turn_costs
 from vidgan.types import ClipBatch
 

@@ -1,39 +1,43 @@
-"""The one place where names of a config become objects; `vidgan.checks` has seen to it that they mean something."""
+"""Assembling a run: data set, loader, networks, optimizers and training algorithm from a validated config."""
 
-import inspect
 import logging
-import os
+import math
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, DistributedType, InitProcessGroupKwargs
-from torch import Tensor, nn
+from torch import nn
 
-from vidgan.checks import MODELS, arguments, learns_flow, model_name
-from vidgan.config import OptimizerConfig, RunConfig
+from vidgan.config import RunConfig
 from vidgan.data.dataset import ClipDataset
 from vidgan.data.loader import ClipLoader
 from vidgan.errors import ConfigError
-from vidgan.nn.augmentation import DiffAugment
 from vidgan.nn.init import initialise
-from vidgan.seeding import Draws, derive_seed
-from vidgan.tasks.forecasting.training import DualMotionTraining
-from vidgan.tasks.registry import DISCRIMINATORS, PREDICTORS
-from vidgan.tasks.synthesis.training import MoCoGANTraining
-from vidgan.training.adversary import Penalty
+from vidgan.own_code import own_object
+from vidgan.sections import OBJECT
+from vidgan.seeding import derive_seed
+from vidgan.tasks import find_task
+from vidgan.tasks.base import DataFacts, TrainingParts
+from vidgan.tasks.run_config import OptimizerConfig
+from vidgan.training.accelerator import Accelerator
 from vidgan.training.ema import ExponentialMovingAverage
 from vidgan.training.loop import learning_rate_factor
+from vidgan.training.state import Algorithm
 from vidgan.training.trainees import Trainees
 
-logger = logging.getLogger(__name__)
+__all__ = [
+    "build_algorithm",
+    "build_dataset",
+    "build_loader",
+    "build_networks",
+    "build_optimizer",
+    "data_facts",
+    "resolve_precision",
+    "share_of_batch",
+]
 
-# A process that keeps the others waiting in a step for so long has hung; the run ends. (Accelerate hands on only what
-# differs from its own default of 10 minutes: with just that, gloo would wait for 30.)
-HANGING = timedelta(minutes=15)
+logger = logging.getLogger(__name__)
 
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
@@ -43,70 +47,96 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
 }
 
 
-def build_network(
-    constructor: Callable[..., nn.Module], section: Mapping[str, Any], key: str, seed: int, from_data: Mapping[str, Any]
-) -> nn.Module:
-    """A network with weights drawn from `seed` alone, whatever was drawn before."""
-    values = arguments(constructor, section, key, given=set(from_data))
-    accepted = inspect.signature(constructor).parameters
-    values |= {k: v for k, v in from_data.items() if k in accepted}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(seed, "weights", key))
-        try:
-            network = constructor(**values)
-            initialise(network, str(section.get("init", "default")))
-        except (ValueError, TypeError) as error:
-            raise ConfigError(f"{key}: {error}") from None
-    return network
-
-
-def build_networks(config: RunConfig, dataset: ClipDataset) -> dict[str, nn.Module]:
-    """ "generator" and the discriminators of the config, for the data's frame size and categories."""
-    name = model_name(config)
-    categories = dataset.num_categories if config.objective.category_source is not None else 0
-    if config.objective.category_source is not None and categories < 2:
-        raise ConfigError(
-            f"objective.category_source={config.objective.category_source}: {config.data.root} has no categories;"
-            " prepare it with --categories, or remove category_source and weights.category"
-        )
-    from_data = {"image_size": dataset.size, "num_categories": categories}
-    networks = {"generator": build_network(MODELS[name], config.model, "model", config.seed, from_data)}
-    for role, section in config.discriminators.items():
-        networks[role] = build_network(DISCRIMINATORS[role], section, f"discriminators.{role}", config.seed, from_data)
-    return networks
-
-
-def build_optimizer(config: OptimizerConfig, module: nn.Module) -> torch.optim.Optimizer:
-    """A torch optimizer; Adam's betas default to the GAN literature's (0.5, 0.999)."""
-    options: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay}
-    if config.name in ("adam", "adamw"):
-        options["betas"] = tuple(config.betas or (0.5, 0.999))
-        options["fused"] = True
-    return OPTIMIZERS[config.name](module.parameters(), **options)
-
-
 def build_dataset(config: RunConfig, split: str = "train") -> ClipDataset:
-    """The prepared clips of a split, cut as the config says."""
-    forecasting = model_name(config) in PREDICTORS
-    needs_flow = forecasting and split == "train" and needs_flow_labels(config)
+    """The prepared clips of a split, cut as the config says.
+
+    Raises:
+        DataError: no such data, or no clip is long enough.
+    """
+    training = split == "train"
     return ClipDataset(
         Path(config.data.root),
         split=split,
         frames=config.data.frames,
         stride=config.data.stride,
         fps=config.data.fps,
-        flip=config.data.flip and split == "train",
+        flip=config.data.flip and training,
         window=config.data.window,
-        augment=config.data.augment if split == "train" else (),
-        flow=needs_flow,
+        augment=config.data.augment if training else (),
+        flow=training and find_task(config).needs_label_flow(config),
         seed=config.seed,
     )
 
 
-def needs_flow_labels(config: RunConfig) -> bool:
-    """Whether a term of the objective is taught by stored label flow; a Q without weights makes its own."""
-    taught = {"flow", "implied_flow", "observed_flow", "adversarial_flow"}
-    return learns_flow(config) and bool(config.objective.weights.keys() & taught)
+def data_facts(config: RunConfig, dataset: ClipDataset) -> DataFacts:
+    """What the networks need to know of the data.
+
+    Raises:
+        ConfigError: the run needs categories, and the data have none.
+    """
+    uses_categories = find_task(config).uses_categories(config)
+    if uses_categories and dataset.num_categories < 2:
+        raise ConfigError(
+            f"{config.data.root} has no categories, which this config trains with; prepare the data with --categories,"
+            " or set objective.category_source=null objective.weights.category=null"
+        )
+    height, width = dataset.size
+    return DataFacts(image_size=(height, width), num_categories=dataset.num_categories if uses_categories else 0)
+
+
+def build_networks(config: RunConfig, dataset: ClipDataset) -> dict[str, nn.Module]:
+    """ "generator" and the discriminators of the config, for the data's frame size and categories.
+
+    Each network's weights are drawn from the run's seed and its name alone.
+
+    Raises:
+        ConfigError: the config does not fit the data.
+    """
+    task, data = find_task(config), data_facts(config, dataset)
+    generator, *discriminators = config.network_names()
+    networks = {generator: _seeded(config, "model", lambda: task.build_generator(config, data))}
+    for name in discriminators:
+        key = f"discriminators.{name}"
+        network = _seeded(config, key, lambda name=name: task.build_discriminator(name, config, data))  # type: ignore[misc]
+        networks[name] = network
+    return networks
+
+
+def _seeded(config: RunConfig, key: str, build: Callable[[], nn.Module]) -> nn.Module:
+    section = config.model if key == "model" else getattr(config.discriminators, key.removeprefix("discriminators."))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(config.seed, "weights", key))
+        try:
+            network = build()
+            initialise(network, str(getattr(section, "init", "default")))
+        except ConfigError:
+            raise
+        except ValueError as error:
+            raise ConfigError(f"{key}: {error}") from None
+    return network
+
+
+def build_optimizer(config: OptimizerConfig, module: nn.Module, key: str) -> torch.optim.Optimizer:
+    """A torch optimizer; Adam's betas default to the GAN literature's (0.5, 0.999).
+
+    Args:
+        config: its section.
+        module: whose parameters it updates.
+        key: of the config, for one that was passed from Python: a function parameters -> optimizer.
+
+    Raises:
+        ConfigError: an own optimizer is missing or is none.
+    """
+    if config.name == OBJECT:
+        optimizer = own_object(key)(module.parameters())
+        if not isinstance(optimizer, torch.optim.Optimizer):
+            raise ConfigError(f"{key}: expected a function from parameters to a torch.optim.Optimizer")
+        return optimizer
+    options: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay}
+    if config.name in ("adam", "adamw"):
+        options["betas"] = tuple(config.betas or (0.5, 0.999))
+        options["fused"] = True
+    return OPTIMIZERS[config.name](module.parameters(), **options)
 
 
 def build_loader(config: RunConfig, dataset: ClipDataset, accelerator: Accelerator) -> ClipLoader:
@@ -139,44 +169,6 @@ def share_of_batch(config: RunConfig, processes: int) -> int:
     return config.train.batch_size // pieces
 
 
-def build_accelerator(device: str) -> Accelerator:
-    """One process or many (torchrun, accelerate launch).
-
-    Raises:
-        ConfigError: no GPU where one was asked for; or a launcher's processes that do not see each other.
-    """
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("train.device=cuda, but torch sees no GPU; use auto or cpu")
-    cpu = device == "cpu" or not torch.cuda.is_available()
-    # Networks without batch norm have no buffers to agree on; with it, each process keeps its own and rank 0's count.
-    # Precision and accumulation are settings of the run, never of the launcher.
-    accelerator = Accelerator(
-        cpu=cpu,
-        mixed_precision="no",
-        kwargs_handlers=[
-            DistributedDataParallelKwargs(broadcast_buffers=False),
-            InitProcessGroupKwargs(timeout=HANGING),
-        ],
-    )
-    if accelerator.gradient_accumulation_steps != 1:
-        raise ConfigError(
-            "the launcher asks for gradient accumulation (ACCELERATE_GRADIENT_ACCUMULATION_STEPS); it is set by"
-            " train.micro_batches"
-        )
-    if accelerator.distributed_type in (DistributedType.DEEPSPEED, DistributedType.FSDP):
-        raise ConfigError(
-            f"{accelerator.distributed_type.value}: Accelerate prepares one model there, and a GAN has several; use"
-            " plain data parallelism (vidgan train CONFIG --processes N)"
-        )
-    expected = int(os.environ.get("WORLD_SIZE", "1"))
-    if accelerator.num_processes != expected:
-        raise ConfigError(
-            f"the launcher says WORLD_SIZE={expected}, but {accelerator.num_processes} process takes part;"
-            " start with `vidgan train CONFIG --processes N` or torchrun"
-        )
-    return accelerator
-
-
 def resolve_precision(precision: str, device: torch.device) -> str:
     """ "auto" -> bf16 where the hardware multiplies it natively, fp32 elsewhere."""
     if precision != "auto":
@@ -186,24 +178,8 @@ def resolve_precision(precision: str, device: torch.device) -> str:
     return "bf16" if torch.cpu._is_avx512_bf16_supported() else "fp32"
 
 
-def annealed_noise(start: float, end: float, steps: int) -> Callable[[int], float]:
-    """step -> sigma, linear from `start` to `end` over `steps`, `end` after."""
-    return lambda step: start + (end - start) * min(1.0, step / steps)
-
-
-def build_penalties(config: RunConfig) -> dict[str, Penalty]:
-    """Discriminator -> its regularisation."""
-    chosen = config.objective.penalty
-    if chosen is None:
-        return {}
-    weights = chosen.weight if isinstance(chosen.weight, dict) else dict.fromkeys(config.discriminators, chosen.weight)
-    return {
-        name: Penalty(chosen.kind, weight or 0.0, chosen.every, chosen.limit or 0.0) for name, weight in weights.items()
-    }
-
-
 def set_tf32(allowed: bool, device: torch.device) -> None:
-    """Let float32 products on a GPU run in TF32, or see to it that they do not (torch's own default is mixed).
+    """Allow float32 products on a GPU to run in TF32, or forbid it (torch's own default is mixed).
 
     Raises:
         ConfigError: it is asked for where it has no effect.
@@ -218,7 +194,7 @@ def set_tf32(allowed: bool, device: torch.device) -> None:
 
 
 def to_channels_last(module: nn.Module) -> None:
-    """Lay the weights of convolutions out with channels last, in place; the maps then take the weights' layout."""
+    """Give the weights of convolutions channels-last memory format, in place; their maps then take it too."""
     formats = {4: torch.channels_last, 5: torch.channels_last_3d}
     for weight in module.parameters():
         if weight.dim() in formats:
@@ -226,37 +202,39 @@ def to_channels_last(module: nn.Module) -> None:
 
 
 def compile_networks(config: RunConfig, networks: Mapping[str, nn.Module]) -> list[str]:
-    """Compile what torch.compile can take, in place; names, weights and checkpoints stay as they are.
-
-    Of the generator, the parts that are functions of tensors alone. A discriminator whole, but not one with instance
-    noise (its keyed streams cannot be traced), nor one with a gradient penalty (compiled code has no second
-    derivative): these stay as they are.
+    """Compile the parts that torch.compile can take, in place; names, weights and checkpoints stay as they are.
 
     Returns:
-        The names of the networks that were compiled.
+        The names of the networks that were compiled, wholly or in part.
     """
-    objective = config.objective
-    twice_differentiated = {
-        name for name, penalty in build_penalties(config).items() if penalty.kind in ("r1", "gradient_penalty")
-    }
+    task = find_task(config)
     compiled = []
-    for name, module in networks.items():
-        noisy = objective.noise is not None or bool(config.discriminators.get(name, {}).get("noise"))
-        if name != "generator" and (noisy or name in twice_differentiated):
-            reason = "instance noise" if noisy else "a gradient penalty"
-            logger.info("train.compile: discriminators.%s has %s and is not compiled", name, reason)
-            continue
-        network: Any = module
-        for part in network.tensor_parts() if name == "generator" else [module]:
+    for name, network in networks.items():
+        parts = task.compilable_parts(name, network, config)
+        for part in parts:
             part.compile(dynamic=False)
-        compiled.append(name)
+        if parts:
+            compiled.append(name)
+        else:
+            logger.info("train.compile: %s is not compiled", name)
     return compiled
 
 
 def build_algorithm(
-    config: RunConfig, networks: Mapping[str, nn.Module], accelerator: Accelerator
-) -> MoCoGANTraining | DualMotionTraining:
-    """The training step of the config's model, with networks on the accelerator's device."""
+    config: RunConfig,
+    networks: Mapping[str, nn.Module],
+    accelerator: Accelerator,
+    *,
+    num_clips: int = 0,
+) -> Algorithm:
+    """The training algorithm of the config's task, with networks on the accelerator's device.
+
+    Args:
+        config: of the run.
+        networks: from `build_networks`.
+        accelerator: of this process.
+        num_clips: of the training split, an epoch; 0: all steps are one epoch.
+    """
     set_tf32(config.train.tf32, accelerator.device)
     for module in networks.values():
         module.to(accelerator.device)
@@ -267,36 +245,19 @@ def build_algorithm(
     trainees = Trainees(
         accelerator=accelerator,
         networks=networks,
-        optimizers={name: build_optimizer(config.optimizers[name], module) for name, module in networks.items()},
+        optimizers={
+            name: build_optimizer(config.optimizers[name], module, f"optimizers.{name}")
+            for name, module in networks.items()
+        },
         precision=resolve_precision(config.train.precision, accelerator.device),
         clip_grad_norm=config.train.clip_grad_norm,
         lr_factor=learning_rate_factor(
             config.train.lr_schedule, config.train.warmup, config.train.steps, config.train.decay_start or 0.0
         ),
     )
-    objective = config.objective
-    noise = None
-    if objective.noise is not None:
-        noise = annealed_noise(objective.noise.start, objective.noise.end, objective.noise.steps)
-    shared: dict[str, Any] = {
-        "trainees": trainees,
-        "ema": ExponentialMovingAverage(networks["generator"], decay=config.train.ema_decay),
-        "weights": objective.weights,
-        "adversarial": objective.adversarial,
-        "penalties": build_penalties(config),
-        "critic_steps": objective.critic_steps,
-        "noise": noise,
-    }
-    if model_name(config) in PREDICTORS:
-        assert config.data.context is not None, "check_config has seen to it"
-        return DualMotionTraining(
-            **shared, context=config.data.context, kl_warmup=objective.kl_warmup, futures=objective.futures or 1
-        )
-    augment: Callable[[Tensor, Draws], Tensor] | None = DiffAugment(objective.augment) if objective.augment else None
-    return MoCoGANTraining(
-        **shared,
-        augment=augment,
-        frames_per_clip=objective.frames_per_clip or 1,
-        path_frames=objective.path_frames,
-        category_source=objective.category_source,
+    parts = TrainingParts(
+        trainees=trainees,
+        ema=ExponentialMovingAverage(networks["generator"], decay=config.train.ema_decay),
+        steps_per_epoch=math.ceil(num_clips / config.train.batch_size) if num_clips else config.train.steps,
     )
+    return find_task(config).build_training(config, parts)

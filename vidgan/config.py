@@ -1,13 +1,14 @@
-"""Reading configs: YAML (OmegaConf) with `a.b=c` overrides, validated against `vidgan.schema`.
+"""Reading configs: YAML (OmegaConf) with `a.b=c` overrides, validated against the typed config of their task.
 
-An unknown key, a wrong type, a value out of range or an impossible pair of settings stops before any data is read, with
-the name of the key, what is accepted, and the nearest known name.
+Unknown keys, wrong types, values out of range and impossible combinations are all reported at once, before any data is
+read, each with its key, what is accepted, and the nearest known name.
 """
 
 import importlib.resources
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import yaml  # type: ignore[import-untyped]
 from omegaconf import DictConfig, OmegaConf
@@ -15,11 +16,13 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 
 from vidgan.errors import ConfigError
-from vidgan.schema import OptimizerConfig, RunConfig, nearest
+from vidgan.sections import OwnPart, Section, nearest
+from vidgan.tasks import TASKS
+from vidgan.tasks.run_config import RunConfig
 
 __all__ = [
-    "OptimizerConfig",
     "RunConfig",
+    "config_keys",
     "differences",
     "dump_config",
     "find_config",
@@ -40,48 +43,77 @@ _OPENING = (
 _CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
 
 
-def _known_keys(location: Sequence[str | int]) -> set[str]:
-    """The keys that the section at `location` accepts, for the error message."""
-    section: type[BaseModel] = RunConfig
+def _locate(schema: type[RunConfig], location: Sequence[str | int]) -> tuple[list[str], type[BaseModel]]:
+    """A pydantic location as the user's key, without the tags of kinds, and the section that it leads to."""
+    keys: list[str] = []
+    sections: list[type[BaseModel]] = [schema]
     for part in location:
-        field = section.model_fields.get(str(part))
-        if field is None:
-            break
-        candidates = [field.annotation, *getattr(field.annotation, "__args__", ())]
-        for candidate in candidates:
-            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-                section = candidate
-                break
-        else:
-            # A dict of sections (`optimizers.<name>`): descend into the value type on the next part.
-            values = [a for c in candidates for a in getattr(c, "__args__", ()) if isinstance(a, type)]
-            section = next((v for v in values if issubclass(v, BaseModel)), section)
-    return set(section.model_fields)
+        if OwnPart in sections:  # a part that comes in kinds: the location names the kind
+            sections = [s for s in sections if s is not OwnPart and s.model_fields["kind"].default == part] or [OwnPart]
+            continue
+        keys.append(str(part))
+        if str(part) in sections[0].model_fields:
+            sections = sections_in(sections[0].model_fields[str(part)].annotation) or [BaseModel]
+    return keys, sections[0]
 
 
-def _explain(error: ValidationError, origin: str) -> str:
+def sections_in(annotation: Any) -> list[type[BaseModel]]:
+    """All sections that a type mentions."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [section for argument in getattr(annotation, "__args__", ()) for section in sections_in(argument)]
+
+
+def _explain(error: ValidationError, schema: type[RunConfig]) -> list[str]:
+    """One message per problem, each naming its key."""
     lines = []
     for issue in error.errors():
-        key = ".".join(str(part) for part in issue["loc"])
+        keys, _ = _locate(schema, issue["loc"])
+        key = ".".join(keys)
         if issue["type"] == "extra_forbidden":
-            lines.append(f"unknown key {key!r}{nearest(str(issue['loc'][-1]), _known_keys(issue['loc'][:-1]))}")
+            _, section = _locate(schema, issue["loc"][:-1])
+            lines.append(f"unknown key {key!r}{nearest(str(issue['loc'][-1]), section.model_fields)}")
         elif issue["type"] == "missing":
             lines.append(f"{key} is not set")
-        else:
+        elif issue["type"] == "value_error":
             message = issue["msg"].removeprefix("Value error, ")
+            lines += [f"{key}.{part}" if key else part for part in message.split("; ")]
+        else:
             got = f" (got {issue['input']!r})" if not isinstance(issue["input"], dict | BaseModel) else ""
-            lines.append(f"{key}: {message}{got}" if key else message)
-    return f"{origin}: " + "; ".join(lines)
+            lines.append(f"{key}: {issue['msg']}{got}")
+    return lines
 
 
-def parse_config(values: Any, origin: str) -> RunConfig:
-    """A validated config from plain dicts and lists; `origin` is named in errors."""
+def parse_config(values: Any, origin: str, *, template: bool = False) -> RunConfig:
+    """A validated config from plain dicts and lists.
+
+    Args:
+        values: the sections.
+        origin: named in errors.
+        template: accept a config that names no data.
+
+    Raises:
+        ConfigError: lists every problem that was found.
+    """
     if not isinstance(values, dict):
         raise ConfigError(f"{origin}: a config is a mapping of sections, got {type(values).__name__}")
+    task = values.get("task")
+    if task is None:
+        raise ConfigError(f"{origin}: task is not set (accepted: {', '.join(TASKS)})")
+    if task not in TASKS:
+        raise ConfigError(f"{origin}: task: unknown task {task!r}{nearest(str(task), TASKS)}")
+    schema = TASKS[task].config
+    problems = []
+    data = values.get("data")
+    if not template and not (isinstance(data, dict) and data.get("root")):
+        problems.append("data.root is not set; give the folder that `vidgan prepare` wrote (data.root=DATA)")
     try:
-        return RunConfig.model_validate(values)
+        config = schema.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(_explain(error, origin)) from None
+        problems = [*_explain(error, schema), *problems]
+    if problems:
+        raise ConfigError(f"{origin}: " + "; ".join(problems))
+    return config
 
 
 def shipped_configs() -> dict[str, Path]:
@@ -104,8 +136,13 @@ def find_config(name: str) -> Path:
     raise ConfigError(f"{name}: no such config file, nor a shipped config{nearest(key, shipped)}")
 
 
-def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
+def load_config(path: Path, overrides: Sequence[str] = (), *, template: bool = False) -> RunConfig:
     """Read a YAML file, apply `a.b=c` overrides, validate.
+
+    Args:
+        path: the file.
+        overrides: changes of single keys; `a.b=null` resets a key to its default or takes an optional part out.
+        template: accept a config that names no data.
 
     YAML is parsed by OmegaConf's safe loader: tags cannot construct objects. Files above 1 MB are refused, and so are
     aliases (a few lines of them stand for gigabytes) and interpolations (`${oc.env:TOKEN}` would read the environment
@@ -134,7 +171,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     for key, value in _leaves(values).items():
         if "${" in str(value):
             raise ConfigError(f"{path}: {key}: interpolation is not accepted (got {value!r}); write the value itself")
-    return parse_config(values, str(path))
+    return parse_config(values, str(path), template=template)
 
 
 def _require_plain(path: Path) -> None:
@@ -149,8 +186,8 @@ def _require_plain(path: Path) -> None:
 
 
 def dump_config(config: RunConfig) -> str:
-    """YAML text of the resolved config; `load_config` reads it back to an equal one."""
-    return OmegaConf.to_yaml(OmegaConf.create(config.model_dump(mode="json", exclude_none=True)))
+    """YAML text of the complete config, defaults included; `load_config` reads it back to an equal one."""
+    return OmegaConf.to_yaml(OmegaConf.create(config.model_dump(mode="json")))
 
 
 def _leaves(values: Any, prefix: str = "") -> dict[str, Any]:
@@ -167,3 +204,58 @@ def differences(old: RunConfig, new: RunConfig) -> list[str]:
     before, after = _leaves(old.model_dump(mode="json")), _leaves(new.model_dump(mode="json"))
     keys = sorted(set(before) | set(after))
     return [f"{k}: {before.get(k)} -> {after.get(k)}" for k in keys if before.get(k) != after.get(k)]
+
+
+def config_keys(task: str) -> Iterator[tuple[str, str, str, str]]:
+    """The reference of a task's config: (key, type, default, description) of every key, kinds included.
+
+    Raises:
+        ConfigError: no such task.
+    """
+    if task not in TASKS:
+        raise ConfigError(f"unknown task {task!r}{nearest(task, TASKS)}")
+    yield from _keys_of(TASKS[task].config, "")
+
+
+def _keys_of(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str, str]]:
+    for name, field in section.model_fields.items():
+        key = f"{prefix}{name}"
+        kinds = [s for s in sections_in(field.annotation) if s is not OwnPart]
+        extra = field.json_schema_extra
+        unit = extra.get("unit") if isinstance(extra, dict) else None
+        text = (field.description or "") + (f" Unit: {unit}." if unit else "")
+        if not kinds or kinds == [Section]:
+            default = "required" if field.is_required() else _plain(field.get_default(call_default_factory=True))
+            yield key, _type_name(field.annotation), default, text
+            continue
+        for kind in kinds:
+            label = kind.model_fields["kind"].default if "kind" in kind.model_fields else None
+            inner = f"{key}." if "dict" not in str(field.annotation) else f"{key}.NAME."
+            yield key, "section" if label is None else f"section, kind {label}", "", kind.__doc__ or text
+            yield from _keys_of(kind, inner)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, BaseModel):
+        return ""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(list(value)) if isinstance(value, tuple) else str(value)
+
+
+def _type_name(annotation: Any) -> str:
+    """A type as a reader of YAML would call it."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _type_name(get_args(annotation)[0])
+    if origin is Literal:
+        return " | ".join(map(str, get_args(annotation)))
+    if origin in (Union, UnionType):
+        return " | ".join("null" if a is NoneType else _type_name(a) for a in get_args(annotation))
+    if origin in (tuple, list):
+        return f"list of {_type_name(get_args(annotation)[0])}"
+    if origin is dict:
+        return f"mapping of name to {_type_name(get_args(annotation)[1])}"
+    return {"str": "text", "bool": "true | false"}.get(getattr(annotation, "__name__", ""), annotation.__name__)

@@ -14,6 +14,7 @@ from vidgan.config import RunConfig
 from vidgan.data.dataset import ClipDataset
 from vidgan.errors import CheckpointError
 from vidgan.files import replace_folder
+from vidgan.tasks import find_task
 from vidgan.training.checkpoint import Checkpoint, load_best, load_strict
 
 logger = logging.getLogger(__name__)
@@ -80,10 +81,11 @@ def facts(config: RunConfig, dataset: ClipDataset, step: int) -> dict[str, Any]:
         "data": {"fingerprint": dataset.index.fingerprint, "split": dataset.index.split_hash},
         "vidgan": vidgan.__version__,
     }
-    if config.objective.category_source is not None:
+    task = find_task(config)
+    if task.uses_categories(config):
         told["categories"] = list(dataset.category_names)
-    if config.data.context is not None:
-        told["context"] = config.data.context
+    if task.context(config) is not None:
+        told["context"] = task.context(config)
     return told
 
 

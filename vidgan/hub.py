@@ -1,28 +1,32 @@
-"""Saving and loading trained generators: safetensors, the constructor's arguments as JSON, and a generated card.
+"""Saving and loading trained generators: safetensors, the architecture as JSON, and a generated card.
 
-Built on huggingface_hub's mixin, which records the constructor's arguments; nothing is pickled. A folder holds
-`model.safetensors`, `config.json` (arguments), `vidgan.json` (what the weights were trained on and for how long) and
-`README.md` (the card).
+Nothing is pickled. A folder holds `model.safetensors`, `config.json` (the config section that the network is built
+from, and the frame size), `vidgan.json` (what the weights were trained on and for how long) and `README.md` (the card).
 
 Small trained weights ship inside the package, under names like the configs' (`mocogan/shapes`). Where the kind of model
 is known, the last part is enough: `MoCoGAN.from_pretrained("shapes")`.
 """
 
-import contextlib
-import io
 import json
+import tempfile
+from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
-from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
+from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from safetensors import SafetensorError
+from safetensors.torch import load_model, save_model
 
-from vidgan.errors import PretrainedError
+from vidgan.errors import ConfigError, PretrainedError
+from vidgan.own_code import own_code
 
 FACTS = "vidgan.json"
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+CARD = "README.md"
 TRAINED_ON = "trained_on"  # the fact that names the only kind of video that the weights have seen
 SHIPPED = "weights"  # the package's folder of shipped weights, KIND/NAME below it
 
@@ -110,30 +114,50 @@ def _accepted(name: str, kind: str | None) -> str:
     return f"accepted: {', '.join(names)}" + (f" (did you mean {near[0]}?)" if near else "")
 
 
-class Pretrained(PyTorchModelHubMixin):
+class Pretrained:
     """Adds `save_pretrained`, `from_pretrained` and `push_to_hub` to a network.
 
-    `facts` is a JSON dictionary that travels with the weights (data, steps, frames, category names).
+    Attributes:
+        architecture: JSON from which `from_architecture` builds the network again; saved as `config.json`.
+        facts: JSON facts that travel with the weights (data, steps, frames, category names).
+        usage: a line of Python for the model card.
     """
 
+    architecture: dict[str, Any]
     facts: dict[str, Any]
+    usage: ClassVar[str]
 
-    def _save_pretrained(self, save_directory: Path) -> None:
-        super()._save_pretrained(save_directory)
+    @classmethod
+    def from_architecture(cls, architecture: dict[str, Any]) -> Self:
+        """The network, with initial weights, that `architecture` describes."""
+        raise TypeError(f"{cls.__name__} does not say how it is built from {CONFIG}")
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write weights, architecture, facts and card; a README.md in the folder is never replaced."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        module: Any = self
+        save_model(module, str(folder / WEIGHTS))
+        (folder / CONFIG).write_text(json.dumps(self.architecture, sort_keys=True, indent=2))
         facts = {"class": type(self).__name__} | getattr(self, "facts", {})
-        (save_directory / FACTS).write_text(json.dumps(facts, indent=2) + "\n")
+        (folder / FACTS).write_text(json.dumps(facts, indent=2) + "\n")
+        if not (folder / CARD).exists():
+            (folder / CARD).write_text(self.model_card())
 
-    def generate_model_card(self, *args: Any, **kwargs: Any) -> Any:
-        """The card's text, made from `facts`; a hand-written README.md in the folder is never replaced."""
+    def push_to_hub(self, repo_id: str, *, private: bool = False, token: str | None = None) -> str:
+        """Upload what `save_pretrained` writes to `owner/name` on the Hugging Face hub; returns the commit's URL."""
+        api = HfApi(token=token)
+        api.create_repo(repo_id, private=private, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="vidgan-") as folder:
+            self.save_pretrained(folder)
+            return str(api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message="Upload a vidgan model"))
+
+    def model_card(self) -> str:
+        """The text of README.md, made from `facts`."""
         facts = getattr(self, "facts", {})
         size = sum(parameter.numel() for parameter in self.parameters())  # type: ignore[attr-defined]
-        told = "\n".join(f"| {key} | {json.dumps(value)} |" for key, value in facts.items())
+        rows = "\n".join(f"| {key} | {json.dumps(value)} |" for key, value in facts.items())
         name = type(self).__name__
-        use = (
-            "clips = model.sample(8, frames=32, seed=0)"
-            if name == "MoCoGAN"
-            else "future = model.predict(context, horizon=10)"
-        )
         licence, trained_on = facts.get("licence"), facts.get(TRAINED_ON)
         terms = (
             f"Licence of the weights: {licence}." if licence else "The licence of the weights follows that of the data."
@@ -141,63 +165,72 @@ class Pretrained(PyTorchModelHubMixin):
         scope = (
             f"Trained only on {trained_on}" if trained_on else "Intended for research on video like the training data"
         )
-        return _Card(
+        return (
             f"---\nlibrary_name: vidgan\ntags: [video, gan, {name.lower()}]\n---\n\n# {facts.get('name', name)}\n\n"
             f"Weights of a {name} ({size:,} parameters) trained with vidgan: the moving average of the generator.\n\n"
             f"```python\nfrom vidgan import {name}\n\n"
-            f'model = {name}.from_pretrained("{facts.get("name", "FOLDER")}")\n{use}\n```\n\n'
-            f"| fact | value |\n|---|---|\n{told}\n\n{scope}. {terms} Results outside that domain were not measured.\n"
+            f'model = {name}.from_pretrained("{facts.get("name", "FOLDER")}")\n{self.usage}\n```\n\n'
+            f"| fact | value |\n|---|---|\n{rows}\n\n{scope}. {terms} Results outside that domain were not measured.\n"
         )
 
     @classmethod
-    def from_pretrained(cls, path: str | Path, **kwargs: Any) -> Self:  # type: ignore[override]
-        """Load trained weights.
+    def from_pretrained(
+        cls,
+        path: str | Path,
+        *,
+        allow_own_code: bool = False,
+        networks: Mapping[str, Any] | None = None,
+        local_files_only: bool = False,
+    ) -> Self:
+        """Load trained weights, in evaluation mode.
 
         Args:
-            path: a model folder or a training run (its newest saved model); as a str also the name of weights that come
-                with vidgan ("shapes", "mocogan/shapes"), or `owner/name` on the Hugging Face hub. A run or model folder
-                of that name comes before shipped weights, and these before the hub, which is not asked where a folder
-                `owner` lies here.
+            path: a model folder or a training run (its newest saved model); as a str also the name of weights that ship
+                with vidgan ("shapes", "mocogan/shapes"), or `owner/name` on the Hugging Face hub. A local folder comes
+                before shipped weights, and these before the hub, which is not asked if a folder `owner` exists here.
+            allow_own_code: follow the import paths of own parts (`kind: my_module:MyClass`); importing runs the module.
+            networks: objects for parts that were passed from Python in training: `{"model.frame": my_generator}`.
+            local_files_only: never ask the hub.
 
         Raises:
             PretrainedError: no such model, another model's weights, or damaged files.
+            ConfigError: the model has own parts, and `allow_own_code` or `networks` is missing.
         """
-        name = str(path)
         shipped = find_shipped(path, cls.__name__) if isinstance(path, str) and not _weights_in(Path(path)) else None
-        hub_like = isinstance(path, str) and name.count("/") == 1 and not name.startswith((".", "/"))
-        on_hub = hub_like and not Path(path).parent.is_dir()
-        if shipped is not None or not on_hub:
+        hub_like = isinstance(path, str) and str(path).count("/") == 1 and not str(path).startswith((".", "/"))
+        if shipped is None and hub_like and not Path(path).parent.is_dir():
+            folder = _download(cls, str(path), local_files_only)
+        else:
             folder = shipped or model_folder(path)
-            facts = read_facts(folder)
-            if facts["class"] != cls.__name__:
-                raise PretrainedError(f"{folder}: holds a {facts['class']}, not a {cls.__name__}")
-            name = str(folder)
+        facts = read_facts(folder)
+        if facts["class"] != cls.__name__:
+            raise PretrainedError(f"{folder}: holds a {facts['class']}, not a {cls.__name__}")
+        if not (folder / WEIGHTS).is_file():
+            raise PretrainedError(f"{folder}: holds no {WEIGHTS}, and pickled weights are not read")
         try:
-            with contextlib.redirect_stdout(io.StringIO()):  # the mixin prints what it loads
-                model = super().from_pretrained(name, strict=True, **kwargs)
-            if not Path(name).exists():
-                facts = json.loads(Path(hf_hub_download(name, FACTS)).read_text())
-        except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-            raise PretrainedError(
-                f"{path}: no such folder, and it could not be had from the Hugging Face hub"
-                f" ({type(error).__name__}); give a local path, check the name and the connection, or take weights that"
-                f" come with vidgan, {_accepted(name, cls.__name__)}"
-            ) from None
-        except (SafetensorError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+            architecture = json.loads((folder / CONFIG).read_text())
+            with own_code(allowed=allow_own_code, objects=networks):
+                model = cls.from_architecture(architecture)
+            module: Any = model
+            load_model(module, str(folder / WEIGHTS), strict=True)
+        except ConfigError:
+            raise
+        except (SafetensorError, OSError, RuntimeError, TypeError, ValueError, AttributeError, LookupError) as error:
             raise PretrainedError(f"{path}: the model is damaged or of another version: {error}") from None
         model.facts = {key: value for key, value in facts.items() if key != "class"}
-        model.eval()  # type: ignore[attr-defined]
+        module.eval()
         return model
 
-    @classmethod
-    def _load_as_pickle(cls, *args: Any, **kwargs: Any) -> Any:
-        """What the mixin falls back on where a name on the hub has no safetensors file."""
-        raise ValueError("it holds no model.safetensors, and pickled weights are not read")
 
-
-class _Card(str):
-    """What the mixin saves as README.md: a text that can write itself."""
-
-    def save(self, filepath: Path | str) -> None:
-        """Write the card."""
-        Path(filepath).write_text(self)
+def _download(cls: type[Pretrained], name: str, local_files_only: bool) -> Path:
+    """The local copy of `owner/name` on the hub."""
+    try:
+        return Path(
+            snapshot_download(name, allow_patterns=[WEIGHTS, CONFIG, FACTS, CARD], local_files_only=local_files_only)
+        )
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise PretrainedError(
+            f"{name}: no such folder, and it could not be had from the Hugging Face hub"
+            f" ({type(error).__name__}); give a local path, check the name and the connection, or take weights that"
+            f" ship with vidgan, {_accepted(name, cls.__name__)}"
+        ) from None

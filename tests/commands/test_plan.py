@@ -12,13 +12,14 @@ import torch
 from helpers import small_config
 from typer.testing import CliRunner
 
-from vidgan.build import build_accelerator, build_algorithm, build_dataset, build_loader, build_networks
+from vidgan.build import build_algorithm, build_dataset, build_loader, build_networks
 from vidgan.cli.app import app
 from vidgan.commands import find_batch as fit
 from vidgan.commands.plan import describe, due_step, make_plan, plan_command
 from vidgan.config import dump_config
 from vidgan.errors import ConfigError
 from vidgan.seeding import Draws
+from vidgan.training.accelerator import build_accelerator
 from vidgan.training.checkpoint import save_checkpoint
 from vidgan.training.cost import start_optimizers, turn_costs
 

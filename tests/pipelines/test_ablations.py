@@ -6,7 +6,6 @@ import ablate
 import ablate_forecast
 import pytest
 
-from vidgan.checks import check_config
 from vidgan.config import find_config, load_config
 
 STUDIES = {

@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vidgan.build import build_accelerator, build_algorithm, build_networks
+from vidgan.build import build_algorithm, build_networks
 from vidgan.config import find_config, load_config
 from vidgan.nn.conv_lstm import ConvLSTMCell
 from vidgan.seeding import Draws
+from vidgan.training.accelerator import build_accelerator
 from vidgan.types import ClipBatch
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"

@@ -16,12 +16,13 @@ import torch
 from helpers import double_precision, small_config
 from safetensors.torch import load_file
 
-from vidgan.build import build_accelerator, build_algorithm, build_dataset, build_networks
+from vidgan.build import build_algorithm, build_dataset, build_networks
 from vidgan.commands.launch import relaunch
 from vidgan.commands.train import train
 from vidgan.config import dump_config
 from vidgan.errors import ConfigError
 from vidgan.losses import ADVERSARIAL
+from vidgan.training.accelerator import build_accelerator
 from vidgan.training.checkpoint import load_checkpoint, load_latest
 from vidgan.training.cost import gradient_bytes
 from vidgan.training.journal import measurements, read

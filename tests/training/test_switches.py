@@ -12,7 +12,6 @@ from test_turns import MODELS, build, weights
 from torch import Tensor, nn
 
 from vidgan.build import build_dataset, build_networks, compile_networks, set_tf32
-from vidgan.checks import check_config
 from vidgan.config import parse_config
 from vidgan.errors import ConfigError
 

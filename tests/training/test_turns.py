@@ -10,13 +10,13 @@ import torch
 from helpers import small_config
 from torch import Tensor
 
-from vidgan.build import build_accelerator, build_algorithm, build_dataset, build_loader, build_networks
-from vidgan.checks import check_config
+from vidgan.build import build_algorithm, build_dataset, build_loader, build_networks
 from vidgan.losses import ADVERSARIAL, l1
 from vidgan.pixels import to_float
 from vidgan.seeding import Draws
 from vidgan.tasks.forecasting.training import DualMotionTraining
 from vidgan.tasks.synthesis.training import MoCoGANTraining
+from vidgan.training.accelerator import build_accelerator
 from vidgan.types import ClipBatch, Prediction
 
 Algorithm = MoCoGANTraining | DualMotionTraining
@@ -26,7 +26,6 @@ MODELS = ("mocogan", "dual_motion")
 def build(model: str, data: Path, out: Path, **changes: Any) -> tuple[Algorithm, Callable[[int], Any]]:
     """The algorithm, and a function that runs one step with the loader's batch of that step."""
     config = small_config(model, data, out, **changes)
-    check_config(config)
     accelerator = build_accelerator("cpu")
     dataset = build_dataset(config)
     loader = build_loader(config, dataset, accelerator)

@@ -13,12 +13,13 @@ import av
 import torch
 
 import vidgan
-from vidgan.build import build_accelerator, resolve_precision
+from vidgan.build import resolve_precision
 from vidgan.commands.prepare import prepare
 from vidgan.commands.train import train
 from vidgan.config import load_config, shipped_configs
 from vidgan.data.synthetic.shapes_data import render_shapes
 from vidgan.evaluation.results import library_versions
+from vidgan.training.accelerator import build_accelerator
 from vidgan.video.optical_flow import default_method
 
 NEEDED_SPACE = 2 * 1024**3

@@ -15,12 +15,12 @@ from pathlib import Path
 import psutil
 import torch
 
-from vidgan.build import build_accelerator, build_algorithm, build_dataset, build_loader, build_networks
-from vidgan.checks import check_config
+from vidgan.build import build_algorithm, build_dataset, build_loader, build_networks
 from vidgan.commands.plan import GB, Plan, due_step, make_plan
 from vidgan.config import RunConfig, find_config, load_config
 from vidgan.errors import ConfigError
 from vidgan.seeding import Draws
+from vidgan.training.accelerator import build_accelerator
 
 CPU_SHARE, GPU_SHARE = 0.5, 0.9
 MOST = 4096  # clips at once
@@ -35,7 +35,6 @@ def find_batch(config: str | RunConfig, overrides: Sequence[str] = (), *, proces
     settings = config if isinstance(config, RunConfig) else load_config(find_config(config), overrides)
     pieces = processes * nodes * settings.train.micro_batches
     settings = _with_batch(settings, pieces, settings.train.micro_batches)
-    check_config(settings)
     if settings.train.device != "cpu" and torch.cuda.is_available():
         clips, how = _on_gpu(settings)
     else:

@@ -15,7 +15,6 @@ from types import FrameType
 import torch
 
 from vidgan.build import build_dataset, share_of_batch
-from vidgan.checks import check_config
 from vidgan.config import RunConfig, find_config, load_config
 from vidgan.errors import ConfigError
 from vidgan.training.checkpoint import newest_step
@@ -69,7 +68,6 @@ def relaunch(
         )
     layout = _layout(processes, nodes, node_rank, master_addr, master_port)
     settings = load_config(find_config(config), overrides)
-    check_config(settings)
     build_dataset(settings)
     share_of_batch(settings, processes * nodes)
     _check_devices(settings, processes)

@@ -1,26 +1,26 @@
-"""`vidgan models`: what can be named in a config, and the weights that come with the package."""
+"""`vidgan models`: tasks with the kinds of their parts, loss terms, shipped configs and weights."""
 
-from vidgan.checks import ROLES, TERMS
-from vidgan.config import shipped_configs
+from collections.abc import Iterator
+
+from pydantic import BaseModel
+
+from vidgan.config import sections_in, shipped_configs
+from vidgan.evaluation.baselines import BASELINES
 from vidgan.hub import TRAINED_ON, read_facts, shipped_weights
-from vidgan.losses import ADVERSARIAL
-from vidgan.tasks.registry import BASELINES, DISCRIMINATORS, GENERATORS, PREDICTORS
+from vidgan.losses.adversarial import ADVERSARIAL
+from vidgan.tasks import TASKS
 
 
 def describe() -> str:
     """One block of text."""
-
-    def first_line(thing: object) -> str:
-        return (thing.__doc__ or "").strip().splitlines()[0]
-
-    lines = ["models"]
-    for kind, table in (("generates", GENERATORS), ("predicts", PREDICTORS)):
-        for name, network in table.items():
-            lines.append(f"  {name:14} {kind}: {first_line(network)}")
-            lines.append(f"  {'':14} discriminators: {', '.join(ROLES[name])}; terms: {', '.join(TERMS[name])}")
-    lines += ["discriminators", *(f"  {name:14} {first_line(network)}" for name, network in DISCRIMINATORS.items())]
-    lines += ["baselines", *(f"  {name:14} {first_line(thing)}" for name, thing in BASELINES.items())]
-    lines += ["objectives", f"  {', '.join(ADVERSARIAL)}"]
+    lines = []
+    for name, task in TASKS.items():
+        lines.append(f"task {name}: {_first_line(task)} Model class: {task.model.__name__}")
+        lines += [f"  {key:24} {', '.join(kinds)}" for key, kinds in _kinds(task.config, "")]
+        terms = getattr(task.config.model_fields["objective"].annotation, "built_in_terms", ())
+        lines.append(f"  {'objective.weights':24} {', '.join(terms)}")
+    lines += ["adversarial losses", f"  {', '.join(ADVERSARIAL)}"]
+    lines += ["baselines", *(f"  {name:14} {_first_line(thing)}" for name, thing in BASELINES.items())]
     lines += ["shipped configs", *(f"  {name}" for name in shipped_configs())]
     lines += ["shipped weights (--pretrained)"]
     for name, folder in shipped_weights().items():
@@ -28,3 +28,21 @@ def describe() -> str:
         size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
         lines.append(f"  {name:20} {facts['class']}, {size:.1f} MB, trained on {facts.get(TRAINED_ON)}")
     return "\n".join(lines)
+
+
+def _kinds(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, list[str]]]:
+    """Every key whose part comes in kinds, with their names."""
+    for name, field in section.model_fields.items():
+        parts = sections_in(field.annotation)
+        kinds = [str(part.model_fields["kind"].default) for part in parts if "kind" in part.model_fields]
+        if len(parts) > 1 and kinds:
+            yield (
+                f"{prefix}{name}.kind",
+                [kind for kind in kinds if kind != "PydanticUndefined"] + ["my_module:MyClass"],
+            )
+        for part in parts if len(parts) == 1 else ():
+            yield from _kinds(part, f"{prefix}{name}.")
+
+
+def _first_line(thing: object) -> str:
+    return (thing.__doc__ or "").strip().splitlines()[0]

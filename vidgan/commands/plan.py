@@ -11,20 +11,12 @@ from math import lcm
 
 import torch
 
-from vidgan.build import (
-    build_accelerator,
-    build_algorithm,
-    build_dataset,
-    build_loader,
-    build_networks,
-    resolve_precision,
-    share_of_batch,
-)
-from vidgan.checks import check_config
+from vidgan.build import build_algorithm, build_dataset, build_loader, build_networks, resolve_precision, share_of_batch
 from vidgan.config import RunConfig, differences, dump_config, find_config, load_config
 from vidgan.data.dataset import ClipDataset
 from vidgan.errors import ConfigError
 from vidgan.seeding import Draws
+from vidgan.training.accelerator import build_accelerator
 from vidgan.training.checkpoint import CheckpointError, load_latest
 from vidgan.training.cost import TurnCost, gradient_bytes, ring_bytes, start_optimizers, state_bytes, turn_costs
 
@@ -84,7 +76,6 @@ def make_plan(config: RunConfig, processes: int = 1) -> Plan:
     Raises:
         ConfigError, DataError: as training would.
     """
-    check_config(config)
     clips = share_of_batch(config, processes)
     gpu = config.train.device != "cpu" and torch.cuda.is_available()
     precision = resolve_precision(config.train.precision, torch.device("cuda" if gpu else "cpu"))

@@ -2,30 +2,28 @@
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from accelerate import Accelerator
+from torch import nn
+from torch.optim import Optimizer
 
-from vidgan.build import (
-    build_accelerator,
-    build_algorithm,
-    build_dataset,
-    build_loader,
-    build_networks,
-    resolve_precision,
-)
-from vidgan.checks import check_config, model_name
-from vidgan.commands.monitor import build_hooks
+from vidgan.build import build_algorithm, build_dataset, build_loader, build_networks, resolve_precision
 from vidgan.commands.tracking import open_trackers, require_trackers
-from vidgan.config import RunConfig, differences, dump_config, find_config, load_config
+from vidgan.commands.training_hooks import build_hooks
+from vidgan.config import RunConfig, differences, dump_config, find_config, load_config, parse_config
 from vidgan.data.dataset import ClipDataset
 from vidgan.data.loader import ClipLoader
 from vidgan.errors import ConfigError
 from vidgan.exports import Exporter, refresh_exports
 from vidgan.files import write_text
+from vidgan.own_code import own_code, path_of
 from vidgan.runs import note_start, read_journal
+from vidgan.sections import OBJECT, Section, kind_of, nearest
+from vidgan.tasks import TASKS
+from vidgan.training.accelerator import Accelerator, build_accelerator
 from vidgan.training.checkpoint import Checkpoint, load_latest
 from vidgan.training.failures import machine_failures_named
 from vidgan.training.lock import RunLock
@@ -55,37 +53,109 @@ class TrainResult:
 
 
 def train(
-    config: str | RunConfig,
+    config: str | Path | RunConfig,
     overrides: Sequence[str] = (),
     *,
+    data: str | Path | None = None,
+    networks: Mapping[str, nn.Module] | None = None,
+    losses: Mapping[str, Any] | None = None,
+    optimizers: Mapping[str, Callable[[Iterable[nn.Parameter]], Optimizer]] | None = None,
+    turns: Sequence[str | tuple[str, int] | Mapping[str, Any]] | None = None,
+    allow_own_code: bool = False,
     accept_changes: bool = False,
     quiet: bool = False,
 ) -> TrainResult:
-    """Train the model of a config.
+    """Train the model of a config; the same call again resumes.
 
     Args:
-        config: path of a YAML file, name of a shipped config, or a `RunConfig`.
+        config: path of a YAML file, name of a shipped config, name of a task (its default config), or a `RunConfig`.
         overrides: `a.b=c` changes of a config read from YAML.
+        data: folder that `vidgan prepare` wrote; default: `data.root` of the config.
+        networks: own networks by the config key that they stand for: "model.motion", "model.frame", "model.estimator",
+            "model.fusion" or "discriminators.NAME". The protocols are in docs/add_a_model.md.
+        losses: "adversarial" -> an `AdversarialLoss`; any other name -> a further term of the generator, a function of
+            (fake, real) or, for forecasts, (prediction, future), or a pair of the function and its weight.
+        optimizers: network -> function from parameters to a torch optimizer.
+        turns: sequence of a step: names, (name, repeats) or mappings with the keys of `objective.turns`.
+        allow_own_code: follow import paths (`kind: my_module:MyClass`) of the config; importing runs the module.
         accept_changes: resume although settings differ from those that the run began with.
         quiet: no progress display.
 
     Raises:
-        ConfigError, DataError, CheckpointError: the user can mend it; nothing was changed.
+        ConfigError, DataError, CheckpointError: a user error; nothing was changed.
         RunFailedError: the run failed (a non-finite value, a guard, a full disk); its last checkpoint is kept.
         RuntimeError: a process or a loader worker was lost; another attempt may succeed.
     """
-    settings = config if isinstance(config, RunConfig) else load_config(find_config(config), overrides)
-    check_config(settings)
+    settings, objects = _with_own_parts(
+        _read_config(config, overrides, data), networks or {}, losses or {}, optimizers or {}, turns
+    )
+    with own_code(allowed=allow_own_code, objects=objects):
+        return _start(settings, accept_changes=accept_changes, quiet=quiet)
+
+
+def _read_config(config: str | Path | RunConfig, overrides: Sequence[str], data: str | Path | None) -> RunConfig:
+    if isinstance(config, RunConfig):
+        if overrides:
+            raise ConfigError("overrides have no effect on a RunConfig; give a file or a name")
+        if data is None:
+            return config
+        return parse_config({**config.model_dump(), "data": {**config.data.model_dump(), "root": str(data)}}, "config")
+    name = TASKS[config].default_config if isinstance(config, str) and config in TASKS else str(config)
+    root = [] if data is None else [f"data.root={data}"]
+    return load_config(find_config(name), [*overrides, *root])
+
+
+def _with_own_parts(
+    config: RunConfig,
+    networks: Mapping[str, nn.Module],
+    losses: Mapping[str, Any],
+    optimizers: Mapping[str, Any],
+    turns: Sequence[Any] | None,
+) -> tuple[RunConfig, dict[str, Any]]:
+    """The config with a record of what was passed from Python, and these objects by config key."""
+    if not (networks or losses or optimizers or turns is not None):
+        return config, {}
+    values = config.model_dump()
+    objects: dict[str, Any] = {}
+    for key, network in networks.items():
+        section, _, name = key.rpartition(".")
+        if section not in ("model", "discriminators") or name not in values[section]:
+            known = [f"{s}.{n}" for s in ("model", "discriminators") for n in _parts_of(getattr(config, s))]
+            raise ConfigError(f"networks: {key!r} is not a part of this config{nearest(key, known)}")
+        values[section][name] = {"kind": OBJECT, "class": path_of(network)}
+        objects[key] = network
+    for name, loss in losses.items():
+        if name == "adversarial":
+            values["objective"]["adversarial"] = OBJECT
+            objects["objective.adversarial"] = loss
+            continue
+        term, weight = loss if isinstance(loss, tuple) and callable(loss[0]) else (loss, 1.0)
+        values["objective"]["terms"][name] = OBJECT
+        values["objective"]["weights"].setdefault(name, weight)
+        objects[f"objective.terms.{name}"] = term
+    for name, optimizer in optimizers.items():
+        values["optimizers"][name] = {**values["optimizers"].get(name, {}), "name": "object", "betas": None}
+        objects[f"optimizers.{name}"] = optimizer
+    if turns is not None:
+        values["objective"]["turns"] = list(turns)
+    return parse_config(values, "train"), objects
+
+
+def _parts_of(section: Section) -> list[str]:
+    """Keys of a section that name a part which comes in kinds."""
+    return [name for name in type(section).model_fields if kind_of(getattr(section, name)) is not None]
+
+
+def _start(settings: RunConfig, *, accept_changes: bool, quiet: bool) -> TrainResult:
     require_trackers(settings.track)
     stop_with_the_launcher()
     accelerator = build_accelerator(settings.train.device)
     if not accelerator.is_main_process:
-        logging.getLogger("vidgan").setLevel(logging.ERROR)  # what all processes see is told once
+        logging.getLogger("vidgan").setLevel(logging.ERROR)  # what every process notices is reported once
     dataset = build_dataset(settings)
     loader = build_loader(settings, dataset, accelerator)
-    run_dir = settings.run_dir
     if accelerator.is_main_process:
-        with RunLock(run_dir):
+        with RunLock(settings.run_dir):
             return _train(settings, dataset, loader, accelerator, accept_changes=accept_changes, quiet=quiet)
     return _train(settings, dataset, loader, accelerator, accept_changes=accept_changes, quiet=True)
 
@@ -126,7 +196,7 @@ def _run(
     """From `resume`, or the start, to the end; from here on files are written."""
     run_dir = settings.run_dir
     networks = build_networks(settings, dataset)
-    algorithm = build_algorithm(settings, networks, accelerator)
+    algorithm = build_algorithm(settings, networks, accelerator, num_clips=len(dataset))
     hooks = Hooks()
     if accelerator.is_main_process:
         write_text(run_dir / "config.yaml", dump_config(settings))
@@ -145,7 +215,7 @@ def _run(
         every=Periods(**settings.every.model_dump()),
         hooks=hooks,
         state={
-            "model": model_name(settings),
+            "task": settings.task,
             "data": dataset.index.fingerprint,
             "split": dataset.index.split_hash,
             "precision": precision,
@@ -182,10 +252,8 @@ def _resumable(settings: RunConfig, dataset: ClipDataset, precision: str, accept
     resume = load_latest(run_dir / "checkpoints")
     if resume is None:
         return None
-    if resume.state.get("model") != model_name(settings):
-        raise ConfigError(
-            f"{resume.path}: holds a {resume.state.get('model')}, the config asks for {model_name(settings)}"
-        )
+    if resume.state.get("task") != settings.task:
+        raise ConfigError(f"{resume.path}: is of the task {resume.state.get('task')}, the config of {settings.task}")
     if resume.state.get("data") != dataset.index.fingerprint and not accept_changes:
         raise ConfigError(
             f"{run_dir} was trained on other data than {settings.data.root} now holds; choose another name=...,"

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from vidgan.build import build_dataset, build_networks
-from vidgan.checks import model_name
 from vidgan.config import RunConfig
 from vidgan.data.store.index import load_index
 from vidgan.errors import ConfigError
@@ -14,11 +13,8 @@ from vidgan.exports import facts
 from vidgan.hub import model_folder, read_facts
 from vidgan.metrics.weights import file_hash
 from vidgan.runs import run_config
-from vidgan.tasks.forecasting.dual_motion import DualMotionGAN
-from vidgan.tasks.forecasting.prediction import Forecaster
-from vidgan.tasks.registry import PREDICTORS
-from vidgan.tasks.synthesis.mocogan import MoCoGAN
-from vidgan.tasks.synthesis.sampling import ClipSampler
+from vidgan.tasks import find_task, task_of_model
+from vidgan.tasks.base import ClipModel, ForecastModel
 from vidgan.training.checkpoint import Checkpoint, load_best, load_checkpoint, load_strict
 
 CHECKPOINTS = "checkpoints"
@@ -42,7 +38,7 @@ class Subject:
     """
 
     name: str
-    model: Forecaster | ClipSampler
+    model: ForecastModel | ClipModel
     run: Path | None
     data: Path
     window: tuple[int, int] | None
@@ -58,7 +54,7 @@ class Subject:
     @property
     def forecasts(self) -> bool:
         """Whether it continues videos; else it makes clips."""
-        return isinstance(self.model, Forecaster)
+        return isinstance(self.model, ForecastModel)
 
     def places(self, length: int | None = None, **choice: Any) -> Places:
         """Windows of its data in the model's sense of time, by default as long as it was trained on.
@@ -101,14 +97,16 @@ def find_subject(path: Path, *, data: Path | None = None, best: bool = False) ->
 def _of_folder(path: Path, *, run: Path | None, data: Path | None) -> Subject:
     folder = model_folder(path)
     told = read_facts(folder)
-    kind: type[DualMotionGAN] | type[MoCoGAN] = DualMotionGAN if told["class"] == "DualMotionGAN" else MoCoGAN
+    task = task_of_model(told["class"])
+    if task is None:
+        raise ConfigError(f"{folder}: holds a {told['class']}, which no task of this vidgan trains")
     config = None if run is None else run_config(run)
     if data is None and config is None:
         raise ConfigError(f"{path}: a saved model names no data to score it on; give --data DATA")
     context = told.get("context")
     return Subject(
         name=path.name if run is None or path == run else f"{run.name}/{path.name}",
-        model=kind.from_pretrained(folder),
+        model=task.model.from_pretrained(folder),
         run=run,
         data=data or Path(config.data.root if config else ""),
         window=None if data is not None or config is None else config.data.window,
@@ -136,7 +134,7 @@ def _of_checkpoint(path: Path, data: Path | None) -> Subject:
         data=data or Path(config.data.root),
         window=config.data.window if data is None else None,
         frames=config.data.frames,
-        context=config.data.context if model_name(config) in PREDICTORS else None,
+        context=find_task(config).context(config),
         stride=config.data.stride,
         fps=config.data.fps,
         seed=config.seed,
@@ -146,12 +144,11 @@ def _of_checkpoint(path: Path, data: Path | None) -> Subject:
     )
 
 
-def _averaged_model(config: RunConfig, checkpoint: Checkpoint) -> Forecaster | ClipSampler:
+def _averaged_model(config: RunConfig, checkpoint: Checkpoint) -> ForecastModel | ClipModel:
     """The generator with the checkpoint's average weights."""
     dataset = build_dataset(config)
     model = build_networks(config, dataset)["generator"].eval()
     load_strict(model, checkpoint.tensors["ema"])
-    assert isinstance(model, Forecaster | ClipSampler)
     model.facts = facts(config, dataset, checkpoint.step)
     return model
 

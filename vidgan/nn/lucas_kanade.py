@@ -40,6 +40,8 @@ class LucasKanadeEstimator(nn.Module):
         symmetric: estimate both directions and average, which halves the noise for twice the time.
     """
 
+    accepts_start = True
+
     def __init__(self, *, levels: int = 4, steps: int = 8, fine_steps: int = 3, symmetric: bool = True) -> None:
         super().__init__()
         self.levels, self.steps, self.fine_steps, self.symmetric = levels, steps, fine_steps, symmetric

@@ -1,10 +1,13 @@
-"""The networks that take turns, with their optimizers: one turn = thaw one, freeze the rest, backward, step, zero."""
+"""The networks that take turns, with their optimizers.
+
+An update thaws one network, freezes the others, runs the backward pass, steps and zeroes its gradients.
+"""
 
 import contextlib
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from accelerate import Accelerator
@@ -20,6 +23,13 @@ from vidgan.types import ClipBatch, Terms
 Micro = tuple[ClipBatch, Draws]
 
 
+class TurnResult(NamedTuple):
+    """What a turn computes on a micro-batch: scalars to minimise, and scalars to report."""
+
+    losses: Terms
+    metrics: Terms
+
+
 class Trainees:
     """Named networks, each with its own optimizer, prepared by Accelerate.
 
@@ -33,7 +43,7 @@ class Trainees:
             depend on the process count and needs no state).
 
     Attributes:
-        around: name of a network -> a context that its turns run in, for whoever measures them.
+        around: name of a network -> a context that its updates run in, for measurements.
     """
 
     def __init__(
@@ -55,7 +65,7 @@ class Trainees:
         self.around: Callable[[str], contextlib.AbstractContextManager[Any]] = lambda name: contextlib.nullcontext()
         self._base_lr = {name: [g["lr"] for g in opt.param_groups] for name, opt in self.optimizers.items()}
         with warnings.catch_warnings():
-            # Accelerate hands on an argument that torch has renamed; each process would tell of it.
+            # Accelerate passes an argument that torch has renamed; each process would warn of it.
             warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
             self.prepared = {name: accelerator.prepare_model(module) for name, module in self.raw.items()}
 
@@ -72,42 +82,56 @@ class Trainees:
                 group["lr"] = base * factor
         return {name: optimizer.param_groups[0]["lr"] for name, optimizer in self.optimizers.items()}
 
-    def turn(
+    def update(
         self,
         name: str,
-        terms_of: Callable[[ClipBatch, Draws], Terms],
+        compute: Callable[[ClipBatch, Draws], TurnResult],
         micros: Sequence[Micro],
         weights: Mapping[str, float],
         step: int,
     ) -> Terms:
-        """One optimizer step of network `name` over all micro-batches; returns the detached mean terms.
+        """One optimizer step of network `name` over all micro-batches, the other networks frozen.
 
-        Entries that start with "accuracy/" are measurements, not losses: they are averaged and returned, not weighted.
+        Args:
+            name: of the network.
+            compute: losses and metrics of one micro-batch, through the prepared networks.
+            micros: micro-batches with their draws.
+            weights: of the losses.
+            step: for messages.
+
+        Returns:
+            Detached means by journal key: `loss/NAME/TERM`, `grad_norm/NAME`, and the metrics under their own names.
+
+        Raises:
+            NonFiniteError: a loss or the gradient is not finite; the weights stay as they were.
         """
-        for other, module in self.raw.items():
-            module.requires_grad_(other == name)
-        totals: Terms = {}
-        for i, (batch, draws) in enumerate(micros):
-            last = i == len(micros) - 1
-            quiet = contextlib.nullcontext() if last else self.accelerator.no_sync(self.prepared[name])
-            with quiet:
-                terms = terms_of(batch, draws)
-                losses = {k: v for k, v in terms.items() if not k.startswith("accuracy/")}
-                self.accelerator.backward(weighted_sum(losses, weights) / len(micros))
-            for key, value in terms.items():
-                totals[key] = totals.get(key, torch.zeros((), device=value.device)) + value.detach() / len(micros)
-        parameters = list(self.raw[name].parameters())
-        norm = nn.utils.clip_grad_norm_(parameters, self.limit if self.limit is not None else math.inf)
-        self._require_finite(name, totals, norm, step)
-        self.optimizers[name].step()
-        self.optimizers[name].zero_grad(set_to_none=True)
-        return {f"loss/{name}/{k}" if not k.startswith("accuracy/") else k: v for k, v in totals.items()} | {
-            f"grad_norm/{name}": norm.detach()
-        }
+        with self.around(name):
+            for other, module in self.raw.items():
+                module.requires_grad_(other == name)
+            losses: Terms = {}
+            metrics: Terms = {}
+            for number, (batch, draws) in enumerate(micros):
+                is_last = number == len(micros) - 1
+                sync = contextlib.nullcontext() if is_last else self.accelerator.no_sync(self.prepared[name])
+                with sync:
+                    result = compute(batch, draws)
+                    self.accelerator.backward(weighted_sum(result.losses, weights) / len(micros))
+                _add(losses, result.losses, len(micros))
+                _add(metrics, result.metrics, len(micros))
+            parameters = list(self.raw[name].parameters())
+            norm = nn.utils.clip_grad_norm_(parameters, self.limit if self.limit is not None else math.inf)
+            self._require_finite(name, losses, norm, step)
+            self.optimizers[name].step()
+            self.optimizers[name].zero_grad(set_to_none=True)
+        return (
+            {f"loss/{name}/{term}": loss for term, loss in losses.items()}
+            | metrics
+            | {f"grad_norm/{name}": norm.detach()}
+        )
 
     def _require_finite(self, name: str, terms: Terms, norm: Tensor, step: int) -> None:
-        """Stop before the optimizer's step, in all processes at once: one alone may have met the broken value."""
-        losses = sorted(term for term in terms if not term.startswith("accuracy/"))
+        """Stop before the optimizer's step, in all processes at once: the broken value may be in one of them only."""
+        losses = sorted(terms)
         values = torch.stack([*(terms[term].float() for term in losses), norm.float()])
         broken = self.accelerator.gather((~values.isfinite()).int()[None])  # (processes, terms + 1)
         if not broken.any():
@@ -118,7 +142,7 @@ class Trainees:
         raise NonFiniteError(
             f"step {step}: {', '.join(what) or 'the gradient'} of network {name!r} is not finite{where}; the weights"
             " were left as they were before this turn. Lower the learning rate, clip gradients (train.clip_grad_norm),"
-            " use precision fp32, or go back and leave the batch out (--on-nonfinite rollback)"
+            " use precision fp32, or skip the batch (--on-nonfinite rollback)"
         )
 
     def require_finite_weights(self, step: int) -> None:
@@ -159,6 +183,12 @@ class Trainees:
             # State comes from the checkpoint, settings from the config: a changed config has been accepted by now.
             for group, setting in zip(optimizer.param_groups, own, strict=True):
                 group.update(setting)
+
+
+def _add(totals: Terms, terms: Terms, parts: int) -> None:
+    """Add a micro-batch's share of the mean to the totals."""
+    for key, value in terms.items():
+        totals[key] = totals.get(key, torch.zeros((), device=value.device)) + value.detach() / parts
 
 
 def _match_layout(optimizer: Optimizer) -> None:

@@ -5,7 +5,7 @@ From the context I_1..I_t, in the notation of the paper::
     z ~ N(mean, exp(logvar))     motion encoder E, one Gaussian per cell of a 1/16 grid
     A  = G_I(z)                  frame generator, the "direct" prediction
     f  = G_F(z)                  flow generator
-    W  = warp(I_t, f)            the last frame, moved
+    W  = warp(I_t, f)            the last frame, warped
     f' = Q(A, I_t)               the flow that A implies: couples G_I to motion
     P  = fuse(A, W)              the forecast
 
@@ -20,172 +20,123 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidgan.nn.blocks import require_choice
-from vidgan.nn.lucas_kanade import LucasKanadeEstimator
 from vidgan.nn.recompute import recompute
 from vidgan.nn.warp import resize_flow, warp
+from vidgan.sections import OwnPart
 from vidgan.seeding import Draws
-from vidgan.tasks.forecasting.flow_estimator import ESTIMATORS, build_estimator, soft_limit
-from vidgan.tasks.forecasting.fusion import FUSIONS, NO_HINDSIGHT, Parts, hindsight, restore_detail
+from vidgan.tasks.forecasting.config import DualMotionConfig
+from vidgan.tasks.forecasting.decoding import PRIOR_TRUST, Decoding, DecodingRun, agreement
+from vidgan.tasks.forecasting.flow_estimator import ESTIMATORS, soft_limit
+from vidgan.tasks.forecasting.fusion import FUSIONS, Evidence, Parts
 from vidgan.tasks.forecasting.motion_decoder import MotionDecoder
-from vidgan.tasks.forecasting.motion_encoder import Encoding, MotionEncoder, require_multiple
-from vidgan.tasks.forecasting.motion_uncertainty import MotionDrift, flow_change, strayed
+from vidgan.tasks.forecasting.motion_encoder import MotionEncoder, require_multiple
 from vidgan.tasks.forecasting.prediction import Forecaster
+from vidgan.tasks.own_parts import build_own, require_output
 from vidgan.types import Clip, Flow, Prediction
 
-__all__ = ["DualMotionGAN"]
+__all__ = ["DualMotionGAN", "build_dual_motion"]
+
+RGB = 3
 
 
 class DualMotionGAN(nn.Module, Forecaster):
     """Forecasts the frames that follow a context of two frames or more, of any length.
 
-    The published structure is ``skip_connections=False, extrapolate_flow=False, residual_frame=False, fusion="conv",
-    estimator="hourglass"``. It must carry all appearance through a 1/16 grid, so its frames are blurred. The defaults
-    lift that limit.
+    The published structure is ``skip_connections=False, extrapolate_flow=False, residual_frame=False`` with the
+    estimator "hourglass" and the fusion "conv". It must carry all appearance through a 1/16 grid, so its frames are
+    blurred. The other settings lift that limit.
 
     Args:
+        encoder: E.
+        estimator: Q, see `vidgan.tasks.forecasting.flow_estimator` for the protocol.
+        frame_generator: G_I, from the code (and skips) to 3 channels.
+        flow_generator: G_F, from the code (and skips) to 2 channels.
+        fusion: see `vidgan.tasks.forecasting.fusion` for the protocol.
         image_size: (H, W) that the model is trained for, multiples of 16. The networks are convolutional and take any
             other multiple of 16 as well.
         channels: of a frame.
-        widths: channels of the encoder at strides 2, 4, 8, 16. The decoders mirror them.
-        dim_latent: D, channels of the motion code and of the ConvLSTMs.
+        max_flow: pixels; limit of the flow generator's output.
         skip_connections: give both generators the encoder's features of the last frame, and that frame itself.
-        extrapolate_flow: estimate the flow between the last two frames by Q and let G_F predict what to add to its
-            continuation at constant velocity. Skipped features are moved by it before use.
-        motion_hints: show both generators, moved along like the features, how the observed flow has changed since the
-            frame before (acceleration) and what it failed to explain in the last frame (covered and uncovered ground,
-            edges between pixels). Needs the two switches above.
-        residual_frame: G_I predicts what to add to the last frame (moved, with ``extrapolate_flow``), not pixels.
-        fusion: "conv" (1x1 convolution over A and W), "mask" (occlusion-aware convex blend of them) or "blend" (convex
-            blend of them and of other rules of motion; needs ``extrapolate_flow``), see `vidgan.tasks.forecasting.fusion`.
-        hindsight: in eval mode, hold P of the next frame to W as far as a forecast of the last frame would have been
-            better so, place by place: see `vidgan.tasks.forecasting.fusion.hindsight`. What is fed back goes without.
-        restore_detail: share of the detail lost to interpolation and blending that P is shown with (0 for none of it),
-            see `vidgan.tasks.forecasting.fusion.restore_detail`. What is fed back goes without: errors would be sharpened as well.
-        motion_spread: in eval mode, drawn futures differ in their motion as well, which goes on changing so many times
-            as strongly as it was last seen to: see `vidgan.tasks.forecasting.motion_uncertainty`.
-        max_flow: pixels; limit of every flow that a network puts out (of the correction, with ``extrapolate_flow``).
-        estimator: Q, "hourglass", "pyramid" (coarse to fine, made for motion of many pixels) or "lucas_kanade" (nothing
-            to learn: better where training drives are few, but slower).
-        estimator_widths: channels of a learned Q: hourglass four, outermost first; pyramid one a level, finest first.
-            None for 32 in each of four.
-        norm: "group", "none", "instance", "pixel" or "batch". Batch norm makes the rows of a batch mix.
+        extrapolate_flow: estimate the flow between the last two frames by Q and let G_F predict a correction to its
+            continuation at constant velocity. Skipped features are warped by it before use.
+        motion_hints: give both generators, warped like the features, the change of the observed flow since the frame
+            before (acceleration) and what it failed to explain in the last frame (covered and uncovered ground, edges
+            between pixels).
+        residual_frame: G_I predicts a correction to the last frame (warped, with ``extrapolate_flow``), not pixels.
+        reads_earlier_motion: whether the flow before the last one is estimated too.
+        decoding: what `forecast` and `predict` do beyond the network's output.
         checkpoint_activations: encoder, decoders and estimator run again in the backward pass instead of keeping their
-            activations: several times less memory for about a third more time, the same gradients to rounding. Not with
-            batch norm.
-        probabilistic: False makes the encoder a plain one: its code is a point, and there is one future only.
+            activations: several times less memory for about a third more time, the same gradients to rounding.
 
     Raises:
-        ValueError: a size that is no multiple of 16, or an unknown name.
+        ValueError: a size that is not a multiple of 16.
     """
 
     def __init__(
         self,
         *,
+        encoder: nn.Module,
+        estimator: nn.Module,
+        frame_generator: nn.Module,
+        flow_generator: nn.Module,
+        fusion: nn.Module,
         image_size: tuple[int, int],
-        channels: int = 3,
-        widths: Sequence[int] = (64, 128, 256, 512),
-        dim_latent: int = 512,
-        skip_connections: bool = True,
-        extrapolate_flow: bool = True,
-        motion_hints: bool = False,
-        residual_frame: bool = True,
-        fusion: str = "mask",
-        hindsight: bool = False,
-        restore_detail: float = 0.0,
-        motion_spread: float = 0.0,
-        max_flow: float = 20.0,
-        estimator: str = "pyramid",
-        estimator_widths: Sequence[int] | None = None,
-        norm: str = "group",
+        channels: int = RGB,
+        max_flow: float,
+        skip_connections: bool,
+        extrapolate_flow: bool,
+        motion_hints: bool,
+        residual_frame: bool,
+        reads_earlier_motion: bool,
+        decoding: Decoding = Decoding(),
         checkpoint_activations: bool = False,
-        probabilistic: bool = True,
     ) -> None:
         super().__init__()
         require_multiple(*image_size)
-        if len(widths) != 4:
-            raise ValueError(f"widths: the encoder has 4 stages, got {len(widths)} widths")
-        require_choice("fusion", fusion, FUSIONS)
-        if fusion == "blend" and not extrapolate_flow:
-            raise ValueError("fusion='blend' needs extrapolate_flow: it blends what the observed flow leads to")
-        require_choice("estimator", estimator, ESTIMATORS)
-        if estimator == "lucas_kanade" and estimator_widths is not None:
-            raise ValueError("estimator_widths has no effect on estimator='lucas_kanade'; remove it")
-        if motion_hints and not (skip_connections and extrapolate_flow):
-            raise ValueError("motion_hints: needs skip_connections and extrapolate_flow, which carry the hints")
-        if motion_spread < 0 or (motion_spread and not (probabilistic and (motion_hints or fusion == "blend"))):
-            raise ValueError("motion_spread: 0 or more; it needs probabilistic, and motion_hints or fusion='blend'")
-        if not 0 <= restore_detail <= 1:
-            raise ValueError(f"restore_detail: a share between 0 and 1, got {restore_detail}")
-        if max_flow <= 0:
-            raise ValueError(f"max_flow: must be positive (pixels), got {max_flow}")
         self.image_size = (image_size[0], image_size[1])
         self.channels = channels
-        self.dim_latent = dim_latent
         self.max_flow = max_flow
         self.skip_connections = skip_connections
         self.extrapolate_flow = extrapolate_flow
         self.motion_hints = motion_hints
         self.residual_frame = residual_frame
-        self.hindsight = hindsight
-        self.restore_detail = restore_detail
-        self.motion_spread = motion_spread
-        self.looks_back = motion_hints or fusion == "blend"
+        self.reads_earlier_motion = reads_earlier_motion
+        self.decoding = decoding
         self.checkpoint_activations = checkpoint_activations
-        self.encoder = MotionEncoder(
-            channels=channels,
-            widths=widths,
-            dim_latent=dim_latent,
-            norm=norm,
-            checkpoint_activations=checkpoint_activations,
-            probabilistic=probabilistic,
-        )
-        self.estimator = build_estimator(
-            estimator, channels=channels, widths=estimator_widths or (32, 32, 32, 32), max_flow=max_flow, norm=norm
-        )
-        extra = (4 + channels if motion_hints else 2) if extrapolate_flow else 0
-        skip_channels = [width + extra for width in (*reversed(widths), channels)] if skip_connections else [0] * 5
-        self.frame_generator = MotionDecoder(
-            dim_latent=dim_latent, widths=widths, out_channels=channels, skip_channels=skip_channels, norm=norm
-        )
-        self.flow_generator = MotionDecoder(
-            dim_latent=dim_latent, widths=widths, out_channels=2, skip_channels=skip_channels, norm=norm
-        )
-        self.fusion = FUSIONS[fusion](channels=channels, max_flow=max_flow)
+        self.encoder = encoder
+        self.estimator = estimator
+        self.frame_generator = frame_generator
+        self.flow_generator = flow_generator
+        self.fusion = fusion
 
     @property
-    def fixed_estimator(self) -> LucasKanadeEstimator | None:
-        """Q, where it has nothing to learn."""
-        return self.estimator if isinstance(self.estimator, LucasKanadeEstimator) else None
-
-    @property
-    def _looks_twice(self) -> bool:
-        """Training goes without hindsight: P is to be taught where it is wrong too, not only where it is trusted."""
-        return self.hindsight and not self.training
-
-    def estimate_flow(self, current: Tensor, previous: Tensor) -> Tensor:
-        """Q for evaluation: frames (B, C, H, W) in [-1, 1] -> backward flow (B, 2, H, W) in pixels.
-
-        To train Q use ``Prediction.observed_flow`` and ``implied_flow``, which come out of `forward`.
-        """
-        return self.estimator(current, previous)
+    def fixed_estimator(self) -> nn.Module | None:
+        """Q, if it has nothing to learn and refines a given start."""
+        return self.estimator if getattr(self.estimator, "accepts_start", False) else None
 
     def forward(
-        self, context: Clip, *, horizon: int = 1, draws: Draws | None = None, flow: Flow | None = None
+        self,
+        context: Clip,
+        *,
+        horizon: int = 1,
+        draws: Draws | None = None,
+        flow: Flow | None = None,
+        decoding: Decoding = Decoding(),
     ) -> Prediction:
-        """Forecast ``horizon`` frames; each is fed back as if it had been seen.
+        """Forecast ``horizon`` frames; each is fed back as if it had been observed.
 
-        A Q that learns sees the forecasts too. With a fixed one the flow of the last two true frames goes on instead:
-        errors of a forecast's own flow, or of what is seen between blurred frames, would add up.
+        A Q that learns also reads the forecasts. With a fixed one the flow of the last two true frames continues
+        instead: errors of a forecast's own flow, or of flow estimated between blurred frames, would add up.
 
         Args:
             context: (B, T, C, H, W) in [-1, 1], T >= 2, H and W multiples of 16.
             horizon: K >= 1.
-            draws: noise of the motion code, rows as in the context, a fresh draw for every step; other draws give
-                another future. None takes the posterior mean: the same future every time, and the only one of a model
-                that is not probabilistic.
-            flow: (B, S, 2, H, W), what Q sees between the last frames of the context, newest last, as far as it is
-                known already, S of 1 or more.
+            draws: noise of the motion code, one row per clip, a fresh draw for every step; other draws give another
+                forecast. None takes the posterior mean: always the same forecast, and the only one of a model that is
+                not probabilistic.
+            flow: (B, S, 2, H, W), Q's estimates between the last frames of the context, newest last, if known already,
+                S of 1 or more.
+            decoding: what is done to each returned frame; what is fed back stays as it is.
 
         Returns:
             A `Prediction` with K steps, float32. All its fields depend on the context only.
@@ -195,15 +146,19 @@ class DualMotionGAN(nn.Module, Forecaster):
         """
         self._check(context, horizon, draws)
         previous, last = context[:, -2], context[:, -1]
-        observed, earlier, before = self._flows(context, flow)
-        first_observed, trust = observed, context.new_tensor(NO_HINDSIGHT)
-        if self._looks_twice and context.shape[1] > 2:
+        observed, earlier, before = self._flows(
+            context, flow, 3 if decoding.hindsight else 1 + self.reads_earlier_motion
+        )
+        first_observed, trust = observed, None
+        if decoding.hindsight and context.shape[1] > 2:
             known = self.encoder(context[:, :-1])
-            trust = self._hindsight(context, known, earlier, before)
+            trust = self._trust(context, known.mean, known.features, earlier, before)
             encoding = self.encoder(last[:, None], known.state)
         else:
             encoding = self.encoder(context)
-        drift: MotionDrift | None = None
+            if decoding.hindsight:
+                trust = context.new_tensor(PRIOR_TRUST)
+        run = DecodingRun(decoding, context=context, draws=draws, trust=trust)
         steps: list[tuple[Tensor, ...]] = []
         for step in range(horizon):
             if step > 0:
@@ -216,61 +171,47 @@ class DualMotionGAN(nn.Module, Forecaster):
             if draws is not None and self.encoder.probabilistic:
                 noise = draws.normal(*code.shape[1:]).to(code)
                 code = code + noise * torch.exp(encoding.logvar / 2)  # reparameterised
-            seen = self._seen(last, previous, observed, earlier)
-            if step == 0:
-                change = flow_change(observed, seen[3])
-            if draws is not None and self.motion_spread and not self.training:
-                drift = drift or MotionDrift(draws, self.motion_spread * change)
-                moved = drift.step()
-                seen = (*seen[:2], seen[2] + moved, seen[3] + moved, seen[4])
-            fused, warped, direct, f = self._decode(code, encoding.features, seen)
-            # Q without weights needs no search here: what A implies is near what it was made from.
-            near = () if self.fixed_estimator is None else (f.detach(),)
-            implied = self._run(self.estimator, direct, last, *near)  # f' = Q(A, I_t)
-            shown = fused
-            if self._looks_twice and step == 0:  # the past tells of the next frame alone
-                shown = warped + trust * (fused - warped)
-            if self.restore_detail:
-                shown = restore_detail(shown, last, context[:, -1], strayed(change, step + 1), self.restore_detail)
-            steps.append((shown, warped, direct, f, implied, encoding.mean, encoding.logvar))
+            evidence = run.move(self._evidence(last, previous, observed, earlier))
+            fused, parts = self._decode(code, encoding.features, evidence)
+            # A fixed Q needs no search here: the flow that A implies is close to what A was made from.
+            start = () if self.fixed_estimator is None else (parts.flow.detach(),)
+            implied = self._run(self.estimator, parts.direct, last, *start)  # f' = Q(A, I_t)
+            frame = run.finish(fused, parts.warped, last, step)
+            steps.append((frame, parts.warped, parts.direct, parts.flow, implied, encoding.mean, encoding.logvar))
             previous, last = last, fused
-        fields = [torch.stack(parts, dim=1) for parts in zip(*steps, strict=True)]  # each (B, K, ...)
+        fields = [torch.stack(values, dim=1) for values in zip(*steps, strict=True)]  # each (B, K, ...)
         return Prediction(*(*fields, first_observed[:, None]))
 
-    def _decode(
-        self, code: Tensor, features: Sequence[Tensor], seen: Sequence[Tensor]
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """One step: (P, W, A, f) from the code, features of the last frame, and `Parts` from `last` on."""
-        last, _, observed, former, unexplained = seen
-        base_flow = observed if self.extrapolate_flow else None
-        base_frame = last if base_flow is None else warp(last, base_flow)
-        hints = self._hints(observed, former, unexplained)
-        skips = self._skips(features, base_frame, base_flow, hints) if self.skip_connections else []
+    def _decode(self, code: Tensor, features: Sequence[Tensor], evidence: Evidence) -> tuple[Tensor, Parts]:
+        """One step: P and what it was made from."""
+        base_flow = evidence.observed if self.extrapolate_flow else None
+        base_frame = evidence.last if base_flow is None else warp(evidence.last, base_flow)
+        skips = self._skips(features, base_frame, base_flow, self._hints(evidence)) if self.skip_connections else []
 
         correction = soft_limit(self._run(self.flow_generator, code, skips), self.max_flow)
         flow = correction if base_flow is None else base_flow + correction  # f = G_F(z)
         pixels = self._run(self.frame_generator, code, skips)  # A = G_I(z)
         direct = (base_frame + soft_limit(pixels, 2.0)).clamp(-1, 1) if self.residual_frame else torch.tanh(pixels)
-        warped = warp(last, flow)  # W
-        fused = self._run(self.fusion, *Parts(direct, warped, flow, *seen))  # P
-        return fused, warped, direct, flow
+        parts = Parts(direct=direct, warped=warp(evidence.last, flow), flow=flow, evidence=evidence)
+        return self._run(self.fusion, parts), parts  # P
 
-    def _flows(self, context: Tensor, flow: Tensor | None) -> list[Tensor]:
-        """The last three flows that Q sees, newest first; what is not needed or not known repeats the one after it."""
-        seen = 3 if self._looks_twice else 1 + self.looks_back
-        flows = [] if flow is None else list(flow.unbind(dim=1))[::-1][:seen]
-        for age in range(len(flows), min(seen, context.shape[1] - 1)):
+    def _flows(self, context: Tensor, flow: Tensor | None, count: int) -> list[Tensor]:
+        """Q's last three flows, newest first; those beyond `count` or the context repeat the one after them."""
+        flows = [] if flow is None else list(flow.unbind(dim=1))[::-1][:count]
+        for age in range(len(flows), min(count, context.shape[1] - 1)):
             flows.append(self._run(self.estimator, context[:, -1 - age], context[:, -2 - age]))
         return flows + [flows[-1]] * max(0, 3 - len(flows))
 
     @torch.no_grad()
-    def _hindsight(self, context: Tensor, known: Encoding, observed: Tensor, earlier: Tensor) -> Tensor:
-        """How far P would have been right about the last frame, from those before it, (B, 1, H, W)."""
-        seen = self._seen(context[:, -2], context[:, -3], observed, earlier)
-        fused, warped, _, _ = self._decode(known.mean, known.features, seen)
-        return hindsight(fused.float(), warped.float(), context[:, -1])
+    def _trust(
+        self, context: Tensor, code: Tensor, features: Sequence[Tensor], observed: Tensor, earlier: Tensor
+    ) -> Tensor:
+        """How much of P would have been right about the last frame, from those before it, (B, 1, H, W)."""
+        evidence = self._evidence(context[:, -2], context[:, -3], observed, earlier)
+        fused, parts = self._decode(code, features, evidence)
+        return agreement(fused.float(), parts.warped.float(), context[:, -1])
 
-    def tensor_parts(self) -> list[nn.Module]:
+    def compilable_parts(self) -> list[nn.Module]:
         """The parts that are functions of tensors alone, which torch.compile can take whole.
 
         Least squares are left out: unrolled they are hundreds of small steps, and compiling them takes many minutes.
@@ -278,29 +219,30 @@ class DualMotionGAN(nn.Module, Forecaster):
         estimator = [] if self.fixed_estimator is not None else [self.estimator]
         return [self.encoder.stages, *estimator, self.flow_generator, self.frame_generator, self.fusion]
 
-    def _run(self, part: nn.Module, *inputs: Any) -> Tensor:
+    def _run(self, part: nn.Module, *inputs: Any) -> Any:
         """A part of the network, with or without its activations kept for the backward pass."""
         return recompute(part, *inputs) if self.checkpoint_activations else part(*inputs)
 
-    def _seen(self, last: Tensor, previous: Tensor, observed: Tensor, earlier: Tensor) -> tuple[Tensor, ...]:
-        """The fields of `Parts` from `last` on; without a look back as if the observed flow explained everything."""
-        if not self.looks_back:
-            return last, previous, observed, observed, torch.zeros_like(last)
+    def _evidence(self, last: Tensor, previous: Tensor, observed: Tensor, earlier: Tensor) -> Evidence:
+        """What was observed; without earlier motion as if the observed flow explained everything."""
+        if not self.reads_earlier_motion:
+            return Evidence(last, previous, observed, observed, torch.zeros_like(last))
         unexplained = warp(last - warp(previous, observed), observed)
-        return last, previous, observed, warp(earlier, observed), unexplained
+        return Evidence(last, previous, observed, warp(earlier, observed), unexplained)
 
-    def _hints(self, observed: Tensor, former: Tensor, unexplained: Tensor) -> Tensor:
+    def _hints(self, evidence: Evidence) -> Tensor:
         """What is known of the motion, (B, 2 or 4 + C, H, W): see `motion_hints` of the constructor."""
-        flow = observed / self.max_flow
+        flow = evidence.observed / self.max_flow
         if not self.motion_hints:
             return flow
         # In whole pixels, not in shares of the limit: an acceleration is small beside the velocity.
-        return torch.cat([flow, soft_limit(observed - former, self.max_flow), unexplained], dim=1)
+        acceleration = soft_limit(evidence.observed - evidence.former, self.max_flow)
+        return torch.cat([flow, acceleration, evidence.unexplained], dim=1)
 
     def _skips(
         self, features: Sequence[Tensor], base_frame: Tensor, base_flow: Tensor | None, hints: Tensor
     ) -> list[Tensor]:
-        """Features of the last frame, coarse to fine, then the frame; moved along with the flow where there is one."""
+        """Features of the last frame, coarse to fine, then the frame; warped if there is a flow to warp them by."""
         if base_flow is None:
             return [*reversed(features), base_frame]
         skips = []
@@ -318,3 +260,87 @@ class DualMotionGAN(nn.Module, Forecaster):
             raise ValueError(f"horizon must be 1 or more, got {horizon}")
         if draws is not None and len(draws) != len(context):
             raise ValueError(f"draws must have one row per clip, got {len(draws)} rows for {len(context)} clips")
+
+    @classmethod
+    def from_architecture(cls, architecture: dict[str, Any]) -> "DualMotionGAN":
+        """The network that `architecture`, as saved with its weights, describes.
+
+        Raises:
+            ValidationError, ConfigError, ValueError: the description is damaged or of another version.
+        """
+        height, width = architecture["image_size"]
+        return build_dual_motion(DualMotionConfig.model_validate(architecture["model"]), image_size=(height, width))
+
+
+def build_dual_motion(config: DualMotionConfig, *, image_size: tuple[int, int]) -> DualMotionGAN:
+    """Dual Motion GAN from its config.
+
+    Weights are drawn from torch's global generator: encoder, estimator, frame generator, flow generator, fusion.
+
+    Args:
+        config: the section `model`.
+        image_size: (H, W) of the data's frames.
+
+    Raises:
+        ValueError, ConfigError: the config does not fit the frame size, or an own part breaks its protocol.
+    """
+    hints = (4 + RGB if config.motion_hints else 2) if config.extrapolate_flow else 0
+    skip_channels = [width + hints for width in (*reversed(config.widths), RGB)] if config.skip_connections else [0] * 5
+    decoder = {"dim_latent": config.dim_latent, "widths": config.widths, "skip_channels": skip_channels}
+    model = DualMotionGAN(
+        encoder=MotionEncoder(
+            channels=RGB,
+            widths=config.widths,
+            dim_latent=config.dim_latent,
+            checkpoint_activations=config.checkpoint_activations,
+            probabilistic=config.probabilistic,
+        ),
+        estimator=_build_estimator(config, image_size),
+        frame_generator=MotionDecoder(**decoder, out_channels=RGB),
+        flow_generator=MotionDecoder(**decoder, out_channels=2),
+        fusion=_build_fusion(config, image_size),
+        image_size=image_size,
+        max_flow=config.max_flow,
+        skip_connections=config.skip_connections,
+        extrapolate_flow=config.extrapolate_flow,
+        motion_hints=config.motion_hints,
+        residual_frame=config.residual_frame,
+        reads_earlier_motion=config.reads_earlier_motion,
+        decoding=Decoding(**config.decoding.model_dump()),
+        checkpoint_activations=config.checkpoint_activations,
+    )
+    model.architecture = {"model": config.model_dump(mode="json"), "image_size": list(image_size)}
+    return model
+
+
+def _build_estimator(config: DualMotionConfig, image_size: tuple[int, int]) -> nn.Module:
+    given: dict[str, Any] = {"channels": RGB, "max_flow": config.max_flow}
+    if not isinstance(config.estimator, OwnPart):
+        return ESTIMATORS[type(config.estimator)](**given, **config.estimator.model_dump(exclude={"kind"}))
+    estimator = build_own(config.estimator, "model.estimator", given)
+    frames = torch.zeros(2, RGB, *image_size)
+    require_output(
+        "model.estimator",
+        estimator,
+        lambda network: {"flow": network(frames, frames)},
+        f"current and previous {tuple(frames.shape)}",
+        {"flow": (2, 2, *image_size)},
+    )
+    return estimator
+
+
+def _build_fusion(config: DualMotionConfig, image_size: tuple[int, int]) -> nn.Module:
+    given: dict[str, Any] = {"channels": RGB, "max_flow": config.max_flow}
+    if not isinstance(config.fusion, OwnPart):
+        return FUSIONS[type(config.fusion)](**given)
+    fusion = build_own(config.fusion, "model.fusion", given)
+    frame, flow = torch.zeros(2, RGB, *image_size), torch.zeros(2, 2, *image_size)
+    parts = Parts(frame, frame, flow, Evidence(frame, frame, flow, flow, frame))
+    require_output(
+        "model.fusion",
+        fusion,
+        lambda network: {"P": network(parts)},
+        f"Parts of frames {tuple(frame.shape)} and flows {tuple(flow.shape)}",
+        {"P": tuple(frame.shape)},
+    )
+    return fusion

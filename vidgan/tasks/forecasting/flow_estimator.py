@@ -1,22 +1,36 @@
-"""The estimator Q of Dual Motion GAN: small optical-flow networks, differentiable with respect to both frames.
+"""The flow estimator Q of Dual Motion GAN: small optical-flow networks, differentiable with respect to both frames.
 
-All take (current, previous) and return the *backward* flow in pixels: current(x) = previous(x + flow(x)).
+Any estimator has this protocol: `forward(current, previous) -> flow`, frames (N, C, H, W) in [-1, 1], *backward* flow
+(N, 2, H, W) in pixels: current(x) = previous(x + flow(x)). The published estimator's layers are not known to us; these
+are this project's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
 from vidgan.nn.lucas_kanade import LucasKanadeEstimator
 from vidgan.nn.warp import resize_flow, warp
+from vidgan.sections import Section, option
 from vidgan.tasks.forecasting.motion_encoder import FullPrecisionConv2d, down_block, up_block
 
-__all__ = ["ESTIMATORS", "HourglassEstimator", "PyramidEstimator", "build_estimator", "soft_limit"]
+__all__ = [
+    "ESTIMATORS",
+    "Channels",
+    "HourglassConfig",
+    "HourglassEstimator",
+    "LucasKanadeConfig",
+    "PyramidConfig",
+    "PyramidEstimator",
+    "soft_limit",
+]
 
-ESTIMATORS = ("hourglass", "pyramid", "lucas_kanade")
+Channels = Annotated[int, Field(ge=1)]
 
 
 def soft_limit(values: Tensor, limit: float) -> Tensor:
@@ -24,24 +38,32 @@ def soft_limit(values: Tensor, limit: float) -> Tensor:
     return limit * torch.tanh(values / limit)
 
 
+class HourglassConfig(Section):
+    """Q as four strided convolutions down and four transposed ones up."""
+
+    kind: Literal["hourglass"] = option("hourglass", "A single look at the whole displacement.")
+    widths: tuple[Channels, Channels, Channels, Channels] = option(
+        (32, 32, 32, 32), "Channels, outermost level first.", unit="channels"
+    )
+
+
 class HourglassEstimator(nn.Module):
     """Four strided convolutions down, four transposed ones up, no skips: a single look at the whole displacement.
 
     Args:
         channels: of a frame.
-        widths: channels on the way down, reversed on the way up.
         max_flow: pixels; the output lies within it.
-        norm: see `vidgan.nn.blocks.norm_layer`.
+        widths: channels on the way down, reversed on the way up.
     """
 
-    def __init__(self, *, channels: int = 3, widths: Sequence[int], max_flow: float, norm: str = "group") -> None:
+    def __init__(self, *, channels: int = 3, max_flow: float, widths: Sequence[int] = (32, 32, 32, 32)) -> None:
         super().__init__()
         self.max_flow = max_flow
         path = [2 * channels, *widths]
         back = [*reversed(widths), widths[0]]
         self.net = nn.Sequential(
-            *(down_block(a, b, norm=norm) for a, b in pairwise(path)),
-            *(up_block(a, b, norm=norm) for a, b in pairwise(back)),
+            *(down_block(a, b) for a, b in pairwise(path)),
+            *(up_block(a, b) for a, b in pairwise(back)),
             FullPrecisionConv2d(widths[0], 2, 3, padding=1),
         )
 
@@ -50,19 +72,31 @@ class HourglassEstimator(nn.Module):
         return soft_limit(self.net(torch.cat([current, previous], dim=1)), self.max_flow)
 
 
-class PyramidEstimator(nn.Module):
-    """Coarse to fine: each scale warps by what the coarser ones found and adds what is left.
+class PyramidConfig(Section):
+    """Q from coarse to fine (the idea of SPyNet): for motion of many pixels."""
 
-    The idea of SPyNet (Ranjan and Black 2017): large motion is small on a coarse grid, so every level only ever meets
+    kind: Literal["pyramid"] = option("pyramid", "Each scale refines the flow of the coarser one.")
+    widths: tuple[Channels, ...] = option((32, 32, 32, 32), "Channels of each level, finest first.", unit="channels")
+
+    def problems(self) -> Iterator[str]:
+        """Broken rules between fields."""
+        if not self.widths:
+            yield "widths needs at least one level"
+
+
+class PyramidEstimator(nn.Module):
+    """Coarse to fine: each scale warps by the flow of the coarser ones and adds the residual.
+
+    The idea of SPyNet (Ranjan and Black 2017): large motion is small on a coarse grid, so every level only estimates
     residuals of a pixel or two. The finest level works at half size; its flow is enlarged bilinearly.
 
     Args:
         channels: of a frame.
-        widths: as many levels as entries, finest (1/2) first: channels of each level's convolutions.
         max_flow: pixels; the output lies within it.
+        widths: one entry per level, finest (1/2) first: channels of the level's convolutions.
     """
 
-    def __init__(self, *, channels: int = 3, widths: Sequence[int], max_flow: float) -> None:
+    def __init__(self, *, channels: int = 3, max_flow: float, widths: Sequence[int] = (32, 32, 32, 32)) -> None:
         super().__init__()
         self.max_flow = max_flow
         self.levels = nn.ModuleList()
@@ -97,10 +131,20 @@ class PyramidEstimator(nn.Module):
         return soft_limit(flow, self.max_flow)
 
 
-def build_estimator(name: str, *, channels: int, widths: Sequence[int], max_flow: float, norm: str) -> nn.Module:
-    """Q by its name in ESTIMATORS; `widths` and `norm` as far as it has any."""
-    if name == "hourglass":
-        return HourglassEstimator(channels=channels, widths=widths, max_flow=max_flow, norm=norm)
-    if name == "pyramid":
-        return PyramidEstimator(channels=channels, widths=widths, max_flow=max_flow)
+class LucasKanadeConfig(Section):
+    """Q by least squares, see `vidgan.nn.lucas_kanade`: nothing to learn."""
+
+    kind: Literal["lucas_kanade"] = option("lucas_kanade", "Better where training videos are few, but slower.")
+
+
+def _lucas_kanade(*, channels: int, max_flow: float) -> LucasKanadeEstimator:
+    """Least squares need neither the number of channels nor a limit."""
     return LucasKanadeEstimator()
+
+
+# Config section -> network. A new kind is one file with both, and one line here.
+ESTIMATORS = {
+    HourglassConfig: HourglassEstimator,
+    PyramidConfig: PyramidEstimator,
+    LucasKanadeConfig: _lucas_kanade,
+}

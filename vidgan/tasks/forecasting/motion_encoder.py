@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from vidgan.nn.blocks import norm_layer
@@ -15,8 +16,8 @@ __all__ = [
     "Encoding",
     "FullPrecisionConv2d",
     "MotionEncoder",
-    "block_norm",
     "down_block",
+    "group_norm",
     "require_multiple",
     "up_block",
 ]
@@ -25,23 +26,23 @@ _STRIDE = 16  # four convolutions of stride 2
 _LOGVAR_LIMIT = 10.0  # exp(-10 / 2) is a hundredth of a grey level on codes of unit size: as good as no noise
 
 
-def block_norm(norm: str, channels: int) -> nn.Module:
-    """The blocks' normalisation: see `vidgan.nn.blocks.norm_layer`; "group" has up to 8 groups."""
-    return norm_layer(norm, channels, groups=8)
+def group_norm(channels: int) -> nn.Module:
+    """The blocks' normalisation, in up to 8 groups: rows of a batch stay independent."""
+    return norm_layer("group", channels, groups=8)
 
 
-def down_block(in_channels: int, out_channels: int, *, norm: str) -> nn.Sequential:
+def down_block(in_channels: int, out_channels: int) -> nn.Sequential:
     """Halve height and width: 4x4 convolution of stride 2, norm, leaky ReLU."""
     return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, 4, stride=2, padding=1), block_norm(norm, out_channels), nn.LeakyReLU(0.2)
+        nn.Conv2d(in_channels, out_channels, 4, stride=2, padding=1), group_norm(out_channels), nn.LeakyReLU(0.2)
     )
 
 
-def up_block(in_channels: int, out_channels: int, *, norm: str) -> nn.Sequential:
+def up_block(in_channels: int, out_channels: int) -> nn.Sequential:
     """Double height and width: 4x4 transposed convolution of stride 2 (no uneven overlap), norm, leaky ReLU."""
     return nn.Sequential(
         nn.ConvTranspose2d(in_channels, out_channels, 4, stride=2, padding=1),
-        block_norm(norm, out_channels),
+        group_norm(out_channels),
         nn.LeakyReLU(0.2),
     )
 
@@ -56,7 +57,7 @@ class FullPrecisionConv2d(nn.Conv2d):
 
 
 class EncoderState(NamedTuple):
-    """The recurrent memory after the frames seen so far."""
+    """The recurrent memory after the frames encoded so far."""
 
     shared: ConvLSTMState
     mean: ConvLSTMState
@@ -64,10 +65,10 @@ class EncoderState(NamedTuple):
 
 
 class Encoding(NamedTuple):
-    """What the encoder knows after the last frame."""
+    """What the encoder returns after the last frame."""
 
     mean: Tensor  # (B, D, H/16, W/16) posterior mean of the motion code
-    logvar: Tensor  # (B, D, H/16, W/16) posterior log-variance, within +-10; without one -10 everywhere
+    logvar: Tensor  # (B, D, H/16, W/16) posterior log-variance, within +-10; -10 everywhere without one
     features: list[Tensor]  # of the last frame: (B, widths[i], H / 2**(i+1), W / 2**(i+1)) for i = 0..3
     state: EncoderState
 
@@ -85,18 +86,17 @@ class _Stages(nn.ModuleList):
 
 
 class MotionEncoder(nn.Module):
-    """Four strided convolutions a frame, a ConvLSTM over time, and two more for the mean and the log-variance map.
+    """Four strided convolutions per frame, a ConvLSTM over time, and two more for the mean and the log-variance map.
 
     A ConvLSTM's output lies in (-1, 1), too narrow for a posterior: with a log-variance above -1 no code could rise
-    above its noise. A 1x1 convolution behind each of the two opens the range.
+    above its noise. A 1x1 convolution behind each of the two widens the range.
 
     Args:
         channels: of a frame.
         widths: output channels of the four convolutions.
         dim_latent: D, channels of the motion code; also of the three ConvLSTMs.
-        norm: see `vidgan.nn.blocks.norm_layer`.
-        checkpoint_activations: frames pass the convolutions one at a time, and again in the backward pass, so that the
-            activations of one frame alone are ever held. Not with batch norm, which would see each frame by itself.
+        checkpoint_activations: frames pass the convolutions one at a time, and again in the backward pass, so that only
+            one frame's activations are held at once.
         probabilistic: False leaves out the log-variance and its ConvLSTM: the code is a point, not a distribution.
     """
 
@@ -106,20 +106,15 @@ class MotionEncoder(nn.Module):
         channels: int = 3,
         widths: Sequence[int],
         dim_latent: int,
-        norm: str = "group",
         checkpoint_activations: bool = False,
         probabilistic: bool = True,
     ) -> None:
         super().__init__()
-        if checkpoint_activations and norm == "batch":
-            raise ValueError(
-                "checkpoint_activations: not with norm='batch', whose statistics are of all frames at once"
-            )
         self.checkpoint_activations = checkpoint_activations
         self.stages = _Stages()
         previous = channels
         for width in widths:
-            self.stages.append(down_block(previous, width, norm=norm))
+            self.stages.append(down_block(previous, width))
             previous = width
         self.shared = ConvLSTM(in_channels=previous, hidden_channels=dim_latent)
         self.mean_lstm = ConvLSTM(in_channels=dim_latent, hidden_channels=dim_latent)
@@ -131,7 +126,7 @@ class MotionEncoder(nn.Module):
             self.logvar = FullPrecisionConv2d(dim_latent, dim_latent, 1)
 
     def forward(self, clip: Tensor, state: EncoderState | None = None) -> Encoding:
-        """Take in the frames of a clip (B, T, C, H, W), T >= 1, after those already in the state (None: none)."""
+        """Encode the frames of a clip (B, T, C, H, W), T >= 1, after those already in `state` (None: none)."""
         sequence, last_features = self._features(clip)  # (B, T, widths[3], H/16, W/16)
         before = state or (None, None, None)
         hidden, shared = self.shared(sequence, before[0])  # (B, T, D, H/16, W/16)
@@ -146,8 +141,8 @@ class MotionEncoder(nn.Module):
     def _features(self, clip: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The coarsest features of all frames, (B, T, widths[3], H/16, W/16), and all features of the last one."""
         if not self.checkpoint_activations:
-            pyramid = self.stages(clip.flatten(0, 1))  # each (B*T, widths[i], H / 2**(i+1), W / 2**(i+1))
-            by_clip = [level.unflatten(0, clip.shape[:2]) for level in pyramid]
+            pyramid = self.stages(rearrange(clip, "b t c h w -> (b t) c h w"))
+            by_clip = [rearrange(level, "(b t) c h w -> b t c h w", t=clip.shape[1]) for level in pyramid]
             return by_clip[-1], [level[:, -1] for level in by_clip]
         coarsest = []
         for frame in clip.unbind(dim=1):
@@ -157,6 +152,6 @@ class MotionEncoder(nn.Module):
 
 
 def require_multiple(height: int, width: int) -> None:
-    """Raise ValueError for frames whose sides are no multiples of what the encoder's stages halve."""
+    """Raise ValueError for frames whose sides are not multiples of what the encoder's stages halve."""
     if height % _STRIDE or width % _STRIDE or height < _STRIDE or width < _STRIDE:
         raise ValueError(f"frame height and width must be multiples of {_STRIDE}, got {height}x{width}")

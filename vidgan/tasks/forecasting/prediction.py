@@ -1,7 +1,6 @@
-"""What users call on a trained generator: uint8 clips in, uint8 clips out, the same for the same seed on any device."""
+"""What users call on a trained Dual Motion GAN: uint8 clips in, uint8 clips out, the same for the same seed."""
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -9,28 +8,16 @@ import torch
 from vidgan.hub import Pretrained
 from vidgan.pixels import to_byte, to_float
 from vidgan.seeding import Draws
+from vidgan.tasks.inference import device_of, evaluating
 from vidgan.types import ByteClip, Forecast
 
-
-def _device(module: Any) -> torch.device:
-    return next(iter(module.parameters())).device
-
-
-@contextlib.contextmanager
-def _evaluating(module: Any) -> Iterator[None]:
-    """Eval mode and no gradients inside, the former mode after."""
-    training = module.training
-    module.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        module.train(training)
+__all__ = ["Forecaster"]
 
 
 class Forecaster(Pretrained):
-    """Adds `forecast` and `predict` to a Dual Motion GAN (`vidgan.tasks.base.ForecastModel`)."""
+    """Adds `forecast` and `predict` to a Dual Motion GAN (the protocol `vidgan.tasks.base.ForecastModel`)."""
 
+    usage = "future = model.predict(context, horizon=10)"
     forecast_name: ClassVar[str] = "fused P"
     part_names: ClassVar[tuple[str, ...]] = ("warped W", "direct A")
 
@@ -43,23 +30,25 @@ class Forecaster(Pretrained):
     def forecast(
         self, context: ByteClip, horizon: int, *, seed: int | None = None, rows: Sequence[int] | None = None
     ) -> Forecast:
-        """All parts of a forecast, on the CPU: float32, pixels in [-1, 1], flow in pixels.
+        """Forecast with its parts, on the CPU: float32, pixels in [-1, 1], flow in pixels.
 
         Args:
             context: (B, T, C, H, W) uint8, T of 2 or more.
             horizon: frames to forecast.
             seed: draws the motion code from its posterior; None takes its mean.
-            rows: a number for each clip that its draws are keyed by; default: its place in the batch.
+            rows: numbers that key each clip's draws; default: its place in the batch.
 
         Raises:
             ValueError: as `predict`.
         """
         model: Any = self
         if seed is not None and not self.can_sample:
-            raise ValueError("this model knows one future (model.probabilistic=false): ask for one, without a seed")
+            raise ValueError("this model has one forecast only (model.probabilistic=false): leave seed and samples out")
         draws = None if seed is None else Draws(seed, "forecast", rows=range(len(context)) if rows is None else rows)
-        with _evaluating(model):
-            prediction = model(to_float(context.to(_device(self))), horizon=horizon, draws=draws)
+        with evaluating(model):
+            prediction = model(
+                to_float(context.to(device_of(self))), horizon=horizon, draws=draws, decoding=model.decoding
+            )
         return Forecast(
             frames=prediction.frames.cpu(),
             parts={"warped W": prediction.warped.cpu(), "direct A": prediction.direct.cpu()},
@@ -80,7 +69,7 @@ class Forecaster(Pretrained):
         Args:
             context: (B, T, C, H, W) uint8, T of 2 or more, H and W multiples of 16.
             horizon: K, frames to forecast.
-            samples: N futures; more than one draws the motion code N times.
+            samples: N forecasts; more than one draws the motion code N times.
             seed: of the draws; None with one sample takes the posterior's mean (the best single guess).
             rows: as in `forecast`.
 
@@ -88,7 +77,7 @@ class Forecaster(Pretrained):
             (B, K, C, H, W) uint8 on the CPU; (N, B, K, C, H, W) for `samples` > 1.
 
         Raises:
-            ValueError: a context that is too short or of an unfit size; draws of a model that has nothing to draw.
+            ValueError: a context that is too short or of an unsuitable size; samples of a model that has none.
         """
         if samples < 1:
             raise ValueError(f"samples must be 1 or more, got {samples}")

@@ -1,17 +1,34 @@
 """The image-to-video variant's encoder from a given first frame to the content code.
 
-The paper tells only that an encoder supplies the content code there, and its layers were never published; this is the
-frame discriminator's layout.
+The paper states only that an encoder supplies the content code; its layers were never published. This is the frame
+discriminator's layout.
 """
 
+from collections.abc import Iterator
 from itertools import pairwise
+from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vidgan.nn.blocks import LEAK, channel_plan, norm_layer, norm_shifts, pyramid
+from vidgan.sections import Section, option
 
-__all__ = ["ContentEncoder"]
+__all__ = ["ContentEncoder", "ContentEncoderConfig"]
+
+
+class ContentEncoderConfig(Section):
+    """The encoder of image-to-video, from a given first frame to the content code."""
+
+    width: int = option(64, "Channels of the first layer, doubled at each further one.", unit="channels", ge=1)
+    max_width: int = option(512, "Most channels of any layer.", unit="channels", ge=1)
+    norm: Literal["batch", "group", "pixel", "none"] = option("none", "Behind all convolutions but first and last.")
+    bias: bool = option(True, "Convolutions without a shifting norm behind them have a bias.")
+
+    def problems(self) -> Iterator[str]:
+        """Broken rules between fields."""
+        if self.max_width < self.width:
+            yield f"max_width={self.max_width} must not be below width={self.width}"
 
 
 class ContentEncoder(nn.Module):
@@ -35,7 +52,7 @@ class ContentEncoder(nn.Module):
         dim_content: int,
         width: int = 64,
         max_width: int = 512,
-        norm: str = "batch",
+        norm: str = "none",
         bias: bool = True,
     ) -> None:
         super().__init__()
@@ -45,23 +62,23 @@ class ContentEncoder(nn.Module):
         for level, (inputs, outputs) in enumerate(pairwise(plan)):
             kind = norm if level else "none"
             step = nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=bias and not norm_shifts(kind))
-            if norm == "none":  # with torch's own start a fifth of the signal would be left after four levels
+            if norm == "none":  # with torch's default a fifth of the signal would remain after four levels
                 nn.init.kaiming_normal_(step.weight, LEAK)
             self.levels.append(nn.Sequential(step, norm_layer(kind, outputs), nn.LeakyReLU(LEAK)))
         self.code = nn.Conv2d(plan[-1], dim_content, grid, bias=bias)
-        self.scaled = norm == "none"  # nothing else holds the code near the size of one that is drawn, and of z_M
+        self.normalises_code = norm == "none"  # nothing else keeps the code near the size of a drawn one
 
     def forward(self, frame: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Frames (B, channels, H, W) in [-1, 1] -> their content codes and what was seen on the way to them.
+        """Encode frames (B, channels, H, W) in [-1, 1].
 
         Returns:
-            codes (B, dim_content), float32; maps (B, width * 2^i, H / 2^(i+1), W / 2^(i+1)), from the coarsest on, then
-            the frames themselves.
+            Codes (B, dim_content), float32; maps (B, width * 2^i, H / 2^(i+1), W / 2^(i+1)), coarsest first, then the
+            frames themselves: skips for a frame generator.
         """
         maps = [frame]
         for level in self.levels:
             maps.append(level(maps[-1]))
         code = self.code(maps[-1]).flatten(1).float()  # (B, dim_content)
-        if self.scaled:
+        if self.normalises_code:
             code = F.layer_norm(code, code.shape[1:])
         return code, maps[::-1]

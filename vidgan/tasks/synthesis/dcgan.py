@@ -1,100 +1,54 @@
-"""G_I, MoCoGAN's frame generator: a DCGAN decoder from one code to one frame.
+"""The paper's frame generator G_I: a DCGAN decoder from one code to one frame.
 
-With the defaults it is the released code's net at 64x64: a 4x4 start, four 4x4 transposed convolutions of stride 2,
-channels 512-256-128-64-3, batch norm and ReLU, tanh at the end (Tulyakov et al. 2018; Radford et al. 2016).
+With `norm="batch", bias=False` it is the released code's network at 64x64: a 4x4 start, four 4x4 transposed
+convolutions of stride 2, channels 512-256-128-64-3, batch norm and ReLU, tanh at the end (Tulyakov et al. 2018; Radford
+et al. 2016).
 """
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidgan.nn.blocks import (
-    activation_layer,
-    append_coordinates,
-    channel_plan,
-    norm_layer,
-    norm_shifts,
-    pyramid,
-    require_choice,
-)
-from vidgan.nn.upsample import doubled_convolution
+from vidgan.nn.blocks import channel_plan, norm_layer, norm_shifts, pyramid
+from vidgan.sections import Section, option
 
-__all__ = ["NORMS", "UPSAMPLINGS", "FrameGenerator"]
-
-UPSAMPLINGS = ("transposed", "nearest")
-NORMS = ("batch", "group", "pixel", "none")
+__all__ = ["DCGANConfig", "DCGANFrameGenerator"]
 
 
-class StepConv(nn.Module):
-    """Double height and width, or keep them.
+class DCGANConfig(Section):
+    """The paper's frame generator: a DCGAN decoder."""
 
-    Args:
-        in_channels, out_channels: of the maps.
-        upsampling: "transposed" (4x4 transposed convolution of stride 2), "nearest" (pixels repeated, then a 3x3
-            convolution: dearer, without checkerboards) or None (a 3x3 convolution that keeps the size).
-        coordinates: the convolution also reads each position's x and y.
-        bias: of the convolution.
-    """
+    reads_skips: ClassVar[bool] = False  # whether the network takes the maps of an encoder
 
-    def __init__(
-        self, *, in_channels: int, out_channels: int, upsampling: str | None, coordinates: bool, bias: bool
-    ) -> None:
-        super().__init__()
-        self.repeat = upsampling == "nearest"
-        self.coordinates = coordinates
-        inputs = in_channels + 2 * coordinates
-        self.conv: nn.Module = (
-            nn.ConvTranspose2d(inputs, out_channels, 4, stride=2, padding=1, bias=bias)
-            if upsampling == "transposed"
-            else nn.Conv2d(inputs, out_channels, 3, padding=1, bias=bias)
-        )
+    kind: Literal["dcgan"] = option("dcgan", "Transposed convolutions from one joint code.")
+    width: int = option(64, "Channels of the last hidden layer; they double toward the input.", unit="channels", ge=1)
+    max_width: int = option(512, "Most channels of any layer.", unit="channels", ge=1)
+    norm: Literal["batch", "group", "pixel", "none"] = option("batch", "Normalisation of the hidden layers.")
+    bias: bool = option(True, "Convolutions without a shifting norm behind them have a bias.")
 
-    def forward(self, maps: Tensor) -> Tensor:
-        """(N, in_channels, H, W) -> (N, out_channels, 2H, 2W), or (N, out_channels, H, W) without upsampling."""
-        if self.repeat and not self.coordinates:
-            assert isinstance(self.conv, nn.Conv2d)
-            return doubled_convolution(maps, self.conv)
-        if self.repeat:  # the coordinates are of the fine grid
-            maps = F.interpolate(maps, scale_factor=2.0, mode="nearest")
-        if self.coordinates:
-            maps = append_coordinates(maps)
-        return self.conv(maps)
+    def problems(self) -> Iterator[str]:
+        """Broken rules between fields."""
+        if self.max_width < self.width:
+            yield f"max_width={self.max_width} must not be below width={self.width}"
 
 
-class Finish(nn.Module):
-    """Norm, then scale and offset read from the code (if modulated), then activation."""
-
-    def __init__(self, *, channels: int, norm: str, activation: str, dim_code: int | None) -> None:
-        super().__init__()
-        self.norm = norm_layer(norm, channels)
-        self.modulation = None if dim_code is None else nn.Linear(dim_code, 2 * channels)
-        self.activation = activation_layer(activation)
-
-    def forward(self, maps: Tensor, code: Tensor) -> Tensor:
-        """Maps (N, C, H, W) and codes (N, dim_code) -> (N, C, H, W)."""
-        maps = self.norm(maps)
-        if self.modulation is not None:
-            scale, offset = self.modulation(code)[:, :, None, None].to(maps.dtype).chunk(2, dim=1)  # (N, C, 1, 1)
-            maps = maps * (1 + scale) + offset
-        return self.activation(maps)
-
-
-class FrameGenerator(nn.Module):
+class DCGANFrameGenerator(nn.Module):
     """Content and motion code -> one frame.
+
+    Any frame generator has this protocol: `forward(content, motion) -> frames` with content (N, dim_content), motion
+    (N, dim_motion) and frames (N, channels, H, W), float32 in [-1, 1].
 
     Args:
         image_size: (H, W), multiples of 16 from 32 up. The first layer spans the grid that halving leaves (64x64: 4x4,
             128x160: 4x5, 96x96: 6x6); each further layer doubles it.
         channels: of a frame.
-        dim_content, dim_motion: lengths of the two codes, which are read as one.
+        dim_content, dim_motion: lengths of the two codes, which are concatenated.
         width: channels of the last hidden layer; they double toward the input.
         max_width: most channels of any layer.
         norm: "batch" (rows of a batch mix in training mode), "group", "pixel" or "none".
-        activation: "relu" or "leaky_relu".
-        upsampling: "transposed" or "nearest", see `StepConv`.
-        full_resolution: one more layer of `width` channels, at the frame's own size, before a 3x3 convolution.
-        coordinates: every step also reads the pixel's place (CoordConv), which eases drawing an object anywhere.
-        modulation: every layer's maps are scaled and shifted by the code as well (as in FiLM and StyleGAN).
         bias: convolutions without a shifting norm behind them have a bias (the released code has none anywhere).
     """
 
@@ -108,45 +62,23 @@ class FrameGenerator(nn.Module):
         width: int = 64,
         max_width: int = 512,
         norm: str = "batch",
-        activation: str = "relu",
-        upsampling: str = "transposed",
-        full_resolution: bool = False,
-        coordinates: bool = False,
-        modulation: bool = False,
         bias: bool = True,
     ) -> None:
         super().__init__()
-        dim_code = dim_content + dim_motion
-        require_choice("norm", norm, NORMS)
-        require_choice("upsampling", upsampling, UPSAMPLINGS)
         depth, grid = pyramid(image_size)
         plan = channel_plan(width, depth, max_width)[::-1]  # coarse to fine
-        steps: list[str | None] = [upsampling] * depth
-        if full_resolution:
-            plan, steps = [*plan, width], [*steps, None]
         hidden_bias = bias and not norm_shifts(norm)
-        dim_modulation = dim_code if modulation else None
-        self.start = nn.ConvTranspose2d(dim_code, plan[0], grid, bias=hidden_bias)
-        self.finishes = nn.ModuleList(
-            Finish(channels=level, norm=norm, activation=activation, dim_code=dim_modulation) for level in plan
+        self.start = nn.ConvTranspose2d(dim_content + dim_motion, plan[0], grid, bias=hidden_bias)
+        self.norms = nn.ModuleList(norm_layer(norm, level) for level in plan)
+        self.steps = nn.ModuleList(
+            nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=hidden_bias if level < depth - 1 else bias)
+            for level, (inputs, outputs) in enumerate(zip(plan, [*plan[1:], channels], strict=True))
         )
-        self.steps = nn.ModuleList()
-        for level, outputs in enumerate([*plan[1:], channels]):
-            last = level == len(plan) - 1
-            self.steps.append(
-                StepConv(
-                    in_channels=plan[level],
-                    out_channels=outputs,
-                    upsampling=steps[level],
-                    coordinates=coordinates,
-                    bias=bias if last else hidden_bias,
-                )
-            )
 
     def forward(self, content: Tensor, motion: Tensor) -> Tensor:
         """Codes (N, dim_content) and (N, dim_motion) -> frames (N, channels, H, W), float32 in [-1, 1]."""
-        code = torch.cat([content, motion], dim=1)  # (N, dim_code)
+        code = torch.cat([content, motion], dim=1)  # (N, dim_content + dim_motion)
         maps = self.start(code[:, :, None, None])  # (N, plan[0], *grid)
-        for finish, step in zip(self.finishes, self.steps, strict=True):
-            maps = step(finish(maps, code))
+        for norm, step in zip(self.norms, self.steps, strict=True):
+            maps = step(F.relu(norm(maps)))
         return torch.tanh(maps.float())

@@ -1,121 +1,51 @@
 """MoCoGAN's generator (Tulyakov, Liu, Yang, Kautz, CVPR 2018): a content code that stays, a motion code that moves.
 
-A clip is drawn from z_C ~ N(0, I), one a clip; a category z_A, one a clip; and a path z_M(1..T) in motion space that a
-recurrent net R_M walks from fresh noise at each step. The frame generator G_I renders frame t from (z_C, z_M(t)).
+A clip is drawn from z_C ~ N(0, I), one per clip; a category z_A, one per clip; and a path z_M(1..T) in motion space
+that the motion network R_M makes from fresh noise at each step. The frame generator G_I renders frame t from
+(z_C, z_M(t)).
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange, repeat
 from torch import Tensor, nn
 
-from vidgan.nn.blocks import channel_plan, pyramid, require_choice, spectral_normalise
+from vidgan.nn.blocks import channel_plan, pyramid
 from vidgan.nn.recompute import recompute
+from vidgan.sections import OwnPart
 from vidgan.seeding import Draws
+from vidgan.tasks.own_parts import build_own, require_output
+from vidgan.tasks.synthesis.config import FRAME_GENERATORS, MOTION_NETWORKS, MoCoGANConfig
 from vidgan.tasks.synthesis.content_encoder import ContentEncoder
-from vidgan.tasks.synthesis.dcgan import FrameGenerator
-from vidgan.tasks.synthesis.moved_image import FLOW, moved
+from vidgan.tasks.synthesis.first_frame_warp import FLOW_CHANNELS, warp_first_frame
 from vidgan.tasks.synthesis.sampling import ClipSampler
-from vidgan.tasks.synthesis.style import StyleFrameGenerator
 from vidgan.types import Clip, Latents
 
-__all__ = ["WIRINGS", "MoCoGAN", "MotionNet"]
+__all__ = ["MoCoGAN", "build_mocogan"]
 
-WIRINGS = ("motion", "frame")
 _BLOCK = 16  # time steps drawn at once
-_FAR = 8  # frames in which a code of length one leads as far as a code itself does
-
-
-FRAME_GENERATORS: dict[str, Callable[..., nn.Module]] = {"dcgan": FrameGenerator, "style": StyleFrameGenerator}
-OPTIONS = {
-    "dcgan": ("norm", "activation", "upsampling", "full_resolution", "coordinates", "modulation", "bias"),
-    "style": ("full_resolution", "mapping", "motion_places", "reach", "motion_levels", "move_picture"),
-}
-
-
-class MotionNet(nn.Module):
-    """R_M: one GRU cell that turns per-step noise into a path of motion codes.
-
-    Args:
-        dim_motion: length of the codes, of the noise and of the first state that is passed in.
-        num_conditions: length of the constant input beside the noise (one-hot category), 0 for none.
-        hidden: size of the GRU's state. If it differs from `dim_motion`, a linear layer maps the first state to it.
-        linear: codes are a linear map of the state; otherwise they are the state, each value within (-1, 1) once the
-            first state has faded (the paper's).
-        input_scale: standard deviation of the per-step noise.
-        inertia: added to the start of the update gate's bias; above 0 the path starts out slow and smooth.
-    """
-
-    def __init__(
-        self, *, dim_motion: int, num_conditions: int, hidden: int, linear: bool, input_scale: float, inertia: float
-    ) -> None:
-        super().__init__()
-        if hidden != dim_motion and not linear:
-            raise ValueError(
-                f"motion_hidden={hidden} differs from dim_motion={dim_motion}, so linear_motion must be true: only a"
-                " linear output can change the length of the code"
-            )
-        self.input_scale = input_scale
-        self.cell = nn.GRUCell(dim_motion + num_conditions, hidden)
-        with torch.no_grad():
-            self.cell.bias_ih[hidden : 2 * hidden] += inertia  # gates in the order reset, update, new
-        self.first = nn.Linear(dim_motion, hidden) if hidden != dim_motion else nn.Identity()
-        self.output = nn.Linear(hidden, dim_motion) if linear else nn.Identity()
-
-    def forward(self, motion: Tensor, condition: Tensor) -> Tensor:
-        """Walk the path.
-
-        Args:
-            motion: (B, T+1, dim_motion), row 0 the first state, rows 1..T standard normal noise.
-            condition: (B, num_conditions), the same at every step.
-
-        Returns:
-            Codes of frames 1..T, (B, T, dim_motion) float32; the first state is no frame's code.
-        """
-        # The state is a sum over time: bfloat16 would let the path of a long clip drift.
-        with torch.autocast(device_type=motion.device.type, enabled=False):
-            motion, condition = motion.float(), condition.float()
-            state = self.first(motion[:, 0])  # (B, hidden)
-            states = []
-            for noise in (self.input_scale * motion[:, 1:]).unbind(dim=1):
-                state = self.cell(torch.cat([noise, condition], dim=1), state)
-                states.append(state)
-            return self.output(torch.stack(states, dim=1))
+_FAR = 8  # frames after which a motion code of length one has moved the first frame by as much as a code says
+RGB = 3
 
 
 class MoCoGAN(nn.Module, ClipSampler):
-    """The whole generator. Any clip length can be rendered, whatever length it was trained on.
-
-    The defaults give the released code's layers; `category_wiring="frame"`, `bias=False` its exact parameters.
+    """The whole generator, composed of a motion network and a frame generator. Any clip length can be rendered.
 
     Args:
-        image_size: (H, W), multiples of 16 from 32 up.
+        motion: R_M, see `vidgan.tasks.synthesis.motion` for the protocol.
+        frame: G_I, see `vidgan.tasks.synthesis.dcgan` for the protocol. With `warp_first_frame` it draws 2 more
+            channels and takes the encoder's maps as further arguments.
+        encoder: image-to-video: reads the content code from a given first frame; None without.
+        image_size: (H, W) of a frame.
         channels: of a frame.
-        generator: "dcgan" (the paper's frame generator) or "style" (content scales and shifts every layer, see
-            `vidgan.tasks.synthesis.style`).
         dim_content: length of z_C.
-        dim_motion: length of z_M(t), the code that the frame generator reads.
-        motion_hidden: size of the recurrent state, None for `dim_motion`.
-        linear_motion: the motion code is a linear map of the recurrent state instead of the state itself.
-        motion_input_scale: standard deviation of the noise that enters at each step.
-        motion_inertia: start of the recurrent net's update bias; above 0 motion starts out slow and smooth.
-        motion_lead_in: steps that the recurrent net takes before the first frame, so that what is seen does not begin
-            with the fading of its random first state, which knows no category and would be all that moves.
+        dim_motion: length of z_M(t).
         num_categories: 0 for a model without categories.
-        category_wiring: "motion" (one-hot category enters the recurrent net: the paper's best variant) or "frame" (it
-            enters the frame generator: the released code).
-        width, max_width: of either generator and of the content encoder.
-        norm, activation, upsampling, coordinates, modulation, bias: of the "dcgan" generator, None for the defaults of
-            `FrameGenerator`; the content encoder takes those that apply to it.
-        full_resolution: of either generator, None for its default.
-        mapping, motion_places, reach, motion_levels: of the "style" generator, None for the defaults of
-            `StyleFrameGenerator`.
-        image_to_video: also build an encoder that reads the content code from a given first frame.
-        move_picture: with it, of the "style" generator: what the encoder saw is shown to every level of the generator,
-            which draws where the picture's pixels go and how colours change, see `vidgan.tasks.synthesis.moved_image`.
-        spectral: spectral norm on the frame generator and the content encoder.
+        category_input: "motion" (the one-hot category enters the motion network: the paper's best variant) or "frame"
+            (it enters the frame generator: the released code).
+        warp_first_frame: move the pixels of the first frame, see `vidgan.tasks.synthesis.first_frame_warp`.
         checkpoint_activations: the frame generator runs again in the backward pass instead of keeping its activations
             while the discriminators work: less memory for more time, the same gradients.
 
@@ -125,114 +55,36 @@ class MoCoGAN(nn.Module, ClipSampler):
 
     def __init__(
         self,
+        motion: nn.Module,
+        frame: nn.Module,
+        encoder: nn.Module | None = None,
         *,
         image_size: tuple[int, int],
-        channels: int = 3,
-        generator: str = "dcgan",
-        dim_content: int = 50,
-        dim_motion: int = 10,
-        motion_hidden: int | None = None,
-        linear_motion: bool = False,
-        motion_input_scale: float = 1.0,
-        motion_inertia: float = 0.0,
-        motion_lead_in: int = 0,
+        channels: int = RGB,
+        dim_content: int,
+        dim_motion: int,
         num_categories: int = 0,
-        category_wiring: str = "motion",
-        width: int = 64,
-        max_width: int = 512,
-        norm: str | None = None,
-        activation: str | None = None,
-        upsampling: str | None = None,
-        full_resolution: bool | None = None,
-        coordinates: bool | None = None,
-        modulation: bool | None = None,
-        bias: bool | None = None,
-        mapping: int | None = None,
-        motion_places: bool | None = None,
-        reach: float | None = None,
-        motion_levels: int | None = None,
-        image_to_video: bool = False,
-        move_picture: bool | None = None,
-        spectral: bool = False,
+        category_input: str = "motion",
+        warp_first_frame: bool = False,
         checkpoint_activations: bool = False,
     ) -> None:
         super().__init__()
-        require_choice("generator", generator, FRAME_GENERATORS)
-        options: dict[str, Any] = {
-            "norm": norm,
-            "activation": activation,
-            "upsampling": upsampling,
-            "full_resolution": full_resolution,
-            "coordinates": coordinates,
-            "modulation": modulation,
-            "bias": bias,
-            "mapping": mapping,
-            "motion_places": motion_places,
-            "reach": reach,
-            "motion_levels": motion_levels,
-            "move_picture": move_picture,
-        }
-        chosen = {name: value for name, value in options.items() if value is not None}
-        for name in chosen:
-            if name not in OPTIONS[generator]:
-                kinds = " and ".join(repr(kind) for kind, names in OPTIONS.items() if name in names)
-                raise ValueError(f"{name} has no effect on generator={generator!r}, only on {kinds}")
-        require_choice("category_wiring", category_wiring, WIRINGS)
-        for name, value in {"dim_content": dim_content, "dim_motion": dim_motion}.items():
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
         if num_categories < 0 or num_categories == 1:
             raise ValueError(f"num_categories must be 0 (none) or at least 2, got {num_categories}")
-        if motion_lead_in < 0:
-            raise ValueError(f"motion_lead_in must be at least 0, got {motion_lead_in}")
-        self.move_picture = chosen.pop("move_picture", False)
-        if self.move_picture and not image_to_video:
-            raise ValueError("move_picture has no effect without image_to_video=true: no picture is given")
-        self.motion_lead_in = motion_lead_in
+        if warp_first_frame and encoder is None:
+            raise ValueError("warp_first_frame needs an encoder")
         self.image_size = (image_size[0], image_size[1])
         self.channels = channels
         self.dim_content = dim_content
         self.dim_motion = dim_motion
         self.num_categories = num_categories
-        self.category_wiring = category_wiring
-        self.image_to_video = image_to_video
+        self.category_input = category_input
+        self.warps_first_frame = warp_first_frame
         self.checkpoint_activations = checkpoint_activations
-        self.motion = MotionNet(
-            dim_motion=dim_motion,
-            num_conditions=num_categories if category_wiring == "motion" else 0,
-            hidden=motion_hidden or dim_motion,
-            linear=linear_motion,
-            input_scale=motion_input_scale,
-            inertia=motion_inertia,
-        )
-        if self.move_picture:
-            chosen["seen"] = [*channel_plan(width, pyramid(self.image_size)[0], max_width)[::-1], channels]
-        self.frame = FRAME_GENERATORS[generator](
-            image_size=self.image_size,
-            channels=channels + (FLOW if self.move_picture else 0),
-            dim_content=dim_content + (num_categories if category_wiring == "frame" else 0),
-            dim_motion=dim_motion,
-            width=width,
-            max_width=max_width,
-            **chosen,
-        )
-        self.encoder = (
-            ContentEncoder(
-                image_size=self.image_size,
-                channels=channels,
-                dim_content=dim_content,
-                width=width,
-                max_width=max_width,
-                norm=chosen.get("norm", "batch" if generator == "dcgan" else "none"),
-                bias=chosen.get("bias", True),
-            )
-            if image_to_video
-            else None
-        )
-        if spectral:
-            for part in (self.frame, self.encoder):
-                if part is not None:
-                    spectral_normalise(part)
+        self.warm_up = int(getattr(motion, "warm_up", 0))
+        self.motion = motion
+        self.frame = frame
+        self.encoder = encoder
 
     def draw_latents(self, draws: Draws, frames: int, category: Tensor | None = None) -> Latents:
         """Latents of clips of `frames` frames, one for each row of `draws`, on the device of `draws`.
@@ -252,11 +104,11 @@ class MoCoGAN(nn.Module, ClipSampler):
         content = draws.normal(self.dim_content)
         drawn = draws.integers(max(1, self.num_categories))
         category = drawn if category is None else self._checked(category, len(draws)).to(drawn.device)
-        first = draws.normal(1, self.dim_motion)
+        initial = draws.normal(1, self.dim_motion)
         # In blocks of fixed size: the start of a draw of another size would hold other numbers.
-        steps = self.motion_lead_in + frames
+        steps = self.warm_up + frames
         blocks = [draws.normal(_BLOCK, self.dim_motion) for _ in range(0, steps, _BLOCK)]
-        motion = torch.cat([first, *blocks], dim=1)[:, : steps + 1]  # (B, motion_lead_in + T + 1, dim_motion)
+        motion = torch.cat([initial, *blocks], dim=1)[:, : steps + 1]  # (B, warm_up + T + 1, dim_motion)
         return Latents(content=content, motion=motion, category=category)
 
     def _checked(self, category: Tensor, rows: int) -> Tensor:
@@ -273,45 +125,146 @@ class MoCoGAN(nn.Module, ClipSampler):
 
         Args:
             latents: of B clips of T frames, see `draw_latents`.
-            first_frame: (B, C, H, W) in [-1, 1]; its code replaces `latents.content`; frame 0 with `move_picture`.
+            first_frame: (B, C, H, W) in [-1, 1]; its code replaces `latents.content`; with `warp_first_frame` it is
+                frame 0.
             times: (B, S) int64 in 0..T-1; only these frames of each clip are rendered, in this order.
 
         Returns:
             (B, T, C, H, W), or (B, S, C, H, W) with `times`; float32 in [-1, 1].
 
         Raises:
-            ValueError: a first frame for a model that was built without an encoder, or none for one that moves it.
+            ValueError: a first frame for a model without an encoder, or none for one that warps it.
         """
         one_hot = F.one_hot(latents.category, self.num_categories) if self.num_categories else None
         none = latents.content.new_zeros(len(latents.content), 0)
-        to_motion, to_frame = (
-            one_hot if one_hot is not None and self.category_wiring == wiring else none for wiring in WIRINGS
-        )
-        path = self.motion(latents.motion, to_motion)[:, self.motion_lead_in :]  # (B, T, dim_motion)
-        if self.move_picture:  # codes are then speeds: what drifts goes on drifting
+        condition = {"motion": none, "frame": none}
+        if one_hot is not None:
+            condition[self.category_input] = one_hot
+        path = self.motion(latents.motion, condition["motion"])[:, self.warm_up :]  # (B, T, dim_motion)
+        if self.warps_first_frame:  # codes are then velocities, so that what moves keeps moving
             path = (path.cumsum(dim=1) - path[:, :1]) / _FAR
         if times is not None:
             path = path.gather(1, times[:, :, None].expand(-1, -1, self.dim_motion))  # (B, S, dim_motion)
-        content, seen = (latents.content, []) if first_frame is None else self._encode(first_frame)
-        still = torch.cat([content, to_frame.to(content.dtype)], dim=1)  # (B, dim_content [+ N])
-        if not self.move_picture:
-            return self._draw(still, path)
+        content, skips = (latents.content, []) if first_frame is None else self._encode(first_frame)
+        content = torch.cat([content, condition["frame"].to(content.dtype)], dim=1)  # (B, dim_content [+ N])
+        if not self.warps_first_frame:
+            return self._draw(content, path)
         if first_frame is None:
-            raise ValueError("this model moves a picture (move_picture): give first_frame")
-        return moved(first_frame, self._draw(still, path, *seen), path.norm(dim=2))
+            raise ValueError("this model warps a first frame (warp_first_frame): give first_frame")
+        return warp_first_frame(first_frame, self._draw(content, path, *skips), path.norm(dim=2))
 
-    def _draw(self, still: Tensor, motion: Tensor, *seen: Tensor) -> Tensor:
-        """Content codes (B, dim_content [+ N]) and paths (B, S, dim_motion) -> what G_I draws, (B, S, C, H, W)."""
-        held = still[:, None].expand(-1, motion.shape[1], -1)  # (B, S, dim_content [+ N])
-        codes = held.flatten(0, 1), motion.flatten(0, 1), *seen
-        frames = recompute(self.frame, *codes) if self.checkpoint_activations else self.frame(*codes)  # (B*S, C, H, W)
-        return frames.unflatten(0, motion.shape[:2])  # (B, S, C, H, W)
+    def _draw(self, content: Tensor, path: Tensor, *skips: Tensor) -> Tensor:
+        """Content codes (B, dim_content [+ N]) and paths (B, S, dim_motion) -> G_I's output, (B, S, C, H, W)."""
+        num_frames = path.shape[1]
+        codes = (
+            repeat(content, "b d -> (b s) d", s=num_frames),
+            rearrange(path, "b s d -> (b s) d"),
+            *skips,
+        )
+        frames = recompute(self.frame, *codes) if self.checkpoint_activations else self.frame(*codes)
+        return rearrange(frames, "(b s) c h w -> b s c h w", s=num_frames)
 
-    def tensor_parts(self) -> list[nn.Module]:
+    def compilable_parts(self) -> list[nn.Module]:
         """The parts that are functions of tensors alone, which torch.compile can take whole."""
         return [part for part in (self.frame, self.encoder) if part is not None]
 
     def _encode(self, first_frame: Tensor) -> tuple[Tensor, list[Tensor]]:
         if self.encoder is None:
-            raise ValueError("first_frame was given, but this model has no encoder: build it with image_to_video=true")
+            raise ValueError("first_frame was given, but this model has no encoder (model.encoder)")
         return self.encoder(first_frame)
+
+    @classmethod
+    def from_architecture(cls, architecture: dict[str, Any]) -> "MoCoGAN":
+        """The network that `architecture`, as saved with its weights, describes.
+
+        Raises:
+            ValidationError, ConfigError, ValueError: the description is damaged or of another version.
+        """
+        height, width = architecture["image_size"]
+        return build_mocogan(
+            MoCoGANConfig.model_validate(architecture["model"]),
+            image_size=(height, width),
+            num_categories=architecture["num_categories"],
+        )
+
+
+def build_mocogan(config: MoCoGANConfig, *, image_size: tuple[int, int], num_categories: int) -> MoCoGAN:
+    """MoCoGAN from its config. Weights are drawn from torch's global generator: motion, frame, then encoder.
+
+    Args:
+        config: the section `model`.
+        image_size: (H, W) of the data's frames.
+        num_categories: of the data; 0 for a model without categories.
+
+    Raises:
+        ValueError, ConfigError: the config does not fit the frame size, or an own part breaks its protocol.
+    """
+    enters = {"motion": 0, "frame": 0, config.category_input: num_categories}
+    motion = _build_motion(config, enters["motion"])
+    skip_channels: list[int] = []
+    if config.warp_first_frame and config.encoder is not None:
+        levels, _ = pyramid(image_size)
+        skip_channels = [*channel_plan(config.encoder.width, levels, config.encoder.max_width)[::-1], RGB]
+    frame = _build_frame(config, image_size, config.dim_content + enters["frame"], skip_channels)
+    encoder = None
+    if config.encoder is not None:
+        encoder = ContentEncoder(
+            image_size=image_size, channels=RGB, dim_content=config.dim_content, **config.encoder.model_dump()
+        )
+    model = MoCoGAN(
+        motion,
+        frame,
+        encoder,
+        image_size=image_size,
+        dim_content=config.dim_content,
+        dim_motion=config.dim_motion,
+        num_categories=num_categories,
+        category_input=config.category_input,
+        warp_first_frame=config.warp_first_frame,
+        checkpoint_activations=config.checkpoint_activations,
+    )
+    model.architecture = {
+        "model": config.model_dump(mode="json"),
+        "image_size": list(image_size),
+        "num_categories": num_categories,
+    }
+    return model
+
+
+def _build_motion(config: MoCoGANConfig, num_conditions: int) -> nn.Module:
+    given = {"dim_motion": config.dim_motion, "num_conditions": num_conditions}
+    if not isinstance(config.motion, OwnPart):
+        return MOTION_NETWORKS[type(config.motion)](**given, **config.motion.model_dump(exclude={"kind"}))
+    motion = build_own(config.motion, "model.motion", given)
+    require_output(
+        "model.motion",
+        motion,
+        lambda network: {"path": network(torch.zeros(2, 6, config.dim_motion), torch.zeros(2, num_conditions))},
+        f"noise (2, 6, {config.dim_motion}) and condition (2, {num_conditions})",
+        {"path": (2, 5, config.dim_motion)},
+    )
+    return motion
+
+
+def _build_frame(
+    config: MoCoGANConfig, image_size: tuple[int, int], dim_content: int, skip_channels: list[int]
+) -> nn.Module:
+    channels = RGB + (FLOW_CHANNELS if config.warp_first_frame else 0)
+    given: dict[str, Any] = {
+        "image_size": image_size,
+        "channels": channels,
+        "dim_content": dim_content,
+        "dim_motion": config.dim_motion,
+    }
+    if not isinstance(config.frame, OwnPart):
+        skips = {"skip_channels": skip_channels} if skip_channels else {}
+        return FRAME_GENERATORS[type(config.frame)](**given, **config.frame.model_dump(exclude={"kind"}), **skips)
+    frame = build_own(config.frame, "model.frame", given)
+    require_output(
+        "model.frame",
+        frame,
+        lambda network: {"frames": network(torch.zeros(2, dim_content), torch.zeros(2, config.dim_motion))},
+        f"content (2, {dim_content}) and motion (2, {config.dim_motion})",
+        {"frames": (2, channels, *image_size)},
+    )
+    return frame

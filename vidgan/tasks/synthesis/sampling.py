@@ -1,7 +1,5 @@
-"""What users call on a trained generator: uint8 clips in, uint8 clips out, the same for the same seed on any device."""
+"""What users call on a trained MoCoGAN: uint8 clips, the same for the same seed on any device."""
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -10,36 +8,25 @@ from torch import Tensor
 from vidgan.hub import Pretrained
 from vidgan.pixels import to_byte, to_float
 from vidgan.seeding import Draws
+from vidgan.tasks.inference import device_of, evaluating
 from vidgan.types import ByteClip, Latents
 
-
-def _device(module: Any) -> torch.device:
-    return next(iter(module.parameters())).device
-
-
-@contextlib.contextmanager
-def _evaluating(module: Any) -> Iterator[None]:
-    """Eval mode and no gradients inside, the former mode after."""
-    training = module.training
-    module.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        module.train(training)
+__all__ = ["ClipSampler"]
 
 
 class ClipSampler(Pretrained):
-    """Adds `sample` to a MoCoGAN (`vidgan.tasks.base.ClipModel`)."""
+    """Adds `sample` to a MoCoGAN (the protocol `vidgan.tasks.base.ClipModel`)."""
+
+    usage = "clips = model.sample(8, frames=32, seed=0)"
 
     @property
     def needs_first_frame(self) -> bool:
         """Whether every clip continues a given frame (image-to-video)."""
         model: Any = self
-        return bool(model.image_to_video)
+        return model.encoder is not None
 
     def category_index(self, category: int | str) -> int:
-        """The number of a category, given as a number (int) or by name (str): a name may be a number of its own.
+        """The number of a category, given as a number (int) or by name (str): a name may look like a number.
 
         Raises:
             ValueError: this model has no categories, or not this one.
@@ -58,13 +45,11 @@ class ClipSampler(Pretrained):
     def latents(self, clips: int, frames: int, *, seed: int = 0, category: int | str | None = None) -> Latents:
         """Latents of `clips` clips. Clip i depends on (seed, i) alone, so more clips only add to the same ones.
 
-        `_replace(content=...)` or `_replace(motion=...)` exchanges one while the other is held.
+        `_replace(content=...)` or `_replace(motion=...)` exchanges one while the other stays.
         """
         model: Any = self
-        asked = None
-        if category is not None:
-            asked = torch.full((clips,), self.category_index(category))
-        return model.draw_latents(Draws(seed, "sample", rows=range(clips)), frames, asked)
+        categories = None if category is None else torch.full((clips,), self.category_index(category))
+        return model.draw_latents(Draws(seed, "sample", rows=range(clips)), frames, categories)
 
     def sample(
         self,
@@ -79,19 +64,19 @@ class ClipSampler(Pretrained):
         """Synthesise clips.
 
         Args:
-            clips: how many.
+            clips: number of clips.
             frames: length, 2 or more; default: as trained, or 16.
             seed: same seed, same clips.
             category: number (int) or name (str), for all clips; default: each clip draws its own.
-            first_frame: (C, H, W) uint8, the frame to go on from, or (clips, C, H, W), one for each clip; only for
-                models trained image-to-video.
+            first_frame: (C, H, W) uint8, the frame to continue, or (clips, C, H, W), one for each clip; only for models
+                trained image-to-video.
             batch_size: clips rendered at once.
 
         Returns:
             (clips, frames, C, H, W) uint8, on the CPU.
 
         Raises:
-            ValueError: an argument that this model cannot follow.
+            ValueError: an argument that does not fit this model.
         """
         frames = frames or int(getattr(self, "facts", {}).get("frames", 16))
         if clips < 1 or frames < 2:
@@ -101,32 +86,30 @@ class ClipSampler(Pretrained):
         )
 
     def render(self, latents: Latents, *, first_frame: Tensor | None = None, batch_size: int = 16) -> ByteClip:
-        """Clips from latents, (B, T, C, H, W) uint8 on the CPU, rendered in eval mode and float32.
+        """Clips from latents, (B, T, C, H, W) uint8 on the CPU, rendered in evaluation mode and float32.
 
         Raises:
             ValueError: a first frame for a model without an encoder, or none for a model that needs it.
         """
         model: Any = self
-        if first_frame is None and model.image_to_video:
-            raise ValueError("this model continues a picture (image-to-video): give first_frame")
-        if first_frame is not None and not model.image_to_video:
-            raise ValueError(
-                "this model was not trained image-to-video (model.image_to_video=true); leave first_frame out"
-            )
+        num_clips = len(latents.content)
+        if first_frame is None and self.needs_first_frame:
+            raise ValueError("this model continues a given frame (image-to-video): give first_frame")
         if first_frame is not None:
-            size, clips = (model.channels, *model.image_size), len(latents.content)
-            if first_frame.shape not in (size, (clips, *size)):
+            if not self.needs_first_frame:
+                raise ValueError("this model was not trained image-to-video (model.encoder); leave first_frame out")
+            size = (model.channels, *model.image_size)
+            if first_frame.shape not in (size, (num_clips, *size)):
                 raise ValueError(
-                    f"first_frame must be (C, H, W) = {size}, or {clips} of them, got {tuple(first_frame.shape)}"
+                    f"first_frame must be (C, H, W) = {size}, or {num_clips} of them, got {tuple(first_frame.shape)}"
                 )
-            first_frame = first_frame.expand(clips, *size)
-        device = _device(self)
-        parts = []
-        with _evaluating(model):
-            for start in range(0, len(latents.content), batch_size):
-                some = Latents(*(part[start : start + batch_size].to(device) for part in latents))
-                given = None
-                if first_frame is not None:
-                    given = to_float(first_frame[start : start + batch_size].to(device))
-                parts.append(to_byte(model(some, first_frame=given)).cpu())
-        return torch.cat(parts)
+            first_frame = first_frame.expand(num_clips, *size)
+        device = device_of(self)
+        rendered = []
+        with evaluating(model):
+            for start in range(0, num_clips, batch_size):
+                rows = slice(start, start + batch_size)
+                some = Latents(*(part[rows].to(device) for part in latents))
+                frames = None if first_frame is None else to_float(first_frame[rows].to(device))
+                rendered.append(to_byte(model(some, first_frame=frames)).cpu())
+        return torch.cat(rendered)

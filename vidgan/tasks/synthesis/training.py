@@ -5,8 +5,9 @@
 S_1 takes one random frame, S_T takes T consecutive frames; with categories, a class head on D_V adds a cross-entropy.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -15,100 +16,132 @@ from vidgan.losses.latent import category_accuracy, category_cross_entropy
 from vidgan.losses.reconstruction import l1
 from vidgan.pixels import to_float
 from vidgan.seeding import Draws
-from vidgan.training.adversary import Adversary, Game, frames_apart, whole_clip
-from vidgan.types import ClipBatch, Terms
+from vidgan.training.adversary import Adversary
+from vidgan.training.ema import ExponentialMovingAverage
+from vidgan.training.trainees import Micro, Trainees, TurnResult
+from vidgan.training.turns import Turn, due_turns
+from vidgan.types import Clip, ClipBatch, Terms
+
+__all__ = ["MoCoGANTraining"]
 
 
-class MoCoGANTraining(Game):
-    """One object per run; `step` reads as the paper's algorithm box.
+class MoCoGANTraining:
+    """One object per run; `step` reads as the paper's algorithm.
 
     Args:
-        augment: one draw per clip, applied to real and fake alike.
-        frames_per_clip: how many random frames of each clip D_I sees.
-        path_frames: generated clips are windows, at random places, of clips of so many frames, so that what comes after
-            the trained length is trained too; None: from the first frame on.
-        category_source: "labels" trains the class head on real clips (AC-GAN), "samples" on fakes (infoGAN).
-        game: what `Game` takes; the discriminators are "frame" and "video", the generator's terms those of TERMS.
+        trainees: "generator" and the discriminators "frame" and "video".
+        ema: average of the generator, used for all outputs.
+        adversaries: the discriminators' sides, by name.
+        turns: the sequence of a step.
+        steps_per_epoch: for turns that alternate by epochs.
+        weights: of the generator's terms.
+        own_terms: name -> function (fake, real) -> scalar, both (B, T, C, H, W) in [-1, 1].
+        frames_per_clip: number of random frames of each clip that D_I scores.
+        path_frames: generated clips are windows, at random positions, of clips of this length, so that frames after the
+            trained length are trained too; None: they start at frame 0.
+        category_source: "labels" trains the class head on real clips (AC-GAN), "samples" on fakes (InfoGAN).
     """
-
-    TERMS = ("adversarial_frame", "adversarial_video", "category", "first_frame")
 
     def __init__(
         self,
         *,
-        augment: Callable[[Tensor, Draws], Tensor] | None = None,
+        trainees: Trainees,
+        ema: ExponentialMovingAverage,
+        adversaries: Mapping[str, Adversary],
+        turns: Sequence[Turn],
+        steps_per_epoch: int,
+        weights: Mapping[str, float],
+        own_terms: Mapping[str, Callable[[Clip, Clip], Tensor]],
         frames_per_clip: int = 1,
         path_frames: int | None = None,
-        category_source: str | None = None,
-        **game: Any,
+        category_source: Literal["labels", "samples"] | None = None,
     ) -> None:
-        self.augment = augment
+        self.trainees = trainees
+        self.ema = ema
+        self.adversaries = dict(adversaries)
+        self.turns = tuple(turns)
+        self.steps_per_epoch = steps_per_epoch
+        self.weights = dict(weights)
+        self.own_terms = dict(own_terms)
         self.frames_per_clip = frames_per_clip
         self.path_frames = path_frames
         self.category_source = category_source
-        super().__init__(**game)
 
-    def _side(self, name: str) -> dict[str, Any]:
-        if name == "frame":
-            return {"view": frames_apart, "augment": self.augment}
-        return {"view": whole_clip, "augment": self.augment, "category": self.category_source is not None}
+    def step(self, step: int, micros: Sequence[Micro]) -> Terms:
+        """One iteration: the turns in order, each with fresh fakes. Returns detached measurements by name."""
+        measured: Terms = {}
+        for network, repeat in due_turns(self.turns, step, self.steps_per_epoch):
+            fresh = [(batch, draws.fork("repeat", repeat) if repeat else draws) for batch, draws in micros]
+            if network == "generator":
+                measured |= self.trainees.update("generator", self.generator_losses, fresh, self.weights, step)
+                self.ema.update(self.trainees.raw["generator"])
+            else:
+                adversary = self.adversaries[network]
+                losses = partial(self.discriminator_losses, adversary, step)
+                measured |= self.trainees.update(network, losses, fresh, adversary.weights(step), step)
+                adversary.after_update()
+        return measured
 
-    def _times(self, draws: Draws, frames: int) -> Tensor:
-        """(B, S) different random frame numbers per clip: the paper's S_1 for S = 1."""
-        return draws.uniform(frames).argsort(dim=1)[:, : self.frames_per_clip]
-
-    def _fake(self, batch: ClipBatch, draws: Draws, times: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Synthesised clips (B, T or S, C, H, W) and their categories (B,), through the prepared generator."""
-        raw: Any = self.trainees.raw["generator"]
-        prepared = self.trainees.prepared["generator"]
-        device = batch.clip.device
-        frames = batch.clip.shape[1]
-        latents = raw.draw_latents(draws, self.path_frames or frames)
-        latents = latents._replace(**{k: v.to(device) for k, v in latents._asdict().items()})
-        if self.path_frames is not None:
-            first = draws.fork("window").integers(self.path_frames - frames + 1).to(device)[:, None]
-            times = first + (torch.arange(frames, device=device) if times is None else times)  # (B, T) or (B, S)
-        first_frame = to_float(batch.clip[:, 0]) if raw.image_to_video else None
-        with self.trainees.autocast():
-            clip = prepared(latents, first_frame=first_frame, times=times)
-        return clip.float(), latents.category
-
-    def _discriminator_terms(self, adversary: Adversary, step: int, batch: ClipBatch, draws: Draws) -> Terms:
+    def discriminator_losses(self, adversary: Adversary, step: int, batch: ClipBatch, draws: Draws) -> TurnResult:
+        """D_I on random frames of real and fake clips, or D_V on the clips and their categories."""
         draws = draws.fork(adversary.name)
         real = to_float(batch.clip)  # (B, T, C, H, W)
         fake_times = None
-        if adversary.view is frames_apart:
-            real = take(real, self._times(draws.fork("real times"), real.shape[1]).to(real.device))
-            fake_times = self._times(draws.fork("fake times"), batch.clip.shape[1]).to(real.device)
+        if not adversary.scores_clips:
+            num_frames = real.shape[1]
+            real = take_frames(real, self._random_times(draws.fork("real times"), num_frames).to(real.device))
+            fake_times = self._random_times(draws.fork("fake times"), num_frames).to(real.device)
         with torch.no_grad():
-            fake, sampled = self._fake(batch, draws.fork("latents"), times=fake_times)
+            fake, sampled = self._generate(batch, draws.fork("latents"), times=fake_times)
         category = None
-        if adversary.category and self.category_source is not None:
-            labels = batch.category if self.category_source == "labels" else sampled
-            category = (self.category_source, labels)
-        return adversary.discriminator_terms(real, fake, draws, step, category)
+        if adversary.trains_category and self.category_source is not None:
+            category = (self.category_source, batch.category if self.category_source == "labels" else sampled)
+        return adversary.discriminator_losses(real, fake, draws, step, category)
 
-    def _generator_terms(self, batch: ClipBatch, draws: Draws) -> Terms:
+    def generator_losses(self, batch: ClipBatch, draws: Draws) -> TurnResult:
+        """The generator against all discriminators, with the category and first-frame terms."""
         draws = draws.fork("generator")
         real = to_float(batch.clip)
-        fake, sampled = self._fake(batch, draws.fork("latents"))  # (B, T, C, H, W)
-        terms: Terms = {}
+        fake, sampled = self._generate(batch, draws.fork("latents"))  # (B, T, C, H, W)
+        losses: Terms = {}
+        metrics: Terms = {}
         for name, adversary in self.adversaries.items():
-            some_fake, some_real = fake, real
-            if adversary.view is frames_apart:
-                times = self._times(draws.fork("times"), fake.shape[1]).to(fake.device)
-                some_fake, some_real = take(fake, times), take(real, times)
-            terms[f"adversarial_{name}"], logits = adversary.generator_terms(some_fake, some_real, draws.fork(name))
-            if name == "video" and "category" in self.weights:
+            fake_samples, real_samples = fake, real
+            if not adversary.scores_clips:
+                times = self._random_times(draws.fork("times"), fake.shape[1]).to(fake.device)
+                fake_samples, real_samples = take_frames(fake, times), take_frames(real, times)
+            loss, logits = adversary.generator_loss(fake_samples, real_samples, draws.fork(name))
+            losses[f"adversarial_{name}"] = loss
+            if adversary.trains_category and "category" in self.weights:
                 assert logits is not None, "a category term needs a discriminator with a category head"
-                terms["category"] = category_cross_entropy(logits, sampled)
-                terms["accuracy/generator/category"] = category_accuracy(logits, sampled)
+                losses["category"] = category_cross_entropy(logits, sampled)
+                metrics["accuracy/generator/category"] = category_accuracy(logits, sampled)
         if "first_frame" in self.weights:
-            terms["first_frame"] = l1(fake[:, 0], real[:, 0])
-        return terms
+            losses["first_frame"] = l1(fake[:, 0], real[:, 0])
+        losses |= {name: term(fake, real) for name, term in self.own_terms.items()}
+        return TurnResult(losses, metrics)
+
+    def _random_times(self, draws: Draws, num_frames: int) -> Tensor:
+        """(B, S) different random frame numbers per clip: the paper's S_1 for S = 1."""
+        return draws.uniform(num_frames).argsort(dim=1)[:, : self.frames_per_clip]
+
+    def _generate(self, batch: ClipBatch, draws: Draws, times: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Synthesised clips (B, T or S, C, H, W) and their categories (B,), through the prepared generator."""
+        generator: Any = self.trainees.raw["generator"]
+        device = batch.clip.device
+        num_frames = batch.clip.shape[1]
+        latents = generator.draw_latents(draws, self.path_frames or num_frames)
+        latents = latents._replace(**{name: part.to(device) for name, part in latents._asdict().items()})
+        if self.path_frames is not None:
+            first = draws.fork("window").integers(self.path_frames - num_frames + 1).to(device)[:, None]
+            times = first + (torch.arange(num_frames, device=device) if times is None else times)  # (B, T) or (B, S)
+        first_frame = to_float(batch.clip[:, 0]) if generator.needs_first_frame else None
+        with self.trainees.autocast():
+            clip = self.trainees.prepared["generator"](latents, first_frame=first_frame, times=times)
+        return clip.float(), latents.category
 
 
-def take(clip: Tensor, times: Tensor) -> Tensor:
+def take_frames(clip: Tensor, times: Tensor) -> Tensor:
     """The frames `times` (B, S) of each clip: (B, T, C, H, W) -> (B, S, C, H, W)."""
     index = times[:, :, None, None, None].expand(-1, -1, *clip.shape[2:])
     return clip.gather(1, index)

@@ -5,10 +5,10 @@ from math import atanh
 import pytest
 import torch
 from torch import Tensor
+from vidgan.tasks.synthesis.moved_image import moved
 
 from vidgan.seeding import Draws
 from vidgan.tasks.synthesis.mocogan import MoCoGAN
-from vidgan.tasks.synthesis.moved_image import moved
 
 
 def model(**options: object) -> MoCoGAN:

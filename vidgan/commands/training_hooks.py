@@ -1,0 +1,102 @@
+"""What a run does beside training: previews and evaluations, always with the average weights."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from vidgan.config import RunConfig
+from vidgan.data.dataset import ClipDataset
+from vidgan.evaluation.scoring import (
+    FEWEST_REAL,
+    forecast_scores,
+    held_out_or_training,
+    held_out_windows,
+    real_clips,
+    synthesis_scores,
+)
+from vidgan.files import write_bytes
+from vidgan.tasks import find_task
+from vidgan.training.state import Algorithm
+from vidgan.training.trackers import Tracker, Trackers
+from vidgan.training.watch import Hooks
+from vidgan.types import ByteClip
+
+__all__ = ["build_hooks"]
+
+PREVIEW_FPS = 8.0
+EVALUATION_CLIPS = 64
+EVALUATION_WINDOWS = 32
+
+
+def build_hooks(
+    config: RunConfig,
+    dataset: ClipDataset,
+    algorithm: Algorithm,
+    *,
+    export: Callable[[int, bool], None],
+    trackers: Sequence[Tracker] = (),
+) -> Hooks:
+    """The hooks for the config's task.
+
+    Args:
+        config: of the run.
+        dataset: the training split.
+        algorithm: whose average weights are rendered and scored.
+        export: writes the model.
+        trackers: also get measurements and preview clips.
+    """
+    services = Trackers(trackers)
+    observer = _Observer(config, dataset, algorithm, services)
+    return Hooks(
+        preview=observer.preview, evaluate=observer.evaluate, export=export, log=services.log, close=services.close
+    )
+
+
+class _Observer:
+    def __init__(self, config: RunConfig, dataset: ClipDataset, algorithm: Algorithm, trackers: Trackers) -> None:
+        self.config, self.algorithm, self.trackers = config, algorithm, trackers
+        self.task = find_task(config)
+        fewest = FEWEST_REAL if self.task.evaluation == "clips" else 1
+        self.scored = held_out_or_training(config, dataset, fewest=fewest)
+        self.clips: ByteClip
+        if self.task.previews_held_out:
+            self.clips, _ = next(held_out_windows(self.scored, config.data.frames, limit=self.task.preview_clips))
+        else:
+            self.clips, _ = real_clips(dataset, self.task.preview_clips)
+
+    def preview(self, step: int) -> Mapping[str, float]:
+        preview = self.task.preview(self.algorithm.ema.module, self.clips, self.config)
+        write_bytes(self.config.run_dir / "previews" / f"step-{step:08d}{preview.suffix}", preview.image)
+        for name, clip in preview.clips.items():
+            self.trackers.media(step, name, clip, PREVIEW_FPS)
+        distance = self.algorithm.ema.distance(self.algorithm.trainees.raw["generator"])
+        return {**preview.metrics, "ema_distance": distance}
+
+    def evaluate(self, step: int) -> Mapping[str, float]:
+        model: Any = self.algorithm.ema.module
+        if self.task.evaluation == "clips":
+            return self._score_clips(model)
+        return self._score_forecasts(model)
+
+    def _score_clips(self, model: Any) -> Mapping[str, float]:
+        if len(real_clips(self.scored, FEWEST_REAL)[0]) < FEWEST_REAL:
+            return {}
+        scores = synthesis_scores(model, self.scored, clips=EVALUATION_CLIPS, seed=self.config.seed)
+        distance = scores.scores["generated"]["frechet_inhouse"].mean.mean
+        return {} if distance is None else {"evaluation/frechet_inhouse": distance, "evaluation/score": -distance}
+
+    def _score_forecasts(self, model: Any) -> Mapping[str, float]:
+        context = self.task.context(self.config)
+        assert context is not None, "a task that forecasts has a context"
+        horizon = self.config.data.frames - context
+        scores = forecast_scores(
+            model, self.scored, context=context, horizon=horizon, limit=EVALUATION_WINDOWS, brief=True
+        ).scores
+        measured = {}
+        for key, row in (("forecast", model.forecast_name), ("copy_last", "copy-last")):
+            for metric in ("psnr", "ssim"):
+                value = scores[row][metric].mean.mean
+                if value is not None:  # None: every window is exact
+                    measured[f"evaluation/{key}/{metric}"] = value
+        if "evaluation/forecast/psnr" in measured:
+            measured["evaluation/score"] = measured["evaluation/forecast/psnr"]
+        return measured

@@ -1,0 +1,153 @@
+"""The config of MoCoGAN: what its networks are built from and what is optimised."""
+
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal
+
+from pydantic import field_validator
+from torch import nn
+
+from vidgan.nn.augmentation import POLICIES
+from vidgan.sections import Section, one_of, option
+from vidgan.tasks.adversarial_config import (
+    AdversarialObjective,
+    AdversarialRunConfig,
+    FrameDiscriminatorPart,
+    VideoDiscriminatorPart,
+)
+from vidgan.tasks.run_config import names_in
+from vidgan.tasks.synthesis.content_encoder import ContentEncoderConfig
+from vidgan.tasks.synthesis.dcgan import DCGANConfig, DCGANFrameGenerator
+from vidgan.tasks.synthesis.motion import RecurrentMotion, RecurrentMotionConfig
+from vidgan.tasks.synthesis.style import StyleConfig, StyleFrameGenerator
+
+__all__ = ["FRAME_GENERATORS", "MOTION_NETWORKS", "MoCoGANConfig", "MoCoGANObjective", "SynthesisConfig"]
+
+# Config section -> network. A new kind is one file with both, and one line here.
+MOTION_NETWORKS: dict[type[Section], type[nn.Module]] = {RecurrentMotionConfig: RecurrentMotion}
+FRAME_GENERATORS: dict[type[Section], type[nn.Module]] = {
+    DCGANConfig: DCGANFrameGenerator,
+    StyleConfig: StyleFrameGenerator,
+}
+
+
+class MoCoGANConfig(Section):
+    """The generator: a content code per clip, a motion network, a frame generator."""
+
+    dim_content: int = option(50, "Length of the content code z_C.", ge=1)
+    dim_motion: int = option(10, "Length of the motion code z_M(t).", ge=1)
+    category_input: Literal["motion", "frame"] = option(
+        "motion", "The one-hot category enters the motion network (the paper) or the frame generator (released code)."
+    )
+    motion: one_of(*MOTION_NETWORKS, default="recurrent") = option(  # type: ignore[valid-type]
+        RecurrentMotionConfig(), "Motion network R_M."
+    )
+    frame: one_of(*FRAME_GENERATORS, default="dcgan") = option(  # type: ignore[valid-type]
+        DCGANConfig(), "Frame generator G_I."
+    )
+    encoder: ContentEncoderConfig | None = option(
+        None, "Image-to-video: encoder of a given first frame; null for generation from noise alone."
+    )
+    warp_first_frame: bool = option(
+        False, "Image-to-video: the generator moves the pixels of the first frame and changes their colours."
+    )
+    checkpoint_activations: bool = option(False, "Recompute activations in the backward pass to save memory.")
+
+    def problems(self) -> Iterator[str]:
+        """Broken rules between fields."""
+        motion = self.motion
+        if isinstance(motion, RecurrentMotionConfig) and not motion.linear:
+            hidden = motion.hidden or self.dim_motion
+            if hidden != self.dim_motion:
+                yield (
+                    f"motion.hidden={hidden} differs from dim_motion={self.dim_motion}, so motion.linear must be"
+                    " true: only a linear output can change the length of the code"
+                )
+        if self.warp_first_frame and self.encoder is None:
+            yield "warp_first_frame has no effect without encoder: no first frame is given"
+        if self.warp_first_frame and not getattr(self.frame, "reads_skips", False):
+            yield "warp_first_frame needs frame.kind=style, whose levels read the encoder's maps"
+
+
+class MoCoGANDiscriminators(Section):
+    """D_I and D_V; null leaves one out."""
+
+    frame: FrameDiscriminatorPart | None = option(None, "D_I, of single frames.")
+    video: VideoDiscriminatorPart | None = option(None, "D_V, of clips; has the category head.")
+
+
+class MoCoGANObjective(AdversarialObjective):
+    """What is optimised."""
+
+    built_in_terms: ClassVar[tuple[str, ...]] = ("adversarial_frame", "adversarial_video", "category", "first_frame")
+
+    augment: tuple[str, ...] = option(
+        (), f"DiffAugment of real and fake clips, one draw per clip; any of {', '.join(POLICIES)}."
+    )
+    frames_per_clip: int | None = option(
+        None, "Random frames of each clip that D_I sees; null for 1.", unit="frames", ge=1
+    )
+    path_frames: int | None = option(
+        None, "Generated clips are windows of clips of this length; null: they start at frame 0.", unit="frames", ge=1
+    )
+    category_source: Literal["labels", "samples"] | None = option(
+        None, "The category head learns from labels of real clips (AC-GAN) or from samples (InfoGAN); null: none."
+    )
+
+    @field_validator("augment", mode="before")
+    @classmethod
+    def _policies(cls, chosen: Any) -> Any:
+        return names_in(POLICIES, chosen)
+
+    def problems(self) -> Iterator[str]:
+        """Broken rules between fields."""
+        yield from super().problems()
+        if self.path_frames is not None and "first_frame" in self.weights:
+            yield "path_frames cannot be combined with weights.first_frame: few windows begin with the given frame"
+        if (self.category_source is None) != ("category" not in self.weights):
+            yield "category_source and weights.category go together: set both or neither"
+
+
+class SynthesisConfig(AdversarialRunConfig):
+    """A run that trains a MoCoGAN."""
+
+    task: Literal["synthesis"] = option("synthesis", "Clip synthesis with MoCoGAN.")
+    model: MoCoGANConfig = MoCoGANConfig()
+    discriminators: MoCoGANDiscriminators = MoCoGANDiscriminators()
+    objective: MoCoGANObjective
+
+    @classmethod
+    def dependent_terms(cls, removed: set[str]) -> set[str]:
+        """The category term needs the video discriminator's head."""
+        return {"category"} if "video" in removed else set()
+
+    @classmethod
+    def dependent_options(cls, removed: set[str]) -> tuple[str, ...]:
+        """Keys of `objective` that belong to one discriminator."""
+        owned = (("frame", "frames_per_clip"), ("video", "category_source"))
+        return tuple(key for owner, key in owned if owner in removed)
+
+    def problems(self) -> Iterator[str]:
+        """Broken rules between sections."""
+        yield from super().problems()
+        objective, frames = self.objective, self.data.frames
+        if frames < 3:
+            yield f"data.frames={frames}: MoCoGAN needs at least 3 frames, or there is no motion"
+        if "first_frame" in objective.weights and self.model.encoder is None:
+            yield "objective.weights.first_frame needs model.encoder"
+        if "first_frame" in objective.weights and self.model.warp_first_frame:
+            yield (
+                "objective.weights.first_frame has no effect with model.warp_first_frame=true, whose first frame is the"
+                " given one; set it to null"
+            )
+        if objective.frames_per_clip is not None and self.discriminators.frame is None:
+            yield "objective.frames_per_clip has no effect without discriminators.frame"
+        if (objective.frames_per_clip or 1) > frames:
+            yield f"objective.frames_per_clip={objective.frames_per_clip} must not exceed data.frames={frames}"
+        if objective.path_frames is not None and objective.path_frames <= frames:
+            yield f"objective.path_frames={objective.path_frames} must exceed data.frames={frames}"
+        if objective.category_source is not None and self.discriminators.video is None:
+            yield "objective.category_source needs discriminators.video: its category head classifies the clips"
+        if objective.category_source is None and self.model.category_input != "motion":
+            yield "model.category_input has no effect without objective.category_source; remove it"
+        if objective.augment and not (self.discriminators.frame or self.discriminators.video):
+            yield "objective.augment has no effect without discriminators; remove it"

@@ -1,0 +1,120 @@
+"""The task `synthesis`: clips from MoCoGAN."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vidgan.metrics.clip_statistics import describe, pairwise_diversity
+from vidgan.nn.augmentation import DiffAugment
+from vidgan.seeding import Draws
+from vidgan.tasks.adversarial import (
+    build_adversaries,
+    build_section_discriminator,
+    compilable_discriminators,
+    find_own_terms,
+)
+from vidgan.tasks.adversarial_config import FRAME_DISCRIMINATORS, VIDEO_DISCRIMINATORS
+from vidgan.tasks.base import DataFacts, Preview, Task, TrainingParts
+from vidgan.tasks.synthesis.config import SynthesisConfig
+from vidgan.tasks.synthesis.mocogan import MoCoGAN, build_mocogan
+from vidgan.tasks.synthesis.training import MoCoGANTraining
+from vidgan.types import ByteClip
+from vidgan.video.encode import tile, webp_bytes
+
+__all__ = ["SynthesisTask"]
+
+PREVIEW_CLIPS = 16
+PREVIEW_WIDTH = 96  # pixels, to which smaller clips are enlarged
+
+
+class SynthesisTask(Task[SynthesisConfig]):
+    """MoCoGAN (Tulyakov et al., CVPR 2018)."""
+
+    name = "synthesis"
+    config = SynthesisConfig
+    model = MoCoGAN
+    evaluation = "clips"
+    default_config = "mocogan/videos"
+    preview_clips = 2 * PREVIEW_CLIPS
+    previews_held_out = False
+
+    def build_generator(self, config: SynthesisConfig, data: DataFacts) -> nn.Module:
+        """MoCoGAN for the data's frames and categories."""
+        return build_mocogan(config.model, image_size=data.image_size, num_categories=data.num_categories)
+
+    def build_discriminator(self, name: str, config: SynthesisConfig, data: DataFacts) -> nn.Module:
+        """D_I or D_V."""
+        section = getattr(config.discriminators, name)
+        given: dict[str, Any] = {"image_size": data.image_size, "channels": 3}
+        if name == "frame":
+            return build_section_discriminator(name, section, FRAME_DISCRIMINATORS, given, (2, 3, *data.image_size))
+        given["num_categories"] = data.num_categories
+        sample = (2, config.data.frames, 3, *data.image_size)
+        return build_section_discriminator(name, section, VIDEO_DISCRIMINATORS, given, sample)
+
+    def build_training(self, config: SynthesisConfig, parts: TrainingParts) -> MoCoGANTraining:
+        """The paper's algorithm."""
+        objective = config.objective
+        augment: Callable[[Tensor, Draws], Tensor] | None = (
+            DiffAugment(objective.augment) if objective.augment else None
+        )
+        return MoCoGANTraining(
+            trainees=parts.trainees,
+            ema=parts.ema,
+            adversaries=build_adversaries(
+                config,
+                parts,
+                scores_clips=("video",),
+                augment=augment,
+                trains_category=("video",) if objective.category_source is not None else (),
+            ),
+            turns=config.turns(),
+            steps_per_epoch=parts.steps_per_epoch,
+            weights=objective.weights,
+            own_terms=find_own_terms(config),
+            frames_per_clip=objective.frames_per_clip or 1,
+            path_frames=objective.path_frames,
+            category_source=objective.category_source,
+        )
+
+    def preview(self, model: Any, clips: ByteClip, config: SynthesisConfig) -> Preview:
+        """A grid of the same 16 latents each time, and how diverse and lively the clips are beside real ones.
+
+        An image-to-video model continues four training clips, four times each.
+        """
+        first_frames = torch.stack([clips[row // 4 % len(clips), 0] for row in range(PREVIEW_CLIPS)])
+        latents = model.latents(PREVIEW_CLIPS, config.data.frames, seed=config.seed)
+        samples = model.render(latents, first_frame=first_frames if model.needs_first_frame else None)
+        grid = tile(samples, columns=4)
+        fake, real = describe(samples), describe(clips)
+        return Preview(
+            image=webp_bytes(grid, scale=max(1, PREVIEW_WIDTH // samples.shape[-1])),
+            suffix=".webp",
+            clips={"samples": grid},
+            metrics={
+                "diversity/fake": pairwise_diversity(fake.pooled),
+                "diversity/real": pairwise_diversity(real.pooled),
+                "motion/fake": float(fake.motion_energy.mean()),
+                "motion/real": float(real.motion_energy.mean()),
+                "saturation/fake": saturated_share(samples),
+                "saturation/real": saturated_share(clips),
+            },
+        )
+
+    def uses_categories(self, config: SynthesisConfig) -> bool:
+        """Whether a category term is trained."""
+        return config.objective.category_source is not None
+
+    def compilable_parts(self, name: str, network: Any, config: SynthesisConfig) -> list[nn.Module]:
+        """Frame generator and encoder; discriminators without noise and gradient penalty."""
+        if name == "generator":
+            parts: list[nn.Module] = network.compilable_parts()
+            return parts
+        return compilable_discriminators(config, name, network)
+
+
+def saturated_share(clips: ByteClip) -> float:
+    """Share of pixel values within 1 % of black or white."""
+    return float(((clips <= 1) | (clips >= 254)).float().mean())

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from vidgan.commands.evaluate import evaluate
     from vidgan.commands.train import train
     from vidgan.data.preparing.prepare import prepare
+    from vidgan.errors import ConfigError, DataError, PretrainedError
     from vidgan.tasks.forecasting.dual_motion import DualMotionGAN
     from vidgan.tasks.synthesis.mocogan import MoCoGAN
     from vidgan.video.decode import read_frames
@@ -31,8 +32,22 @@ _HOMES = {
     "train": "vidgan.commands.train",
     "evaluate": "vidgan.commands.evaluate",
     "read_frames": "vidgan.video.decode",
+    "ConfigError": "vidgan.errors",
+    "DataError": "vidgan.errors",
+    "PretrainedError": "vidgan.errors",
 }
-__all__ = ["DualMotionGAN", "MoCoGAN", "__version__", "evaluate", "prepare", "read_frames", "train"]
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "DualMotionGAN",
+    "MoCoGAN",
+    "PretrainedError",
+    "__version__",
+    "evaluate",
+    "prepare",
+    "read_frames",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

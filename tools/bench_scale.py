@@ -12,7 +12,6 @@ bytes of tensors are counted, seconds measured (medians); fixed costs make small
 """
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -34,6 +33,7 @@ from vidgan.data.loader import ClipLoader
 from vidgan.data.store.index import ClipEntry, Index, save_index
 from vidgan.seeding import Draws
 from vidgan.training.cost import start_optimizers, turn_costs
+from vidgan.training.journal import read_journal
 from vidgan.types import UNLABELLED, ClipBatch
 
 MARGIN = 0.25
@@ -174,8 +174,8 @@ def processes(quick: bool) -> list[Series]:
                 "every.checkpoint=1000", "every.evaluate=null", "--processes", str(number), "--quiet",
             ]  # fmt: skip
             subprocess.run(command, check=True, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-            journal = (Path(scratch) / f"p{number}" / "journal.jsonl").read_text().splitlines()
-            rates = [told["clips_per_second"] for told in map(json.loads, journal) if "clips_per_second" in told]
+            journal = read_journal(Path(scratch) / f"p{number}")
+            rates = [record["clips_per_second"] for record in journal if "clips_per_second" in record]
             taken.append(16 / statistics.median(rates[1:]))
     return [Series("processes, one thread each", "seconds", -1.0, [float(n) for n in numbers], taken)]
 

@@ -26,7 +26,7 @@ from vidgan.tasks.registry import DISCRIMINATORS, PREDICTORS
 from vidgan.tasks.synthesis.training import MoCoGANTraining
 from vidgan.training.adversary import Penalty
 from vidgan.training.ema import ExponentialMovingAverage
-from vidgan.training.loop import learning_rate_factor
+from vidgan.training.schedule import learning_rate_factor
 from vidgan.training.trainees import Trainees
 
 logger = logging.getLogger(__name__)

@@ -23,8 +23,8 @@ from vidgan.tasks.pictures import forecast_animation, forecast_rows, forecast_st
 from vidgan.tasks.registry import PREDICTORS
 from vidgan.tasks.synthesis.sampling import ClipSampler
 from vidgan.tasks.synthesis.training import MoCoGANTraining
+from vidgan.training.recorder import Hooks
 from vidgan.training.trackers import Tracker, Trackers
-from vidgan.training.watch import Hooks
 from vidgan.types import ByteClip
 from vidgan.video.encode import png_bytes, tile, webp_bytes
 

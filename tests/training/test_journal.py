@@ -61,11 +61,11 @@ def test_incomplete_last_line_is_ignored_and_removed(
     tmp_path: Path, partial: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "journal.jsonl"
-    whole = b'{"step": 1}\n{"step": 2}\n'
-    path.write_bytes(whole + partial)
+    complete = b'{"step": 1}\n{"step": 2}\n'
+    path.write_bytes(complete + partial)
     assert read_records(path) == [{"step": 1}, {"step": 2}]
     with Journal(path) as journal:
-        assert path.read_bytes() == whole
+        assert path.read_bytes() == complete
         assert str(path) in caplog.text and f"{len(partial)} bytes" in caplog.text
         journal.append({"step": 3})
     assert read_records(path) == [{"step": 1}, {"step": 2}, {"step": 3}]
@@ -106,13 +106,14 @@ def test_truncation_to_the_checkpoint(tmp_path: Path) -> None:
             if step % 2 == 0:
                 journal.append({"step": step, "diversity/fake": 0.5})
         expected = read_records(path)
-        assert journal.truncate_after(99) == 0
+        journal.truncate_after(99)
         assert read_records(path) == expected
-        assert journal.truncate_after(4) == 4
+        journal.truncate_after(4)
         assert read_records(path) == expected[:6]
         journal.append({"step": 5, "loss": 0.2})
         assert read_records(path)[-1] == {"step": 5, "loss": 0.2}
-        assert journal.truncate_after(0) == 7
+        journal.truncate_after(0)
+        assert read_records(path) == []
         journal.append({"step": 1})
     assert read_records(path) == [{"step": 1}]
 

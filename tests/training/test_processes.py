@@ -266,13 +266,13 @@ def test_lost_process_is_replaced_and_a_signal_saves_in_all(two: Path, shapes_da
     with RunLock(run):
         pass  # no process of the run is left
 
-    whole = two / "undisturbed" / "small"
-    saved, undisturbed = (load_checkpoint(folder / "checkpoints" / "step-00000008") for folder in (run, whole))
+    reference = two / "undisturbed" / "small"
+    saved, undisturbed = (load_checkpoint(folder / "checkpoints" / "step-00000008") for folder in (run, reference))
     for name, group in undisturbed.tensors.items():
         assert all(torch.equal(value, saved.tensors[name][key]) for key, value in group.items()), name
     first, other = (
         [record for record in drop_volatile(read_journal(folder)) if "lr/video" in record][:8]
-        for folder in (run, whole)
+        for folder in (run, reference)
     )
     assert first == other and [record["step"] for record in first] == list(range(1, 9))
 

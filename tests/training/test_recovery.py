@@ -116,12 +116,12 @@ def test_rollback_skips_the_batch_also_after_a_resume(
     for name, group in load_checkpoint(never.run_dir / "checkpoints" / "step-00000006").tensors.items():
         assert all(torch.equal(value, saved.tensors[name][key]) for key, value in group.items()), name
 
-    whole = drop_volatile(records)
+    expected = drop_volatile(records)
     for folder in (config.run_dir / "checkpoints").glob("step-*"):
         if int(folder.name[-8:]) > 2:  # as killed after the rollback, which the checkpoint already contains
             shutil.rmtree(folder)
     train(config, quiet=True)  # without the fault the batch stays skipped
-    assert drop_volatile(read_journal(config.run_dir)) == whole
+    assert drop_volatile(read_journal(config.run_dir)) == expected
     again = load_checkpoint(config.run_dir / "checkpoints" / "step-00000006")
     assert all(torch.equal(v, again.tensors["generator"][k]) for k, v in saved.tensors["generator"].items())
 

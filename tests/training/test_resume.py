@@ -47,10 +47,10 @@ def assert_same_run(one: Path, other: Path, step: int) -> None:
     assert drop_volatile(read_journal(one)) == drop_volatile(read_journal(other))
 
 
-def killed_after(whole: Path, step: int, out: Path) -> Path:
+def killed_after(uninterrupted: Path, step: int, out: Path) -> Path:
     """Copy a run as if it had been killed after the checkpoint of `step`; its journal has later records."""
-    run = out / whole.name
-    shutil.copytree(whole, run)
+    run = out / uninterrupted.name
+    shutil.copytree(uninterrupted, run)
     for folder in (run / "checkpoints").glob("step-*"):
         if int(folder.name[-8:]) > step:
             shutil.rmtree(folder)
@@ -60,19 +60,19 @@ def killed_after(whole: Path, step: int, out: Path) -> Path:
 @pytest.mark.parametrize("model", ["mocogan", "dual_motion"])
 def test_resumed_run_equals_the_uninterrupted_one(model: str, shapes_data: Path, tmp_path: Path) -> None:
     """Resume in the middle of an epoch, at its end and before the last step, with and without loader workers."""
-    whole = train(small_config(model, shapes_data, tmp_path / "whole", **CHANGES), quiet=True).run_dir
+    uninterrupted = train(small_config(model, shapes_data, tmp_path / "uninterrupted", **CHANGES), quiet=True).run_dir
     for step, workers in ((2, 2), (EPOCH, 0), (6, 0)):
-        run = killed_after(whole, step, tmp_path / f"{step}")
+        run = killed_after(uninterrupted, step, tmp_path / f"{step}")
         config = small_config(model, shapes_data, run.parent, data__workers=workers, **CHANGES)
         assert train(config, quiet=True).steps == 7
-        assert_same_run(whole, run, 7)
-    thrice = killed_after(whole, 1, tmp_path / "thrice")
+        assert_same_run(uninterrupted, run, 7)
+    thrice = killed_after(uninterrupted, 1, tmp_path / "thrice")
     for steps in (3, 4, 7):  # the cosine schedule still ends at step 7
         config = small_config(model, shapes_data, thrice.parent, **CHANGES)
         stop = stopped_after(steps)
         assert train(config, quiet=True).steps == stop.steps
         stop.undo()
-    assert_same_run(whole, thrice, 7)
+    assert_same_run(uninterrupted, thrice, 7)
 
 
 class stopped_after:  # noqa: N801
@@ -105,7 +105,9 @@ def test_kill_after_a_checkpoint_loses_no_journal_record(
 ) -> None:
     """Kill at the same step during the evaluation, during the preview, and before the best weights are saved."""
     changes = CHANGES | {"train__steps": 4, "every__preview": 3}
-    whole = train(small_config("dual_motion", shapes_data, tmp_path / "whole", **changes), quiet=True).run_dir
+    uninterrupted = train(
+        small_config("dual_motion", shapes_data, tmp_path / "uninterrupted", **changes), quiet=True
+    ).run_dir
     config = small_config("dual_motion", shapes_data, tmp_path / "parts", **changes)
     for moment in ("evaluation", "preview", "best"):
         with monkeypatch.context() as patch:
@@ -115,8 +117,8 @@ def test_kill_after_a_checkpoint_loses_no_journal_record(
         saved = load_latest(config.run_dir / "checkpoints")
         assert saved is not None and saved.step == 3
     assert train(config, quiet=True).steps == 4
-    assert_same_run(whole, config.run_dir, 4)
-    assert exported_step(config.run_dir / "best") == exported_step(whole / "best")
+    assert_same_run(uninterrupted, config.run_dir, 4)
+    assert exported_step(config.run_dir / "best") == exported_step(uninterrupted / "best")
 
 
 def dies_at(moment: str, step: int, patch: pytest.MonkeyPatch) -> None:

@@ -72,18 +72,15 @@ class Journal:
         """Block until all records are on the disk."""
         os.fsync(self._file.fileno())
 
-    def truncate_after(self, step: int) -> int:
-        """Remove all records of steps after `step`; returns the number of removed records."""
-        num_removed, keep_bytes, last = 0, 0, None
+    def truncate_after(self, step: int) -> None:
+        """Remove all records of steps after `step`."""
+        keep_bytes, last = 0, None
         for end, record in _parse(self.path):
             if record["step"] <= step:
                 keep_bytes, last = end, record["step"]
-            else:
-                num_removed += 1
         self._file.truncate(keep_bytes)
         self.sync()
         self._last_step = last
-        return num_removed
 
     def close(self) -> None:
         """Sync and close the file."""

@@ -152,7 +152,7 @@ def run_loop(
         recorder = None
         if journal is not None:
             stack.callback(hooks.close)
-            stack.callback(journal.close)
+            stack.enter_context(journal)
             recorder = Recorder(
                 journal,
                 start=step,

@@ -85,7 +85,7 @@ def run_vidgan(
 def double_precision() -> Iterator[None]:
     """Train in float64 and look at nothing meanwhile: what then differs by more than 1e-9 is no rounding."""
     from vidgan.pixels import to_float
-    from vidgan.training.watch import Hooks
+    from vidgan.training.recorder import Hooks
 
     def to_double(pixels: torch.Tensor) -> torch.Tensor:
         return to_float(pixels).double()

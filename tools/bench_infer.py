@@ -22,7 +22,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from benching import machine, ratios, save, shown, spread, table
+from benching import format_spread, machine, ratios, save, spread, table
 from torch import Tensor, nn
 
 from vidgan.build import build_networks
@@ -163,9 +163,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                     if "failed" in told:
                         lines.append([*names, "failed", unit, "", told["failed"]])
                         continue
-                    faster = shown(told["times_eager"]) if told["times_eager"] else ""
-                    lines.append([*names, shown(told["rate"]), unit, faster, f"{told['ready_seconds']:.1f} s"])
-                    print(*names, shown(told["rate"]), unit, file=sys.stderr, flush=True)
+                    faster = format_spread(told["times_eager"]) if told["times_eager"] else ""
+                    lines.append([*names, format_spread(told["rate"]), unit, faster, f"{told['ready_seconds']:.1f} s"])
+                    print(*names, format_spread(told["rate"]), unit, file=sys.stderr, flush=True)
     head = ["config", "batch", "horizon", "form", "median (low-high)", "", "times faster than eager", "ready after"]
     print(table(head, lines))
     save(args.json, report)

@@ -1,18 +1,18 @@
-"""How costs grow: with frames, resolution, batch, horizon, data set size and process count, as fitted exponents.
+"""Measure how costs scale with frames, resolution, batch, horizon, data set size and process count.
 
     python tools/bench_scale.py [--quick] [--only frames horizon ...] [--json FILE]
 
-Each cost is measured at several sizes n and fitted as cost ~ n^k, least squares in logarithms. `expected` is the k
-that the algorithm should have; a fitted k that is more than 0.25 above it is marked: something grows that should not
-(host work that is quadratic, memory that is kept). Networks are narrow ones of the shipped kinds. Operations and peak
-bytes of tensors are counted, seconds measured (medians); fixed costs make small k, which is no fault.
+Each cost is measured at several sizes n, and k in cost ~ n^k is fitted by least squares of the logarithms. `expected`
+is the k of the algorithm. A fitted k more than 0.25 above it is marked, because it indicates quadratic host work or
+leaked memory; a smaller k comes from fixed costs and is no fault. The networks are narrow versions of the shipped ones.
+Operations and peak tensor bytes are counted; seconds are measured (medians).
 
-- frames, resolution, batch, horizon: a training step.   - items: opening prepared data, ordering an epoch, one batch.
-- processes: seconds a step of `vidgan train --processes N` at one global batch (k = -1 would be a perfect speed-up).
+- frames, resolution, batch, horizon: a training step.
+- items: opening prepared data, ordering an epoch, loading a batch.
+- processes: seconds per step of `vidgan train --processes N` at a fixed global batch (k = -1: perfect speed-up).
 """
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -35,6 +35,7 @@ from vidgan.data.store.index import ClipEntry, Index, save_index
 from vidgan.seeding import Draws
 from vidgan.training.accelerator import build_accelerator
 from vidgan.training.cost import start_optimizers, turn_costs
+from vidgan.training.journal import read_journal
 from vidgan.types import UNLABELLED, ClipBatch
 
 MARGIN = 0.25
@@ -52,7 +53,7 @@ NARROW = {
 
 
 class Series(NamedTuple):
-    """One cost over several sizes."""
+    """One cost at several sizes, and the exponent that is expected."""
 
     what: str
     unit: str
@@ -64,7 +65,7 @@ class Series(NamedTuple):
 def step_costs(
     model: str, *, frames: int, size: tuple[int, int], batch: int, repeat: int
 ) -> tuple[float, float, float]:
-    """Seconds, operations and peak bytes of one training step."""
+    """Return seconds, operations and peak bytes of one training step."""
     name, changes = NARROW[model]
     config = load_config(
         find_config(name), ["data.root=unused", f"data.frames={frames}", "train.precision=fp32", *changes]
@@ -80,52 +81,51 @@ def step_costs(
     )
     micros = [(clips, Draws(0, "scale", rows=range(batch)))]
     turns = turn_costs(algorithm, 0, micros).values()
-    taken = statistics.median(seconds(lambda: algorithm.step(0, micros), repeat))
-    return taken, float(sum(turn.flops for turn in turns)), float(max(turn.peak for turn in turns))
+    duration = statistics.median(seconds(lambda: algorithm.step(0, micros), repeat))
+    return duration, float(sum(turn.flops for turn in turns)), float(max(turn.peak for turn in turns))
 
 
-def over(
+def step_series(
     what: str, sizes: Sequence[float], cost: Callable[[float], tuple[float, float, float]], expected: float = 1.0
 ) -> list[Series]:
-    """Three series of a training step's costs."""
+    """Return three series of the costs of a training step."""
     costs = zip(*(cost(size) for size in sizes), strict=True)
     units = ("seconds", "operations", "peak bytes")
     return [Series(what, unit, expected, list(sizes), list(c)) for unit, c in zip(units, costs, strict=True)]
 
 
-def frames(quick: bool) -> list[Series]:
-    """Longer clips."""
+def measure_frames(quick: bool) -> list[Series]:
+    """Clips of more frames."""
     lengths = (16, 32) if quick else (16, 24, 32, 48)
     square = {"size": (64, 64), "batch": 2, "repeat": 1 if quick else 3}
-    return over("frames a clip", lengths, lambda n: step_costs("mocogan", frames=int(n), **square))
+    return step_series("frames per clip", lengths, lambda n: step_costs("mocogan", frames=int(n), **square))
 
 
-def resolution(quick: bool) -> list[Series]:
-    """Larger frames, by pixels; twice the side adds a level to the networks."""
+def measure_resolution(quick: bool) -> list[Series]:
+    """Frames of more pixels; doubling the side adds a level to the networks."""
     sides = (64, 128) if quick else (64, 96, 128, 192)
-    found = over(
-        "side of a frame", sides,
+    return step_series(
+        "frame side", sides,
         lambda n: step_costs("mocogan", frames=16, size=(int(n), int(n)), batch=2, repeat=1 if quick else 3), 2.0,
     )  # fmt: skip
-    return found
 
 
-def batch(quick: bool) -> list[Series]:
-    """More clips."""
+def measure_batch(quick: bool) -> list[Series]:
+    """More clips per batch."""
     clips = (2, 8) if quick else (2, 4, 8, 16)
     square = {"frames": 16, "size": (64, 64), "repeat": 1 if quick else 3}
-    return over("clips a batch", clips, lambda n: step_costs("mocogan", batch=int(n), **square))
+    return step_series("clips per batch", clips, lambda n: step_costs("mocogan", batch=int(n), **square))
 
 
-def horizon(quick: bool) -> list[Series]:
-    """Forecasts further ahead, fed back."""
+def measure_horizon(quick: bool) -> list[Series]:
+    """More predicted frames, each fed back."""
     ahead = (2, 6) if quick else (2, 4, 8, 16)
     wide = {"size": (64, 96), "batch": 2, "repeat": 1 if quick else 3}
-    return over("frames ahead", ahead, lambda n: step_costs("dual_motion", frames=4 + int(n), **wide))
+    return step_series("predicted frames", ahead, lambda n: step_costs("dual_motion", frames=4 + int(n), **wide))
 
 
-def items(quick: bool) -> list[Series]:
-    """Data sets of more clips: what it takes to open them, to order an epoch, and to read one batch of 16."""
+def measure_items(quick: bool) -> list[Series]:
+    """Larger data sets: opening them, ordering an epoch, and loading a batch of 16."""
     numbers = (300, 3000) if quick else (300, 1000, 3000, 10000)
     costs: dict[str, list[float]] = {"opening": [], "an epoch's order": [], "a batch of 16": []}
     with tempfile.TemporaryDirectory() as scratch:
@@ -138,11 +138,13 @@ def items(quick: bool) -> list[Series]:
             costs["a batch of 16"].append(statistics.median(seconds(lambda stream=stream: next(stream), 8)))
             stream.close()  # type: ignore[attr-defined]
     expected = {"opening": 1.0, "an epoch's order": 1.0, "a batch of 16": 0.0}
-    return [Series(f"items, {what}", "seconds", expected[what], list(numbers), taken) for what, taken in costs.items()]
+    return [
+        Series(f"items, {what}", "seconds", expected[what], list(numbers), values) for what, values in costs.items()
+    ]
 
 
 def small_clips(root: Path, number: int) -> Path:
-    """Prepared data of so many tiny clips."""
+    """Write prepared data with `number` tiny clips."""
     (root / "clips").mkdir(parents=True)
     pixels = np.zeros((8, 32, 32, 3), np.uint8)
     entries = []
@@ -156,47 +158,46 @@ def small_clips(root: Path, number: int) -> Path:
     return root
 
 
-def processes(quick: bool) -> list[Series]:
-    """More processes that share one batch, as many as there are cores."""
-    most = min(4, os.cpu_count() or 1)
-    numbers = [number for number in (1, 2, 4) if number <= most]
+def measure_processes(quick: bool) -> list[Series]:
+    """More processes that share one global batch, up to the number of cores."""
+    num_cores = min(4, os.cpu_count() or 1)
+    numbers = [number for number in (1, 2, 4) if number <= num_cores]
     if quick or len(numbers) < 2:
         return []
-    taken = []
+    durations = []
     with tempfile.TemporaryDirectory() as scratch:
         root = small_clips(Path(scratch) / "data", 64)
         for number in numbers:
             name, changes = NARROW["mocogan"]
-            wanted = ["frames=8", "stride=1"]
             command = [
                 sys.executable, "-m", "vidgan", "train", name, f"data.root={root}", f"out={scratch}", f"name=p{number}",
-                *(f"data.{change}" for change in wanted), "discriminators.video.max_receptive_frames=7", *changes,
+                "data.frames=8", "data.stride=1", "discriminators.video.max_receptive_frames=7", *changes,
                 "train.steps=30", "train.batch_size=16", "train.device=cpu", "every.log=10", "every.preview=1000",
                 "every.checkpoint=1000", "every.evaluate=null", "--processes", str(number), "--quiet",
             ]  # fmt: skip
             subprocess.run(command, check=True, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-            journal = (Path(scratch) / f"p{number}" / "journal.jsonl").read_text().splitlines()
-            rates = [told["clips_per_second"] for told in map(json.loads, journal) if "clips_per_second" in told]
-            taken.append(16 / statistics.median(rates[1:]))
-    return [Series("processes, one thread each", "seconds", -1.0, [float(n) for n in numbers], taken)]
+            journal = read_journal(Path(scratch) / f"p{number}")
+            rates = [record["clips_per_second"] for record in journal if "clips_per_second" in record]
+            durations.append(16 / statistics.median(rates[1:]))
+    return [Series("processes, one thread each", "seconds", -1.0, [float(n) for n in numbers], durations)]
 
 
 PARTS = {
-    "frames": frames,
-    "resolution": resolution,
-    "batch": batch,
-    "horizon": horizon,
-    "items": items,
-    "processes": processes,
+    "frames": measure_frames,
+    "resolution": measure_resolution,
+    "batch": measure_batch,
+    "horizon": measure_horizon,
+    "items": measure_items,
+    "processes": measure_processes,
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run from the command line; returns 1 where a cost grows faster than it should."""
+    """Run from the command line; returns 1 if a cost grows faster than expected."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--quick", action="store_true", help="two sizes each, one repetition: a minute")
-    parser.add_argument("--json", type=Path, help="also write the numbers there")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="parts to measure [all]")
+    parser.add_argument("--quick", action="store_true", help="two sizes each and one repetition; takes a minute")
+    parser.add_argument("--json", type=Path, help="also write the measurements to this file")
     args = parser.parse_args(argv)
     report: dict[str, Any] = {"machine": machine(), "series": []}
     lines = []

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from benching import KEEP_BLOCKS, in_fresh_process, machine, ratios, save, seconds, shown, spread, table
+from benching import KEEP_BLOCKS, format_spread, in_fresh_process, machine, ratios, save, seconds, spread, table
 from train_sides import Task, count_operations, make_data
 from train_work import recipes_report
 
@@ -140,7 +140,7 @@ def show(model: str, result: dict[str, Any]) -> None:
     lines = [
         [
             name,
-            shown(values["seconds"]),
+            format_spread(values["seconds"]),
             f"{values['clips_per_second']:.2f}",
             f"{values['gflop']:.0f}",
             f"{values['gflop_per_second']:.0f}",
@@ -158,7 +158,7 @@ def show(model: str, result: dict[str, Any]) -> None:
          f"{values['page_faults']:,.0f}"]
         for name, values in result["rows"].items()
     ]))  # fmt: skip
-    lines = [[name, shown(values), f"{result['best'][name]:.2f}"] for name, values in result["faster"].items()]
+    lines = [[name, format_spread(values), f"{result['best'][name]:.2f}"] for name, values in result["faster"].items()]
     print("\n" + table(["times faster", "median (low-high)", "by the fastest iterations"], lines))
 
 

@@ -1,36 +1,44 @@
-"""Are two training runs the same, number for number? Compares journals and the checkpoints of their last common step.
+"""Compare two training runs bit for bit: their journals, and the newest checkpoint of a step that both have saved.
 
-    python tools/compare_runs.py runs/one runs/other
+    python tools/compare_runs.py runs/one runs/other [--rename OLD=NEW ...]
 
-Exit code 0: equal (timings aside). 1: the first differences are printed.
+Timings, speed and memory are ignored. --rename replaces the prefix OLD of tensor names of the first run by NEW, for
+runs of two versions that name parts of a network differently: OLD and NEW are prefixes of keys ("main.0." of
+"main.0.weight"), in all files or, written as FILE/PREFIX, in one ("frame/main.0."). The longest OLD that matches
+applies; OLD may be empty.
+
+Exit codes: 0 for equal runs, 1 for a difference (the first ones are printed), 2 for a usage error.
 """
 
 import argparse
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from vidgan.training.checkpoint import load_checkpoint
-from vidgan.training.journal import measurements, read
+from vidgan.training.journal import JOURNAL, drop_volatile, read_journal
 
-SHOWN = 10
+MAX_PRINTED = 10
 
 
 def journal_differences(one: Path, other: Path) -> list[str]:
-    """`step N: key: a | b` for every measurement that differs, and every line that one lacks, up to the last step of
-    the shorter one."""
+    """List `step N: key: a | b` for all values that differ and lines that are missing, up to the last common step."""
+    if missing := [run for run in (one, other) if not (run / JOURNAL).is_file()]:
+        return [f"{run} has no {JOURNAL}" for run in missing]
     journals = []
     for run in (one, other):
         steps: dict[int, list[dict[str, object]]] = {}
-        for record in measurements(read(run / "journal.jsonl")):
+        for record in drop_volatile(read_journal(run)):
             steps.setdefault(record["step"], []).append(record)
         journals.append(steps)
     first, second = journals
-    common = min(max(first, default=0), max(second, default=0))
+    last_common = min(max(first, default=0), max(second, default=0))
     differences = []
     for step in sorted(set(first) | set(second)):
-        if step > common:
+        if step > last_common:
             break
         lines = first.get(step, []), second.get(step, [])
         if len(lines[0]) != len(lines[1]):
@@ -41,8 +49,14 @@ def journal_differences(one: Path, other: Path) -> list[str]:
     return differences
 
 
-def checkpoint_differences(one: Path, other: Path) -> list[str]:
-    """Tensors that differ in the newest checkpoint that both runs hold."""
+def checkpoint_differences(one: Path, other: Path, renames: Mapping[str, str] = {}) -> list[str]:
+    """List the tensors that differ in the newest checkpoint that both runs have.
+
+    Args:
+        one: first run directory.
+        other: second run directory.
+        renames: prefix of the first run's tensor names -> prefix in the second run.
+    """
     names = [{p.name for p in (run / "checkpoints").glob("step-*")} for run in (one, other)]
     common = sorted(names[0] & names[1])
     if not common:
@@ -50,21 +64,56 @@ def checkpoint_differences(one: Path, other: Path) -> list[str]:
     first, second = (load_checkpoint(run / "checkpoints" / common[-1]).tensors for run in (one, other))
     differences = [f"{common[-1]}: only one run has {name}" for name in sorted(first.keys() ^ second.keys())]
     for name in sorted(first.keys() & second.keys()):
-        for key in sorted(first[name].keys() | second[name].keys()):
-            a, b = first[name].get(key), second[name].get(key)
-            if a is None or b is None or not torch.equal(a, b):
+        renamed = {rename(name, key, renames): tensor for key, tensor in first[name].items()}
+        if len(renamed) < len(first[name]):
+            differences.append(f"{common[-1]}: {name}: --rename gives several tensors the same name")
+        for key in sorted(renamed.keys() | second[name].keys()):
+            a, b = renamed.get(key), second[name].get(key)
+            if a is None or b is None:
+                differences.append(f"{common[-1]}: {name}: only the {'second' if a is None else 'first'} run has {key}")
+            elif not is_identical(a, b):
                 differences.append(f"{common[-1]}: {name}: {key}")
     return differences
 
 
-def main() -> int:
-    """Compare and tell."""
+def rename(file: str, key: str, renames: Mapping[str, str]) -> str:
+    """Replace the longest prefix in `renames` that matches the tensor `key` of the checkpoint file `file`."""
+    for old in sorted(renames, key=len, reverse=True):
+        new = renames[old].removeprefix(f"{file}/")
+        prefix = old.removeprefix(f"{file}/")
+        if key.startswith(prefix):
+            return new + key.removeprefix(prefix)
+    return key
+
+
+def is_identical(a: Tensor, b: Tensor) -> bool:
+    """Whether dtype, shape and all bits are the same; equal NaNs are identical, 0.0 and -0.0 are not."""
+    if a.dtype != b.dtype or a.shape != b.shape:
+        return False
+    return torch.equal(*(tensor.reshape(-1).view(torch.uint8) for tensor in (a, b)))
+
+
+def parse_rename(text: str) -> tuple[str, str]:
+    """Parse `OLD=NEW`."""
+    old, separator, new = text.partition("=")
+    if not separator:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected OLD=NEW")
+    return old, new
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run from the command line and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("one", type=Path)
     parser.add_argument("other", type=Path)
-    options = parser.parse_args()
-    differences = journal_differences(options.one, options.other) + checkpoint_differences(options.one, options.other)
-    for line in differences[:SHOWN]:
+    parser.add_argument(
+        "--rename", type=parse_rename, action="append", default=[], metavar="OLD=NEW",
+        help="prefix of tensor names in the first run, and its name in the second; repeatable",
+    )  # fmt: skip
+    options = parser.parse_args(arguments)
+    differences = journal_differences(options.one, options.other)
+    differences += checkpoint_differences(options.one, options.other, dict(options.rename))
+    for line in differences[:MAX_PRINTED]:
         print(line)
     print("equal" if not differences else f"{len(differences)} differences")
     return int(bool(differences))

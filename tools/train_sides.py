@@ -26,8 +26,8 @@ from vidgan.data.preparing.prepare import prepare
 from vidgan.data.synthetic.shapes import CATEGORIES, render_moving_shape
 from vidgan.seeding import Draws
 from vidgan.training.accelerator import build_accelerator
-from vidgan.training.feed import Feed
-from vidgan.training.meter import Meter
+from vidgan.training.batches import BatchStream
+from vidgan.training.cost import Meter
 from vidgan.types import ClipBatch
 
 SIZES = {"mocogan": (64, 64), "dual_motion": (128, 160)}
@@ -116,12 +116,12 @@ def vidgan_side(task: Task, clock: Clock) -> Callable[[int], None]:
     algorithm = build_algorithm(config, build_networks(config, dataset), accelerator)
     algorithm.trainees.around = clock.part
     clock.watch(algorithm.trainees.optimizers)
-    feed = Feed(loader, seed=0, device=accelerator.device)
-    feed.begin(0)
+    batches = BatchStream(loader, seed=0, device=accelerator.device)
+    batches.seek(0)
 
     def iteration(step: int) -> None:
         with clock.part("data"):
-            micros = feed.take()
+            micros = batches.take()
         algorithm.step(step, micros)
 
     return iteration

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from benching import ratios, shown, spread, table
+from benching import format_spread, ratios, spread, table
 
 from vidgan.build import build_algorithm, build_networks, resolve_precision
 from vidgan.config import find_config, load_config
@@ -104,8 +104,8 @@ def recipes_report(rounds: int = 3, *, timed: bool = True) -> dict[str, Any]:
         lines.append([
             name, "x".join(map(str, (frames, *size))), clips,
             *(f"{sum(work[side].values()):.1f}" for side in ("paper", "ours")), f"{less:.2f}",
-            *(shown(found["seconds"][side]) if timed else "" for side in ("paper", "ours")),
-            shown(found["faster"]) if timed else "",
+            *(format_spread(found["seconds"][side]) if timed else "" for side in ("paper", "ours")),
+            format_spread(found["faster"]) if timed else "",
         ])  # fmt: skip
     head = [
         "recipe",

@@ -41,9 +41,9 @@ def fail(told: str, code: int, *, again: bool = False) -> NoReturn:
     Args:
         again: whether another attempt may succeed.
     """
-    from vidgan.training.processes import leave_report
+    from vidgan.training.launcher import report_failure
 
-    if not leave_report(told, code, again=again):
+    if not report_failure(told, code, can_retry=again):
         print(f"vidgan: {told}", file=sys.stderr)
     sys.exit(code)
 

@@ -22,8 +22,8 @@ from vidgan.tasks.base import DataFacts, TrainingParts
 from vidgan.tasks.run_config import OptimizerConfig
 from vidgan.training.accelerator import Accelerator
 from vidgan.training.ema import ExponentialMovingAverage
-from vidgan.training.loop import learning_rate_factor
-from vidgan.training.state import Algorithm
+from vidgan.training.run_state import Algorithm
+from vidgan.training.schedule import learning_rate_factor
 from vidgan.training.trainees import Trainees
 
 __all__ = [

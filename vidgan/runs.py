@@ -8,7 +8,6 @@ from typing import Any
 from vidgan.config import RunConfig, load_config
 from vidgan.errors import ConfigError
 from vidgan.files import write_text
-from vidgan.training.journal import read
 
 
 def run_config(run: Path) -> RunConfig:
@@ -21,12 +20,6 @@ def run_config(run: Path) -> RunConfig:
     if not written.is_file():
         raise ConfigError(f"{run}: no training run (no config.yaml)")
     return load_config(written)
-
-
-def read_journal(run: Path) -> list[dict[str, Any]]:
-    """The journal's records, oldest first; a torn last line is left out."""
-    path = run / "journal.jsonl"
-    return read(path) if path.is_file() else []
 
 
 def note_start(run: Path, step: int, processes: int) -> None:

@@ -191,7 +191,7 @@ def test_two_processes_measure_what_one_does(forecast_run: Path, monkeypatch: py
     )
     for name, text in (place | {"RANK": "0"}).items():
         monkeypatch.setenv(name, text)
-    monkeypatch.setattr("vidgan.evaluation.run_forecasts.stop_with_the_launcher", lambda: None)  # pytest is no launcher
+    monkeypatch.setattr("vidgan.evaluation.run_forecasts.exit_with_launcher", lambda: None)  # pytest is no launcher
     try:
         together = evaluate(forecast_run, **options)
         assert other.wait(timeout=60) == 0

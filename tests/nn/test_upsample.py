@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from vidgan.nn.upsample import doubled_convolution
-from vidgan.training.meter import Meter
+from vidgan.training.cost import Meter
 
 
 @pytest.mark.parametrize("mode", ["zeros", "replicate"])

@@ -6,9 +6,9 @@ import inspect
 import pytest
 import torch
 from torch import Tensor, nn
+from vidgan.tasks.registry import DISCRIMINATORS, GENERATORS
 
 from vidgan.seeding import Draws
-from vidgan.tasks.registry import DISCRIMINATORS, GENERATORS
 from vidgan.types import Judgement, Latents
 
 SIZE = (32, 48)

@@ -12,7 +12,7 @@ from vidgan.nn.discriminators import FlowDiscriminator, FrameDiscriminator, Vide
 from vidgan.seeding import Draws
 from vidgan.tasks.forecasting.dual_motion import DualMotionGAN
 from vidgan.tasks.synthesis.mocogan import MoCoGAN
-from vidgan.training.meter import Meter
+from vidgan.training.cost import Meter
 
 SIZE = (32, 32)
 

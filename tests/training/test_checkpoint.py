@@ -1,8 +1,9 @@
-"""Checkpoints: what a kill, a flipped bit or a full disk must not be able to do."""
+"""Checkpoints survive kills, flipped bits and full disks."""
 
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import time
@@ -15,10 +16,10 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from vidgan.errors import CheckpointError
 from vidgan.training import checkpoint as module
 from vidgan.training import manifest
 from vidgan.training.checkpoint import (
-    CheckpointError,
     flatten_optimizer,
     load_best,
     load_checkpoint,
@@ -48,7 +49,7 @@ def flip_bit(path: Path, position: int) -> None:
 
 
 def in_child(work: Callable[[], None]) -> int:
-    """Run `work` in a forked process; its process id."""
+    """Run `work` in a forked process and return its id."""
     pid = os.fork()
     if pid == 0:
         try:
@@ -58,7 +59,7 @@ def in_child(work: Callable[[], None]) -> int:
     return pid
 
 
-def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
+def test_save_and_load(tmp_path: Path) -> None:
     weight = torch.randn(4, 5)
     tensors = {
         "generator": {
@@ -91,7 +92,7 @@ def test_tied_tensors_are_saved_as_copies(tmp_path: Path) -> None:
     assert torch.equal(loaded["slice"], weight[2:4])
 
 
-def test_the_newest_ones_and_the_best_one_are_kept(tmp_path: Path) -> None:
+def test_newest_and_best_are_kept(tmp_path: Path) -> None:
     for step in range(1, 7):
         save(tmp_path, step, keep=2, best=step == 2)
     assert names(tmp_path) == ["best.json", "step-00000002", "step-00000005", "step-00000006"]
@@ -103,49 +104,49 @@ def test_the_newest_ones_and_the_best_one_are_kept(tmp_path: Path) -> None:
     assert names(tmp_path) == ["best.json", "step-00000005", "step-00000006", "step-00000007"]
 
 
-def test_no_checkpoint_is_no_error(tmp_path: Path) -> None:
+def test_missing_checkpoint_is_no_error(tmp_path: Path) -> None:
     assert load_latest(tmp_path / "absent") is None
     (tmp_path / "notes").mkdir()
     assert load_latest(tmp_path) is None
     assert load_best(tmp_path) is None
 
 
-def test_going_back_drops_the_steps_that_were_left(tmp_path: Path) -> None:
+def test_rollback_removes_later_checkpoints(tmp_path: Path) -> None:
     for step in (10, 20, 30):
         save(tmp_path, step, keep=3)
     save(tmp_path, 15, keep=3)
     assert names(tmp_path) == ["step-00000010", "step-00000015"]
 
 
-def test_the_same_step_again_replaces_it(tmp_path: Path) -> None:
+def test_saving_a_step_again_replaces_it(tmp_path: Path) -> None:
     save(tmp_path, 5)
     save_checkpoint(tmp_path, 5, tensors_of(99), {"again": True}, best=True)
     assert names(tmp_path) == ["best.json", "step-00000005"]
     assert load_checkpoint(tmp_path / "step-00000005").state == {"again": True}
-    shutil.copytree(tmp_path / "step-00000005", tmp_path / ".replaced-step-00000005")  # a kill before it was removed
+    shutil.copytree(tmp_path / "step-00000005", tmp_path / ".replaced-step-00000005")  # as after a kill
     save(tmp_path, 5)
     assert names(tmp_path) == ["best.json", "step-00000005"]
     assert load_checkpoint(tmp_path / "step-00000005").state == {"step": 5}
 
 
-def test_fewer_than_two_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="keep=1: at least 2"):
+def test_keeping_fewer_than_two_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="keep=1"):
         save(tmp_path, 1, keep=1)
 
 
-def test_what_json_or_a_file_name_cannot_hold_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="state is not plain JSON"):
+def test_invalid_state_or_name_is_refused_before_writing(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="state"):
         save_checkpoint(tmp_path, 1, tensors_of(1), {"loss": float("nan")})
-    with pytest.raises(CheckpointError, match=r"'\.\./up' cannot name a file"):
+    with pytest.raises(CheckpointError, match=r"'\.\./up'"):
         save_checkpoint(tmp_path, 1, {"../up": {}}, {})
-    with pytest.raises(CheckpointError, match="net/step is a int"):
+    with pytest.raises(CheckpointError, match="net/step"):
         save_checkpoint(tmp_path, 1, {"net": {"step": 3}}, {})  # type: ignore[dict-item]
     assert names(tmp_path) == []
 
 
 @pytest.mark.parametrize("file", ["generator.safetensors", "ema.safetensors", "state.json", "manifest.json"])
 @pytest.mark.parametrize("damage", ["flip", "truncate", "empty", "remove"])
-def test_a_damaged_newest_one_falls_back_and_says_so(
+def test_damaged_newest_checkpoint_is_skipped_and_logged(
     tmp_path: Path, file: str, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     save(tmp_path, 1)
@@ -164,7 +165,7 @@ def test_a_damaged_newest_one_falls_back_and_says_so(
     assert "step-00000002" in caplog.text
 
 
-def test_every_flipped_bit_is_found(tmp_path: Path) -> None:
+def test_every_flipped_bit_is_detected(tmp_path: Path) -> None:
     path = save_checkpoint(tmp_path, 3, {"net": {"weight": torch.zeros(8)}}, {"step": 3})
     generator = random.Random(0)
     for file in sorted(path.iterdir()):
@@ -180,24 +181,24 @@ def test_every_flipped_bit_is_found(tmp_path: Path) -> None:
     assert load_checkpoint(path).step == 3
 
 
-def test_when_all_are_damaged_nothing_starts_afresh(tmp_path: Path) -> None:
+def test_all_damaged_is_an_error(tmp_path: Path) -> None:
     for step in (1, 2):
         flip_bit(save(tmp_path, step) / "generator.safetensors", 200)
-    with pytest.raises(CheckpointError, match=r"(?s)every checkpoint .* is damaged.*step-00000002.*step-00000001"):
+    with pytest.raises(CheckpointError, match=r"(?s)step-00000002.*step-00000001"):
         load_latest(tmp_path)
 
 
-def test_another_format_version_is_refused_not_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_format_version_is_refused_not_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save(tmp_path, 1)
     monkeypatch.setattr(manifest, "FORMAT_VERSION", 2)
     save(tmp_path, 2)
     monkeypatch.setattr(manifest, "FORMAT_VERSION", 1)
-    with pytest.raises(CheckpointError, match="format version 2, this vidgan reads 1"):
+    with pytest.raises(CheckpointError, match="step-00000002 .*version 2"):
         load_latest(tmp_path)
 
 
-def test_a_kill_at_any_moment_of_a_save_loses_nothing(tmp_path: Path) -> None:
-    """A child is killed at its 1st, 2nd, ... flush, rename or removal, so that every stage of a save is met."""
+def test_kill_at_any_stage_of_a_save_loses_nothing(tmp_path: Path) -> None:
+    """Kill a child at its 1st, 2nd, ... flush, rename or removal, which covers every stage of a save."""
     stage = 0
     while True:
         directory = tmp_path / f"stage-{stage}"
@@ -205,14 +206,14 @@ def test_a_kill_at_any_moment_of_a_save_loses_nothing(tmp_path: Path) -> None:
             save(directory, step, best=step == 1)
 
         def work(directory: Path = directory, stage: int = stage) -> None:
-            left = stage
+            remaining = stage
 
             def count(original: Callable[..., Any]) -> Callable[..., Any]:
                 def wrapped(*args: Any, **options: Any) -> Any:
-                    nonlocal left
-                    if left == 0:
+                    nonlocal remaining
+                    if remaining == 0:
                         os.kill(os.getpid(), signal.SIGKILL)
-                    left -= 1
+                    remaining -= 1
                     return original(*args, **options)
 
                 return wrapped
@@ -235,7 +236,7 @@ def test_a_kill_at_any_moment_of_a_save_loses_nothing(tmp_path: Path) -> None:
     assert stage > 10
 
 
-def test_a_kill_while_a_step_is_saved_again_loses_neither(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kill_while_a_checkpoint_is_replaced_loses_neither(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save(tmp_path, 4, best=True)
     original = Path.rename
 
@@ -255,8 +256,8 @@ def test_a_kill_while_a_step_is_saved_again_loses_neither(tmp_path: Path, monkey
     assert best is not None and best.step == 4
 
 
-def test_kills_at_random_moments(tmp_path: Path) -> None:
-    """The naive way leaves most of these unreadable."""
+def test_kills_at_random_times(tmp_path: Path) -> None:
+    """Writing in place would leave most of these unreadable."""
     generator = random.Random(1)
     acknowledged = tmp_path / "acknowledged"
     step = 0
@@ -281,13 +282,13 @@ def test_kills_at_random_moments(tmp_path: Path) -> None:
         step = latest.step
 
 
-def test_a_full_disk_names_the_missing_bytes_and_keeps_the_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_names_the_missing_bytes_and_keeps_the_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save(tmp_path, 1)
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=50_000))
     state_bytes = len(json.dumps({"step": 2}, indent=1))
     missing = (1 << 20) + 1000 * 8 + 3 * 4 + state_bytes - 50_000
-    with pytest.raises(CheckpointError, match=f"too full.*{missing:,} of them are missing"):
+    with pytest.raises(CheckpointError, match=f"{missing:,}"):
         save(tmp_path, 2)
     assert names(tmp_path) == ["step-00000001"]
 
@@ -295,7 +296,7 @@ def test_a_full_disk_names_the_missing_bytes_and_keeps_the_old(tmp_path: Path, m
 @pytest.mark.parametrize(
     "error", [OSError(28, "No space left on device"), RuntimeError("unexpected pos 64"), SafetensorError("I/O error")]
 )
-def test_a_failed_write_leaves_the_old_ones_and_no_rest(
+def test_failed_write_keeps_the_old_checkpoint_and_leaves_no_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     save(tmp_path, 1)
@@ -304,26 +305,26 @@ def test_a_failed_write_leaves_the_old_ones_and_no_rest(
         raise error
 
     monkeypatch.setattr(module, "save_safetensors", failing)
-    with pytest.raises(CheckpointError, match=r"step-00000002 was not written: .*Older checkpoints are untouched"):
+    with pytest.raises(CheckpointError, match="step-00000002"):
         save(tmp_path, 2)
     assert names(tmp_path) == ["step-00000001"]
 
 
-def test_an_old_one_is_removed_only_after_the_new_one_was_read_back(
+def test_old_checkpoint_is_removed_only_after_the_new_one_is_verified(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for step in (1, 2):
         save(tmp_path, step)
     original = module.write_file
 
-    def rotten(path: Path, payload: bytes) -> dict[str, Any]:
+    def corrupting(path: Path, payload: bytes) -> dict[str, Any]:
         entry = original(path, payload)
         if path.name == "ema.safetensors":
             flip_bit(path, 80)
         return entry
 
-    monkeypatch.setattr(module, "write_file", rotten)
-    with pytest.raises(CheckpointError, match=r"step-00000003 was not written.*ema\.safetensors does not match"):
+    monkeypatch.setattr(module, "write_file", corrupting)
+    with pytest.raises(CheckpointError, match=r"step-00000003.*ema\.safetensors"):
         save(tmp_path, 3)
     latest = load_latest(tmp_path)
     assert latest is not None and latest.step == 2
@@ -357,7 +358,7 @@ def train(net: nn.Module, optimizer: torch.optim.Optimizer, steps: range) -> Non
 
 
 @pytest.mark.parametrize("kind", OPTIMIZERS)
-def test_a_restored_optimizer_goes_on_bit_for_bit(tmp_path: Path, kind: str) -> None:
+def test_restored_optimizer_continues_bit_for_bit(tmp_path: Path, kind: str) -> None:
     net, optimizer = make(kind)
     train(net, optimizer, range(4))
     tensors, scalars = flatten_optimizer(optimizer)
@@ -374,14 +375,14 @@ def test_a_restored_optimizer_goes_on_bit_for_bit(tmp_path: Path, kind: str) -> 
     for key, value in net.state_dict().items():
         assert torch.equal(fresh.state_dict()[key], value), key
     assert [group["lr"] for group in restored.param_groups] == [group["lr"] for group in optimizer.param_groups]
-    expected, found = flatten_optimizer(optimizer), flatten_optimizer(restored)
-    assert found[1] == expected[1]
-    assert all(torch.equal(found[0][key], value) for key, value in expected[0].items())
+    expected, actual = flatten_optimizer(optimizer), flatten_optimizer(restored)
+    assert actual[1] == expected[1]
+    assert all(torch.equal(actual[0][key], value) for key, value in expected[0].items())
     on_disk = load_checkpoint(latest.path).tensors["optimizer-net"]
     assert all(torch.equal(latest.tensors["optimizer-net"][key], value) for key, value in on_disk.items())
 
 
-def test_tuples_stay_tuples() -> None:
+def test_tuples_are_restored() -> None:
     _, optimizer = make("adam")
     tensors, scalars = flatten_optimizer(optimizer)
     restore_optimizer(optimizer, tensors, scalars)
@@ -389,7 +390,7 @@ def test_tuples_stay_tuples() -> None:
     assert isinstance(optimizer.param_groups[0]["betas"], tuple)
 
 
-def test_a_wrapped_optimizer_is_looked_through() -> None:
+def test_wrapped_optimizer_is_unwrapped() -> None:
     class Wrapper:
         def __init__(self, optimizer: torch.optim.Optimizer) -> None:
             self.optimizer = optimizer
@@ -403,27 +404,27 @@ def test_a_wrapped_optimizer_is_looked_through() -> None:
     assert torch.equal(flatten_optimizer(fresh)[0]["state.0.exp_avg"], tensors["state.0.exp_avg"])
 
 
-def test_an_optimizer_that_differs_is_named_and_left_alone() -> None:
+def test_mismatched_optimizer_is_described_and_unchanged() -> None:
     net, optimizer = make("adam")
     train(net, optimizer, range(1))
     saved = flatten_optimizer(optimizer)
-    with pytest.raises(CheckpointError, match="the class is Adam in the checkpoint, SGD here"):
+    with pytest.raises(CheckpointError, match="class.*Adam.*SGD"):
         restore_optimizer(make("sgd")[1], *saved)
     other = nn.Linear(3, 4)
     one_group = torch.optim.Adam(other.parameters())
-    with pytest.raises(CheckpointError, match="number of parameter groups is 2 in the checkpoint, 1 here"):
+    with pytest.raises(CheckpointError, match="groups.*2.*1"):
         restore_optimizer(one_group, *saved)
     fewer = torch.optim.Adam([{"params": net[0].parameters()}, {"params": [net[2].weight]}])  # type: ignore[index]
-    with pytest.raises(CheckpointError, match="number of parameters in group 1 is 2 in the checkpoint, 1 here"):
+    with pytest.raises(CheckpointError, match="group 1.*2.*1"):
         restore_optimizer(fewer, *saved)
     wider = nn.Sequential(nn.Linear(3, 5), nn.Linear(5, 2))
     same_count = torch.optim.Adam([{"params": wider[0].parameters()}, {"params": wider[1].parameters()}])
-    with pytest.raises(CheckpointError, match=r"shape of exp_avg of parameter 0 is \(4, 3\) in the .*, \(5, 3\) here"):
+    with pytest.raises(CheckpointError, match=r"exp_avg of parameter 0 .*\(4, 3\).*\(5, 3\)"):
         restore_optimizer(same_count, *saved)
     assert not same_count.state
 
 
-def test_load_strict_names_what_does_not_fit_and_changes_nothing() -> None:
+def test_load_strict_names_mismatches_and_changes_nothing() -> None:
     net = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
     before = {key: value.clone() for key, value in net.state_dict().items()}
     tensors = {key: value + 1 for key, value in before.items()}
@@ -435,16 +436,16 @@ def test_load_strict_names_what_does_not_fit_and_changes_nothing() -> None:
     message = str(caught.value)
     assert "missing: 1.bias" in message
     assert "unexpected: 2.weight" in message
-    assert "0.weight is float32(5, 3) in the checkpoint, float32(4, 3) in the model" in message
-    assert "0.bias is float64(4,) in the checkpoint, float32(4,) in the model" in message
+    assert "0.weight is float32(5, 3)" in message and "float32(4, 3)" in message
+    assert "0.bias is float64(4,)" in message and "float32(4,)" in message
     assert all(torch.equal(net.state_dict()[key], value) for key, value in before.items())
     load_strict(net, {key: value + 1 for key, value in before.items()})
     assert all(torch.equal(net.state_dict()[key], value + 1) for key, value in before.items())
 
 
 @pytest.mark.parametrize("name", ["../secret.safetensors", "/etc/hostname", ".hidden", "link.safetensors", "sub"])
-def test_a_stranger_s_checkpoint_cannot_name_what_is_not_its_own(tmp_path: Path, name: str) -> None:
-    """Sizes and sums are right, so that only the name is wrong."""
+def test_untrusted_checkpoint_cannot_name_other_files(tmp_path: Path, name: str) -> None:
+    """Size and sha256 are correct; only the name is not."""
     path = save(tmp_path / "checkpoints", 1)
     secret = tmp_path / "checkpoints" / "secret.safetensors"
     shutil.copy(path / "ema.safetensors", secret)
@@ -454,12 +455,12 @@ def test_a_stranger_s_checkpoint_cannot_name_what_is_not_its_own(tmp_path: Path,
     body["files"][name] = body["files"]["ema.safetensors"]
     body["checksum"] = manifest._checksum(body)
     (path / "manifest.json").write_text(json.dumps(body))
-    with pytest.raises(CheckpointError, match="is not a file of this checkpoint"):
+    with pytest.raises(CheckpointError, match=re.escape(repr(name))):
         load_checkpoint(path)
 
 
-def test_an_endless_manifest_is_not_read(tmp_path: Path) -> None:
+def test_oversized_manifest_is_not_read(tmp_path: Path) -> None:
     path = save(tmp_path, 1)
     os.truncate(path / "manifest.json", 1 << 40)  # a sparse file
-    with pytest.raises(CheckpointError, match="larger than 1,048,576 bytes"):
+    with pytest.raises(CheckpointError, match="1,048,576 bytes"):
         load_checkpoint(path)

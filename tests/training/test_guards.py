@@ -1,4 +1,4 @@
-"""Guards: told once when they begin and once when they end, the same after a resume, and able to stop a run."""
+"""Guards report a fault once at its start and once at its end, also across a resume, and can stop a run."""
 
 from pathlib import Path
 from typing import Any
@@ -8,32 +8,32 @@ from test_loop import play_dirac
 
 from vidgan.errors import CollapseError
 from vidgan.training.checkpoint import load_latest
-from vidgan.training.diagnostics import warnings
+from vidgan.training.diagnostics import diagnose
 from vidgan.training.guards import Guards
-from vidgan.training.journal import read
+from vidgan.training.journal import read_journal
 from vidgan.training.loop import Protection
+from vidgan.training.recorder import Hooks
 from vidgan.training.trackers import Trackers
-from vidgan.training.watch import Hooks
 
 
 def previews(shares: list[float]) -> list[dict[str, Any]]:
-    """Previews whose samples differ by these shares of what real clips do."""
+    """Records of previews whose samples have these shares of the diversity of real clips."""
     return [{"step": i + 1, "diversity/fake": share, "diversity/real": 1.0} for i, share in enumerate(shares)]
 
 
-def told(shares: list[float], guards: Guards) -> list[dict[str, Any]]:
+def reports(shares: list[float], guards: Guards) -> list[dict[str, Any]]:
     records = []
     for record in previews(shares):
-        guards.note(record)
-        for warning in guards.look(record["step"]):
-            guards.note(warning)
+        guards.add(record)
+        for warning in guards.check(record["step"]):
+            guards.add(warning)
             records.append({key: value for key, value in warning.items() if key != "message"})
     return records
 
 
-def test_a_warning_is_told_when_it_begins_and_when_it_ends() -> None:
+def test_fault_is_reported_at_its_start_and_its_end() -> None:
     guards = Guards(stop=("mode_collapse",))
-    assert told([0.5, 0.01, 0.01, 0.01, 0.5, 0.01, 0.01], guards) == [
+    assert reports([0.5, 0.01, 0.01, 0.01, 0.5, 0.01, 0.01], guards) == [
         {"step": 3, "warning": "mode_collapse", "holds": True, "since": 2},
         {"step": 5, "warning": "mode_collapse", "holds": False},
         {"step": 7, "warning": "mode_collapse", "holds": True, "since": 6},
@@ -41,90 +41,90 @@ def test_a_warning_is_told_when_it_begins_and_when_it_ends() -> None:
     assert guards.fatal is not None and guards.fatal.name == "mode_collapse"
 
 
-def test_what_was_told_before_a_resume_is_not_told_again() -> None:
+def test_fault_reported_before_a_resume_is_not_repeated() -> None:
     history = previews([0.01, 0.01])
     first = Guards()
     for record in history:
-        first.note(record)
-    history += list(first.look(2))
+        first.add(record)
+    history += list(first.check(2))
     assert len(history) == 3
     resumed = Guards(history=history)
-    assert list(resumed.look(2)) == []
-    assert resumed.fatal is None, "only named warnings stop a run"
+    assert list(resumed.check(2)) == []
+    assert resumed.fatal is None, "only selected faults stop a run"
 
 
-def test_an_evaluation_that_does_not_come_back_is_a_warning() -> None:
+def test_lasting_decline_of_the_score_is_a_fault() -> None:
     def scores(*values: float) -> list[dict[str, Any]]:
         return [{"step": 10 * (i + 1), "evaluation/score": value} for i, value in enumerate(values)]
 
-    (found,) = warnings(scores(20.0, 25.0, 22.0, 22.0, 21.0, 22.0, 22.0))
-    assert (found.name, found.step) == ("evaluation_worsens", 20)
-    assert not warnings(scores(20.0, 25.0, 22.0, 22.0, 21.0, 22.0)), "four since the best"
-    assert not warnings(scores(20.0, 25.0, 24.0, 24.0, 23.0, 24.0, 24.0)), "within a tenth of the best"
-    (distance,) = warnings(scores(-100.0, -50.0, *[-56.0] * 5))
+    (fault,) = diagnose(scores(20.0, 25.0, 22.0, 22.0, 21.0, 22.0, 22.0))
+    assert (fault.name, fault.step) == ("evaluation_worsens", 20)
+    assert not diagnose(scores(20.0, 25.0, 22.0, 22.0, 21.0, 22.0)), "four since the best"
+    assert not diagnose(scores(20.0, 25.0, 24.0, 24.0, 23.0, 24.0, 24.0)), "within a tenth of the best"
+    (distance,) = diagnose(scores(-100.0, -50.0, *[-56.0] * 5))
     assert distance.step == 20
 
 
-def test_a_collapse_stops_the_run_after_it_was_saved(tmp_path: Path) -> None:
+def test_collapse_stops_the_run_after_it_was_saved(tmp_path: Path) -> None:
     closed: list[bool] = []
     hooks = Hooks(
         preview=lambda step: {"diversity/fake": 0.5 if step < 20 else 0.01, "diversity/real": 1.0},
         close=lambda: closed.append(True),
     )
-    with pytest.raises(CollapseError, match=r"stopped after step 25: The samples are almost all alike"):
+    with pytest.raises(CollapseError, match=r"step 25: .*guards\.stop"):
         play_dirac(tmp_path, None, steps=50, preview=5, hooks=hooks, protection=Protection(stop=("mode_collapse",)))
     saved = load_latest(tmp_path / "checkpoints")
     assert saved is not None and saved.step == 25
-    (warning,) = (record for record in read(tmp_path / "journal.jsonl") if "warning" in record)
+    (warning,) = (record for record in read_journal(tmp_path) if "warning" in record)
     assert (warning["step"], warning["since"], warning["holds"]) == (25, 20, True)
     assert closed == [True]
 
 
-def test_without_stop_a_collapse_is_told_and_the_run_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_without_stop_a_collapse_is_only_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     hooks = Hooks(preview=lambda step: {"diversity/fake": 0.01, "diversity/real": 1.0})
     assert len(play_dirac(tmp_path, None, steps=20, preview=5, hooks=hooks)) == 20
     assert caplog.text.count("mode_collapse") == 1
 
 
-def test_a_blow_up_of_the_gradients_stops_the_run(tmp_path: Path) -> None:
-    """Logged norms: 60 of about 1, then 20 times as much and more."""
+def test_exploding_gradients_stop_the_run(tmp_path: Path) -> None:
+    """60 norms of 1, then 25."""
     guards = Guards(stop=("exploding_gradient",))
     for step in range(1, 66):
-        guards.note({"step": step, "seconds": 0.1, "grad_norm/frame": 1.0 if step <= 60 else 25.0})
-    (warning,) = guards.look(65)
+        guards.add({"step": step, "seconds": 0.1, "grad_norm/frame": 1.0 if step <= 60 else 25.0})
+    (warning,) = guards.check(65)
     assert (warning["warning"], warning["since"]) == ("exploding_gradient", 61)
     assert guards.fatal is not None
 
 
-def test_a_tracker_that_fails_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+def test_failing_tracker_is_disabled(caplog: pytest.LogCaptureFixture) -> None:
     class Broken:
         def log(self, step: int, scalars: Any) -> None:
             raise ConnectionError("no network")
 
         def video(self, step: int, name: str, clip: Any, fps: float) -> None:
-            raise AssertionError("asked again")
+            raise AssertionError("called after its failure")
 
         def close(self) -> None:
-            raise AssertionError("asked again")
+            raise AssertionError("called after its failure")
 
-    class Kept(Broken):
+    class Working(Broken):
         def __init__(self) -> None:
-            self.seen: list[Any] = []
+            self.calls: list[Any] = []
 
         def log(self, step: int, scalars: Any) -> None:
-            self.seen.append((step, dict(scalars)))
+            self.calls.append((step, dict(scalars)))
 
         def video(self, step: int, name: str, clip: Any, fps: float) -> None:
-            self.seen.append((step, name, fps))
+            self.calls.append((step, name, fps))
 
         def close(self) -> None:
-            self.seen.append("closed")
+            self.calls.append("closed")
 
-    kept = Kept()
-    trackers = Trackers([Broken(), kept])
+    working = Working()
+    trackers = Trackers([Broken(), working])
     trackers.log({"step": 3, "loss/frame": 0.5, "observed": ["preview"]})
-    trackers.log({"step": 4, "warning": "saturation"})  # nothing to draw
+    trackers.log({"step": 4, "warning": "saturation"})  # no scalars
     trackers.media(4, "samples", None, 8.0)  # type: ignore[arg-type]
     trackers.close()
-    assert kept.seen == [(3, {"loss/frame": 0.5}), (4, "samples", 8.0), "closed"]
-    assert "Broken is left out from now on: no network" in caplog.text
+    assert working.calls == [(3, {"loss/frame": 0.5}), (4, "samples", 8.0), "closed"]
+    assert "Broken" in caplog.text and "no network" in caplog.text

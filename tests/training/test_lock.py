@@ -1,4 +1,4 @@
-"""Two runs must not write into one directory."""
+"""Two runs cannot write into the same directory."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ from vidgan.training.lock import RunLock
 with RunLock(Path(sys.argv[1])):
     if len(sys.argv) == 2:
         print("held", flush=True)
-    elif os.fork() == 0:  # a loader worker: it speaks, so that the kill finds it running
+    elif os.fork() == 0:  # a loader worker; it prints, so that it is running when its parent is killed
         print("held", flush=True)
         time.sleep(60)
         os._exit(0)
@@ -45,7 +45,7 @@ def test_a_second_process_is_refused_until_the_first_ends(tmp_path: Path) -> Non
     process = holder(tmp_path)
     try:
         with (
-            pytest.raises(RunLockedError, match=rf"in use by process {process.pid} on .+, started 20\d\d-"),
+            pytest.raises(RunLockedError, match=rf"process {process.pid} on .+20\d\d-"),
             RunLock(tmp_path),
         ):
             pass
@@ -57,13 +57,13 @@ def test_a_second_process_is_refused_until_the_first_ends(tmp_path: Path) -> Non
 
 
 def test_a_second_lock_in_the_same_process_is_refused_too(tmp_path: Path) -> None:
-    with RunLock(tmp_path / "new"), pytest.raises(RunLockedError, match="in use"), RunLock(tmp_path / "new"):
+    with RunLock(tmp_path / "new"), pytest.raises(RunLockedError, match="new"), RunLock(tmp_path / "new"):
         pass
     with RunLock(tmp_path / "new"):
         pass
 
 
-def test_the_lock_of_a_killed_process_vanishes_even_when_its_forked_worker_lives(tmp_path: Path) -> None:
+def test_lock_of_a_killed_process_is_released_while_its_forked_worker_lives(tmp_path: Path) -> None:
     process = holder(tmp_path, "with-worker")
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
@@ -75,10 +75,10 @@ def test_the_lock_of_a_killed_process_vanishes_even_when_its_forked_worker_lives
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def test_a_place_that_cannot_be_written_is_refused_by_name(tmp_path: Path) -> None:
+def test_unwritable_directory_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (
-        pytest.raises(RunLockedError, match="file/run cannot be used as a run directory"),
+        pytest.raises(RunLockedError, match="file/run"),
         RunLock(tmp_path / "file" / "run"),
     ):
         pass

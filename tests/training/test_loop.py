@@ -1,4 +1,4 @@
-"""The loop: resume, signals, what is written, and a game whose outcome is known."""
+"""The loop: resume, signals, files of a run, and a game with a known outcome."""
 
 import json
 import math
@@ -24,37 +24,38 @@ from vidgan.tasks.synthesis.training import MoCoGANTraining
 from vidgan.training.adversary import Penalty
 from vidgan.training.checkpoint import load_checkpoint, load_latest
 from vidgan.training.ema import ExponentialMovingAverage
-from vidgan.training.journal import read
+from vidgan.training.journal import read_journal
 from vidgan.training.lock import RunLock
-from vidgan.training.loop import Periods, Protection, StopRequest, learning_rate_factor, run_loop
+from vidgan.training.loop import Periods, Protection, StopRequest, run_loop
+from vidgan.training.recorder import Hooks
+from vidgan.training.schedule import learning_rate_factor
 from vidgan.training.trainees import Trainees
-from vidgan.training.watch import Hooks
 from vidgan.types import ClipBatch, Judgement, Latents
 
 
-def test_a_finished_run_says_so(shapes_data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_finished_run_is_left_unchanged(shapes_data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     config = small_config("mocogan", shapes_data, tmp_path, train__steps=2)
     run = train(config, quiet=True).run_dir
     before = (run / "journal.jsonl").read_bytes()
     assert train(config, quiet=True).steps == 2
-    assert "is finished: 2 of 2 steps" in caplog.text
+    assert str(run) in caplog.text
     assert (run / "journal.jsonl").read_bytes() == before
 
 
-def test_another_config_is_refused_by_key(shapes_data: Path, tmp_path: Path) -> None:
+def test_changed_config_is_refused_by_key(shapes_data: Path, tmp_path: Path) -> None:
     run = train(small_config("mocogan", shapes_data, tmp_path, train__steps=2), quiet=True).run_dir
     changed = small_config("mocogan", shapes_data, tmp_path, train__steps=4, train__ema_decay=0.5, every__log=2)
-    with pytest.raises(ConfigError, match=r"train\.ema_decay: 0\.9 -> 0\.5") as refused:
+    with pytest.raises(ConfigError, match=r"train\.ema_decay.*0\.9.*0\.5") as refused:
         train(changed, quiet=True)
-    assert "every.log" not in str(refused.value), "how often something is logged changes nothing"
+    assert "every.log" not in str(refused.value), "the logging period does not change the result"
     assert yaml.safe_load((run / "config.yaml").read_text())["train"]["ema_decay"] == 0.9
     assert train(changed, quiet=True, accept_changes=True).steps == 4
 
 
-def test_another_model_or_other_data_is_refused(shapes_data: Path, tmp_path: Path) -> None:
+def test_changed_model_or_data_is_refused(shapes_data: Path, tmp_path: Path) -> None:
     run = train(small_config("mocogan", shapes_data, tmp_path, train__steps=2), quiet=True).run_dir
     (run / "config.yaml").write_text(dump_config(small_config("dual_motion", shapes_data, tmp_path, train__steps=2)))
-    with pytest.raises(ConfigError, match="holds a mocogan, the config asks for dual_motion"):
+    with pytest.raises(ConfigError, match="mocogan.*dual_motion"):
         train(small_config("dual_motion", shapes_data, tmp_path, train__steps=2), quiet=True)
     other = tmp_path / "other"
     from vidgan.data.preparing.prepare import prepare
@@ -62,12 +63,12 @@ def test_another_model_or_other_data_is_refused(shapes_data: Path, tmp_path: Pat
 
     render_shapes(other / "videos", clips=9, frames=20, size=32, seed=5)
     prepare(other / "videos", other / "data", size=(32, 32), categories=True)
-    with pytest.raises(ConfigError, match="trained on other data"):
+    with pytest.raises(ConfigError, match=str(other / "data")):
         (run / "config.yaml").write_text(dump_config(small_config("mocogan", shapes_data, tmp_path, train__steps=2)))
         train(small_config("mocogan", other / "data", tmp_path, train__steps=4), quiet=True)
 
 
-def test_another_split_of_the_same_clips_is_refused(shapes_data: Path, tmp_path: Path) -> None:
+def test_changed_split_of_the_same_clips_is_refused(shapes_data: Path, tmp_path: Path) -> None:
     import shutil
 
     from vidgan.data.preparing.prepare import prepare
@@ -77,7 +78,7 @@ def test_another_split_of_the_same_clips_is_refused(shapes_data: Path, tmp_path:
     prepare(tmp_path / "videos", data, size=(32, 32), categories=True, holdout=0.3)
     train(small_config("mocogan", data, tmp_path, train__steps=2), quiet=True)
     prepare(tmp_path / "videos", data, size=(32, 32), categories=True, holdout=0.1, overwrite=True)
-    with pytest.raises(ConfigError, match="was trained with another split"):
+    with pytest.raises(ConfigError, match="split"):
         train(small_config("mocogan", data, tmp_path, train__steps=4), quiet=True)
 
 
@@ -91,20 +92,20 @@ def test_accepted_optimizer_settings_take_effect(shapes_data: Path, tmp_path: Pa
     assert "0.1" in json.dumps(saved) and "0.2" in json.dumps(saved)
 
 
-def test_a_folder_that_is_no_run_is_left_alone(shapes_data: Path, tmp_path: Path) -> None:
+def test_folder_that_is_no_run_is_refused_and_unchanged(shapes_data: Path, tmp_path: Path) -> None:
     (tmp_path / "small").mkdir()
     (tmp_path / "small" / "thesis.txt").write_text("precious")
-    with pytest.raises(FileExistsError, match="is no training run"):
+    with pytest.raises(FileExistsError, match="small"):
         train(small_config("mocogan", shapes_data, tmp_path), quiet=True)
     assert (tmp_path / "small" / "thesis.txt").read_text() == "precious"
 
 
-def test_a_run_in_use_is_refused(shapes_data: Path, tmp_path: Path) -> None:
+def test_run_in_use_is_refused(shapes_data: Path, tmp_path: Path) -> None:
     with RunLock(tmp_path / "small"), pytest.raises(ValueError, match=str(os.getpid())):
         train(small_config("mocogan", shapes_data, tmp_path), quiet=True)
 
 
-def test_a_run_leaves_what_a_user_needs(shapes_data: Path, tmp_path: Path) -> None:
+def test_files_of_a_run(shapes_data: Path, tmp_path: Path) -> None:
     run = train(
         small_config("dual_motion", shapes_data, tmp_path, train__steps=4, every__preview=2, every__evaluate=2),
         quiet=True,
@@ -117,9 +118,9 @@ def test_a_run_leaves_what_a_user_needs(shapes_data: Path, tmp_path: Path) -> No
         "vidgan.json",
     }
     assert (run / "best" / "model.safetensors").is_file()
-    told = json.loads((run / "model" / "vidgan.json").read_text())
-    assert (told["class"], told["step"], told["context"], told["frames"]) == ("DualMotionGAN", 4, 3, 5)
-    records = read(run / "journal.jsonl")
+    facts = json.loads((run / "model" / "vidgan.json").read_text())
+    assert (facts["class"], facts["step"], facts["context"], facts["frames"]) == ("DualMotionGAN", 4, 3, 5)
+    records = read_journal(run)
     logged = next(r for r in records if "seconds" in r)
     for network in ("generator", "frame", "flow"):
         assert logged[f"grad_norm/{network}"] > 0 and logged[f"lr/{network}"] == 2e-4
@@ -127,7 +128,7 @@ def test_a_run_leaves_what_a_user_needs(shapes_data: Path, tmp_path: Path) -> No
     assert any("evaluation/copy_last/psnr" in r for r in records)
 
 
-def test_a_second_signal_ends_the_process_at_once() -> None:
+def test_second_signal_interrupts_immediately() -> None:
     before = signal.getsignal(signal.SIGINT)
     with StopRequest() as request:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -138,7 +139,7 @@ def test_a_second_signal_ends_the_process_at_once() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_learning_rates_are_a_function_of_the_step() -> None:
+def test_learning_rate_schedules() -> None:
     constant, linear, cosine = (learning_rate_factor(name, 2, 12) for name in ("constant", "linear", "cosine"))
     assert [constant(s) for s in (0, 1, 2, 11)] == pytest.approx([0.5, 1, 1, 1])
     assert [linear(s) for s in (0, 2, 7, 11)] == pytest.approx([0.5, 1, 0.5, 0.1])
@@ -146,7 +147,7 @@ def test_learning_rates_are_a_function_of_the_step() -> None:
 
 
 class Point(nn.Module):
-    """The Dirac GAN's generator: a single number (Mescheder et al., ICML 2018)."""
+    """Generator of the Dirac GAN: a single number (Mescheder et al., ICML 2018)."""
 
     image_to_video = False
 
@@ -163,7 +164,7 @@ class Point(nn.Module):
 
 
 class Slope(nn.Module):
-    """Its discriminator: a single slope, D(x) = psi * x."""
+    """Discriminator of the Dirac GAN: a single slope, D(x) = psi * x."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -196,7 +197,7 @@ def play_dirac(
     hooks: Hooks = Hooks(),
     protection: Protection = Protection(),
 ) -> list[float]:
-    """The real loop on the Dirac GAN; the distance of (theta, psi) from the equilibrium after each step."""
+    """Train the Dirac GAN; returns the distance of (theta, psi) from the equilibrium after each step."""
     networks = {"generator": Point(), "video": Slope()}
     trainees = Trainees(
         accelerator=Accelerator(cpu=True),
@@ -214,12 +215,12 @@ def play_dirac(
     distances: list[float] = []
     inner = algorithm.step
 
-    def watched(step: int, micros: Any) -> Any:
+    def measured(step: int, micros: Any) -> Any:
         result = inner(step, micros)
         distances.append(math.hypot(float(networks["generator"].theta.detach()), float(networks["video"].psi.detach())))
         return result
 
-    algorithm.step = watched  # type: ignore[method-assign]
+    algorithm.step = measured  # type: ignore[method-assign]
     run_loop(
         algorithm, Zeros(), accelerator=trainees.accelerator, run_dir=folder, steps=steps, seed=0,
         every=Periods(log=100, preview=preview, checkpoint=10**6), hooks=hooks, protection=protection, state={},
@@ -235,7 +236,7 @@ def test_dirac_gan_converges_with_r1_and_orbits_without(tmp_path: Path) -> None:
     assert min(without[200:]) > 0.4
 
 
-def test_a_non_finite_loss_stops_the_run_by_name_and_keeps_the_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(NonFiniteError, match=r"step \d+: the (term|gradient).* of network '(video|generator)'"):
+def test_non_finite_loss_stops_the_run_naming_the_network(tmp_path: Path) -> None:
+    with pytest.raises(NonFiniteError, match=r"step \d+: .*'(video|generator)'"):
         play_dirac(tmp_path, Penalty("r1", weight=1e4), lr=1e4)
-    assert load_latest(tmp_path / "checkpoints") is None, "a broken state was saved"
+    assert load_latest(tmp_path / "checkpoints") is None, "a non-finite state was saved"

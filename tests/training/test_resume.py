@@ -1,4 +1,4 @@
-"""Resuming: N + N steps are 2N steps, bit for bit, from wherever the first half ended."""
+"""Resuming: N + N steps equal 2N steps, bit for bit, wherever the first part ended."""
 
 import os
 import shutil
@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 import torch
 from helpers import small_config
-
 from vidgan.commands.monitor import _Forecast, _Synthesis
+
 from vidgan.commands.train import train
 from vidgan.config import dump_config
 from vidgan.exports import exported_step
 from vidgan.training.checkpoint import load_checkpoint, load_latest
-from vidgan.training.journal import measurements, read
+from vidgan.training.journal import drop_volatile, read_journal
 
 CHANGES: dict[str, Any] = {
     "train__steps": 7,
@@ -36,7 +36,7 @@ EPOCH = 3  # steps: 12 training clips in batches of 4
 
 
 def assert_same_run(one: Path, other: Path, step: int) -> None:
-    """Weights, optimizers, average and journal."""
+    """Compare weights, optimizers, moving average and journal."""
     first, second = (load_checkpoint(run / "checkpoints" / f"step-{step:08d}") for run in (one, other))
     assert first.state == second.state
     assert first.tensors.keys() == second.tensors.keys()
@@ -44,13 +44,13 @@ def assert_same_run(one: Path, other: Path, step: int) -> None:
         assert group.keys() == second.tensors[name].keys()
         for key, value in group.items():
             assert torch.equal(value, second.tensors[name][key]), f"{name}: {key}"
-    assert measurements(read(one / "journal.jsonl")) == measurements(read(other / "journal.jsonl"))
+    assert drop_volatile(read_journal(one)) == drop_volatile(read_journal(other))
 
 
-def killed_after(whole: Path, step: int, out: Path) -> Path:
-    """The run as a kill a moment after the checkpoint of `step` leaves it: the journal is further than that."""
-    run = out / whole.name
-    shutil.copytree(whole, run)
+def killed_after(uninterrupted: Path, step: int, out: Path) -> Path:
+    """Copy a run as if it had been killed after the checkpoint of `step`; its journal has later records."""
+    run = out / uninterrupted.name
+    shutil.copytree(uninterrupted, run)
     for folder in (run / "checkpoints").glob("step-*"):
         if int(folder.name[-8:]) > step:
             shutil.rmtree(folder)
@@ -58,55 +58,56 @@ def killed_after(whole: Path, step: int, out: Path) -> Path:
 
 
 @pytest.mark.parametrize("model", ["mocogan", "dual_motion"])
-def test_resume_equals_the_unbroken_run(model: str, shapes_data: Path, tmp_path: Path) -> None:
-    """In the middle of an epoch, at its end, before the last step; with loader workers and without."""
-    whole = train(small_config(model, shapes_data, tmp_path / "whole", **CHANGES), quiet=True).run_dir
+def test_resumed_run_equals_the_uninterrupted_one(model: str, shapes_data: Path, tmp_path: Path) -> None:
+    """Resume in the middle of an epoch, at its end and before the last step, with and without loader workers."""
+    uninterrupted = train(small_config(model, shapes_data, tmp_path / "uninterrupted", **CHANGES), quiet=True).run_dir
     for step, workers in ((2, 2), (EPOCH, 0), (6, 0)):
-        run = killed_after(whole, step, tmp_path / f"{step}")
+        run = killed_after(uninterrupted, step, tmp_path / f"{step}")
         config = small_config(model, shapes_data, run.parent, data__workers=workers, **CHANGES)
         assert train(config, quiet=True).steps == 7
-        assert_same_run(whole, run, 7)
-    thrice = killed_after(whole, 1, tmp_path / "thrice")
-    for steps in (3, 4, 7):  # the cosine runs to 7 all the while
+        assert_same_run(uninterrupted, run, 7)
+    thrice = killed_after(uninterrupted, 1, tmp_path / "thrice")
+    for steps in (3, 4, 7):  # the cosine schedule still ends at step 7
         config = small_config(model, shapes_data, thrice.parent, **CHANGES)
-        seen = stopped_after(steps)
-        assert train(config, quiet=True).steps == seen.steps
-        seen.undo()
-    assert_same_run(whole, thrice, 7)
+        stop = stopped_after(steps)
+        assert train(config, quiet=True).steps == stop.steps
+        stop.undo()
+    assert_same_run(uninterrupted, thrice, 7)
 
 
 class stopped_after:  # noqa: N801
-    """SIGTERM to this process when `steps` steps are done."""
+    """Send SIGTERM to this process after `steps` steps."""
 
     def __init__(self, steps: int) -> None:
         from vidgan.training import loop
 
-        self.steps, self.original = steps, loop._Run.advance
+        self.steps, self.original = steps, loop._Run.do_due
 
-        def advance(run: Any, step: int) -> int:
-            done = self.original(run, step)
-            if done == steps:
+        def do_due(run: Any, step: int) -> None:
+            self.original(run, step)
+            if step == steps:
                 os.kill(os.getpid(), signal.SIGTERM)
-            return done
 
-        loop._Run.advance = advance  # type: ignore[method-assign]
+        loop._Run.do_due = do_due  # type: ignore[method-assign]
 
     def undo(self) -> None:
         from vidgan.training import loop
 
-        loop._Run.advance = self.original  # type: ignore[method-assign]
+        loop._Run.do_due = self.original  # type: ignore[method-assign]
 
 
 class Killed(BaseException):
-    """Ends a run as abruptly as this process survives."""
+    """Ends a run abruptly without ending this process."""
 
 
-def test_a_kill_between_a_checkpoint_and_what_follows_it_loses_no_line(
+def test_kill_after_a_checkpoint_loses_no_journal_record(
     shapes_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed three times at one step: in the evaluation, in the preview, and before the best weights are kept."""
+    """Kill at the same step during the evaluation, during the preview, and before the best weights are saved."""
     changes = CHANGES | {"train__steps": 4, "every__preview": 3}
-    whole = train(small_config("dual_motion", shapes_data, tmp_path / "whole", **changes), quiet=True).run_dir
+    uninterrupted = train(
+        small_config("dual_motion", shapes_data, tmp_path / "uninterrupted", **changes), quiet=True
+    ).run_dir
     config = small_config("dual_motion", shapes_data, tmp_path / "parts", **changes)
     for moment in ("evaluation", "preview", "best"):
         with monkeypatch.context() as patch:
@@ -116,12 +117,12 @@ def test_a_kill_between_a_checkpoint_and_what_follows_it_loses_no_line(
         saved = load_latest(config.run_dir / "checkpoints")
         assert saved is not None and saved.step == 3
     assert train(config, quiet=True).steps == 4
-    assert_same_run(whole, config.run_dir, 4)
-    assert exported_step(config.run_dir / "best") == exported_step(whole / "best")
+    assert_same_run(uninterrupted, config.run_dir, 4)
+    assert exported_step(config.run_dir / "best") == exported_step(uninterrupted / "best")
 
 
 def dies_at(moment: str, step: int, patch: pytest.MonkeyPatch) -> None:
-    from vidgan.training.state import RunState
+    from vidgan.training.run_state import RunState
 
     owner, name = {
         "evaluation": (_Forecast, "evaluate"), "preview": (_Forecast, "preview"), "best": (RunState, "write"),
@@ -136,7 +137,7 @@ def dies_at(moment: str, step: int, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(owner, name, dying)
 
 
-def test_a_kill_in_the_last_preview_is_made_good(
+def test_preview_is_repeated_after_a_kill_during_the_last_one(
     shapes_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = small_config("mocogan", shapes_data, tmp_path, train__steps=2)
@@ -146,9 +147,9 @@ def test_a_kill_in_the_last_preview_is_made_good(
     assert not (config.run_dir / "previews").exists()
     assert train(config, quiet=True).steps == 2
     assert [p.name for p in (config.run_dir / "previews").iterdir()] == ["step-00000002.webp"]
-    assert "is finished" not in caplog.text
+    assert not caplog.records
     train(config, quiet=True)
-    assert "is finished: 2 of 2 steps" in caplog.text
+    assert str(config.run_dir) in caplog.text, "it reports that the run is finished"
 
 
 def raiser(error: BaseException) -> Callable[..., Any]:
@@ -159,10 +160,10 @@ def raiser(error: BaseException) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize("steps", [2, 3])
-def test_a_model_older_than_the_checkpoint_is_written_again(
+def test_model_older_than_the_checkpoint_is_exported_again(
     steps: int, shapes_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A kill between the last checkpoint and its export; of a run that then is finished, and of one that goes on."""
+    """Kill between the last checkpoint and its export, with and without further steps to train."""
     from safetensors.torch import load_file
 
     from vidgan.exports import Exporter
@@ -184,7 +185,7 @@ def test_a_model_older_than_the_checkpoint_is_written_again(
     assert written.keys() <= average.keys()
 
 
-def test_another_process_count_is_told(shapes_data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_changed_process_count_is_logged(shapes_data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     from vidgan.training.checkpoint import save_checkpoint
 
     config = small_config("mocogan", shapes_data, tmp_path, train__steps=2)
@@ -193,30 +194,28 @@ def test_another_process_count_is_told(shapes_data: Path, tmp_path: Path, caplog
     assert saved is not None
     save_checkpoint(config.run_dir / "checkpoints", 2, saved.tensors, saved.state | {"processes": 4})
     train(small_config("mocogan", shapes_data, tmp_path, train__steps=3), quiet=True)
-    assert "was saved by 4 processes, now there are 1" in caplog.text
-    assert "equal to rounding and not bit for bit" in caplog.text
+    assert "step-00000002" in caplog.text and "4 processes" in caplog.text
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_and_the_exit_code_tells(number: signal.Signals, shapes_data: Path, tmp_path: Path) -> None:
+def test_signal_saves_and_sets_the_exit_code(number: signal.Signals, shapes_data: Path, tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     config.write_text(dump_config(small_config("mocogan", shapes_data, tmp_path, train__steps=100000)))
     command = [sys.executable, "-m", "vidgan", "train", str(config)]
     process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE)
-    journal = tmp_path / "small" / "journal.jsonl"
     deadline = time.monotonic() + 120
-    while not (journal.is_file() and len(read(journal)) >= 3):
+    while len(read_journal(tmp_path / "small")) < 3:
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.1)
     process.send_signal(number)
     assert process.wait(timeout=60) == 128 + number
     saved = load_latest(tmp_path / "small" / "checkpoints")
-    assert saved is not None and saved.step == max(r["step"] for r in read(journal))
+    assert saved is not None and saved.step == max(r["step"] for r in read_journal(tmp_path / "small"))
     resumed = train(small_config("mocogan", shapes_data, tmp_path, train__steps=saved.step + 1), quiet=True)
     assert resumed.steps == saved.step + 1
 
 
-def test_a_damaged_newest_checkpoint_is_passed_over(
+def test_damaged_newest_checkpoint_is_skipped(
     shapes_data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = train(small_config("mocogan", shapes_data, tmp_path, train__steps=4), quiet=True).run_dir
@@ -225,4 +224,4 @@ def test_a_damaged_newest_checkpoint_is_passed_over(
     data[-1] ^= 1
     newest.write_bytes(bytes(data))
     assert train(small_config("mocogan", shapes_data, tmp_path, train__steps=5), quiet=True).steps == 5
-    assert "checkpoint passed over" in caplog.text
+    assert "step-00000004" in caplog.text

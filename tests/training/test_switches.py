@@ -1,4 +1,4 @@
-"""Switches of speed and memory: each does what it says, changes results by rounding at most, is refused where idle."""
+"""Speed and memory options: each has its effect, changes results at most by rounding, and is refused if ineffective."""
 
 import copy
 import logging
@@ -16,13 +16,16 @@ from vidgan.config import parse_config
 from vidgan.errors import ConfigError
 
 
-def assert_near(some: dict[str, dict[str, Tensor]], other: dict[str, dict[str, Tensor]]) -> None:
+def assert_close(some: dict[str, dict[str, Tensor]], other: dict[str, dict[str, Tensor]]) -> None:
     for name in other:
         for key, value in other[name].items():
             torch.testing.assert_close(some[name][key], value, rtol=1e-3, atol=2e-5)
 
 
-SGD: dict[str, Any] = {"name": "sgd", "lr": 0.01}  # Adam would turn rounding of a tiny gradient into a full step
+SGD: dict[str, Any] = {
+    "name": "sgd",
+    "lr": 0.01,
+}  # Adam would turn the rounding error of a tiny gradient into a full step
 
 
 def with_sgd(model: str) -> dict[str, Any]:
@@ -30,13 +33,13 @@ def with_sgd(model: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_channels_last_changes_the_layout_alone(model: str, shapes_data: Path, tmp_path: Path) -> None:
+def test_channels_last_changes_only_the_memory_layout(model: str, shapes_data: Path, tmp_path: Path) -> None:
     results = []
     for switched in (False, True):
         algorithm, step = build(model, shapes_data, tmp_path, train__channels_last=switched, **with_sgd(model))
         step(0)
         results.append(weights(algorithm))
-    assert_near(results[1], results[0])
+    assert_close(results[1], results[0])
     layers = [m for net in algorithm.trainees.raw.values() for m in net.modules() if isinstance(m, nn.Conv2d)]
     assert all(layer.weight.is_contiguous(memory_format=torch.channels_last) for layer in layers)
     volumes = [m for net in algorithm.trainees.raw.values() for m in net.modules() if isinstance(m, nn.Conv3d)]
@@ -44,23 +47,23 @@ def test_channels_last_changes_the_layout_alone(model: str, shapes_data: Path, t
     assert layers and (volumes or model == "dual_motion")
 
 
-def test_a_run_in_channels_last_resumes_exactly(shapes_data: Path, tmp_path: Path) -> None:
-    """What comes back from a file lies in row-major order; fused Adam would pair it with the wrong weights."""
+def test_run_in_channels_last_resumes_exactly(shapes_data: Path, tmp_path: Path) -> None:
+    """Tensors from a file are row-major; without conversion fused Adam would pair them with the wrong weights."""
     algorithm, step = build("mocogan", shapes_data, tmp_path, train__channels_last=True)
     step(0)
     saved = {n: {k: t.clone().contiguous() for k, t in g.items()} for n, g in algorithm.trainees.tensors().items()}
     settings = algorithm.trainees.settings()
     step(1)
-    fresh, go_on = build("mocogan", shapes_data, tmp_path, train__channels_last=True)
+    fresh, fresh_step = build("mocogan", shapes_data, tmp_path, train__channels_last=True)
     fresh.trainees.load(saved, settings)
-    go_on(1)
+    fresh_step(1)
     for name, module in weights(algorithm).items():
         for key, value in module.items():
             assert torch.equal(fresh.trainees.raw[name].state_dict()[key], value), f"{name}: {key}"
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_checkpointed_activations_change_no_step(model: str, shapes_data: Path, tmp_path: Path) -> None:
+def test_activation_checkpointing_does_not_change_the_step(model: str, shapes_data: Path, tmp_path: Path) -> None:
     second = "video" if model == "mocogan" else "flow"
     results = []
     for switched in (False, True):
@@ -76,12 +79,12 @@ def test_checkpointed_activations_change_no_step(model: str, shapes_data: Path, 
         )
         step(0)
         results.append(weights(algorithm))
-    assert_near(results[1], results[0])
+    assert_close(results[1], results[0])
 
 
 @pytest.fixture
 def traced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """torch.compile without its slow last stage: graphs are traced, split into forward and backward, and run as is."""
+    """Replace the slow last stage of torch.compile: graphs are traced and split, but not compiled."""
     compile_module, names = nn.Module.compile, []
 
     def compile_quickly(self: nn.Module, **options: Any) -> None:
@@ -92,18 +95,18 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def test_compiled_networks_take_the_same_step(traced: list[str], shapes_data: Path, tmp_path: Path) -> None:
+def test_compiled_networks_make_the_same_step(traced: list[str], shapes_data: Path, tmp_path: Path) -> None:
     results = []
     for switched in (False, True):
         algorithm, step = build("mocogan", shapes_data, tmp_path, train__compile=switched, **with_sgd("mocogan"))
         step(0)
         results.append(weights(algorithm))
     assert traced == ["FrameGenerator", "FrameDiscriminator", "VideoDiscriminator"]
-    assert_near(results[1], results[0])
+    assert_close(results[1], results[0])
     assert results[0]["video"].keys() == results[1]["video"].keys()
 
 
-def test_what_cannot_be_compiled_is_left_as_it_is(
+def test_network_that_cannot_be_compiled_is_unchanged(
     traced: list[str], shapes_data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = small_config(
@@ -113,22 +116,22 @@ def test_what_cannot_be_compiled_is_left_as_it_is(
     with caplog.at_level(logging.INFO):
         assert compile_networks(config, build_networks(config, build_dataset(config))) == ["generator"]
     assert traced == ["_Stages", "PyramidEstimator", "MotionDecoder", "MotionDecoder", "MaskFusion"]
-    assert "discriminators.frame has instance noise" in caplog.text
-    assert "discriminators.flow has a gradient penalty" in caplog.text
+    assert "discriminators.frame" in caplog.text
+    assert "discriminators.flow" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"train": {"tf32": True, "device": "cpu"}}, "train.tf32 has no effect on train.device=cpu"),
+        ({"train": {"tf32": True, "device": "cpu"}}, r"train\.tf32.*train\.device=cpu"),
         (
             {"train": {"compile": True}, "model": {"checkpoint_activations": True}},
-            "model.checkpoint_activations and train.compile exclude each other",
+            r"model\.checkpoint_activations.*train\.compile",
         ),
-        ({"model": {"category_wiring": "frame"}}, "model.category_wiring has no effect without objective.category_so"),
+        ({"model": {"category_wiring": "frame"}}, r"model\.category_wiring.*objective\.category_so"),
     ],
 )
-def test_an_idle_switch_is_refused(changes: dict[str, Any], message: str) -> None:
+def test_ineffective_option_is_refused(changes: dict[str, Any], message: str) -> None:
     values = copy.deepcopy(SMALL["mocogan"]) | {"train": {"steps": 1, "batch_size": 1}}
     values["data"]["root"] = "x"
     values["objective"] = {"weights": {"adversarial_frame": 1.0, "adversarial_video": 1.0}}
@@ -138,7 +141,7 @@ def test_an_idle_switch_is_refused(changes: dict[str, Any], message: str) -> Non
         check_config(parse_config(values, "test"))
 
 
-def test_tf32_is_refused_where_there_is_no_gpu() -> None:
+def test_tf32_is_refused_without_a_gpu() -> None:
     set_tf32(False, torch.device("cpu"))
-    with pytest.raises(ConfigError, match="train.tf32 has no effect on cpu"):
+    with pytest.raises(ConfigError, match=r"train\.tf32.*cpu"):
         set_tf32(True, torch.device("cpu"))

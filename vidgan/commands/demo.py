@@ -26,11 +26,11 @@ from vidgan.evaluation.tables import score_document
 from vidgan.files import claim, write_text
 from vidgan.report import Animation, KeyValues, Picture, Section, Text, Warnings, run_sections, write_report
 from vidgan.report.scores import score_blocks
-from vidgan.runs import read_journal
 from vidgan.tasks.forecasting.dual_motion import DualMotionGAN
 from vidgan.tasks.pictures import exchange_grid, forecast_animation, forecast_rows, forecast_strip
 from vidgan.tasks.synthesis.mocogan import MoCoGAN
-from vidgan.training.diagnostics import warnings
+from vidgan.training.diagnostics import diagnose
+from vidgan.training.journal import read_journal
 from vidgan.types import ByteClip
 from vidgan.video.encode import png_bytes, tile, webp_bytes, write_gif
 
@@ -73,7 +73,7 @@ def demo(out: Path, *, seed: int = 0, quick: bool = False, overwrite: bool = Fal
         ]
         for title, run in (("Dual Motion GAN", forecast), ("MoCoGAN", synthesis)):
             training = next(told for told in run_sections(run) if told.title == "Training")
-            health = Warnings(warnings(read_journal(run)))
+            health = Warnings(diagnose(read_journal(run)))
             sections.append(Section(f"{title}: training", [health, *training.blocks]))
     told = subtitle(clips, configs, quick)
     return write_report(out / "report.html", title="vidgan demo", subtitle=told, sections=sections)

@@ -24,7 +24,7 @@ from vidgan.evaluation.tables import FORMATS, render, score_document
 from vidgan.files import write_bytes, write_text
 from vidgan.hub import find_shipped
 from vidgan.runs import write_scores
-from vidgan.training.processes import launched
+from vidgan.training.launcher import num_launched
 
 __all__ = ["evaluate", "evaluate_command", "evaluate_folders"]
 
@@ -104,7 +104,7 @@ def evaluate_command(
         if folders.frames is not None:
             raise ConfigError("--frames FIRST:END is for two folders; of a model that generates write a number")
         folders.refuse("one model")
-        if processes > 1 and launched() is None:
+        if processes > 1 and num_launched() is None:
             subject = find_subject(subjects[0], data=settings.data, best=settings.best)
             if not subject.forecasts:
                 raise ConfigError("--processes has no effect on a model that generates clips")

@@ -18,7 +18,7 @@ from vidgan.build import build_dataset, share_of_batch
 from vidgan.config import RunConfig, find_config, load_config
 from vidgan.errors import ConfigError
 from vidgan.training.checkpoint import newest_step
-from vidgan.training.processes import REPORTS, Report, first_report, launched
+from vidgan.training.launcher import REPORTS, FailureReport, first_failure, num_launched
 
 LONGEST_PAUSE = 60.0  # seconds between two attempts; the first pause is 1 second, each further one twice as long
 OPTIONS = ("--processes", "--nodes", "--node-rank", "--master-addr", "--master-port", "--restarts")
@@ -60,7 +60,7 @@ def relaunch(
     Raises:
         ConfigError, DataError: as `vidgan.commands.train.train`.
     """
-    running = launched()
+    running = num_launched()
     if running is not None:
         raise ConfigError(
             f"a launcher has already started {running} processes, so {', '.join(OPTIONS)} have no effect; leave them"
@@ -87,12 +87,12 @@ def relaunch(
             step = newest_step(checkpoints)
             failures = failures + 1 if step <= reached else 1
             reached = max(reached, step)
-            if not report.again or failures > restarts:
-                print(f"vidgan: {report.told}", file=sys.stderr)
+            if not report.can_retry or failures > restarts:
+                print(f"vidgan: {report.message}", file=sys.stderr)
                 return report.code
             pause = min(LONGEST_PAUSE, 2.0 ** (failures - 1))
             since = f"from step {step}" if step >= 0 else "from the start"
-            print(f"vidgan: {report.told}\nvidgan: again {since} in {pause:.0f} s", file=sys.stderr, flush=True)
+            print(f"vidgan: {report.message}\nvidgan: again {since} in {pause:.0f} s", file=sys.stderr, flush=True)
             if signals.wait(pause):
                 return 128 + (signals.received or 0)
 
@@ -106,7 +106,7 @@ def run_processes(processes: int) -> int:
     Raises:
         ConfigError: a launcher has started this process already.
     """
-    if launched() is not None:
+    if num_launched() is not None:
         raise ConfigError("a launcher has already started the processes, so --processes has no effect; leave it out")
     command = [sys.executable, "-m", "vidgan", *without_options(sys.argv[1:])]
     with _Signals() as signals:
@@ -115,7 +115,7 @@ def run_processes(processes: int) -> int:
             return 128 + signals.received
     if report is None:
         return 0
-    print(f"vidgan: {report.told}", file=sys.stderr)
+    print(f"vidgan: {report.message}", file=sys.stderr)
     return report.code
 
 
@@ -149,7 +149,7 @@ class _Signals:
         return self.received is not None
 
 
-def _attempt(command: Sequence[str], layout: Layout, signals: _Signals) -> Report | None:
+def _attempt(command: Sequence[str], layout: Layout, signals: _Signals) -> FailureReport | None:
     """Run the processes once; how the first of them failed, None if none did."""
     with tempfile.TemporaryDirectory(prefix="vidgan-") as folder:
         full = list(command)
@@ -162,9 +162,9 @@ def _attempt(command: Sequence[str], layout: Layout, signals: _Signals) -> Repor
         if code == 0:
             return None
         if code < 0:
-            return Report(0, f"the run was killed by {signal.Signals(-code).name}", 1, True)
-        unknown = Report(0, f"the run failed with exit code {code}, without a word", code, True)
-        return first_report(Path(folder)) or unknown
+            return FailureReport(0, f"the run was killed by {signal.Signals(-code).name}", 1, True)
+        unknown = FailureReport(0, f"the run failed with exit code {code}, without a word", code, True)
+        return first_failure(Path(folder)) or unknown
 
 
 def _environment(layout: Layout) -> dict[str, str]:

@@ -7,8 +7,9 @@ from vidgan.data.store.index import load_index
 from vidgan.errors import ConfigError
 from vidgan.report import run_sections, write_report
 from vidgan.report.cases import Cases
-from vidgan.runs import read_journal, run_config
-from vidgan.training.diagnostics import TrainingWarning, warnings
+from vidgan.runs import run_config
+from vidgan.training.diagnostics import TrainingWarning, diagnose
+from vidgan.training.journal import read_journal
 
 NAME = "report.html"
 
@@ -52,6 +53,6 @@ def write_run_report(
 def found_warnings(run: Path) -> list[TrainingWarning]:
     """What the journal shows to be wrong; a damaged journal is itself such a thing."""
     try:
-        return warnings(read_journal(run))
+        return diagnose(read_journal(run))
     except ValueError as error:
         return [TrainingWarning("damaged_journal", 0, f"{error}. Only the lines that can be read are shown.")]

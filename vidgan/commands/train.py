@@ -20,16 +20,17 @@ from vidgan.errors import ConfigError
 from vidgan.exports import Exporter, refresh_exports
 from vidgan.files import write_text
 from vidgan.own_code import own_code, path_of
-from vidgan.runs import note_start, read_journal
+from vidgan.runs import note_start
 from vidgan.sections import OBJECT, Section, kind_of, nearest
 from vidgan.tasks import TASKS
 from vidgan.training.accelerator import Accelerator, build_accelerator
 from vidgan.training.checkpoint import Checkpoint, load_latest
-from vidgan.training.failures import machine_failures_named
+from vidgan.training.failures import explain_io_errors
+from vidgan.training.journal import read_journal
+from vidgan.training.launcher import exit_with_launcher
 from vidgan.training.lock import RunLock
 from vidgan.training.loop import Periods, Protection, run_loop
-from vidgan.training.processes import stop_with_the_launcher
-from vidgan.training.watch import Hooks
+from vidgan.training.recorder import Hooks
 
 logger = logging.getLogger(__name__)
 
@@ -148,7 +149,7 @@ def _parts_of(section: Section) -> list[str]:
 
 def _start(settings: RunConfig, *, accept_changes: bool, quiet: bool) -> TrainResult:
     require_trackers(settings.track)
-    stop_with_the_launcher()
+    exit_with_launcher()
     accelerator = build_accelerator(settings.train.device)
     if not accelerator.is_main_process:
         logging.getLogger("vidgan").setLevel(logging.ERROR)  # what every process notices is reported once
@@ -174,7 +175,7 @@ def _train(
     resume = _resumable(settings, dataset, precision, accept_changes)
     finished = resume is not None and resume.step >= settings.train.steps and _last_observed(run_dir) == resume.step
     accelerator.wait_for_everyone()  # all have read the run directory before the first writes into it
-    with machine_failures_named(run_dir):
+    with explain_io_errors(run_dir):
         if resume is not None and accelerator.is_main_process:
             refresh_exports(settings, dataset, resume)
         if resume is not None and finished:

@@ -15,9 +15,9 @@ from vidgan.evaluation.scoring import (
 )
 from vidgan.files import write_bytes
 from vidgan.tasks import find_task
-from vidgan.training.state import Algorithm
+from vidgan.training.recorder import Hooks
+from vidgan.training.run_state import Algorithm
 from vidgan.training.trackers import Tracker, Trackers
-from vidgan.training.watch import Hooks
 from vidgan.types import ByteClip
 
 __all__ = ["build_hooks"]

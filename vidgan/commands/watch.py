@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from vidgan.commands.report import found_warnings, write_run_report
-from vidgan.report import read_records
 from vidgan.report.cases import Cases
 from vidgan.report.words import duration
 from vidgan.runs import run_config
+from vidgan.training.journal import read_journal
 from vidgan.training.lock import is_held
 
 RECENT = 20  # records that speed is taken from
@@ -33,7 +33,7 @@ def watch(run: Path, *, every: float = 30.0, tell: Callable[[str], None] = print
     while True:
         training = is_held(run)
         idle = 0 if training else idle + 1
-        records = read_records(run / "journal.jsonl")
+        records = read_journal(run, skip_invalid=True)
         finished = bool(records) and records[-1]["step"] >= steps
         # A restart leaves the run alone for moments, so that it has ended only when it is still alone the next time.
         over = not training and (finished or idle > 1)

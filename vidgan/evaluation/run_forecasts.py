@@ -29,7 +29,7 @@ from vidgan.evaluation.summary import COPY_LAST, summarise
 from vidgan.metrics.frame_torch import metrics_on
 from vidgan.metrics.masked import MASKED
 from vidgan.tasks.forecasting.prediction import Forecaster
-from vidgan.training.processes import stop_with_the_launcher
+from vidgan.training.launcher import exit_with_launcher
 
 FEWEST_SEEN = 2  # frames that a forecaster of motion must be given
 
@@ -47,7 +47,7 @@ class Share:
         processes = int(os.environ.get("WORLD_SIZE", "1"))
         if processes == 1:
             return cls()
-        stop_with_the_launcher()
+        exit_with_launcher()
         if not dist.is_initialized():
             dist.init_process_group("gloo")
         return cls(dist.get_rank(), dist.get_world_size())

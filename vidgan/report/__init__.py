@@ -4,7 +4,7 @@ from vidgan.report.bars import BarChart
 from vidgan.report.blocks import Animation, Block, Cell, Code, KeyValues, Notes, Picture, Section, Table, Text, Warnings
 from vidgan.report.chart import LineChart
 from vidgan.report.page import render_page, write_report
-from vidgan.report.run import read_records, run_sections
+from vidgan.report.run import run_sections
 from vidgan.report.scores import score_blocks
 
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
     "Table",
     "Text",
     "Warnings",
-    "read_records",
     "render_page",
     "run_sections",
     "score_blocks",

@@ -27,6 +27,7 @@ from vidgan.report.chart import LineChart
 from vidgan.report.events import event_blocks
 from vidgan.report.scores import score_blocks
 from vidgan.report.words import duration, heading, words
+from vidgan.training.journal import read_journal, read_records
 
 Record = Mapping[str, Any]
 Series = dict[str, list[tuple[float, float | None]]]
@@ -44,10 +45,13 @@ def run_sections(
     """The sections of a run's report; what the run has not made yet has no section.
 
     Args:
-        warnings: what `vidgan.training.diagnostics.warnings` found; None leaves the verdict out.
+        warnings: what `vidgan.training.diagnostics.diagnose` found; None leaves the verdict out.
         cases: name of a file in `scores/` -> pictures of the best, median and worst window of that result.
     """
-    records, starts = read_records(run_dir / "journal.jsonl"), read_records(run_dir / "starts.jsonl")
+    records, starts = (
+        read_journal(run_dir, skip_invalid=True),
+        read_records(run_dir / "starts.jsonl", skip_invalid=True),
+    )
     overview: list[Block] = []
     if records:
         overview.append(KeyValues(_facts(records)))
@@ -63,20 +67,6 @@ def run_sections(
         Section("Config", _config(run_dir / "config.yaml")),
     ]
     return [section for section in sections if section.blocks]
-
-
-def read_records(path: Path) -> list[dict[str, Any]]:
-    """The records of a JSON Lines file that can be read, those with a step: a report of a broken run must not break."""
-    records = []
-    if path.is_file():
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                record = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(record, dict) and isinstance(record.get("step"), int):
-                records.append(record)
-    return records
 
 
 def _facts(records: Sequence[Record]) -> dict[str, Cell]:

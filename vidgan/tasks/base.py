@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from vidgan.hub import Pretrained
 from vidgan.tasks.run_config import RunConfig
 from vidgan.training.ema import ExponentialMovingAverage
-from vidgan.training.state import Algorithm
+from vidgan.training.run_state import Algorithm
 from vidgan.training.trainees import Trainees
 from vidgan.types import ByteClip, Forecast, Latents
 

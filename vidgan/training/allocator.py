@@ -1,30 +1,30 @@
-"""glibc's allocator, told to keep large blocks.
+"""Make glibc's allocator keep large freed blocks.
 
-By its defaults it gives every block above 32 MB back to the kernel when it is freed, and a training step frees
-hundreds: the next step then pays a page fault for each 4 kB again (docs/performance.md has the cost). The command does
-this at its start; a program that imports vidgan decides for itself, as the setting is of its whole process.
+By default glibc returns every block above 32 MB to the kernel as soon as it is freed. A training step frees hundreds of
+them, so the next step pays one page fault per 4 kB again (docs/performance.md gives the cost). The setting is
+process-wide, so the `vidgan` command sets it at startup and a program that imports vidgan decides for itself.
 """
 
 import ctypes
 import os
 import sys
 
-# Parameters of mallopt(3) and what they are set to.
-_KEEP = {-3: 1 << 30, -1: (1 << 31) - 1}  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
+# Parameter of mallopt(3) -> value.
+_SETTINGS = {-3: 1 << 30, -1: (1 << 31) - 1}  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
 
 
 def keep_large_blocks() -> bool:
-    """Let the process keep freed memory for its next allocations; it holds up to some hundred MB more for it.
+    """Keep freed memory in the process for later allocations, at the price of up to a few hundred MB.
 
-    Nothing is changed where the user has set the allocator (any variable MALLOC_*), and by other C libraries.
+    Does nothing with other C libraries, or when the user has configured the allocator (any variable MALLOC_*).
 
     Returns:
-        Whether it was set.
+        Whether the setting was applied.
     """
     if sys.platform != "linux" or any(name.startswith("MALLOC_") for name in os.environ):
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    answers = [mallopt(parameter, value) for parameter, value in _KEEP.items()]
-    return answers == [1] * len(answers)
+    results = [mallopt(parameter, value) for parameter, value in _SETTINGS.items()]
+    return results == [1] * len(results)

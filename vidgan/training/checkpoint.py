@@ -1,8 +1,8 @@
 """Checkpoints that survive a kill, a full disk and a flipped bit.
 
-A checkpoint is a directory ``step-00001234`` of safetensors files, ``state.json`` and ``manifest.json`` with the sha256
-and size of each. It is written beside its final place, flushed to disk and renamed, so a name ``step-*`` never stands
-for a half-written one. Nothing is pickled: reading a checkpoint cannot run code.
+A checkpoint is a directory ``step-00001234`` with safetensors files, ``state.json`` and ``manifest.json``, which holds
+the sha256 and size of each. It is written under a temporary name, flushed to the disk and renamed, so a directory
+``step-*`` is always complete. Nothing is pickled: reading a checkpoint cannot run code.
 
 Only one process may write into a directory at a time (`vidgan.training.lock.RunLock`); readers need no lock.
 """
@@ -15,7 +15,7 @@ import re
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,18 +40,26 @@ from vidgan.training.manifest import (
 logger = logging.getLogger(__name__)
 
 _STEP = re.compile(r"(?P<replaced>\.replaced-)?step-(?P<step>\d{8,})")
-_HEADROOM = 1 << 20  # bytes that headers, manifest and directory entries may take beyond the tensors themselves
+_HEADROOM = 1 << 20  # bytes for headers, manifest and directory entries, in addition to the tensors
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A verified checkpoint, wholly in memory (CPU tensors)."""
+    """A verified checkpoint, completely in memory (CPU tensors).
+
+    Attributes:
+        path: its directory.
+        step: number of finished steps.
+        tensors: file name without suffix -> key -> tensor.
+        state: JSON.
+        skipped: why newer checkpoints were skipped, newest first.
+    """
 
     path: Path
     step: int
     tensors: dict[str, dict[str, Tensor]]
     state: dict[str, Any]
-    skipped: list[str] = field(default_factory=list)  # why newer checkpoints were passed over, newest first
+    skipped: list[str] = field(default_factory=list)
 
 
 def save_checkpoint(
@@ -65,20 +73,28 @@ def save_checkpoint(
 ) -> Path:
     """Write ``directory/step-<step>`` atomically and return its path; a checkpoint of the same step is replaced.
 
-    `tensors` maps a file name to the tensors it holds; `state` is JSON (string keys, finite numbers). After the new
-    checkpoint has been read back, all but the newest `keep` (at least 2) and the best one are removed, as are those of
-    later steps: they belong to a course that the run has left by going back.
+    After the new checkpoint has been read back, all but the newest `keep` and the best one are removed. Checkpoints of
+    later steps are removed too, because the run has rolled back to before them.
 
-    Raises `CheckpointError` when it cannot be written (a full disk: with the bytes that are missing); what was there
-    before is then untouched.
+    Args:
+        directory: the directory of all checkpoints.
+        step: number of finished steps.
+        tensors: file name without suffix -> key -> tensor.
+        state: JSON with string keys and finite numbers.
+        keep: number of checkpoints to keep, at least 2.
+        best: mark this checkpoint as the best so far.
+
+    Raises:
+        CheckpointError: it cannot be written (on a full disk, the message gives the number of missing bytes). Earlier
+            checkpoints are untouched.
     """
     if keep < 2:
-        raise CheckpointError(f"keep={keep}: at least 2 checkpoints are kept, since the newest may be the damaged one")
+        raise CheckpointError(f"keep={keep}: at least 2 checkpoints are required, in case the newest one is damaged")
     state_json = to_json(state, "state")
     needed = _HEADROOM + len(state_json)
     for name, group in tensors.items():
         if not FILE_NAME.fullmatch(name):
-            raise CheckpointError(f"{name!r} cannot name a file: letters, digits, '_', '-' and '.' are accepted")
+            raise CheckpointError(f"{name!r} is not a file name: letters, digits, '_', '-' and '.' are accepted")
         needed += sum(_checked(tensor, f"{name}/{key}").nbytes for key, tensor in group.items())
     final = directory / f"step-{step:08d}"
     temporary = directory / f".tmp-{final.name}-{os.getpid()}"
@@ -86,7 +102,7 @@ def save_checkpoint(
         directory.mkdir(parents=True, exist_ok=True)
         remove(directory.glob(".tmp-*"))
         if shutil.disk_usage(directory).free < needed:
-            raise OSError(errno.ENOSPC, "the disk is too full")
+            raise OSError(errno.ENOSPC, "not enough space on the disk")
         temporary.mkdir()
         files = {"state.json": write_file(temporary / "state.json", state_json)}
         for name, group in tensors.items():
@@ -100,12 +116,12 @@ def save_checkpoint(
     except (OSError, RuntimeError, SafetensorError, DamagedError) as error:
         # torch and safetensors report a full disk as RuntimeError and SafetensorError.
         missing = ""
-        shutil.rmtree(temporary, ignore_errors=True)  # what was written so far must not count as missing
+        shutil.rmtree(temporary, ignore_errors=True)  # before the free space is measured
         with suppress(OSError):
             free = shutil.disk_usage(directory).free
-            missing = f", {needed - free:,} of them are missing on the disk" if needed > free else ""
+            missing = f", but the disk lacks {needed - free:,} of them" if needed > free else ""
         raise CheckpointError(
-            f"{final} was not written: {error}; it needs {needed:,} bytes{missing}. Older checkpoints are untouched."
+            f"{final} was not written: {error}; it needs {needed:,} bytes{missing}. Earlier checkpoints are untouched."
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -114,9 +130,10 @@ def save_checkpoint(
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read the checkpoint directory `path`; every file is checked against the manifest before anything is returned.
+    """Read the checkpoint directory `path` and verify every file against the manifest.
 
-    Raises `CheckpointError` when it is absent, damaged, or of another format version.
+    Raises:
+        CheckpointError: it is missing, damaged, or of another format version.
     """
     step, payloads = read_verified(path)
     try:
@@ -128,44 +145,52 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 
 def load_latest(directory: Path) -> Checkpoint | None:
-    """The newest intact checkpoint, None when there is none at all; never a silent fresh start.
+    """Load the newest intact checkpoint; None if there is no checkpoint at all.
 
-    A damaged one is passed over with a logged warning and named in `skipped`. Raises `CheckpointError` when all are
-    damaged, and when the newest has a format that this version does not read.
+    A damaged one is skipped with a logged warning and listed in `Checkpoint.skipped`.
+
+    Raises:
+        CheckpointError: all checkpoints are damaged, or the newest has another format version. (A run never restarts
+            from scratch silently.)
     """
     skipped: list[str] = []
     for _, path in reversed(_listed(directory)):
         try:
-            found = load_checkpoint(path)
+            checkpoint = load_checkpoint(path)
         except DamagedError as error:
-            logger.warning("checkpoint passed over: %s", error)
+            logger.warning("damaged checkpoint skipped: %s", error)
             skipped.append(str(error))
             continue
-        return Checkpoint(path, found.step, found.tensors, found.state, skipped)
+        return replace(checkpoint, skipped=skipped)
     if skipped:
         raise CheckpointError(
-            f"every checkpoint in {directory} is damaged:\n  " + "\n  ".join(skipped) + "\nRestore one from a copy, or "
-            "move the directory away to start from the beginning."
+            f"every checkpoint in {directory} is damaged:\n  " + "\n  ".join(skipped) + "\nRestore one from a backup,"
+            " or move the directory away to start from the beginning."
         )
     return None
 
 
 def newest_step(directory: Path) -> int:
-    """The step of the newest checkpoint by its name alone, -1 where there is none."""
+    """Return the step of the newest checkpoint, from its name without reading it; -1 if there is none."""
     listed = _listed(directory)
     return listed[-1][0] if listed else -1
 
 
 def load_best(directory: Path) -> Checkpoint | None:
-    """The checkpoint last saved with ``best=True``, None when there was none; raises `CheckpointError` if damaged."""
+    """Load the checkpoint last saved with ``best=True``; None if there is none.
+
+    Raises:
+        CheckpointError: it is damaged.
+    """
     path = _best_path(directory)
     return None if path is None else load_checkpoint(path)
 
 
 def load_strict(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Load `tensors` into `module`; all or nothing.
+    """Load `tensors` into `module`, all or nothing.
 
-    Raises `CheckpointError` naming missing and unexpected keys and those whose shape or type differs.
+    Raises:
+        CheckpointError: naming missing and unexpected keys and those whose shape or dtype differs.
     """
     own = module.state_dict()
     problems = [f"missing: {key}" for key in own if key not in tensors]
@@ -184,7 +209,7 @@ def load_strict(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
 
 
 def flatten_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """An optimizer's whole state as named tensors and JSON; an Accelerate wrapper is looked through."""
+    """Return the complete state of an optimizer (or of one wrapped by Accelerate) as named tensors and JSON."""
     inner = _unwrap(optimizer)
     tensors: dict[str, Tensor] = {}
 
@@ -204,9 +229,10 @@ def flatten_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tenso
 def restore_optimizer(
     optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], scalars: Mapping[str, Any]
 ) -> None:
-    """Put what `flatten_optimizer` gave into `optimizer`, hyper-parameters such as the learning rate included.
+    """Restore the result of `flatten_optimizer`, including hyperparameters such as the learning rate.
 
-    Raises `CheckpointError` naming what differs when class, groups, parameter counts or shapes are not those saved.
+    Raises:
+        CheckpointError: naming the class, parameter groups, parameter counts or shapes that differ.
     """
     inner = _unwrap(optimizer)
     problems: list[str] = []
@@ -254,31 +280,31 @@ def _describe(tensor: Tensor) -> str:
 def _checked(tensor: object, name: str) -> Tensor:
     if not isinstance(tensor, Tensor):
         raise CheckpointError(
-            f"{name} is a {type(tensor).__name__}; only tensors go into safetensors, the rest to state"
+            f"{name} is a {type(tensor).__name__}; only tensors are accepted, other values belong into `state`"
         )
     return tensor
 
 
 def _unshared(group: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """CPU copies that share no memory: safetensors refuses tied weights and views of one storage."""
+    """Return CPU copies that share no memory, because safetensors refuses tied weights and views of one storage."""
     result: dict[str, Tensor] = {}
-    seen: set[int] = set()
+    storages: set[int] = set()
     for key, tensor in group.items():
         value = tensor.detach().cpu().contiguous()
-        if value.untyped_storage().data_ptr() in seen:
+        if value.untyped_storage().data_ptr() in storages:
             value = value.clone()
-        seen.add(value.untyped_storage().data_ptr())
+        storages.add(value.untyped_storage().data_ptr())
         result[key] = value
     return result
 
 
 def _listed(directory: Path) -> list[tuple[int, Path]]:
-    """Steps and paths, oldest first; of one step, the replacement after the replaced."""
+    """List steps and paths, oldest first; a replaced checkpoint precedes its replacement."""
     if not directory.is_dir():
         return []
-    found = [(match, path) for path in directory.iterdir() if (match := _STEP.fullmatch(path.name)) and path.is_dir()]
-    found.sort(key=lambda pair: (int(pair[0]["step"]), pair[0]["replaced"] is None))
-    return [(int(match["step"]), path) for match, path in found]
+    matches = [(match, path) for path in directory.iterdir() if (match := _STEP.fullmatch(path.name)) and path.is_dir()]
+    matches.sort(key=lambda pair: (int(pair[0]["step"]), pair[0]["replaced"] is None))
+    return [(int(match["step"]), path) for match, path in matches]
 
 
 def _best_path(directory: Path) -> Path | None:
@@ -290,7 +316,7 @@ def _best_path(directory: Path) -> Path | None:
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{pointer} cannot be read: {error}") from error
     if not _STEP.fullmatch(str(name)):
-        raise CheckpointError(f"{pointer} names {name!r}, which is not a checkpoint of {directory}")
+        raise CheckpointError(f"{pointer} names {name!r}, which is not the name of a checkpoint")
     path = directory / str(name)
     return path if path.exists() else path.with_name(f".replaced-{name}")
 
@@ -306,9 +332,9 @@ def _prune(directory: Path, newest: int, keep: int) -> None:
     try:
         best = _best_path(directory)
     except CheckpointError as error:
-        logger.warning("no old checkpoint is removed, since the best one is unknown: %s", error)
+        logger.warning("no old checkpoint is removed, because the best one is unknown: %s", error)
         return
     listed = _listed(directory)
-    course = [path for step, path in listed if step <= newest and not path.name.startswith(".")]
-    kept = {*course[-keep:], best}
+    current = [path for step, path in listed if step <= newest and not path.name.startswith(".")]
+    kept = {*current[-keep:], best}
     remove(path for _, path in listed if path not in kept)

@@ -1,64 +1,116 @@
-"""What a training step costs, counted on a few clips: floating-point operations, bytes of tensors, bytes to send."""
+"""The cost of a training step: floating-point operations, bytes of tensors, bytes of gradients to communicate."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
 
-from vidgan.training.ema import ExponentialMovingAverage
-from vidgan.training.meter import Meter
+from vidgan.training.run_state import Algorithm
 from vidgan.training.trainees import Micro, Trainees
-from vidgan.types import Terms
 
 
-class Steps(Protocol):
-    """MoCoGANTraining or DualMotionTraining."""
+class Meter(TorchDispatchMode):
+    """Context manager that counts operations and live bytes of everything executed inside it, backward included.
 
-    trainees: Trainees
-    ema: ExponentialMovingAverage
+    Operations are counted with torch's own formulas for matrix products and convolutions, which account for nearly all
+    of a network's work. (torch's `FlopCounterMode` tracks modules with hooks that fail under a gradient penalty.)
+    Bytes are those of storages created inside the block. Tensors that existed before, temporary memory inside a kernel
+    and memory held by the allocator are not counted.
 
-    def step(self, step: int, micros: Sequence[Micro]) -> Terms:
-        """One iteration."""
-        ...
+    Attributes:
+        flops: operations so far; a multiply-add counts as two.
+        live: bytes of the storages created inside the block that are alive now.
+        history: `live` after each operation that takes a tensor. Operations without a tensor argument are excluded:
+            random numbers are drawn row by row, so their number depends on the batch size.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flops = 0
+        self.live = 0
+        self.history: list[int] = []
+        self._tracked: dict[int, weakref.finalize[[int, int], Any]] = {}
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        named = dict(kwargs or {})
+        inputs = {part.untyped_storage()._cdata for part in tree_leaves((args, named)) if isinstance(part, Tensor)}
+        result = func(*args, **named)
+        formula: Callable[..., int] | None = flop_registry.get(func._overloadpacket)
+        if formula is not None:
+            self.flops += formula(*args, **named, out_val=result)
+        for part in tree_leaves(result):
+            if isinstance(part, Tensor) and part.untyped_storage()._cdata not in inputs:
+                self._track(part.untyped_storage())
+        if inputs:
+            self.history.append(self.live)
+        return result
+
+    def _track(self, storage: torch.UntypedStorage) -> None:
+        key, size = storage._cdata, storage.nbytes()
+        if key not in self._tracked:
+            self.live += size
+            self._tracked[key] = weakref.finalize(storage, self._release, key, size)
+
+    def _release(self, key: int, size: int) -> None:
+        del self._tracked[key]
+        self.live -= size
 
 
 class TurnCost(NamedTuple):
-    """One network's turn with one micro-batch."""
+    """The cost of one network's turn with one micro-batch.
 
-    flops: int  # of matrix products and convolutions, forward and backward; a multiply and an add count as two
-    alive: tuple[int, ...]  # bytes of activations, gradients and temporaries after each operation of the turn
+    Attributes:
+        flops: operations of matrix products and convolutions, forward and backward; a multiply-add counts as two.
+        live_bytes: bytes of activations, gradients and temporaries after each operation of the turn.
+    """
+
+    flops: int
+    live_bytes: tuple[int, ...]
 
     @property
     def peak(self) -> int:
-        """Bytes alive at once, beyond what stays between steps."""
-        return max(self.alive)
+        """Peak bytes, beyond those that persist between steps."""
+        return max(self.live_bytes)
 
     def with_clips(self, larger: "TurnCost", clips: int) -> "TurnCost":
-        """The cost with `clips` clips, from this one with 2 clips and a larger one with 3.
+        """Extrapolate to `clips` clips from this cost, measured with 2 clips, and a `larger` one, measured with 3.
 
-        Every moment grows by the clip, but the dearest moment of a large batch may be another one than of a small.
-        (A batch of 1 takes other operations: copies that it does not need, being contiguous either way.)
+        Memory is extrapolated operation by operation, because the peak of a large batch may occur at another operation
+        than that of a small one. A batch of 1 would not do: it skips copies, being contiguous in any layout.
         """
-        pairs = [(self.peak, larger.peak)]  # unless operation by operation, then the peaks as a whole
-        if len(self.alive) == len(larger.alive):
-            pairs = list(zip(self.alive, larger.alive, strict=True))
-        alive = tuple(two + (three - two) * (clips - 2) for two, three in pairs)
-        return TurnCost(self.flops + (larger.flops - self.flops) * (clips - 2), alive)
+        pairs = [(self.peak, larger.peak)]  # used when the two runs executed different operations
+        if len(self.live_bytes) == len(larger.live_bytes):
+            pairs = list(zip(self.live_bytes, larger.live_bytes, strict=True))
+        live_bytes = tuple(two + (three - two) * (clips - 2) for two, three in pairs)
+        return TurnCost(self.flops + (larger.flops - self.flops) * (clips - 2), live_bytes)
 
 
-def turn_costs(algorithm: Steps, step: int, micros: Sequence[Micro]) -> dict[str, TurnCost]:
-    """Run one step and count each turn, by the name of the network whose turn it is; `start_optimizers` before."""
+def turn_costs(algorithm: Algorithm, step: int, micros: Sequence[Micro]) -> dict[str, TurnCost]:
+    """Run one training step and measure the turn of each network, by its name.
+
+    Call `start_optimizers` first, or the optimizers' state counts as temporary memory.
+    """
     costs: dict[str, TurnCost] = {}
 
     @contextlib.contextmanager
-    def counted(name: str) -> Iterator[None]:
+    def metered(name: str) -> Iterator[None]:
         with Meter() as meter:
             yield
         costs[name] = TurnCost(meter.flops, tuple(meter.history))
 
-    before, algorithm.trainees.around = algorithm.trainees.around, counted
+    before, algorithm.trainees.around = algorithm.trainees.around, metered
     try:
         algorithm.step(step, micros)
     finally:
@@ -67,7 +119,7 @@ def turn_costs(algorithm: Steps, step: int, micros: Sequence[Micro]) -> dict[str
 
 
 def start_optimizers(trainees: Trainees) -> None:
-    """Let optimizers make the state that they otherwise make in their first step, which would count as temporary."""
+    """Make each optimizer allocate its state, by a step with zero gradients."""
     for name, optimizer in trainees.optimizers.items():
         for parameter in trainees.raw[name].parameters():
             parameter.grad = torch.zeros_like(parameter)
@@ -75,10 +127,10 @@ def start_optimizers(trainees: Trainees) -> None:
         optimizer.zero_grad(set_to_none=True)
 
 
-def state_bytes(algorithm: Steps) -> dict[str, int]:
-    """Bytes that stay between steps, on the device and in a checkpoint: "weights", "optimizers", "average"."""
+def state_bytes(algorithm: Algorithm) -> dict[str, int]:
+    """Bytes that persist between steps, on the device and in a checkpoint, of "weights", "optimizers" and "average"."""
 
-    def total(tensors: dict[str, Tensor]) -> int:
+    def total(tensors: Mapping[str, Tensor]) -> int:
         return sum(tensor.nbytes for tensor in tensors.values())
 
     groups = algorithm.trainees.tensors()
@@ -91,7 +143,7 @@ def state_bytes(algorithm: Steps) -> dict[str, int]:
 
 
 def gradient_bytes(trainees: Trainees) -> dict[str, int]:
-    """Network -> bytes of its gradients: what data parallelism averages over the processes once a turn."""
+    """Bytes of each network's gradients, which data parallelism averages over the processes once per turn."""
     return {name: sum(p.numel() * p.element_size() for p in net.parameters()) for name, net in trainees.raw.items()}
 
 

@@ -1,4 +1,7 @@
-"""How a run fails in a way that starting it again cannot mend; a lost process or worker is a plain RuntimeError."""
+"""Translate low-level errors of a running training into errors that name cause and remedy.
+
+`RunFailedError` means that a retry would fail too; a plain RuntimeError means that another attempt may succeed.
+"""
 
 import errno
 from collections.abc import Iterator
@@ -7,56 +10,55 @@ from pathlib import Path
 
 from vidgan.errors import RunFailedError
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
-def machine_failures_named(run_dir: Path) -> Iterator[None]:
-    """Once a run writes, an OSError is no mistake in what the user typed: the disk is full, or a device failed.
+def explain_io_errors(run_dir: Path) -> Iterator[None]:
+    """Turn an OSError into a failure of the run: once a run writes files, it is no longer a user error.
 
     Raises:
         RunFailedError: the disk is full.
-        RuntimeError: for any other OSError; another attempt may succeed.
+        RuntimeError: any other OSError; another attempt may succeed.
     """
     try:
         yield
     except OSError as error:
-        kept = "the last checkpoint is whole, and the same command resumes from it"
-        if error.errno in FULL:
-            raise RunFailedError(f"{run_dir}: {error}. Make room on the disk: {kept}") from error
-        raise RuntimeError(f"{run_dir}: {error}; {kept}") from error
+        hint = "the last checkpoint is intact, and the same command resumes from it"
+        if error.errno in DISK_FULL_ERRNOS:
+            raise RunFailedError(f"{run_dir}: {error}. Free disk space: {hint}") from error
+        raise RuntimeError(f"{run_dir}: {error}; {hint}") from error
 
 
-# How torch's reports of a loss begin or what they hold, and what each means.
-LOST = {
+# Part of torch's message -> explanation.
+_EXPLANATIONS = {
     "DataLoader ": (
-        "lost a loader worker ({told}). Killed: the memory did not suffice (use fewer data.workers), or something ended"
-        " it. Timed out: a file or its disk hangs"
+        "lost a loader worker ({error}). If it was killed, the machine ran out of memory (reduce data.workers) or"
+        " another program ended it. If it timed out, a file or its disk hangs"
     ),
     "Timed out waiting": (
-        "has waited in vain for another process in the midst of a step ({told}): that process hangs, or its machine or"
-        " the network does"
+        "timed out waiting for another process during a step ({error}): that process, its machine or the network hangs"
     ),
     "Connection closed by peer": (
-        "lost another process in the midst of a step ({told}); what that one said is the cause"
+        "lost the connection to another process during a step ({error}); the error of that process is the cause"
     ),
 }
 
 
 @contextmanager
-def losses_named(rank: int) -> Iterator[None]:
-    """Say what it means when a loader worker or another process dies or hangs: torch tells of sockets and signals.
+def explain_lost_processes(rank: int) -> Iterator[None]:
+    """Explain torch's errors about sockets and signals when a loader worker or another process dies or hangs.
 
     Raises:
-        RuntimeError: in the place of torch's own; another attempt may succeed.
+        RuntimeError: instead of torch's own; another attempt may succeed.
     """
     try:
         yield
     except RuntimeError as error:
-        meaning = next((meaning for sign, meaning in LOST.items() if sign in str(error)), None)
-        if meaning is None or isinstance(error, RunFailedError):
+        explanation = next((text for sign, text in _EXPLANATIONS.items() if sign in str(error)), None)
+        if explanation is None or isinstance(error, RunFailedError):
             raise
         raise RuntimeError(
-            f"process {rank} {meaning.format(told=str(error).splitlines()[0].rstrip('. '))}. The last checkpoint is"
-            " whole: the same command resumes from it, and with --restarts does so by itself"
+            f"process {rank} {explanation.format(error=str(error).splitlines()[0].rstrip('. '))}. The last checkpoint"
+            " is intact: the same command resumes from it, and --restarts does so automatically"
         ) from error

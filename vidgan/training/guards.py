@@ -1,6 +1,6 @@
-"""Guards: what `diagnostics` finds is told once when it begins and once when it ends, and may stop the training.
+"""Guards: report the faults that `diagnostics` finds when they start and when they end, and optionally stop the run.
 
-They look at the journal alone, and what they tell goes into the journal, so a resumed run warns at the same steps.
+They read only the journal and write their reports into it, so a resumed run reports the same faults at the same steps.
 """
 
 import logging
@@ -8,12 +8,12 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from vidgan.training.diagnostics import WINDOW, TrainingWarning, warnings
+from vidgan.training.diagnostics import WINDOW, TrainingWarning, diagnose
 
 logger = logging.getLogger(__name__)
 
-HISTORY = 2000  # records looked back on
-# Faults that more training does not mend. The others may pass, or are no fault of the training.
+MAX_RECORDS = 2000  # most recent journal records that are examined
+# Faults that further training does not cure. The others may pass or are not faults of the training.
 FATAL = (
     "mode_collapse",
     "frozen_clips",
@@ -22,54 +22,57 @@ FATAL = (
     "exploding_gradient",
     "evaluation_worsens",
 )
-# How fast data comes differs between two equal runs, so it is told but not written down.
+# Logged but not written to the journal: loading speed differs between two identical runs.
 UNRECORDED = ("waiting_for_data",)
 
 
 class Guards:
-    """Watches one run's journal.
+    """Watches the journal of one run.
 
     Args:
-        stop: names of warnings that stop the training (of FATAL).
-        history: the journal's records so far, after a resume.
+        stop: names of the faults that stop the training (from FATAL).
+        history: existing records of the journal, after a resume.
+
+    Attributes:
+        fatal: the oldest fault in `stop` that was active at the last check, or None.
     """
 
     def __init__(self, *, stop: Collection[str] = (), history: Iterable[Mapping[str, Any]] = ()) -> None:
         self.stop = frozenset(stop)
-        self._records: deque[Mapping[str, Any]] = deque(maxlen=HISTORY)
-        self._told: set[str] = set()
-        self._logged = 0
-        self.fatal: TrainingWarning | None = None  # the oldest that held at the last look and stops the training
+        self.fatal: TrainingWarning | None = None
+        self._records: deque[Mapping[str, Any]] = deque(maxlen=MAX_RECORDS)
+        self._active: set[str] = set()
+        self._num_logged = 0
         for record in history:
-            self.note(record)
+            self.add(record)
 
-    def note(self, record: Mapping[str, Any]) -> None:
-        """Take a journal record in."""
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Take a journal record into account."""
         if "warning" in record:
-            (self._told.add if record["holds"] else self._told.discard)(record["warning"])
+            (self._active.add if record["holds"] else self._active.discard)(record["warning"])
             return
         self._records.append(record)
-        self._logged += "seconds" in record
+        self._num_logged += "seconds" in record
 
     @property
-    def due(self) -> bool:
-        """Whether enough was logged since for another look."""
-        return self._logged > 0 and self._logged % WINDOW == 0
+    def is_due(self) -> bool:
+        """Whether enough training records were added for the next check."""
+        return self._num_logged > 0 and self._num_logged % WINDOW == 0
 
-    def look(self, step: int) -> Iterator[dict[str, Any]]:
-        """Tell what has changed; the journal records of it, to be appended (and noted) by the caller."""
-        found = {warning.name: warning for warning in warnings(list(self._records))}
-        self.fatal = next((warning for name, warning in found.items() if name in self.stop), None)
-        for name, warning in found.items():
-            if name not in self._told:
-                logger.warning("step %d: %s (since step %d): %s", step, name, warning.step, warning.message)
+    def check(self, step: int) -> Iterator[dict[str, Any]]:
+        """Log faults that started or ended, and yield their journal records; the caller appends and `add`s them."""
+        faults = {fault.name: fault for fault in diagnose(list(self._records))}
+        self.fatal = next((fault for name, fault in faults.items() if name in self.stop), None)
+        for name, fault in faults.items():
+            if name not in self._active:
+                logger.warning("step %d: %s (since step %d): %s", step, name, fault.step, fault.message)
                 if name in UNRECORDED:
-                    self._told.add(name)
+                    self._active.add(name)
                 else:
-                    record = {"step": step, "warning": name, "holds": True, "since": warning.step}
-                    yield record | {"message": warning.message}
-        for name in sorted(self._told - found.keys()):
+                    record = {"step": step, "warning": name, "holds": True, "since": fault.step}
+                    yield record | {"message": fault.message}
+        for name in sorted(self._active - faults.keys()):
             if name in UNRECORDED:
-                self._told.discard(name)
+                self._active.discard(name)
             else:
                 yield {"step": step, "warning": name, "holds": False}

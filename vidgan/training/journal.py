@@ -1,4 +1,7 @@
-"""The run's journal: one JSON object a line, appended as training goes, cut back to the checkpoint on resume."""
+"""The journal of a run: one JSON object per line, appended during training, truncated to the checkpoint on resume.
+
+This module holds the only reader of journals. Every record has an integer ``step``.
+"""
 
 import errno
 import json
@@ -11,16 +14,21 @@ from typing import Any
 
 logger = logging.getLogger(__name__)
 
-# Keys, and starts of keys, that differ between two equal runs.
+JOURNAL = "journal.jsonl"  # its name inside the run directory
+
+# Keys, and prefixes of keys, that differ between two identical runs.
 VOLATILE = ("seconds", "clips_per_second", "data_wait_share", "memory/")
 
 
 class Journal:
-    """An append-only JSON Lines file; every record holds an integer ``step`` that never falls.
+    """An append-only JSON Lines file whose steps never decrease.
 
-    Opening repairs what a kill or a power cut left: a torn last line is removed. To resume from a checkpoint of step s,
-    call ``truncate_after(s)``: the records that the abandoned steps wrote go, and none is lost or written twice. Call
-    ``sync()`` before a checkpoint is saved, so that the journal never lags behind it.
+    Opening it removes a last line that a kill or a power cut left incomplete. To resume from the checkpoint of step s,
+    call ``truncate_after(s)``, which drops the records of the abandoned steps. Call ``sync()`` before a checkpoint is
+    saved, so that the journal never lags behind the checkpoint.
+
+    Args:
+        path: the file; it and its directory are created if missing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -29,20 +37,23 @@ class Journal:
         self._file = path.open("ab", buffering=0)  # unbuffered: one record, one write
         self._repair()
         self._last_step: int | None = None
-        for _, record in _records(path):
+        for _, record in _parse(path):
             self._last_step = record["step"]
 
-    def append(self, record: Mapping[str, Any], *, sync: bool = False) -> None:
-        """Append one record; `sync` waits until the disk has it.
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Append one record.
 
-        Raises ValueError naming the key for a value that is not JSON or not finite, and for a step below the last one.
+        Raises:
+            ValueError: a value is not JSON or not finite (the message names its key), or the step is missing or lower
+                than the last one.
+            OSError: the record could not be written; the file is unchanged.
         """
         step = record.get("step")
         if not isinstance(step, int) or isinstance(step, bool):
             raise ValueError(f"{self.path}: a record needs an integer 'step', got {step!r}")
         if self._last_step is not None and step < self._last_step:
             raise ValueError(
-                f"{self.path} already holds step {self._last_step}, so step {step} cannot follow; truncate_after first"
+                f"{self.path}: step {step} cannot follow step {self._last_step}; call truncate_after({step}) first"
             )
         line = (
             "{" + ", ".join(f"{json.dumps(key)}: {self._encode(key, value)}" for key, value in record.items()) + "}\n"
@@ -53,31 +64,26 @@ class Journal:
             if self._file.write(payload) != len(payload):
                 raise OSError(errno.ENOSPC, "the disk is full", str(self.path))
         except OSError:
-            self._file.truncate(end)  # half a line would swallow the next record
+            self._file.truncate(end)  # a partial line would corrupt the next record
             raise
         self._last_step = step
-        if sync:
-            self.sync()
 
     def sync(self) -> None:
-        """Wait until all records are on the disk."""
+        """Block until all records are on the disk."""
         os.fsync(self._file.fileno())
 
-    def truncate_after(self, step: int) -> int:
-        """Remove all records of steps after `step`; returns how many were removed."""
-        removed, keep_bytes, last = 0, 0, None
-        for end, record in _records(self.path):
+    def truncate_after(self, step: int) -> None:
+        """Remove all records of steps after `step`."""
+        keep_bytes, last = 0, None
+        for end, record in _parse(self.path):
             if record["step"] <= step:
                 keep_bytes, last = end, record["step"]
-            else:
-                removed += 1
         self._file.truncate(keep_bytes)
         self.sync()
         self._last_step = last
-        return removed
 
     def close(self) -> None:
-        """Flush and close; a closed journal takes no more records."""
+        """Sync and close the file."""
         if not self._file.closed:
             self.sync()
             self._file.close()
@@ -105,36 +111,51 @@ class Journal:
         try:
             json.loads(tail)
         except ValueError:
-            logger.warning("%s: removed a torn last line of %d bytes", self.path, len(tail))
+            logger.warning("%s: removed an incomplete last line of %d bytes", self.path, len(tail))
             self._file.truncate(end)
-        else:  # an object that parses is whole, only its line break is missing
+        else:  # a line that parses is complete and only lacks its line break
             self._file.write(b"\n")
 
 
-def read(path: Path) -> list[dict[str, Any]]:
-    """All records of a journal; a torn last line (a run in progress, or killed) is left out.
+def read_journal(run_dir: Path, *, skip_invalid: bool = False) -> list[dict[str, Any]]:
+    """Read the journal of a run; see `read_records`."""
+    return read_records(run_dir / JOURNAL, skip_invalid=skip_invalid)
 
-    Raises ValueError naming the line when any other line is not a record, FileNotFoundError when there is no journal.
+
+def read_records(path: Path, *, skip_invalid: bool = False) -> list[dict[str, Any]]:
+    """Read a JSON Lines file whose records have an integer ``step``, oldest first.
+
+    An incomplete last line (of a running or killed process) is ignored. A missing file has no records.
+
+    Args:
+        skip_invalid: ignore every invalid line, for reports of damaged runs.
+
+    Raises:
+        ValueError: another line is not a record (unless `skip_invalid`); the message names file and line.
     """
-    return [record for _, record in _records(path)]
+    if not path.is_file():
+        return []
+    return [record for _, record in _parse(path, skip_invalid=skip_invalid)]
 
 
-def measurements(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The records without what differs between two equal runs: times, speed and memory."""
+def drop_volatile(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Copy records without the keys that differ between two identical runs: times, speed and memory."""
     return [{key: value for key, value in record.items() if not key.startswith(VOLATILE)} for record in records]
 
 
-def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(offset of the byte after the record, record)."""
+def _parse(path: Path, *, skip_invalid: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (byte offset of the end of the line, record)."""
     end = 0
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             end += len(line)
             try:
-                record = json.loads(line)
+                record = json.loads(line.decode(errors="replace") if skip_invalid else line)
                 if not isinstance(record, dict) or not isinstance(record["step"], int):
                     raise ValueError("no integer 'step'")
             except (KeyError, ValueError) as error:
+                if skip_invalid:
+                    continue
                 if not line.endswith(b"\n"):
                     return
                 raise ValueError(f"{path}, line {number}: not a journal record ({error})") from error

@@ -1,4 +1,4 @@
-"""One run directory, one training process: two would overwrite each other's checkpoints."""
+"""A lock on the run directory: two training processes would overwrite each other's checkpoints."""
 
 import fcntl
 import json
@@ -14,14 +14,17 @@ from vidgan.errors import RunLockedError
 
 logger = logging.getLogger(__name__)
 
-_held: set[int] = set()  # descriptors of the locks that this process holds
+_held: set[int] = set()  # file descriptors of the locks held by this process
 
 
 class RunLock:
-    """Holds ``run_dir/.lock`` while the context is open.
+    """Context manager that holds ``run_dir/.lock``.
 
-    The lock belongs to the operating system (flock), not to the file: it vanishes with its process, however that ends.
-    The file only tells who holds it. Where the file system has no locks, a warning is logged and the run goes on.
+    The operating system releases the lock (flock) when the process ends, however it ends. The content of the file only
+    names the holder. On a file system without locks a warning is logged and the run continues unlocked.
+
+    Raises:
+        RunLockedError: on entering, if another process holds the lock or the directory cannot be written.
     """
 
     def __init__(self, run_dir: Path) -> None:
@@ -41,10 +44,10 @@ class RunLock:
             holder = os.pread(descriptor, 4096, 0)
             os.close(descriptor)
             raise RunLockedError(
-                f"{run_dir} is in use by {_describe(holder)}; wait for it, stop it, or train into another directory"
+                f"{run_dir} is in use by {_describe(holder)}; wait for it, stop it, or choose another run directory"
             ) from None
         except OSError as error:
-            logger.warning("%s cannot be locked (%s): nothing stops a second run in it", run_dir, error.strerror)
+            logger.warning("%s cannot be locked (%s): a second run would not be detected", run_dir, error.strerror)
         self._descriptor = descriptor
         _held.add(descriptor)
         note = {
@@ -53,7 +56,7 @@ class RunLock:
             "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         }
         os.ftruncate(descriptor, 0)
-        with suppress(OSError):  # on a full disk the lock holds all the same, it only does not say for whom
+        with suppress(OSError):  # on a full disk the lock works too, only its holder is not named
             os.pwrite(descriptor, json.dumps(note).encode(), 0)
         return self
 
@@ -68,14 +71,14 @@ class RunLock:
 
 
 def is_held(run_dir: Path) -> bool:
-    """Whether a process trains in the directory; True where the file system cannot tell."""
+    """Whether a process trains in the directory; True if the file system cannot tell."""
     try:
         descriptor = os.open(run_dir / ".lock", os.O_RDONLY)
     except OSError:
         return False
     try:
         if not os.pread(descriptor, 1, 0):
-            return False  # given back; not touching it leaves it free for a run that begins at this moment
+            return False  # released; testing the lock could make a run that starts at this moment fail
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
         return True
@@ -92,7 +95,7 @@ def _describe(holder: bytes) -> str:
 
 
 def _close_inherited() -> None:
-    """In a forked child (a loader worker): drop the lock's descriptor, or the lock would outlive a killed parent."""
+    """Close the locks in a forked child (a loader worker), or they would outlive a killed parent."""
     for descriptor in _held:
         with suppress(OSError):
             os.close(descriptor)

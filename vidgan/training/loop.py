@@ -1,13 +1,13 @@
-"""The one training loop: batch -> algorithm.step -> journal; when due: preview, evaluate, checkpoint.
+"""The training loop: take a batch, step, journal; when due, preview, evaluate and save a checkpoint.
 
-It does not know which model it trains. Everything that is due at a step happens at the step's edge, after the optimizer
-steps, and a checkpoint holds the number of finished steps, so that "the same command again" goes on with the next one.
-All processes run it side by side; what is sent between them is in `ranks`, and never inside a branch of one of them.
+The loop does not know which model it trains. Everything that is due happens between two steps, and a checkpoint holds
+the number of finished steps, so the same command resumes with the next one. All processes run the loop in parallel;
+`ranks` holds their communication, which must never depend on the rank.
 """
 
 import math
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,21 +17,30 @@ from typing import Any
 from accelerate import Accelerator
 
 from vidgan.errors import CollapseError, NonFiniteError
+from vidgan.training.batches import BatchLoader, BatchStream
 from vidgan.training.checkpoint import Checkpoint
-from vidgan.training.failures import losses_named
-from vidgan.training.feed import Batches, Feed
-from vidgan.training.journal import Journal
+from vidgan.training.failures import explain_lost_processes
+from vidgan.training.journal import JOURNAL, Journal
 from vidgan.training.progress import Progress
 from vidgan.training.ranks import Ranks
-from vidgan.training.state import Algorithm, RunState
-from vidgan.training.watch import Hooks, Watch
+from vidgan.training.recorder import Hooks, Recorder
+from vidgan.training.run_state import Algorithm, RunState
+from vidgan.types import Terms
 
-COLLAPSED = 1000  # beside the numbers of signals: a guard stops the run
+STOPPED_BY_GUARD = 1000  # a stop reason, besides the numbers of signals
 
 
 @dataclass(frozen=True)
 class Periods:
-    """Every how many steps something is due, and how many checkpoints are kept."""
+    """Periods in steps, and the number of checkpoints to keep.
+
+    Attributes:
+        log: between training records.
+        preview: between previews.
+        checkpoint: between checkpoints.
+        evaluate: between evaluations; None for none.
+        keep: number of most recent checkpoints that are kept, besides the best one.
+    """
 
     log: int
     preview: int
@@ -42,12 +51,12 @@ class Periods:
 
 @dataclass(frozen=True)
 class Protection:
-    """What is done when a training goes wrong.
+    """How a run reacts to faults.
 
     Attributes:
-        stop: names of the guards' warnings that end the run, after it was saved.
-        rollbacks: how often in a row a non-finite value sends the run back to one and the same checkpoint, to go on
-            without the batch; 0: it ends the run.
+        stop: names of the guards' faults that end the run, after it was saved.
+        rollbacks: number of times in a row that a non-finite value may send the run back to the same checkpoint, to
+            continue without the batch. 0: a non-finite value ends the run.
     """
 
     stop: tuple[str, ...] = ()
@@ -55,7 +64,7 @@ class Protection:
 
 
 class StopRequest:
-    """Turns SIGINT and SIGTERM into a flag that is read at the step's edge; a second signal ends the process."""
+    """Notes SIGINT and SIGTERM, to be handled between two steps; a second signal raises KeyboardInterrupt."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
@@ -63,14 +72,14 @@ class StopRequest:
 
     def __enter__(self) -> "StopRequest":
         for number in (signal.SIGINT, signal.SIGTERM):
-            self._previous[number] = signal.signal(number, self._note)
+            self._previous[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, *exception: object) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None:
             raise KeyboardInterrupt
         self.signal = number
@@ -78,7 +87,7 @@ class StopRequest:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How the loop ended: finished steps, and the signal that stopped it, if any."""
+    """How the loop ended: the number of finished steps, and the signal that stopped it, if any."""
 
     steps: int
     signal: int | None = None
@@ -86,7 +95,7 @@ class Outcome:
 
 def run_loop(
     algorithm: Algorithm,
-    loader: Batches,
+    loader: BatchLoader,
     *,
     accelerator: Accelerator,
     run_dir: Path,
@@ -102,19 +111,28 @@ def run_loop(
     """Train from the checkpoint's step (or 0) to `steps`.
 
     Args:
-        state: JSON that each checkpoint carries beside the training state (config, data fingerprint, categories).
+        algorithm: the networks and their training step.
+        loader: source of the batches.
+        accelerator: the one that prepared the networks.
+        run_dir: gets the journal and the checkpoints.
+        steps: total number of training steps.
+        seed: key of all random numbers.
+        every: periods of what is done between steps.
+        hooks: callbacks of the main process.
+        state: JSON that each checkpoint carries in addition to the training state (config, data fingerprint, ...).
         resume: a verified checkpoint; its tensors are loaded before the first step.
+        protection: reaction to faults.
         quiet: no progress display.
 
     Raises:
-        NonFiniteError: a loss, gradient or weight became NaN or infinite. The last checkpoint stays as it is.
+        NonFiniteError: a loss, gradient or weight became NaN or infinite. The last checkpoint is untouched.
         CollapseError: a guard stopped the run, after it was saved.
-        RunFailedError: the disk is full at a checkpoint, or the processes drifted apart.
-        RuntimeError: a loader worker or another process was lost, or hangs.
+        RunFailedError: the disk is full at a checkpoint, or the processes diverged.
+        RuntimeError: a loader worker or another process died or hangs.
     """
     ranks = Ranks(accelerator)
-    journal = Journal(run_dir / "journal.jsonl") if ranks.main else None
-    course = RunState(
+    journal = Journal(run_dir / JOURNAL) if ranks.is_main else None
+    run_state = RunState(
         algorithm,
         ranks=ranks,
         journal=journal,
@@ -122,135 +140,118 @@ def run_loop(
         record=state,
         export=hooks.export,
         keep=every.keep,
-        rollbacks=protection.rollbacks,
+        max_rollbacks=protection.rollbacks,
     )
-    step = course.restore(resume) if resume is not None else 0
-    feed = Feed(loader, seed=seed, device=accelerator.device)
+    step = run_state.restore(resume) if resume is not None else 0
+    batches = BatchStream(loader, seed=seed, device=accelerator.device)
     with ExitStack() as stack:
-        stack.enter_context(losses_named(accelerator.process_index))
+        stack.enter_context(explain_lost_processes(accelerator.process_index))
         request = stack.enter_context(StopRequest())
-        progress = stack.enter_context(Progress(total=steps, start=step, show=ranks.main and not quiet))
-        stack.callback(feed.close)
-        watch = None
+        progress = stack.enter_context(Progress(total=steps, start=step, show=ranks.is_main and not quiet))
+        stack.callback(batches.close)
+        recorder = None
         if journal is not None:
             stack.callback(hooks.close)
-            stack.callback(journal.close)
-            watch = Watch(
-                journal, start=step, clips=loader.batch_size, hooks=hooks, progress=progress, stop=protection.stop
+            stack.enter_context(journal)
+            recorder = Recorder(
+                journal,
+                start=step,
+                clips_per_step=loader.batch_size,
+                hooks=hooks,
+                progress=progress,
+                stop=protection.stop,
             )
-        run = _Run(algorithm, steps, every, ranks, course, feed, progress, watch)
-        run.begin(step)
-        while step < steps:
+        run = _Run(steps, every, ranks, run_state, batches, progress, recorder)
+        run.start(step)
+        stop_reason = 0
+        while step < steps and not stop_reason:
             try:
-                step = run.advance(step)
+                micros = batches.take()
+                rates = algorithm.trainees.set_learning_rates(step)
+                scalars = algorithm.step(step, micros)
+                run.record(step + 1, scalars, rates)
+                run.do_due(step + 1)
             except NonFiniteError as error:
-                step = run.go_back(step, error)
-                continue
-            reason = run.reason_to_stop(step, request)
-            if reason == COLLAPSED:
-                told = watch.fatal if watch is not None else None
-                raise CollapseError(
-                    f"stopped after step {step}: {told.message if told else 'by a guard'} (guards.stop)"
-                )
-            if reason:
-                return Outcome(step, reason)
-        ranks.wait()
-    return Outcome(step)
+                step = run.roll_back(step, error)
+            else:
+                step += 1
+                stop_reason = run.stop_if_requested(step, request)
+        ranks.wait_for_all()
+        if stop_reason == STOPPED_BY_GUARD:
+            fault = recorder.fatal if recorder is not None else None
+            reason = fault.message if fault else "a guard fired on the main process"
+            raise CollapseError(f"stopped after step {step}: {reason} (guards.stop)")
+    return Outcome(step, stop_reason or None)
 
 
 @dataclass(frozen=True)
 class _Run:
-    """What the loop moves forward; all processes call each method alike."""
+    """What happens around the training step. All processes call each method; only the main one has a recorder."""
 
-    algorithm: Algorithm
     steps: int
     every: Periods
     ranks: Ranks
-    course: RunState
-    feed: Feed
+    state: RunState
+    batches: BatchStream
     progress: Progress
-    watch: Watch | None  # on the main process
+    recorder: Recorder | None
 
-    def begin(self, step: int) -> None:
-        """Ready for `step`."""
-        if self.course.saved is not None:
-            self.at_edge(step)  # what a kill kept from being done after the checkpoint was written
-        elif self.course.allowed:
-            self.course.save(step)  # something to go back to
-        self.feed.begin(step, self.course.skipped)
+    def start(self, step: int) -> None:
+        """Prepare for `step`."""
+        if self.state.saved_step is not None:
+            self.do_due(step)  # a kill may have prevented what follows the checkpoint
+        elif self.state.max_rollbacks:
+            self.state.save(step)  # a checkpoint to roll back to
+        self.batches.seek(step, self.state.skipped)
 
-    def advance(self, step: int) -> int:
-        """One step, and what is due after it; returns the number of finished steps."""
-        micros = self.feed.take()
-        rates = self.algorithm.trainees.set_learning_rates(step)
-        measured = self.algorithm.step(step, micros)
-        done = step + 1
+    def record(self, step: int, scalars: Terms, rates: Mapping[str, float]) -> None:
+        """Journal the scalars of the step that was finished as number `step`, when due."""
         self.progress.advance()
-        if due(self.every.log, done, self.steps):
-            averages = self.ranks.averaged(measured)
-            if self.watch is not None:
-                self.watch.log(done, averages, rates, self.feed)
-        self.at_edge(done)
-        return done
+        if is_due(self.every.log, step, self.steps):
+            means = self.ranks.mean_over_ranks(scalars)
+            if self.recorder is not None:
+                self.recorder.log_step(step, means, rates, self.batches)
 
-    def at_edge(self, step: int) -> None:
-        """What is due after `step` steps. The main process previews and evaluates, the others wait for it."""
+    def do_due(self, step: int) -> None:
+        """Save, evaluate and preview after `step` steps, when due. The other processes wait for the main one."""
         preview, evaluate, checkpoint = (
-            due(period, step, self.steps) for period in (self.every.preview, self.every.evaluate, self.every.checkpoint)
+            is_due(period, step, self.steps)
+            for period in (self.every.preview, self.every.evaluate, self.every.checkpoint)
         )
         if not (preview or evaluate or checkpoint):
             return
-        if (evaluate or checkpoint) and self.course.saved != step:
-            self.course.save(step)  # before anything else that is due, so that nothing can cost these steps
-        if self.watch is not None:
-            score = self.watch.observe(step, preview=preview, evaluate=evaluate).get("evaluation/score", -math.inf)
-            if score > self.course.best:
-                self.course.best = score
-                self.course.write(step, best=True)
-            self.watch.look(step)
-            self.watch.restart_clock(step)
-        self.ranks.wait()
+        if (evaluate or checkpoint) and self.state.saved_step != step:
+            self.state.save(step)  # first, so that no failure of the rest loses these steps
+        if self.recorder is not None:
+            score = self.recorder.observe(step, preview=preview, evaluate=evaluate).get("evaluation/score", -math.inf)
+            if score > self.state.best_score:
+                self.state.best_score = score
+                self.state.write(step, best=True)
+            self.recorder.check_guards(step)
+            self.recorder.restart_clock(step)
+        self.ranks.wait_for_all()
 
-    def go_back(self, step: int, error: NonFiniteError) -> int:
-        """To the last checkpoint, if that is allowed; returns its step."""
-        rollback = self.course.roll_back(step, error)
-        if self.watch is not None:
-            self.watch.rewind(rollback)
-        self.course.save(rollback.to)  # so that a resume leaves out the same batches
-        self.feed.begin(rollback.to, self.course.skipped)
+    def roll_back(self, step: int, error: NonFiniteError) -> int:
+        """Go back to the last checkpoint, if allowed, and return its step."""
+        rollback = self.state.roll_back(step, error)
+        if self.recorder is not None:
+            self.recorder.rewind(rollback)
+        self.state.save(rollback.to)  # so that a resumed run skips the same batches
+        self.batches.seek(rollback.to, self.state.skipped)
         return rollback.to
 
-    def reason_to_stop(self, step: int, request: StopRequest) -> int:
-        """A signal's number or COLLAPSED, the same on all processes, after the run was saved; 0 to go on."""
-        collapsed = self.watch is not None and self.watch.fatal is not None
-        reason = self.ranks.agreed(COLLAPSED if collapsed else request.signal or 0)
-        if reason:
-            if self.course.saved != step:
-                self.course.save(step)
-            self.ranks.wait()
+    def stop_if_requested(self, step: int, request: StopRequest) -> int:
+        """Save the run if it must stop; returns a signal's number or STOPPED_BY_GUARD, the same on all processes.
+
+        0: training continues.
+        """
+        has_fault = self.recorder is not None and self.recorder.fatal is not None
+        reason = self.ranks.max_over_ranks(STOPPED_BY_GUARD if has_fault else request.signal or 0)
+        if reason and self.state.saved_step != step:
+            self.state.save(step)
         return reason
 
 
-def due(period: int | None, done: int, steps: int) -> bool:
-    """Whether something of this period is due after `done` of `steps` steps; the last step always is."""
-    return period is not None and (done % period == 0 or done == steps)
-
-
-def learning_rate_factor(schedule: str, warmup: int, steps: int, decay_start: float = 0.0) -> Callable[[int], float]:
-    """step -> factor on the base rate: linear warm-up, then constant, or linear / cosine decay to zero at `steps`.
-
-    The decay begins after the share `decay_start` of the steps.
-    """
-    begin = max(warmup, round(decay_start * steps))
-
-    def factor(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / warmup
-        share = max(0, step - begin) / max(1, steps - begin)
-        if schedule == "linear":
-            return 1 - share
-        if schedule == "cosine":
-            return 0.5 * (1 + math.cos(math.pi * share))
-        return 1.0
-
-    return factor
+def is_due(period: int | None, step: int, steps: int) -> bool:
+    """Whether something with this period is due after `step` of `steps` steps; after the last step it always is."""
+    return period is not None and (step % period == 0 or step == steps)

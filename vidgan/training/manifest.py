@@ -1,4 +1,4 @@
-"""Directories whose files are proved by a manifest of sha256 sums: what a checkpoint is made of."""
+"""Directories with a manifest of the sha256 of each file, written and replaced so that a crash cannot corrupt them."""
 
 import hashlib
 import json
@@ -21,12 +21,16 @@ logger = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
-LARGEST_MANIFEST = 1 << 20  # bytes; a real one has a few thousand
-FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")  # in this directory, not hidden
+MAX_MANIFEST_BYTES = 1 << 20  # a real one has a few thousand
+FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")  # no path, not hidden
 
 
 def to_json(value: object, what: str) -> bytes:
-    """JSON bytes; raises `CheckpointError` naming `what` for a value that JSON cannot hold, NaN and infinity too."""
+    """Encode as JSON.
+
+    Raises:
+        CheckpointError: naming `what`, if a value is not JSON or not finite.
+    """
     try:
         return json.dumps(value, allow_nan=False, indent=1).encode()
     except (TypeError, ValueError) as error:
@@ -34,7 +38,7 @@ def to_json(value: object, what: str) -> bytes:
 
 
 def write_file(path: Path, payload: bytes) -> dict[str, Any]:
-    """Write and flush to the disk; returns the manifest entry, made from what was meant, not from what was read."""
+    """Write a file, flush it to the disk, and return its manifest entry, computed from the bytes in memory."""
     with path.open("wb") as file:
         file.write(payload)
         file.flush()
@@ -43,7 +47,7 @@ def write_file(path: Path, payload: bytes) -> dict[str, Any]:
 
 
 def write_manifest(directory: Path, step: int, files: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write ``manifest.json``; `files` maps a name to what `write_file` returned for it."""
+    """Write ``manifest.json``; `files` maps a name to its entry from `write_file`."""
     body: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "step": step,
@@ -60,7 +64,7 @@ def write_manifest(directory: Path, step: int, files: Mapping[str, Mapping[str, 
 
 
 def sync_directory(directory: Path) -> None:
-    """Make the names in `directory` lasting: without it a rename may be lost with the power."""
+    """Flush the entries of a directory to the disk; without it a power cut may undo a rename."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -69,23 +73,23 @@ def sync_directory(directory: Path) -> None:
 
 
 def move_into_place(temporary: Path, final: Path) -> None:
-    """Give the finished directory `temporary` its name; what held the name becomes ``.replaced-<name>``."""
-    if final.exists():  # a directory cannot be renamed over another; the old one stays beside it meanwhile
+    """Rename the finished directory `temporary` to `final`; an existing one becomes ``.replaced-<name>``."""
+    if final.exists():  # a directory cannot be renamed over another one, so the old one is kept until then
         replaced = final.with_name(f".replaced-{final.name}")
-        remove(path for path in (replaced,) if path.exists())  # left by a kill after an earlier replacement
+        remove(path for path in (replaced,) if path.exists())  # left by a kill during an earlier replacement
         final.rename(replaced)
     temporary.rename(final)
     sync_directory(final.parent)
 
 
 def remove(paths: Iterable[Path]) -> None:
-    """Delete files and directories; a directory loses its name first, so that a kill leaves no half checkpoint."""
+    """Delete files and directories; a directory is renamed first, so that a kill leaves no partial checkpoint."""
     for path in paths:
         try:
             if path.is_dir():
-                doomed = path.with_name(f".tmp-removed-{time.monotonic_ns()}")
-                path.rename(doomed)
-                shutil.rmtree(doomed)
+                renamed = path.with_name(f".tmp-removed-{time.monotonic_ns()}")
+                path.rename(renamed)
+                shutil.rmtree(renamed)
             else:
                 path.unlink()
         except OSError as error:
@@ -93,23 +97,27 @@ def remove(paths: Iterable[Path]) -> None:
 
 
 def read_verified(directory: Path) -> tuple[int, dict[str, bytes]]:
-    """Step and contents of the files, each compared with the manifest; the bytes checked are the bytes returned.
+    """Read all files and compare them with the manifest; returns the step and file name -> content.
 
-    Raises `DamagedError` when anything is missing or changed, `CheckpointError` for another format version.
+    The bytes that were verified are those returned.
+
+    Raises:
+        DamagedError: a file is missing or differs from the manifest.
+        CheckpointError: another format version.
     """
     try:
-        if (directory / MANIFEST).stat().st_size > LARGEST_MANIFEST:
-            raise DamagedError(f"{directory}: {MANIFEST} is larger than {LARGEST_MANIFEST:,} bytes; this is none")
+        if (directory / MANIFEST).stat().st_size > MAX_MANIFEST_BYTES:
+            raise DamagedError(f"{directory}: {MANIFEST} is larger than {MAX_MANIFEST_BYTES:,} bytes")
         manifest = json.loads((directory / MANIFEST).read_bytes())
         if manifest["checksum"] != _checksum(manifest):
-            raise DamagedError(f"{directory}: {MANIFEST} was changed")
+            raise DamagedError(f"{directory}: {MANIFEST} does not match its own checksum")
         if manifest["format_version"] != FORMAT_VERSION:
             raise CheckpointError(
-                f"{directory} has format version {manifest['format_version']}, this vidgan reads {FORMAT_VERSION}; use "
-                "the vidgan that wrote it"
+                f"{directory} has format version {manifest['format_version']}, but this version of vidgan reads"
+                f" {FORMAT_VERSION}; use the version that wrote it"
             )
         if not isinstance(manifest["step"], int):
-            raise DamagedError(f"{directory}: {MANIFEST} names no step")
+            raise DamagedError(f"{directory}: {MANIFEST} has no integer 'step'")
         payloads = {name: _payload(directory, name, entry["bytes"]) for name, entry in manifest["files"].items()}
         sums = {name: entry["sha256"] for name, entry in manifest["files"].items()}
     except CheckpointError:
@@ -123,7 +131,7 @@ def read_verified(directory: Path) -> tuple[int, dict[str, bytes]]:
 
 
 def _payload(directory: Path, name: str, size: int) -> bytes:
-    """A file's bytes. A checkpoint may come from a stranger: nothing outside `directory` is read, nothing endless."""
+    """Read a file. A checkpoint may be untrusted: files outside `directory` and unbounded files are refused."""
     path = directory / name
     if not FILE_NAME.fullmatch(name) or path.is_symlink() or (path.exists() and not path.is_file()):
         raise DamagedError(f"{directory}: {name!r} is not a file of this checkpoint")

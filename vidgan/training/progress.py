@@ -1,4 +1,4 @@
-"""Live progress on a terminal, plain lines elsewhere."""
+"""Training progress on stderr: a live bar on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -9,16 +9,22 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
-PLAIN_SECONDS = 15.0  # a line at most this often where there is no terminal
+PLAIN_SECONDS = 15.0  # shortest time between two plain lines
 
 
 class Progress:
-    """Context manager around the loop: `advance` each step, `report` with each journal record."""
+    """Context manager around the training loop: call `advance` after each step, `report` with each training record.
+
+    Args:
+        total: steps of the whole training.
+        start: steps already done.
+        show: False prints nothing.
+    """
 
     def __init__(self, *, total: int, start: int = 0, show: bool = True) -> None:
         self.total, self.done, self.show = total, start, show
         self._live: RichProgress | None = None
-        self._first, self._began, self._spoke = start, time.monotonic(), -PLAIN_SECONDS
+        self._first_step, self._start_time, self._last_print = start, time.monotonic(), -PLAIN_SECONDS
 
     def __enter__(self) -> "Progress":
         console = Console(stderr=True)
@@ -42,28 +48,28 @@ class Progress:
             self._live.stop()
 
     def advance(self) -> None:
-        """One step is finished."""
+        """Count one finished step."""
         self.done += 1
         if self._live is not None:
             self._live.update(self._task, completed=self.done)
 
     def rewind(self, step: int) -> None:
-        """The run went back to `step`."""
+        """Go back to `step`, after a rollback."""
         self.done = step
         if self._live is not None:
             self._live.update(self._task, completed=step)
 
     def report(self, record: Mapping[str, Any]) -> None:
-        """Show the newest measurements."""
+        """Display the speed and the losses of a training record."""
         losses = " ".join(f"{k[5:]} {v:.3g}" for k, v in record.items() if k.startswith("loss/"))
         facts = f"{record['clips_per_second']:.1f} clips/s, data wait {record['data_wait_share']:.0%}, {losses}"
         if self._live is not None:
             self._live.update(self._task, facts=facts)
             return
-        now = time.monotonic()
-        last = record["step"] >= self.total
-        if self.show and (last or now - self._began - self._spoke >= PLAIN_SECONDS):
-            self._spoke = now - self._began
-            steps = max(1, record["step"] - self._first)
-            left = (self.total - record["step"]) * self._spoke / steps
+        elapsed = time.monotonic() - self._start_time
+        is_last = record["step"] >= self.total
+        if self.show and (is_last or elapsed - self._last_print >= PLAIN_SECONDS):
+            self._last_print = elapsed
+            steps = max(1, record["step"] - self._first_step)
+            left = (self.total - record["step"]) * elapsed / steps
             print(f"step {record['step']}/{self.total}  {facts}  left {left:.0f} s", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""What the processes of a run tell each other. All of them must come to each call; with one process nothing is sent."""
+"""Communication between the processes of a run. Every process must make every call; a single one sends nothing."""
 
 import math
 from collections.abc import Mapping
@@ -12,50 +12,59 @@ from torch import Tensor, nn
 from vidgan.errors import RunFailedError
 from vidgan.types import Terms
 
-PATIENCE = timedelta(days=1)
+MAIN_PROCESS_TIMEOUT = timedelta(days=1)
 
 
 class Ranks:
-    """The processes of a run. `main` is the one that writes, previews and evaluates."""
+    """The processes of a run.
+
+    Attributes:
+        is_main: whether this process is the one that writes, previews and evaluates.
+        count: number of processes.
+    """
 
     def __init__(self, accelerator: Accelerator) -> None:
         self.accelerator = accelerator
-        self.main = bool(accelerator.is_main_process)
+        self.is_main = bool(accelerator.is_main_process)
         self.count = int(accelerator.num_processes)
-        # A step that takes longer than the process group's limit is a hang. What the main process does alone is none,
-        # however long it takes: the others wait for it in a group with a limit of its own, and on the CPU.
-        self._patient: dist.ProcessGroup | None = None
+        # A step that exceeds the timeout of the default process group counts as a hang. What the main process does
+        # alone may take much longer, so the others wait for it in a CPU group with its own timeout.
+        self._patient_group: dist.ProcessGroup | None = None
         if self.count > 1:
-            group = dist.new_group(backend="gloo", timeout=PATIENCE)
+            group = dist.new_group(backend="gloo", timeout=MAIN_PROCESS_TIMEOUT)
             assert isinstance(group, dist.ProcessGroup), "every process is in it"
-            self._patient = group
+            self._patient_group = group
 
-    def wait(self) -> None:
-        """Until all are here; for as long as the main process needs to evaluate or to save."""
-        if self._patient is not None:
-            dist.barrier(group=self._patient)
+    def wait_for_all(self) -> None:
+        """Block until all processes get here, however long the main process evaluates or saves."""
+        if self._patient_group is not None:
+            dist.barrier(group=self._patient_group)
 
-    def agreed(self, number: int) -> int:
-        """The highest of the processes' numbers: all must stop at the same step, or the others wait for ever."""
+    def max_over_ranks(self, number: int) -> int:
+        """Return the largest of the processes' numbers, so that all of them take the same decision."""
         if self.count == 1:
             return number
-        flag = torch.tensor([number], device=self.accelerator.device)
-        return int(self.accelerator.gather(flag).max())
+        numbers = torch.tensor([number], device=self.accelerator.device)
+        return int(self.accelerator.gather(numbers).max())
 
-    def averaged(self, measured: Terms) -> dict[str, float]:
-        """Mean over processes, in one message; without those that do not exist (no labelled clip in the batch)."""
-        names = sorted(measured)
+    def mean_over_ranks(self, scalars: Terms) -> dict[str, float]:
+        """Average scalars over the processes in one message; non-finite means are dropped.
+
+        (A metric of a batch without labelled clips is NaN.)
+        """
+        names = sorted(scalars)
         if not names:
             return {}
-        values = torch.stack([measured[name].float() for name in names])
+        values = torch.stack([scalars[name].float() for name in names])
         if self.count > 1:
             values = self.accelerator.reduce(values, reduction="mean")
         return {name: value for name, value in zip(names, values.tolist(), strict=True) if math.isfinite(value)}
 
     def require_equal_weights(self, networks: Mapping[str, nn.Module], step: int) -> None:
-        """Make sure that all processes are at one step and hold the same weights, bit for bit.
+        """Check that all processes are at the same step and hold the same weights, bit for bit.
 
-        Gradients that were not averaged (a side way around the prepared module) let them drift apart without an error.
+        Weights diverge silently when a network is called other than through its prepared module, because its gradients
+        are then not averaged.
 
         Raises:
             RunFailedError: naming the networks that differ.
@@ -65,16 +74,16 @@ class Ranks:
         names = sorted(networks)
         device = self.accelerator.device
         sums = torch.stack([torch.tensor(step, device=device), *(_bit_sum(networks[name]) for name in names)])
-        everyone = self.accelerator.gather(sums[None])  # (processes, 1 + networks)
-        differs = (everyone != everyone[:1]).any(dim=0).tolist()
+        gathered = self.accelerator.gather(sums[None])  # (processes, 1 + networks)
+        differs = (gathered != gathered[:1]).any(dim=0).tolist()
         if differs[0]:
-            raise RunFailedError(f"the processes are at different steps: {everyone[:, 0].tolist()}")
+            raise RunFailedError(f"the processes are at different steps: {gathered[:, 0].tolist()}")
         if any(differs):
-            apart = ", ".join(name for name, differ in zip(names, differs[1:], strict=True) if differ)
-            raise RunFailedError(f"step {step}: the processes hold different weights of {apart}; nothing was saved")
+            unequal = ", ".join(name for name, differ in zip(names, differs[1:], strict=True) if differ)
+            raise RunFailedError(f"step {step}: the processes hold different weights of {unequal}; nothing was saved")
 
 
 def _bit_sum(module: nn.Module) -> Tensor:
-    """Sum of the parameters' bytes, an int64 scalar: changes with any single bit."""
-    parts = [p.detach().contiguous().view(torch.uint8).sum() for p in module.parameters()]
-    return torch.stack(parts).sum()
+    """Sum of the bytes of all parameters, an int64 scalar that changes with any single bit."""
+    sums = [p.detach().contiguous().view(torch.uint8).sum() for p in module.parameters()]
+    return torch.stack(sums).sum()

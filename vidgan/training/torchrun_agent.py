@@ -1,8 +1,10 @@
-"""One attempt at a run in several processes, on torchrun's engine: `python -m vidgan.training.torchrun_agent OPTIONS COMMAND...`.
+"""One attempt at a run with several processes, on torchrun's engine.
 
-`vidgan.commands.launch` starts it afresh for each attempt, since torchrun's own restart of workers in place meets stale
-addresses on gloo. A signal goes straight to the workers and is waited for as long as they need: torchrun would kill
-them after 30 seconds, and a checkpoint may take longer.
+    python -m vidgan.training.torchrun_agent OPTIONS COMMAND...
+
+`vidgan.commands.launch` starts a new agent for each attempt, because torchrun's own in-place restart reuses stale
+addresses on gloo. The agent forwards signals to the workers and waits as long as they need: torchrun would kill them
+after 30 seconds, and saving a checkpoint may take longer.
 """
 
 import json
@@ -16,17 +18,21 @@ import psutil
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from vidgan.training.processes import leave_report, stop_with_the_launcher
+from vidgan.training.launcher import exit_with_launcher, report_failure
 
 SHUTDOWN_SECONDS = 30
 STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGINT, -signal.SIGTERM)
 
 
 def run(command: list[str], *, processes: int, nodes: int, node_rank: int, endpoint: str) -> int:
-    """Run `command` in `processes` processes on this node; returns the exit code.
+    """Run `command` in `processes` processes on this node and return the exit code.
 
     Args:
-        endpoint: host:port at which several nodes meet; not used for one.
+        command: program and arguments.
+        processes: processes on this node.
+        nodes: number of machines.
+        node_rank: number of this machine, from 0.
+        endpoint: host:port where the nodes meet; unused with one node.
     """
     config = LaunchConfig(
         min_nodes=nodes,
@@ -57,16 +63,16 @@ def run(command: list[str], *, processes: int, nodes: int, node_rank: int, endpo
             return 128 + signal.SIGTERM
         first = min(failure.timestamp for failure in error.failures.values())
         for rank, failure in error.failures.items():
-            # What torchrun itself killed, because it did not stop when another had failed, comes later.
-            killed = failure.exitcode < 0 and failure.exitcode not in STOPPED
-            if killed and failure.timestamp < first + SHUTDOWN_SECONDS / 2:
+            # Processes that torchrun killed itself, because they did not stop after a failure, die later than this.
+            was_killed = failure.exitcode < 0 and failure.exitcode not in STOPPED
+            if was_killed and failure.timestamp < first + SHUTDOWN_SECONDS / 2:
                 name = signal.Signals(-failure.exitcode).name
-                leave_report(f"process {rank} was killed by {name}", 1, again=True, killed=rank)
+                report_failure(f"process {rank} was killed by {name}", 1, can_retry=True, killed_rank=rank)
         return max(1, *codes.values())
     return 0
 
 
 if __name__ == "__main__":
-    stop_with_the_launcher()
-    logging.disable(logging.ERROR)  # torchrun's own summary; `launch` tells the cause
+    exit_with_launcher()
+    logging.disable(logging.ERROR)  # torchrun's own summary; `launch` prints the cause
     sys.exit(run(sys.argv[2:], **json.loads(sys.argv[1])))

@@ -1,4 +1,4 @@
-"""Where measurements go beside the journal: anything that keeps scalars and videos by step."""
+"""Experiment trackers: services that receive measurements and preview clips in addition to the journal."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -10,48 +10,48 @@ logger = logging.getLogger(__name__)
 
 
 class Tracker(Protocol):
-    """One tracking service. Only the main process holds one."""
+    """One tracking service. Only the main process has one."""
 
     def log(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Keep measurements of a step. Steps fall when a run goes back to a checkpoint."""
+        """Store the scalars of a step. Steps decrease when a run rolls back to a checkpoint."""
         ...
 
     def video(self, step: int, name: str, clip: ByteClip, fps: float) -> None:
-        """Keep a clip, uint8 (T, 3, H, W)."""
+        """Store a clip, uint8 (T, 3, H, W)."""
         ...
 
     def close(self) -> None:
-        """Send what is still held back."""
+        """Send everything that is still buffered."""
         ...
 
 
 class Trackers:
-    """Hands everything to several trackers. One that fails is told of and left out: it must not end a training."""
+    """Forwards everything to several trackers. One that raises is disabled with a warning, not fatal to the run."""
 
     def __init__(self, trackers: Sequence[Tracker] = ()) -> None:
         self._trackers = list(trackers)
 
     def log(self, record: Mapping[str, Any]) -> None:
-        """A journal record; only its measurements are passed on."""
+        """Forward the scalars of a journal record."""
         if "warning" in record:
             return
         scalars = {key: float(value) for key, value in record.items() if isinstance(value, int | float)}
         step = int(scalars.pop("step"))
         if scalars:
-            self._each("log", step, scalars)
+            self._call_each("log", step, scalars)
 
     def media(self, step: int, name: str, clip: ByteClip, fps: float) -> None:
-        """A clip, uint8 (T, 3, H, W)."""
-        self._each("video", step, name, clip, fps)
+        """Forward a clip, uint8 (T, 3, H, W)."""
+        self._call_each("video", step, name, clip, fps)
 
     def close(self) -> None:
-        """Send what is still held back."""
-        self._each("close")
+        """Send everything that is still buffered."""
+        self._call_each("close")
 
-    def _each(self, method: str, *arguments: Any) -> None:
+    def _call_each(self, method: str, *arguments: Any) -> None:
         for tracker in list(self._trackers):
             try:
                 getattr(tracker, method)(*arguments)
             except Exception as error:  # whatever a service's client raises
-                logger.warning("%s is left out from now on: %s", type(tracker).__name__, error)
+                logger.warning("tracker %s failed and is disabled: %s", type(tracker).__name__, error)
                 self._trackers.remove(tracker)

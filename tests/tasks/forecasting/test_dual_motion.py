@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from vidgan.tasks.forecasting.motion_uncertainty import MotionDrift, flow_change, strayed
 
 from vidgan.losses.latent import kl_standard_normal
 from vidgan.nn.blur import gaussian_blur
@@ -12,7 +13,6 @@ from vidgan.pixels import to_byte
 from vidgan.seeding import Draws
 from vidgan.tasks.forecasting.dual_motion import DualMotionGAN
 from vidgan.tasks.forecasting.fusion import NO_HINDSIGHT, hindsight, restore_detail
-from vidgan.tasks.forecasting.motion_uncertainty import MotionDrift, flow_change, strayed
 from vidgan.types import Prediction
 
 PAPER: dict[str, Any] = {

@@ -116,8 +116,8 @@ def test_generated_clips_are_windows_of_longer_paths(moves: bool) -> None:
 
 def test_the_config_says_what_fits(tmp_path: Path) -> None:
     from helpers import small_config
-
     from vidgan.checks import check_config
+
     from vidgan.errors import ConfigError
 
     check_config(small_config("mocogan", tmp_path, tmp_path, objective__path_frames=14))

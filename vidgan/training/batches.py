@@ -1,7 +1,8 @@
-"""The batches of the steps, on the device, with their draws, in an order that a resume and a rollback keep.
+"""Batches of each step on the training device, paired with their random streams.
 
-The stream has positions 0, 1, 2, ...; step s takes the s-th position that is not skipped. Items and draws are keyed by
-the position, so what a step sees is a function of the step and of the skipped positions alone.
+The loader yields batches at positions 0, 1, 2, ... of an endless stream. Step s uses the s-th position that is not
+skipped. Clips and random numbers are keyed by the position, so the input of a step depends only on the step and on the
+skipped positions; resuming and rolling back therefore keep the order.
 """
 
 import time
@@ -15,50 +16,59 @@ from vidgan.training.trainees import Micro
 from vidgan.types import ClipBatch
 
 
-class Batches(Protocol):
-    """What is read: `vidgan.data.loader.ClipLoader`."""
+class BatchLoader(Protocol):
+    """The data source of a training: `vidgan.data.loader.ClipLoader`."""
 
     @property
     def batch_size(self) -> int:
-        """Clips of one step over all processes and micro-batches."""
+        """Clips per step, over all processes and micro-batches."""
         ...
 
     def batches(self, start_step: int) -> Iterator[list[ClipBatch]]:
-        """This process's micro-batches of each position, from `start_step` on."""
+        """Yield this process's micro-batches of each position, from `start_step` on."""
         ...
 
     def rows(self, micro_batch: int) -> Sequence[int]:
-        """Places in the global batch of the rows of one of them."""
+        """Indices into the global batch of the clips of one micro-batch."""
         ...
 
 
-class Feed:
-    """One process's batches. `waited` counts the seconds that `take` waited for the loader."""
+class BatchStream:
+    """The batches of one process.
 
-    def __init__(self, loader: Batches, *, seed: int, device: torch.device) -> None:
+    Args:
+        loader: source of the batches.
+        seed: seed of the run; the random streams are keyed by (seed, position, row).
+        device: where the batches are copied to.
+
+    Attributes:
+        wait_seconds: total time that `take` has waited for the loader.
+    """
+
+    def __init__(self, loader: BatchLoader, *, seed: int, device: torch.device) -> None:
         self.loader = loader
         self.seed = seed
         self.device = device
-        self.waited = 0.0
+        self.wait_seconds = 0.0
         self._stream: Iterator[list[ClipBatch]] = iter(())
         self._skipped: frozenset[int] = frozenset()
         self._next = 0
 
-    def begin(self, step: int, skipped: Collection[int] = ()) -> None:
-        """Go to `step`, with these positions left out."""
+    def seek(self, step: int, skipped: Collection[int] = ()) -> None:
+        """Continue with the batch of `step`, leaving out the positions `skipped`."""
         self.close()
         self._skipped = frozenset(skipped)
         self._next = position_of(step, self._skipped)
         self._stream = self.loader.batches(self._next)
 
     def take(self) -> list[Micro]:
-        """The micro-batches of the next step."""
-        asked = time.monotonic()
+        """Return the micro-batches of the next step."""
+        start = time.monotonic()
         batches = next(self._stream)
         while self._next in self._skipped:
             batches = next(self._stream)
             self._next += 1
-        self.waited += time.monotonic() - asked
+        self.wait_seconds += time.monotonic() - start
         position, self._next = self._next, self._next + 1
         return [
             (
@@ -69,14 +79,14 @@ class Feed:
         ]
 
     def close(self) -> None:
-        """End the loader's workers."""
+        """Stop the loader's worker processes."""
         close = getattr(self._stream, "close", None)
         if close is not None:
             close()
 
 
 def position_of(step: int, skipped: Collection[int]) -> int:
-    """The position in the stream that `step` takes: the step-th of those that are not skipped."""
+    """Return the position in the stream that `step` uses: the step-th of those that are not skipped."""
     position = step
     for gap in sorted(skipped):
         if gap <= position:
@@ -85,5 +95,5 @@ def position_of(step: int, skipped: Collection[int]) -> int:
 
 
 def to_device(batch: ClipBatch, device: torch.device) -> ClipBatch:
-    """The batch on the device that trains; copies overlap with work where the memory is pinned."""
+    """Copy a batch to the training device; asynchronous when its memory is pinned."""
     return ClipBatch(*(part.to(device, non_blocking=True) for part in batch))

@@ -1,21 +1,20 @@
-"""Counting operations, bytes and messages, against numbers computed by hand."""
+"""Counted operations, bytes and messages against values computed by hand."""
 
 import torch
 from torch import nn
 
-from vidgan.training.cost import TurnCost, ring_bytes
-from vidgan.training.meter import Meter
+from vidgan.training.cost import Meter, TurnCost, ring_bytes
 
 
-def test_operations_of_products_and_convolutions() -> None:
+def test_flops_of_products_and_convolutions() -> None:
     linear, conv = nn.Linear(10, 20, bias=False), nn.Conv2d(3, 8, 4, stride=2, padding=1)
     with Meter() as meter:
         linear(torch.zeros(5, 10)).sum().backward()
-    assert meter.flops == 2 * (2 * 5 * 10 * 20)  # the product, and the weights' gradient
+    assert meter.flops == 2 * (2 * 5 * 10 * 20)  # the product and the gradient of the weights
     frames = torch.zeros(2, 3, 16, 16, requires_grad=True)
     with Meter() as meter:
         conv(frames)
-    assert meter.flops == 2 * 2 * 8 * 8 * 8 * 3 * 4 * 4  # 2 x frames x outputs x places x inputs x kernel
+    assert meter.flops == 2 * 2 * 8 * 8 * 8 * 3 * 4 * 4  # 2 x frames x outputs x positions x inputs x kernel
     with Meter() as meter:
         conv(frames).sum().backward()
     assert meter.flops == 3 * (2 * 2 * 8 * 8 * 8 * 3 * 4 * 4)  # forward, gradient of the weights, of the input
@@ -31,17 +30,17 @@ def test_a_second_derivative_is_counted() -> None:
     assert meter.flops >= 5 * once
 
 
-def test_bytes_that_are_alive_at_once() -> None:
+def test_live_bytes() -> None:
     first, second = nn.Linear(100, 100, bias=False), nn.Linear(100, 100, bias=False)
     x, product = torch.zeros(50, 100), 50 * 100 * 4
     with Meter() as meter:
         hidden = first(x)
-        hidden = torch.relu(hidden)  # relu keeps its result, so the product before it is freed
+        hidden = torch.relu(hidden)  # relu saves its output, so the product is freed
         assert (meter.live, max(meter.history)) == (2 * product - product, 2 * product)
         y = second(hidden)
         loss = y.sum()
         del hidden
-        assert meter.live == 2 * product + 4  # `hidden` is kept for the backward pass
+        assert meter.live == 2 * product + 4  # `hidden` is saved for the backward pass
         loss.backward()
         del y, loss
         assert meter.live == 2 * 100 * 100 * 4  # the gradients of the weights
@@ -51,13 +50,13 @@ def test_bytes_that_are_alive_at_once() -> None:
     assert max(meter.history) >= 2 * product + 2 * 100 * 100 * 4
 
 
-def test_costs_grow_by_the_clip() -> None:
-    grown = TurnCost(10, (100, 80, 0)).with_clips(TurnCost(18, (110, 100, 0)), 5)
-    assert grown == TurnCost(34, (130, 140, 0)) and grown.peak == 140
+def test_costs_are_extrapolated_by_clip() -> None:
+    cost = TurnCost(10, (100, 80, 0)).with_clips(TurnCost(18, (110, 100, 0)), 5)
+    assert cost == TurnCost(34, (130, 140, 0)) and cost.peak == 140
     assert TurnCost(10, (100,)).with_clips(TurnCost(18, (110, 105)), 5).peak == 130
 
 
-def test_a_ring_sends_each_piece_twice_but_one() -> None:
+def test_ring_all_reduce_sends_all_but_one_piece_twice() -> None:
     assert ring_bytes(100, 1) == 0
     assert ring_bytes(100, 2) == 100
     assert ring_bytes(100, 4) == 150

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from vidgan.metrics.histograms import DIRECTIONS, FlowHistograms, direction_distance, flow_histograms, speed_distance
+from vidgan.metrics.motion_histograms import DIRECTIONS, FlowHistograms, direction_distance, flow_histograms, speed_distance
 
 
 def constant_flow(x: float, y: float):  # type: ignore[no-untyped-def]

@@ -11,7 +11,7 @@ from vidgan.errors import DataError
 from vidgan.evaluation.places import Place
 from vidgan.evaluation.results import Score, SynthesisScores
 from vidgan.evaluation.subjects import Subject
-from vidgan.metrics.nearest import DEFINITIONS, NearestWindows, Neighbour
+from vidgan.metrics.nearest_windows import DEFINITIONS, NearestWindows, Neighbour
 from vidgan.metrics.statistics import SourceBootstrap
 from vidgan.report import Animation, Block, Text
 from vidgan.tasks.synthesis.sampling import ClipSampler

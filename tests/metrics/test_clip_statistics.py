@@ -18,7 +18,7 @@ from vidgan.metrics.clip_statistics import (
 )
 from vidgan.metrics.content import content_distance, embedding_distance
 from vidgan.metrics.frechet import kernel_distance
-from vidgan.metrics.histograms import histogram_distance
+from vidgan.metrics.motion_histograms import histogram_distance
 
 
 def squares(number: int, length: int = 5, size: int = 16) -> torch.Tensor:

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from vidgan.evaluation.set_scores import score_synthesis
-from vidgan.metrics.classifier import (
+from vidgan.metrics.motion_control import (
     LEAST_BATCHES,
     CategoryCheck,
     Classifier,

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from vidgan.metrics.clip_statistics import describe, nearest_distance
-from vidgan.metrics.nearest import NearestWindows
+from vidgan.metrics.nearest_windows import NearestWindows
 from vidgan.types import ByteClip
 
 

@@ -83,8 +83,8 @@ def nearest_windows(subject: Subject, clips: ByteClip) -> tuple[list[Neighbour],
     search = NearestWindows(clips)
     for entry, windows in chosen:
         numbers = sorted({frame for window in windows for frame in window})
-        search.look(entry.id, numbers, places.read(Place(entry, numbers)), windows)
-    return search.found, sum(len(windows) for _, windows in chosen), there
+        search.compare(entry.id, numbers, places.read(Place(entry, numbers)), windows)
+    return search.nearest, sum(len(windows) for _, windows in chosen), there
 
 
 def neighbour_sheet(subject: Subject, told: Mapping[str, Any]) -> bytes:

@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from vidgan.evaluation.results import Score, SynthesisScores
 from vidgan.metrics import motion_histograms
-from vidgan.metrics.motion_control import CategoryCheck, Classifier, category_scores
 from vidgan.metrics.clip_statistics import (
     CONTROLS,
     DEFINITIONS,
@@ -24,6 +23,7 @@ from vidgan.metrics.clip_statistics import (
 from vidgan.metrics.content import BACKGROUND, check_clips
 from vidgan.metrics.features import FeatureNet, distance_definitions, distance_names
 from vidgan.metrics.frechet import frechet_between, kernel_distance
+from vidgan.metrics.motion_control import CategoryCheck, Classifier, category_scores
 from vidgan.metrics.motion_histograms import FlowFunction, FlowHistograms, flow_histograms, histogram_distance
 from vidgan.metrics.statistics import MIN_RESAMPLES, Estimate, SourceBootstrap
 from vidgan.seeding import derive_seed

@@ -1,22 +1,19 @@
-"""The training window that a clip is nearest to: whether a generator repeats what it saw.
+"""Memorisation check: the training window that is closest to a generated clip.
 
-Distances are root mean squared differences at 16x16, RGB in [0, 1], the space of ``nearest_clip``. Windows at every
-start are compared, and their mirror images: a copy that begins a frame later is still a copy.
+Distances are root mean squared differences at 16x16, RGB in [0, 1], as in ``nearest_clip``. Windows at every start
+frame are compared, and their mirror images, because a copy that begins one frame later is still a copy.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import torch
+from einops import rearrange
 
 from vidgan.metrics.clip_statistics import POOLED, pool_frames
 from vidgan.metrics.content import check_clips
 from vidgan.types import ByteClip
-
-Array: TypeAlias = npt.NDArray[np.float64]
 
 DEFINITIONS = {
     "nearest_training": "root mean squared difference to the nearest training window of the same length, at any start,"
@@ -28,16 +25,16 @@ DEFINITIONS = {
 
 @dataclass(frozen=True)
 class Neighbour:
-    """The nearest window found so far."""
+    """The closest window so far."""
 
-    distance: float
-    video: str  # "" before any was seen
-    frames: tuple[int, ...]
+    distance: float  # +inf before the first comparison
+    video: str
+    frames: tuple[int, ...]  # frame numbers in the video
     mirrored: bool
 
 
 class NearestWindows:
-    """Finds the nearest window of each clip among videos that are shown one after another.
+    """Search for the closest window to each clip, one video at a time; `nearest` holds the result.
 
     Args:
         clips: (N, T, 3, H, W) uint8, T >= 3.
@@ -45,29 +42,29 @@ class NearestWindows:
 
     def __init__(self, clips: ByteClip) -> None:
         check_clips(clips)
-        both = torch.cat([clips, clips.flip(-1)])  # a mirrored window is as far from a clip as it is from the mirror
+        both = torch.cat([clips, clips.flip(-1)])  # mirroring the clip is as good as mirroring the window
         self.length = clips.shape[1]
-        self._frames = pool_frames(both.flatten(0, 1))  # (2N*T, D)
+        self._frames = pool_frames(rearrange(both, "n t c h w -> (n t) c h w"))  # (2N*T, D)
         self._squares = (self._frames**2).sum(axis=1)  # (2N*T,)
-        self.found = [Neighbour(float("inf"), "", (), False)] * len(clips)
+        self.nearest = [Neighbour(float("inf"), "", (), False)] * len(clips)
 
-    def look(self, video: str, numbers: Sequence[int], frames: ByteClip, windows: Sequence[Sequence[int]]) -> None:
-        """Compare with windows of one video.
+    def compare(self, video: str, numbers: Sequence[int], frames: ByteClip, windows: Sequence[Sequence[int]]) -> None:
+        """Compare all clips with windows of one video.
 
         Args:
-            video: its name.
-            numbers: of the frames that are given, rising.
+            video: name of the video.
+            numbers: frame numbers of ``frames``, increasing.
             frames: (F, 3, H, W) uint8.
             windows: T frame numbers each.
         """
-        shown = pool_frames(frames)  # (F, D)
-        products = self._frames @ shown.T  # (2N*T, F)
-        squared = self._squares[:, None] + (shown**2).sum(axis=1) - 2 * products
-        apart = squared.reshape(-1, self.length, len(shown))  # (2N, T, F)
-        places = np.searchsorted(numbers, np.asarray(windows))  # (W, T)
-        total = apart[:, np.arange(self.length), places].sum(axis=2)  # (2N, W)
+        pooled = pool_frames(frames)  # (F, D)
+        products = self._frames @ pooled.T  # (2N*T, F)
+        squared = self._squares[:, None] + (pooled**2).sum(axis=1) - 2 * products
+        by_frame = squared.reshape(-1, self.length, len(pooled))  # (2N, T, F)
+        columns = np.searchsorted(numbers, np.asarray(windows))  # (W, T)
+        total = by_frame[:, np.arange(self.length), columns].sum(axis=2)  # (2N, W)
         for row, best in enumerate(total.argmin(axis=1)):
-            distance = float(np.sqrt(max(0.0, total[row, best]) / (self.length * shown.shape[1])))
-            clip = row % len(self.found)
-            if distance < self.found[clip].distance:
-                self.found[clip] = Neighbour(distance, video, tuple(windows[best]), row >= len(self.found))
+            distance = float(np.sqrt(max(0.0, total[row, best]) / (self.length * pooled.shape[1])))
+            clip = row % len(self.nearest)
+            if distance < self.nearest[clip].distance:
+                self.nearest[clip] = Neighbour(distance, video, tuple(windows[best]), row >= len(self.nearest))

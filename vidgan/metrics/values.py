@@ -35,7 +35,7 @@ def finite_mean(values: Values, axis: int | None = None) -> float | Values:
     """Mean over the finite values, along ``axis`` or over the whole array.
 
     Returns:
-        float64 without the reduced axis: +inf where every value that is not skipped is exact, NaN where all are skipped.
+        float64 without the reduced axis; without finite values, +inf if any value is exact and NaN if all are skipped.
     """
     finite = enters_mean(values)
     without = np.where(np.isnan(values).all(axis=axis), np.nan, np.inf)

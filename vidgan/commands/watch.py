@@ -9,7 +9,7 @@ from typing import Any
 from vidgan.commands.report import found_warnings, write_run_report
 from vidgan.report import read_records
 from vidgan.report.cases import Cases
-from vidgan.report.words import duration
+from vidgan.report.formatting import duration
 from vidgan.runs import run_config
 from vidgan.training.lock import is_held
 

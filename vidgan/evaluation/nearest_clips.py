@@ -81,13 +81,13 @@ def nearest_windows(subject: Subject, clips: ByteClip) -> tuple[list[Neighbour],
 
 def neighbour_sheet(subject: Subject, nearest: Mapping[str, Any]) -> bytes:
     """A PNG: in each row a generated clip, and on its right the training clip that it is nearest to."""
-    clips = [clip for _, generated, training in neighbour_pairs(subject, nearest) for clip in (generated, training)]
-    return png_bytes(contact_sheet(torch.stack(clips), columns=2))
+    pairs = torch.cat([torch.stack(clips) for _, clips in nearest_pairs(subject, nearest)])  # (2P, T, 3, H, W)
+    return png_bytes(contact_sheet(pairs, columns=2))
 
 
-def neighbour_pairs(
+def nearest_pairs(
     subject: Subject, nearest: Mapping[str, Any]
-) -> Iterator[tuple[Mapping[str, Any], ByteClip, ByteClip]]:
+) -> Iterator[tuple[Mapping[str, Any], tuple[ByteClip, ByteClip]]]:
     """Each pair of a result with its generated and its training clip, (T, 3, H, W) uint8, drawn and read again.
 
     Args:
@@ -107,7 +107,7 @@ def neighbour_pairs(
         if pair["video"] not in entries:
             raise DataError(f"{subject.data}: the training clip {pair['video']} is no longer there; evaluate again")
         clip = places.read(Place(entries[pair["video"]], pair["frames"]))
-        yield pair, generated, clip.flip(-1) if pair["mirrored"] else clip
+        yield pair, (generated, clip.flip(-1) if pair["mirrored"] else clip)
 
 
 def _held_out(subject: Subject) -> tuple[ByteClip | None, list[str]]:

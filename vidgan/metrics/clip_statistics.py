@@ -1,8 +1,8 @@
 """Measures of a set of generated clips that need no pretrained network.
 
 They are this project's own: none of them is FVD, LPIPS or an Inception Score. Their numbers compare only with each
-other, on the same data, frame size, length and number of clips, and beside two references: the same measure of held-out
-real clips (the floor) and of damaged real clips (the controls). Clips are (N, T, 3, H, W) uint8 with T >= 3.
+other, on the same data, frame size, length and number of clips. Two references make them readable: the same measure of
+held-out real clips (the floor) and of damaged real clips (the controls). Clips are (N, T, 3, H, W) uint8 with T >= 3.
 """
 
 from dataclasses import dataclass

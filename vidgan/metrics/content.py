@@ -1,6 +1,6 @@
 """Average content distance (ACD) of MoCoGAN (Tulyakov et al. 2018, section 4.1): does the content of a clip persist?
 
-Lower is more stable, but a frozen clip scores 0: always print motion energy beside it.
+Lower is more stable, but a frozen clip scores 0: always report motion energy with it.
 """
 
 from collections.abc import Callable

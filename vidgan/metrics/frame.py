@@ -153,7 +153,7 @@ def sharpness(prediction: ByteClip, target: ByteClip) -> Values:
 
     10 log10(1 / mean |(g_y + g_x)(target) - (g_y + g_x)(prediction)|), where g_y and g_x are the absolute differences
     to the upper and to the left neighbour, pixels in [0, 1]. Higher is better. A constant shift of brightness does not
-    change it, so read it beside PSNR.
+    change it, so read it together with PSNR.
 
     Raises:
         ValueError: a frame is smaller than 2x2.

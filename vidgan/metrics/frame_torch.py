@@ -2,7 +2,8 @@
 
 Each takes two floating-point tensors of one shape (..., C, H, W) in [0, 1] and returns a tensor (...), one number per
 frame, with gradients to both inputs. They are computed in float32 (float64 for float64 inputs), also under autocast.
-On whole grey levels they equal those of `frame` to 1e-5; on a CPU `frame` is faster. Definitions are given there.
+On whole grey levels they equal those of `frame` to 1e-5; on a CPU `frame` is faster, and its docstrings
+give the definitions.
 
 >>> prediction = torch.full((2, 3, 32, 32), 0.5)
 >>> psnr(prediction, torch.zeros_like(prediction))

@@ -42,7 +42,7 @@ def frechet_distance(mean1: Values, covariance1: Values, mean2: Values, covarian
 def frechet_between(features1: Values, features2: Values) -> float:
     """Fréchet distance between feature sets (N, D) and (M, D), covariances divided by N - 1 and M - 1.
 
-    Its upward bias falls as about 1/N: compare only sets of equal size, beside the real-versus-real floor at that size.
+    Its upward bias falls as about 1/N: compare only sets of equal size, and report the real-versus-real floor.
 
     Raises:
         ValueError: a set has fewer than two rows, or the sets differ in D.

@@ -90,7 +90,7 @@ class SourceBootstrap:
             return self._estimates(1 - self._means(errors) / self._means(reference))
 
     def notes(self) -> list[str]:
-        """Warnings to print beside the intervals: one source only, or fewer than `FEW_SOURCES`."""
+        """Warnings to print with the intervals: one source only, or fewer than `FEW_SOURCES`."""
         if self.num_sources == 1:
             return ["all windows come from one source video: no interval, and nothing is known of other videos"]
         if self.num_sources < FEW_SOURCES:

@@ -1,12 +1,12 @@
 """Arrays of metric values, and the one rule for values that are not finite.
 
 A decibel metric (PSNR, sharpness) of two identical frames is +inf: the frame is *exact*. A metric whose definition
-leaves a frame out (a motion mask without a moving pixel) is NaN there: the frame is *skipped*. Neither is replaced by
+leaves a frame out (a motion mask without a moving pixel) gives NaN: the frame is *skipped*. Neither is replaced by
 a cap such as 100 dB, because the choice of the cap would decide the mean. Instead:
 
 - arrays of measurements keep +inf and NaN, in memory and in `RESULT.rows.npz`;
 - a mean is taken over the finite values; a mean over exact values alone is +inf, over skipped ones alone NaN;
-- a result reports the number of exact and of skipped frames beside each mean;
+- a result reports the number of exact and of skipped frames with each mean;
 - JSON has no infinity: a value that is not finite is stored as null, and printed as a dash;
 - a window without a finite mean ranks above every other one;
 - paired differences use the pairs in which both values are finite.

@@ -1,8 +1,8 @@
 """Animations of a run's results, for which the model is run again.
 
 A forecast result shows its best, median and worst window. A result of generated clips shows the clips that are closest
-to a training clip, each beside that training clip. The scores keep which windows and seeds these were, so the frames
-are recomputed rather than stored.
+to a training clip, each next to that training clip. The score file records windows and seeds, so the frames are
+recomputed rather than stored.
 """
 
 import json
@@ -17,14 +17,14 @@ from vidgan.data.augmentation import check_window
 from vidgan.data.store.index import Index, load_index
 from vidgan.data.store.storage import open_store
 from vidgan.errors import DataError
-from vidgan.evaluation.nearest_clips import neighbour_pairs
+from vidgan.evaluation.nearest_clips import nearest_pairs
 from vidgan.evaluation.places import read_window
 from vidgan.evaluation.scoring import forecast_of, join_forecasts
 from vidgan.evaluation.subjects import CHECKPOINTS, Subject, find_subject
 from vidgan.metrics.values import EXACT_TEXT
 from vidgan.report.blocks import Animation, Block, Text
 from vidgan.runs import run_config
-from vidgan.tasks.forecasting.prediction import Forecaster
+from vidgan.tasks.base import ForecastModel
 from vidgan.tasks.pictures import forecast_animation, forecast_rows
 from vidgan.types import ByteClip, Forecast
 from vidgan.video.encode import webp_bytes
@@ -33,13 +33,13 @@ Record = Mapping[str, Any]  # a part of a score file
 
 PANELS = {"truth": "truth", "forecast P": "forecast", "error of P (x3)": "error x3", "flow f": "flow"}  # row -> label
 FORECAST_FPS, FORECAST_WIDTH = 4.0, 96  # frame rate, and the width to which smaller frames are magnified
-NEIGHBOUR_FPS, NEIGHBOUR_WIDTH = 8.0, 128
+NEAREST_FPS, NEAREST_WIDTH = 8.0, 128
 FORECAST_TEXT = (
     "The best, median and worst window by the forecast's {metric}. Truth and forecast start with the last context"
     " frames. The error is brightened three times, and the hue of the flow is its direction."
 )
-NEIGHBOUR_TEXT = (
-    "Does the model copy its training clips? Of {clips} generated clips, those closest to a training clip, each beside"
+NEAREST_TEXT = (
+    "Does the model copy its training clips? Of {clips} generated clips, those closest to a training clip, each next to"
     " that clip, the closest first. Relative: distance over the mean distance of held-out real clips to the training"
     " clips; far below 1 is a copy."
 )
@@ -82,7 +82,7 @@ class Cases:
         provenance = result.get("provenance", {})
         if "nearest" in provenance:
             root, _ = self._find_data(result)
-            return neighbour_blocks(replace(self._find_model(result), data=root), provenance["nearest"])
+            return nearest_blocks(replace(self._find_model(result), data=root), provenance["nearest"])
         if result.get("kind") != "forecast":
             return []
         frames = result["provenance"].get("case_frames")
@@ -138,7 +138,7 @@ def case_animation(subject: Subject, clip: ByteClip, case: Record, result: Recor
         case: an entry of ``result["cases"]``.
         result: the forecast result, whose settings are repeated.
     """
-    assert isinstance(subject.model, Forecaster)
+    assert isinstance(subject.model, ForecastModel)
     context = result["context"]
     is_sampled = bool(result["samples"])
     if result["provenance"]["growing"]:
@@ -159,8 +159,8 @@ def case_animation(subject: Subject, clip: ByteClip, case: Record, result: Recor
     )
 
 
-def neighbour_blocks(subject: Subject, nearest: Record) -> list[Block]:
-    """The generated clips that are closest to a training clip, each beside that clip.
+def nearest_blocks(subject: Subject, nearest: Record) -> list[Block]:
+    """The generated clips that are closest to a training clip, each next to that clip.
 
     Args:
         subject: the synthesis model, with the data on which it was scored.
@@ -169,22 +169,22 @@ def neighbour_blocks(subject: Subject, nearest: Record) -> list[Block]:
     Raises:
         DataError: a training clip is no longer in the data.
     """
-    blocks: list[Block] = [Text(NEIGHBOUR_TEXT.format(clips=nearest["clips"]))]
+    blocks: list[Block] = [Text(NEAREST_TEXT.format(clips=nearest["clips"]))]
     usual = nearest["held_out_distance"]
-    for pair, generated, training in neighbour_pairs(subject, nearest):
+    for pair, (generated, training) in nearest_pairs(subject, nearest):
         relative = f", relative {pair['distance'] / usual:.2f}" if usual else ""
         mirrored = ", mirrored" if pair["mirrored"] else ""
         caption = (
             f"Clip {pair['clip']}, distance {pair['distance']:.4f}{relative}; {pair['video']}, frames"
             f" {pair['frames'][0]} to {pair['frames'][-1]}{mirrored}"
         )
-        scale = max(1, NEIGHBOUR_WIDTH // generated.shape[-1])
-        data = webp_bytes(torch.cat([generated, training], dim=-1), fps=NEIGHBOUR_FPS, scale=scale)
+        scale = max(1, NEAREST_WIDTH // generated.shape[-1])
+        data = webp_bytes(torch.cat([generated, training], dim=-1), fps=NEAREST_FPS, scale=scale)
         blocks.append(Animation(data, caption, columns=["generated", "nearest training clip"]))
     return blocks
 
 
-def _forecast_growing(model: Forecaster, clip: ByteClip, context: int) -> Forecast:
+def _forecast_growing(model: ForecastModel, clip: ByteClip, context: int) -> Forecast:
     """Each frame from `context` on, forecast from all true frames before it."""
     parts = []
     for end in range(context, len(clip)):

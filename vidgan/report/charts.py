@@ -69,7 +69,7 @@ class BarChart:
         bars: name -> (value, low, high); the bounds are None where there is no interval.
         subject: name of the bar that the chart is about.
         reference: name of the bar to compare with; a dashed line marks its value.
-        note: a remark beside the title, such as which direction is better.
+        note: a remark after the title, such as which direction is better.
         caption: a note below the chart.
     """
 

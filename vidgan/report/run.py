@@ -31,7 +31,7 @@ from vidgan.report.scores import score_blocks
 Record = Mapping[str, Any]
 Series = dict[str, list[tuple[float, float | None]]]
 
-NUM_EARLIER = 3  # previews of each kind beside the latest
+NUM_EARLIER = 3  # earlier previews of each kind, shown after the latest
 _STEP = re.compile(r"\d+")
 
 
@@ -84,7 +84,7 @@ def event_blocks(records: Sequence[Record], starts: Sequence[Record]) -> list[Bl
     """A table of starts, rollbacks and warnings in the order of steps; nothing for a run of one start without events.
 
     Args:
-        records: the journal. ``{"warning": name, "holds": true, "message": text}`` marks the begin of a warning,
+        records: the journal. ``{"warning": name, "holds": true, "message": text}`` marks the start of a warning,
             ``"holds": false`` its end; ``{"rollback": {"failed": step, "skipped": [...], "reason": text}}`` a rollback
             to the record's step.
         starts: of `starts.jsonl`: ``{"step": .., "time": text, "processes": ..}`` for each start of training.

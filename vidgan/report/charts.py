@@ -155,18 +155,18 @@ def _axes(chart: LineChart, lines: Sequence[_Line]) -> _Axes:
         low, high = (_axis_value(chart, end) for end in chart.y_range)
         if low is None or high is None or high <= low:
             raise ValueError(f"chart {chart.title!r}: y_range must be increasing and fit the axis, got {chart.y_range}")
-        return _Axes(_opened(min(xs), max(xs)), (low, high))
+        return _Axes(_widen(min(xs), max(xs)), (low, high))
     ys = [y for line in lines for _, y in line.bold]
     for line in lines:  # quantiles, because a few spikes must not flatten the rest
         ys += [quantile([y for _, y in line.raw], 0.005), quantile([y for _, y in line.raw], 0.995)]
         ys += [end for _, low, high in _band(chart, line.name) for end in (low, high)]
-    bottom, top = _opened(min(ys), max(ys))
+    bottom, top = _widen(min(ys), max(ys))
     margin = 0.04 * (top - bottom)
     start = 0.0 if not chart.log_y and 0 <= min(ys) < 0.4 * max(ys) else bottom - margin
-    return _Axes(_opened(min(xs), max(xs)), (start, top + margin))
+    return _Axes(_widen(min(xs), max(xs)), (start, top + margin))
 
 
-def _opened(low: float, high: float) -> tuple[float, float]:
+def _widen(low: float, high: float) -> tuple[float, float]:
     """Widen the range of a single value; return any other range as it is."""
     room = 1e-9 * max(abs(low), abs(high), 1e-9)
     return (low, high) if high - low > room else (low - (abs(low) * 0.1 or 1), high + (abs(high) * 0.1 or 1))

@@ -184,9 +184,7 @@ def test_true_flow_warps_the_second_frame_onto_the_first(shared_data: Path) -> N
             photometric_error(first, second, sign * flow, warp, known).item() for sign in (1, 0, -1)
         )
         expected = (MIDDLEBURY | CHAIRS)[name]
-        assert warped == pytest.approx(expected[0], abs=0.25), (
-            name
-        )  # the references exclude what leaves the frame
+        assert warped == pytest.approx(expected[0], abs=0.25), name  # the references exclude what leaves the frame
         assert still == pytest.approx(expected[1], abs=0.2), name
         assert wrong > still, name  # the direction check
 

@@ -44,9 +44,7 @@ def test_an_evaluation_on_a_device_gives_the_same_scores() -> None:
     for name in names:
         expected = exact.scores["copy-last"][name].mean.mean
         assert batched.scores["copy-last"][name].mean.mean == pytest.approx(expected, abs=1e-5), name
-        assert (
-            name == "ssim_grey" or batched.scores["copy-last"][name] != exact.scores["copy-last"][name]
-        )  # other code
+        assert name == "ssim_grey" or batched.scores["copy-last"][name] != exact.scores["copy-last"][name]  # other code
 
 
 @pytest.mark.parametrize("name", ["mse", "psnr", "ssim", "ssim_u255", "sharpness"])

@@ -33,9 +33,7 @@ def test_psnr_over_the_frame_and_over_the_moving_pixels() -> None:
 
 def test_skipped_frames() -> None:
     prediction, target, mask = moving_corner()
-    barely, _, _ = moving_corner(
-        error=1
-    )  # 60 dB of the frame, 48 dB of the moving sixteenth
+    barely, _, _ = moving_corner(error=1)  # 60 dB of the frame, 48 dB of the moving sixteenth
     still = torch.zeros_like(mask)
     predictions = torch.stack([prediction, barely, target, prediction])
     targets, masks = torch.stack([target] * 4), torch.stack([mask, mask, mask, still])

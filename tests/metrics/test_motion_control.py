@@ -69,9 +69,7 @@ def test_motion_control_score_beside_real_clips_and_controls(trained: Classifier
     result = score_synthesis(real, fake, categories=CategoryCheck(trained, requested, labels), splits=1)
     score = {name: row["mcs"].mean.mean for name, row in result.scores.items()}
     assert score["real"] == 1 and score["generated"] == pytest.approx(11 / 12)
-    assert (
-        score["frozen"] < 0.8 and score["reversed"] < 1
-    )  # no motion; an unknown direction of motion
+    assert score["frozen"] < 0.8 and score["reversed"] < 1  # no motion; an unknown direction of motion
     assert result.scores["generated"]["mcs_down"].mean.mean == pytest.approx(6 / 7)
     assert result.definitions["mcs"] == trained.definition and result.better["mcs_right"] == "higher"
     low = result.scores["generated"]["mcs"].mean.low

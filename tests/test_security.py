@@ -72,7 +72,7 @@ def test_the_source_unpickles_and_evaluates_nothing(path: Path) -> None:
         if name in ("torch.load", "load_state_dict_from_url", "torch.hub.load_state_dict_from_url"):
             assert keyword(node, "weights_only") is True, f"{where}: {name} without weights_only=True"
         if name == "torch.jit.load":  # what a user names by path, and is told that its code will run
-            assert path.relative_to(ROOT).as_posix() == "evaluation/weights.py", where
+            assert path.relative_to(ROOT).as_posix() == "metrics/weights.py", where
         if name in ("np.load", "numpy.load"):
             assert keyword(node, "allow_pickle") is False, f"{where}: np.load without allow_pickle=False"
         if name.split(".")[0] == "yaml":

@@ -116,7 +116,7 @@ def test_the_nearest_training_windows_are_found_shown_and_kept(run: Path, longer
     distances = [pair["distance"] for pair in pairs]
     assert len(pairs) == 8 and distances == sorted(distances)
     sheet = np.asarray(Image.open(run / "scores" / "held-out-5-frames-clips-4.nearest.png"))
-    blocks = Cases(run).pictures()["held-out-5-frames-clips-4.json"]
+    blocks = Cases(run).animations()["held-out-5-frames-clips-4.json"]
     assert len(blocks) == 1 + 8 and f"distance {distances[0]:.4f}" in blocks[1].caption  # type: ignore[union-attr]
     # The pictures are of the very pair: the right half of the first row is the training window that is named.
     places = Places(find_subject(run).data, 5, split="train")
@@ -126,8 +126,8 @@ def test_the_nearest_training_windows_are_found_shown_and_kept(run: Path, longer
     columns = [x for x in range(sheet.shape[1] - 31) if (sheet[2:34, x : x + 32] == window).all()]
     assert len(columns) >= 1 and columns[0] > sheet.shape[1] // 2
     page = report(run).read_text()
-    assert "nearest training clip" in page and "Is it copied?" in page
-    assert longer.stretch == 5 and "Motion energy over the clip" in page and "stretch of 5 frames" in page
+    assert "nearest training clip" in page and "copy its training clips" in page
+    assert longer.stretch == 5 and "Motion energy over the clip" in page and "segment of 5 frames" in page
 
 
 def test_a_copied_clip_shows_as_a_copy(run: Path) -> None:

@@ -165,7 +165,7 @@ def test_a_run_is_scored_on_the_window_that_it_was_shown(shapes_data: Path, tmp_
     subject = find_subject(run)
     window, whole = (next(iter(Places(shapes_data, 5, window=w).batches(size=1))).clips for w in ((16, 32), None))
     assert torch.equal(window, whole[..., 8:24, :]) and subject.window == (16, 32)
-    (blocks,) = Cases(run).pictures().values()
+    (blocks,) = Cases(run).animations().values()
     assert sum(isinstance(block, Animation) for block in blocks) == len(scores.cases) > 0
     assert evaluate(run, data=shapes_data).frame_size == (32, 32)  # type: ignore[union-attr]
 

@@ -1,4 +1,4 @@
-"""Reliability of samples: on small cases by hand, and on forecasters that are calibrated, too sure, or biased."""
+"""Calibration on small cases worked out by hand, and on forecasters that are calibrated, overconfident or biased."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def test_ranks_by_hand() -> None:
 
 
 def test_coverage_by_hand() -> None:
-    # Four samples: the intervals between lowest and highest claim 3/5, between the middle two 1/5.
+    # Four samples: the nominal coverage is 3/5 between the lowest and the highest, 1/5 between the middle two.
     counts = np.array([1.0, 2.0, 3.0, 2.0, 2.0])
     assert coverage(counts, (0.6, 0.5, 0.1)) == [
         pytest.approx((0.6, 0.7)),
@@ -35,9 +35,9 @@ def test_spread_and_error_by_hand() -> None:
     samples = torch.stack([frames(100), frames(151)])  # variance 51^2 / 2, mean 125.5
     variance, error = spread_terms(samples, frames(100))
     assert variance == pytest.approx([0.04 / 2]) and error == pytest.approx([0.1**2])
-    found = spread_skill(float(variance[0]), float(error[0]), samples=2)
-    assert found.spread == pytest.approx(np.sqrt(0.02 * 1.5)) and found.error == pytest.approx(0.1)
-    assert found.ratio == pytest.approx(np.sqrt(3))
+    skill = spread_skill(float(variance[0]), float(error[0]), samples=2)
+    assert skill.spread == pytest.approx(np.sqrt(0.02 * 1.5)) and skill.error == pytest.approx(0.1)
+    assert skill.ratio == pytest.approx(np.sqrt(3))
     assert np.isnan(spread_skill(0.0, 0.0, 2).ratio)
 
 
@@ -60,9 +60,9 @@ def test_a_calibrated_forecaster() -> None:
     assert spread_skill(variance, error, len(samples)).ratio == pytest.approx(1.0, abs=0.02)
 
 
-def test_too_sure_and_too_wide() -> None:
-    sure, wide = rank_counts(*forecaster(5)), rank_counts(*forecaster(60))
-    assert coverage(sure, (0.8,))[0].observed < 0.4 and sure[0] > 3 * sure[5]  # a U
+def test_overconfident_and_underconfident_forecasters() -> None:
+    narrow, wide = rank_counts(*forecaster(5)), rank_counts(*forecaster(60))
+    assert coverage(narrow, (0.8,))[0].observed < 0.4 and narrow[0] > 3 * narrow[5]  # a U
     assert coverage(wide, (0.8,))[0].observed > 0.95 and wide[0] < 0.5 * wide[5]  # a hill
     ratios = []
     for width in (5, 60):
@@ -74,10 +74,10 @@ def test_too_sure_and_too_wide() -> None:
     assert biased[0] > 0.4 * biased.sum()
 
 
-def test_refusals() -> None:
+def test_invalid_samples_are_rejected() -> None:
     with pytest.raises(ValueError, match="at least 2 samples"):
         rank_counts(frames(1)[None], frames(1))
-    with pytest.raises(ValueError, match="do not fit"):
+    with pytest.raises(ValueError, match=r"\(N, \.\.\., C, H, W\)"):
         spread_terms(torch.stack([frames(1, 2)] * 2), frames(1))
     with pytest.raises(ValueError, match="uint8"):
         rank_counts(torch.zeros(2, 1, 1, 1, 1), frames(1))

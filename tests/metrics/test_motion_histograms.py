@@ -4,11 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from vidgan.metrics.histograms import DIRECTIONS, FlowHistograms, direction_distance, flow_histograms, speed_distance
+from vidgan.metrics.motion_histograms import (
+    DIRECTIONS,
+    FlowHistograms,
+    direction_distance,
+    flow_histograms,
+    speed_distance,
+)
 
 
 def constant_flow(x: float, y: float):  # type: ignore[no-untyped-def]
-    """A flow function that says: everything moves by (x, y), so it came from (-x, -y)."""
+    """A flow function that reports motion by (x, y) everywhere, as backward flow (-x, -y)."""
     return lambda now, before: np.stack([np.full(now.shape[:2], -x), np.full(now.shape[:2], -y)]).astype(np.float32)
 
 
@@ -41,8 +47,8 @@ def test_distances() -> None:
     assert direction_distance(still, still) == 0.0
 
 
-def test_a_clip_that_runs_backwards() -> None:
-    """The flow function decides by content: brightness is the x position that a clip has moved to."""
+def test_a_reversed_clip() -> None:
+    """The flow function reads the motion from brightness, which encodes the x position."""
     clips = (torch.arange(4)[None, :, None, None, None] * 10).expand(2, 4, 3, 16, 16).to(torch.uint8)
 
     def flow(now: np.ndarray, before: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""LPIPS and ST-LPIPS: against the published example, and against torchmetrics on one and the same random trunk."""
+"""LPIPS and ST-LPIPS against the published example, and against torchmetrics with the same random trunk."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from vidgan.metrics.weights import file_hash
 
 
 def example(shared_data: Path) -> dict[str, torch.Tensor]:
-    """The example of the LPIPS repository: people find p1 nearer to ref than p0."""
+    """The example of the LPIPS repository: people judge p1 closer to ref than p0."""
     folder = shared_data / "weights" / "lpips_lin_v0.1"
     return {
         name: torch.from_numpy(np.array(Image.open(folder / f"ex_{name}.png").convert("RGB"))).permute(2, 0, 1)
@@ -66,8 +66,8 @@ def test_equal_to_torchmetrics(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("net", ["alex", "vgg"])
-def test_every_trunk_meets_its_layers(net: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Random trunks under the published layers: the tapped maps have the channels that those expect."""
+def test_every_trunk_fits_its_layers(net: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The feature maps of random trunks have the channels that the published layers expect."""
     import torchvision
 
     pytest.importorskip("torchmetrics")
@@ -88,29 +88,29 @@ def test_every_trunk_meets_its_layers(net: str, tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("net", BACKBONES)
-def test_missing_weights_are_told_before_the_run(net: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_weights_are_reported_before_the_run(net: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     with pytest.raises(WeightsError, match=rf"LPIPS \({net}\).*download https://download.pytorch.org/models/.*\.pth"):
         lpips_metric(net)  # type: ignore[arg-type]
 
 
-def test_wrong_weights_are_named(tmp_path: Path) -> None:
+def test_wrong_weights_are_reported(tmp_path: Path) -> None:
     path = tmp_path / "trunk.pth"
     torch.save({"features.0.weight": torch.zeros(2, 3, 3, 3)}, path)
-    with pytest.raises(WeightsError, match=r"trunk\.pth: not the weights of alexnet: features\.0\.weight"):
+    with pytest.raises(WeightsError, match=r"trunk\.pth: .*alexnet.*features\.0\.weight"):
         lpips_metric("alex", backbone=path)
     path.write_bytes(b"junk")
-    with pytest.raises(WeightsError, match=r"trunk\.pth: not a file of tensors"):
+    with pytest.raises(WeightsError, match=r"trunk\.pth"):
         lpips_metric("alex", backbone=path)
-    with pytest.raises(ValueError, match="there are alex, vgg, squeeze"):
+    with pytest.raises(ValueError, match="resnet.*alex, vgg, squeeze"):
         lpips_metric("resnet")  # type: ignore[arg-type]
     torch.save({"net.slice1.0.weight": torch.zeros(1)}, path)
-    with pytest.raises(WeightsError, match=r"lacks scaling_layer\.shift"):
+    with pytest.raises(WeightsError, match=r"trunk\.pth: .*scaling_layer\.shift"):
         stlpips_metric(path)
 
 
 @pytest.mark.shared_data
-def test_small_or_grey_frames_are_refused(shared_data: Path) -> None:
+def test_small_or_grey_frames_are_rejected(shared_data: Path) -> None:
     metric = stlpips_metric(shared_data / "weights" / "stlpips" / "alex_shift_tolerant.pth")
     for shape in ((3, 31, 64), (1, 64, 64)):
         frame = torch.zeros(*shape, dtype=torch.uint8)

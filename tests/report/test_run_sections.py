@@ -1,4 +1,4 @@
-"""A run directory becomes sections; what is absent or broken leaves the rest standing."""
+"""The sections of a run directory; a missing or damaged file does not affect the rest."""
 
 import io
 import json
@@ -22,10 +22,11 @@ from vidgan.report import (
     run_sections,
     write_report,
 )
+from vidgan.report.run import event_blocks
 from vidgan.report.scores import score_blocks
 
 
-class Fault(NamedTuple):
+class Problem(NamedTuple):
     name: str
     step: int
     message: str
@@ -91,7 +92,7 @@ def test_an_empty_directory_has_no_sections(tmp_path: Path) -> None:
 
 
 def test_all_sections_in_order(run: Path) -> None:
-    sections = run_sections(run, warnings=[Fault("mode_collapse", 50, "alike")])
+    sections = run_sections(run, warnings=[Problem("mode_collapse", 50, "alike")])
     assert [section.title for section in sections] == [
         "Overview",
         "Previews",
@@ -103,8 +104,8 @@ def test_all_sections_in_order(run: Path) -> None:
     assert write_report(run / "report.html", title="x", sections=sections).stat().st_size > 10_000
 
 
-def test_the_facts_that_come_first(run: Path) -> None:
-    facts, faults = by_title(run_sections(run, warnings=[Fault("mode_collapse", 50, "alike")]))["Overview"].blocks
+def test_key_facts_and_warnings(run: Path) -> None:
+    facts, warnings = by_title(run_sections(run, warnings=[Problem("mode_collapse", 50, "alike")]))["Overview"].blocks
     assert isinstance(facts, KeyValues)
     assert facts.items == {
         "Steps": 100,
@@ -114,36 +115,36 @@ def test_the_facts_that_come_first(run: Path) -> None:
         "Last forecast/psnr": 25.0,
         "Last copy last/psnr": 20.0,
     }
-    assert faults == Warnings([Fault("mode_collapse", 50, "alike")])
+    assert warnings == Warnings([Problem("mode_collapse", 50, "alike")])
 
 
-def test_the_curves_are_the_journal(run: Path) -> None:
+def test_the_curves_show_the_journal(run: Path) -> None:
     sections = by_title(run_sections(run))
-    found = charts(sections["Training"])
-    assert list(found) == [
+    training = charts(sections["Training"])
+    assert list(training) == [
         "Losses of the generator",
         "Losses of the frame discriminator",
         "Accuracy of the discriminators",
         "Gradient norms",
-        "PSNR while training",
+        "PSNR during training",
         "Learning rates",
         "Throughput",
     ]
     steps = range(10, 101, 10)
-    assert found["Losses of the generator"].series == {"adversarial": [(step, 1 / step) for step in steps]}
-    assert list(found["Losses of the frame discriminator"].series) == ["adversarial", "r1"]
-    assert list(found["Accuracy of the discriminators"].series) == ["frame, real", "frame, fake"]
-    assert found["Gradient norms"].log_y
-    assert found["PSNR while training"].series == {
+    assert training["Losses of the generator"].series == {"adversarial": [(step, 1 / step) for step in steps]}
+    assert list(training["Losses of the frame discriminator"].series) == ["adversarial", "r1"]
+    assert list(training["Accuracy of the discriminators"].series) == ["frame, real", "frame, fake"]
+    assert training["Gradient norms"].log_y
+    assert training["PSNR during training"].series == {
         "forecast": [(50, 25.0), (100, 25.0)],
         "copy last": [(50, 20.0), (100, 20.0)],
     }
-    assert list(found["Learning rates"].series) == ["generator, frame"]  # equal lines would hide each other
+    assert list(training["Learning rates"].series) == ["generator, frame"]  # equal lines would hide each other
     samples = charts(sections["Samples against real clips"])
     assert samples["Diversity"].series == {"fake": [(50, 0.3), (100, 0.3)], "real": [(50, 0.4), (100, 0.4)]}
 
 
-def test_a_constant_rate_needs_no_chart(run: Path) -> None:
+def test_a_constant_learning_rate_has_no_chart(run: Path) -> None:
     (run / "journal.jsonl").write_text('{"step": 1, "lr/g": 0.1}\n{"step": 2, "lr/g": 0.1}\n')
     assert "Training" not in by_title(run_sections(run))
 
@@ -165,13 +166,13 @@ def test_previews_are_ordered_by_step_not_by_name(run: Path) -> None:
     assert isinstance(first, Animation) and first.caption == "After 1,000,000,000 steps"
 
 
-def test_a_broken_score_file_is_named_and_the_rest_shown(run: Path) -> None:
+def test_a_damaged_score_file_is_reported_and_the_rest_rendered(run: Path) -> None:
     (run / "scores" / "broken.json").write_text('{"table": {"rows": ')
     (run / "scores" / "wrong.json").write_text('{"table": {"rows": []}}')
     sections = by_title(run_sections(run))
     for name in ("broken", "wrong"):
         (text,) = sections[f"Scores: {name}"].blocks
-        assert isinstance(text, Text) and f"{name}.json cannot be shown" in text.text
+        assert isinstance(text, Text) and f"{name}.json cannot be displayed" in text.text
     assert any(isinstance(block, Table) for block in sections["Scores: held out"].blocks)
 
 
@@ -197,5 +198,29 @@ def test_scores_become_a_table_curves_and_notes() -> None:
     assert score_blocks({}) == []
 
 
-def test_the_config_is_shown_as_it_is(run: Path) -> None:
+def test_the_config_is_included_verbatim(run: Path) -> None:
     assert by_title(run_sections(run))["Config"].blocks == [Code("name: x\n", "config.yaml")]
+
+
+def test_events_are_listed_in_the_order_of_their_steps() -> None:
+    records: list[dict[str, Any]] = [
+        {"step": 1, "loss/g": 1.0},
+        {"step": 10, "warning": "mode_collapse", "holds": True, "since": 6, "message": "All samples look alike."},
+        {"step": 12, "rollback": {"failed": 15, "skipped": [14], "reason": "loss g is NaN"}},
+        {"step": 30, "warning": "mode_collapse", "holds": False},
+    ]
+    starts = [{"step": 0, "time": "then", "processes": 1}, {"step": 20, "time": "later", "processes": 2}]
+    (table,) = event_blocks(records, starts)
+    assert isinstance(table, Table)
+    assert table.rows == [
+        [0, "Started", "then, 1 process"],
+        [10, "Mode collapse began", "All samples look alike."],
+        [12, "Rolled back to this step", "Step 15 failed: loss g is NaN; 1 batch skipped"],
+        [20, "Restarted", "later, 2 processes"],
+        [30, "Mode collapse ended", ""],
+    ]
+
+
+def test_a_single_start_is_not_listed() -> None:
+    assert event_blocks([{"step": 1, "loss/g": 1.0}], [{"step": 0, "time": "then"}]) == []
+    assert event_blocks([], []) == []

@@ -1,9 +1,8 @@
-"""A result becomes bars beside floor and controls, curves, difficulty, calibration; and what happened, a table."""
+"""The blocks of a score file: bars with floor and controls, curves, difficulty and calibration."""
 
 from typing import Any
 
 from vidgan.report import BarChart, Block, LineChart, Picture, Table, Text, score_blocks
-from vidgan.report.events import event_blocks
 
 
 def estimate(mean: float | None, low: float | None = None, high: float | None = None) -> dict[str, Any]:
@@ -14,7 +13,7 @@ def of_kind(blocks: list[Block], kind: type) -> list[Any]:
     return [block for block in blocks if isinstance(block, kind)]
 
 
-def test_distances_stand_between_floor_and_controls() -> None:
+def test_distances_are_drawn_with_floor_and_controls() -> None:
     scores = {
         "generated": {"frechet": estimate(9.0, 8.0, 11.0), "motion_energy": estimate(0.1), "nearest": estimate(1.0)},
         "real": {"frechet": estimate(2.0), "motion_energy": estimate(0.2)},
@@ -22,17 +21,17 @@ def test_distances_stand_between_floor_and_controls() -> None:
     }
     result = {"kind": "synthesis", "scores": scores, "better": {"frechet": "lower"}}
     blocks = score_blocks({"result": result})
-    frechet, motion = of_kind(blocks, BarChart)  # a measure of one row alone has nothing to stand beside
+    frechet, motion = of_kind(blocks, BarChart)  # a measure of a single row has nothing to compare with
     assert frechet.bars == {"generated": (9.0, 8.0, 11.0), "real": (2.0, None, None), "frozen": (30.0, None, None)}
     assert (frechet.title, frechet.subject, frechet.reference) == ("Frechet", "generated", "real")
-    assert frechet.note == "lower is better" and motion.note == "like real is better"
+    assert frechet.note == "lower is better" and motion.note == "closer to real is better"
 
 
 def forecast(**changes: Any) -> dict[str, Any]:
     return {"kind": "forecast", "subject": "fused P", "better": {"psnr": "higher", "skill": "higher"}} | changes
 
 
-def test_the_forecast_comes_first_beside_its_baselines_and_its_parts_apart() -> None:
+def test_the_subject_comes_first_with_its_baselines_and_its_parts_in_another_chart() -> None:
     names = ["copy-last", "warped W", "fused P", "context mean"]
     curves = {metric: {name: [2.0, 1.0] for name in names} for metric in ("psnr", "mae")}
     intervals = {"psnr": {name: [[1.5, 2.5], [0.5, None]] for name in names}}
@@ -56,7 +55,7 @@ def bin_of(windows: int, psnr: float | None) -> dict[str, Any]:
     return {"windows": windows, "sources": 1, "scores": scores if windows else {}}
 
 
-def test_difficulty_is_shown_where_there_is_more_than_one() -> None:
+def test_difficulty_needs_more_than_one_bin() -> None:
     bins = {"easy": bin_of(3, 30.0), "middle": bin_of(0, None), "hard": bin_of(1, 20.0)}
     cases = [{"metric": "psnr"}]
     (table,) = of_kind(score_blocks({"result": forecast(bins=bins, cases=cases)}), Table)
@@ -66,7 +65,7 @@ def test_difficulty_is_shown_where_there_is_more_than_one() -> None:
     assert score_blocks({"result": forecast(bins={"easy": bin_of(3, 30.0), "hard": bin_of(0, None)})}) == []
 
 
-def test_calibration_stands_beside_the_diagonal() -> None:
+def test_calibration_is_drawn_with_the_diagonal() -> None:
     calibration = {"sampled P": {"coverage": [[0.25, 0.1], [0.75, 0.5]]}}
     (chart,) = of_kind(score_blocks({"result": forecast(calibration=calibration)}), LineChart)
     assert chart.series == {
@@ -78,26 +77,3 @@ def test_calibration_stands_beside_the_diagonal() -> None:
 def test_cases_come_before_the_notes() -> None:
     shown = Picture(b"", "the worst")
     assert score_blocks({"notes": ["a note"]}, [shown]) == [shown, Text("a note")]
-
-
-def test_events_are_told_in_the_order_of_their_steps() -> None:
-    records: list[dict[str, Any]] = [
-        {"step": 1, "loss/g": 1.0},
-        {"step": 10, "warning": "mode_collapse", "holds": True, "since": 6, "message": "All samples look alike."},
-        {"step": 12, "rollback": {"failed": 15, "skipped": [14], "reason": "loss g is NaN"}},
-        {"step": 30, "warning": "mode_collapse", "holds": False},
-    ]
-    starts = [{"step": 0, "time": "then", "processes": 1}, {"step": 20, "time": "later", "processes": 2}]
-    (table,) = of_kind(event_blocks(records, starts), Table)
-    assert table.rows == [
-        [0, "Started", "then, 1 process"],
-        [10, "Mode collapse began", "All samples look alike."],
-        [12, "Went back to this step", "Step 15 failed: loss g is NaN; 1 batch left out"],
-        [20, "Restarted", "later, 2 processes"],
-        [30, "Mode collapse ended", ""],
-    ]
-
-
-def test_an_undisturbed_run_has_no_events() -> None:
-    assert event_blocks([{"step": 1, "loss/g": 1.0}], [{"step": 0, "time": "then"}]) == []
-    assert event_blocks([], []) == []

@@ -1,4 +1,4 @@
-"""The benchmark runs, agrees with the other libraries, and writes what it printed."""
+"""The benchmark runs, agrees with the other libraries, and writes its results."""
 
 import importlib.util
 import json
@@ -20,10 +20,10 @@ def test_quick_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     monkeypatch.setattr(sys, "argv", [str(TOOL), *arguments])
     assert tool.main() == 0  # no value differs from its definition
     rows = json.loads(out.read_text())["rows"]
-    found = {(row["metric"], row["method"]): row for row in rows}
-    assert {("psnr", "vidgan"), ("ssim", "scikit-image"), ("ssim", "vidgan batched, cpu")} <= found.keys()
+    methods = {(row["metric"], row["method"]) for row in rows}
+    assert {("psnr", "vidgan"), ("ssim", "scikit-image"), ("ssim", "vidgan batched, cpu")} <= methods
     for row in rows:
-        # torchmetrics treats the border of its SSIM in another way.
+        # torchmetrics pads the border for SSIM.
         assert row["ms_per_frame"] > 0 and (row["differs"] < 1e-4 or row["method"] == "torchmetrics")
     assert "ssim       24x32     scikit-image" in capsys.readouterr().out
     with pytest.raises(SystemExit):

@@ -28,7 +28,7 @@ def report(run: Path, *, data: Sequence[Path] = ()) -> Path:
     for folder in data:
         load_index(folder)
     cases = Cases(run, data=data)
-    cases.pictures()
+    cases.animations()
     if idle := [str(folder) for folder in data if folder not in cases.used]:
         raise ConfigError(f"--data {', '.join(idle)} has no effect: no result of {run} was scored on it")
     return write_run_report(run, cases, found_warnings(run))
@@ -45,7 +45,7 @@ def write_run_report(
         refresh: seconds after which a browser loads the page again.
     """
     config = run_config(run)
-    sections = run_sections(run, warnings=found, cases=cases.pictures())
+    sections = run_sections(run, warnings=found, cases=cases.animations())
     subtitle = ": ".join([config.model["name"], *([status] if status else [])])
     return write_report(run / NAME, title=config.name, subtitle=subtitle, sections=sections, refresh=refresh)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from vidgan.commands.report import found_warnings, write_run_report
 from vidgan.report.cases import Cases
-from vidgan.report.words import duration
+from vidgan.report.formatting import duration
 from vidgan.runs import run_config
 from vidgan.training.journal import read_journal
 from vidgan.training.lock import is_held

@@ -7,12 +7,12 @@ from vidgan.errors import FlowFileError
 from vidgan.evaluation.evaluator import copy_last, score_folders, score_forecast, score_synthesis
 from vidgan.evaluation.protocols import DEFAULT_METRICS, PROTOCOLS, ForecastProtocol, check_metrics, find_protocol
 from vidgan.evaluation.results import FolderScores, ForecastScores, Score, SynthesisScores
-from vidgan.metrics.classifier import CategoryCheck, category_scores, train_classifier
 from vidgan.metrics.flow import angular_error, end_point_error, fl_all, photometric_error
 from vidgan.metrics.flow_files import read_flo, read_kitti, write_flo, write_kitti
 from vidgan.metrics.frame import METRICS, FrameMetric
 from vidgan.metrics.frechet import frechet_between, frechet_distance, kernel_distance
 from vidgan.metrics.masked import MASKED
+from vidgan.metrics.motion_control import CategoryCheck, category_scores, train_classifier
 from vidgan.metrics.perceptual import lpips_metric
 from vidgan.metrics.statistics import Estimate, SourceBootstrap
 

@@ -8,8 +8,8 @@ from vidgan.evaluation.results import Score, SynthesisScores
 from vidgan.evaluation.scoring import labelled_clips, real_clips
 from vidgan.evaluation.settings import Settings
 from vidgan.evaluation.subjects import Subject
-from vidgan.metrics.classifier import Classifier, train_classifier
 from vidgan.metrics.content import embedding_distance, face_embedding
+from vidgan.metrics.motion_control import Classifier, train_classifier
 from vidgan.metrics.statistics import SourceBootstrap
 from vidgan.metrics.weights import file_hash
 from vidgan.tasks.synthesis.sampling import ClipSampler

@@ -13,6 +13,7 @@ from vidgan.evaluation.results import FolderScores, Score
 from vidgan.evaluation.rows import Rows, Table, Values
 from vidgan.metrics.frame import METRICS, FrameMetric, score_frames
 from vidgan.metrics.statistics import MIN_RESAMPLES, SourceBootstrap
+from vidgan.metrics.values import count_exact, finite_mean, finite_or_none
 from vidgan.types import ByteClip
 
 Reader: TypeAlias = Callable[[], ByteClip]
@@ -104,13 +105,15 @@ def score_folders(
                 key: Score(
                     bootstrap.mean(values[:, None])[0],
                     bootstrap.mean(table[row][key])[1],
-                    int(np.isinf(table[row][key]).sum()),
+                    count_exact(table[row][key]),
                 )
                 for key, values in found.items()
             }
             for row, found in means.items()
         },
-        by_video={name: {key: _number(means["prediction"][key][n]) for key in metrics} for n, name in enumerate(names)},
+        by_video={
+            name: {key: finite_or_none(means["prediction"][key][n]) for key in metrics} for n, name in enumerate(names)
+        },
         rows=Rows(names, sources, table),
     )
 
@@ -143,11 +146,5 @@ def _padded(parts: Sequence[Values]) -> Values:
 
 
 def video_means(table: Values) -> Values:
-    """(V, T) -> (V,): mean over a video's finite values, NaN where there is none."""
-    finite = np.isfinite(table)
-    with np.errstate(invalid="ignore"):
-        return np.where(finite, table, 0).sum(axis=1) / np.where(finite.any(axis=1), finite.sum(axis=1), np.nan)
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
+    """(V, T) -> (V,): mean over the frames of each video."""
+    return finite_mean(table, axis=1)

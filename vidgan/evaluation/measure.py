@@ -20,6 +20,7 @@ from vidgan.metrics.calibration import rank_counts, spread_terms
 from vidgan.metrics.frame import METRICS, FrameMetric, score_frames, to_grey
 from vidgan.metrics.local_statistics import GAUSSIAN_WINDOW
 from vidgan.metrics.masked import MaskedMetric
+from vidgan.metrics.values import finite_mean
 from vidgan.types import ByteClip
 
 Predictor: TypeAlias = Callable[[ByteClip, int], ByteClip]
@@ -187,7 +188,7 @@ def _of_samples(
     windows = np.arange(len(truth))
     for key, table in tables.items():
         judge = quality[measures.best_by or key]
-        found["mean"][key] = _mean_of_samples(table)
+        found["mean"][key] = finite_mean(table, axis=0)
         found["best"][key] = table[judge.argmax(axis=0), windows]
         found["worst"][key] = table[judge.argmin(axis=0), windows]
     found["average"] = score(_reduced(_average(futures), measures), truth, mask)
@@ -199,14 +200,6 @@ def _quality(table: Values, higher: bool) -> Values:
     counted = ~np.isnan(table)
     total = np.where(counted, table, 0).sum(axis=2) / np.maximum(counted.sum(axis=2), 1)
     return total if higher else -total
-
-
-def _mean_of_samples(table: Values) -> Values:
-    """(N, B, K) -> (B, K), the finite values' mean; NaN where left out, +inf where all samples are exact."""
-    finite = np.isfinite(table)
-    count = finite.sum(axis=0)
-    mean = np.where(finite, table, 0).sum(axis=0) / np.maximum(count, 1)
-    return np.where(count > 0, mean, np.where(np.isnan(table).all(axis=0), np.nan, np.inf))
 
 
 def _average(futures: ByteClip) -> ByteClip:

@@ -1,4 +1,4 @@
-"""Memorisation shown: generated clips beside the training clips that they are nearest to."""
+"""Memorisation: generated clips and the training clips that they are nearest to."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
@@ -11,24 +11,16 @@ from vidgan.errors import DataError
 from vidgan.evaluation.places import Place
 from vidgan.evaluation.results import Score, SynthesisScores
 from vidgan.evaluation.subjects import Subject
-from vidgan.metrics.nearest import DEFINITIONS, NearestWindows, Neighbour
+from vidgan.metrics.nearest_windows import DEFINITIONS, NearestWindows, Neighbour
 from vidgan.metrics.statistics import SourceBootstrap
-from vidgan.report import Animation, Block, Text
 from vidgan.tasks.synthesis.sampling import ClipSampler
 from vidgan.types import ByteClip, Latents
-from vidgan.video.encode import contact_sheet, png_bytes, webp_bytes
+from vidgan.video.encode import contact_sheet, png_bytes
 
 CLIPS = 64  # generated, and held-out ones at most
 SHOWN = 8  # pairs, the nearest first
 MOST = 20_000  # windows compared with; of more, evenly chosen stretches
 BLOCK = 1024  # windows at once: bounds memory
-FPS = 8.0
-LEAST_WIDTH = 128  # pixels to which smaller frames are enlarged
-EXPLAINED = (
-    "Is it copied? The generated clips that are nearest to a training clip, each beside that clip (the nearest first,"
-    " of {clips}). Relative: distance over the mean distance of held-out real clips to the training clips; far below 1"
-    " is a copy."
-)
 
 
 def with_neighbours(scores: SynthesisScores, subject: Subject, seed: int) -> SynthesisScores:
@@ -83,46 +75,39 @@ def nearest_windows(subject: Subject, clips: ByteClip) -> tuple[list[Neighbour],
     search = NearestWindows(clips)
     for entry, windows in chosen:
         numbers = sorted({frame for window in windows for frame in window})
-        search.look(entry.id, numbers, places.read(Place(entry, numbers)), windows)
-    return search.found, sum(len(windows) for _, windows in chosen), there
+        search.compare(entry.id, numbers, places.read(Place(entry, numbers)), windows)
+    return search.nearest, sum(len(windows) for _, windows in chosen), there
 
 
-def neighbour_sheet(subject: Subject, told: Mapping[str, Any]) -> bytes:
+def neighbour_sheet(subject: Subject, nearest: Mapping[str, Any]) -> bytes:
     """A PNG: in each row a generated clip, and on its right the training clip that it is nearest to."""
-    pairs = torch.cat([torch.stack(pair) for _, pair in _pairs(subject, told)])  # (2P, T, 3, H, W)
+    pairs = torch.cat([torch.stack(clips) for _, clips in nearest_pairs(subject, nearest)])  # (2P, T, 3, H, W)
     return png_bytes(contact_sheet(pairs, columns=2))
 
 
-def neighbour_blocks(subject: Subject, told: Mapping[str, Any]) -> list[Block]:
-    """The pairs of a result, playing side by side."""
-    blocks: list[Block] = [Text(EXPLAINED.format(clips=told["clips"]))]
-    for pair, clips in _pairs(subject, told):
-        relative = f", relative {pair['distance'] / told['held_out_distance']:.2f}" if told["held_out_distance"] else ""
-        first, last = pair["frames"][0], pair["frames"][-1]
-        blocks.append(
-            Animation(
-                webp_bytes(torch.cat(clips, dim=-1), fps=FPS, scale=max(1, LEAST_WIDTH // clips[0].shape[-1])),
-                f"Clip {pair['clip']}, distance {pair['distance']:.4f}{relative}; {pair['video']}, frames {first} to"
-                f" {last}{', mirrored' if pair['mirrored'] else ''}",
-                columns=["generated", "nearest training clip"],
-            )
-        )
-    return blocks
+def nearest_pairs(
+    subject: Subject, nearest: Mapping[str, Any]
+) -> Iterator[tuple[Mapping[str, Any], tuple[ByteClip, ByteClip]]]:
+    """Each pair of a result with its generated and its training clip, (T, 3, H, W) uint8, drawn and read again.
 
+    Args:
+        subject: the model, with the data on which it was scored.
+        nearest: ``provenance["nearest"]`` of the result.
 
-def _pairs(subject: Subject, told: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], tuple[ByteClip, ByteClip]]]:
-    """Each pair with its clips, (T, 3, H, W), drawn and read again."""
+    Raises:
+        DataError: a training clip is no longer in the data.
+    """
     assert isinstance(subject.model, ClipSampler)
-    latents = subject.model.latents(told["clips"], subject.frames, seed=told["seed"])
-    rows = [pair["clip"] for pair in told["pairs"]]
+    latents = subject.model.latents(nearest["clips"], subject.frames, seed=nearest["seed"])
+    rows = [pair["clip"] for pair in nearest["pairs"]]
     shown = subject.model.render(Latents(*(part[rows] for part in latents)))
     places = subject.places(split="train")
     entries = {place.entry.id: place.entry for place in places.found}
-    for pair, made in zip(told["pairs"], shown, strict=True):
+    for pair, generated in zip(nearest["pairs"], shown, strict=True):
         if pair["video"] not in entries:
             raise DataError(f"{subject.data}: the training clip {pair['video']} is no longer there; evaluate again")
         clip = places.read(Place(entries[pair["video"]], pair["frames"]))
-        yield pair, (made, clip.flip(-1) if pair["mirrored"] else clip)
+        yield pair, (generated, clip.flip(-1) if pair["mirrored"] else clip)
 
 
 def _held_out(subject: Subject) -> tuple[ByteClip | None, list[str]]:

@@ -24,8 +24,8 @@ class Score:
 
     mean: Estimate
     horizon: list[Estimate]  # K of them; empty where there is no horizon
-    exact: int = 0  # frames with an infinite value (identical to the truth), left out of the means
-    skipped: int = 0  # frames that the metric's definition leaves out (a mask without a moving pixel)
+    exact: int = 0  # number of frames that are identical to the truth (`vidgan.metrics.values`)
+    skipped: int = 0  # number of frames that the metric's definition leaves out
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Score":
@@ -63,7 +63,7 @@ class Case:
     metric: str
     window: int  # its number, in the order of evaluation
     id: str  # source and first frame
-    value: float | None  # mean over the horizon; None: every frame is exact
+    value: float | None  # mean over the horizon; None: no finite value (`vidgan.metrics.values`)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-Values: TypeAlias = npt.NDArray[np.float64]
+from vidgan.metrics.values import Values, finite_or_none
+
 Table: TypeAlias = dict[str, dict[str, Values]]  # name -> metric -> values
 
 
@@ -25,8 +25,8 @@ class Rows:
     Attributes:
         windows: W names, such as "drive 3@20": source and first frame.
         sources: W names of the source videos, the units of the bootstrap.
-        values: name -> metric -> (W, K); +inf: identical to the truth; NaN: left out by the metric's definition, or a
-            step beyond the end of a video that is shorter than the longest.
+        values: name -> metric -> (W, K), +inf and NaN as `vidgan.metrics.values` defines them; NaN also for a step
+            beyond the end of a video that is shorter than the longest.
     """
 
     windows: list[str] = field(default_factory=list)
@@ -34,7 +34,7 @@ class Rows:
     values: Table = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """One dictionary a measurement: name, metric, window, source, horizon (from 1), value (None where infinite)."""
+        """One dictionary a measurement: name, metric, window, source, horizon (from 1), value (None where exact)."""
         for name, metrics in self.values.items():
             for metric, table in metrics.items():
                 for (window, step), value in np.ndenumerate(table):
@@ -45,7 +45,7 @@ class Rows:
                             "window": self.windows[window],
                             "source": self.sources[window],
                             "horizon": step + 1,
-                            "value": float(value) if np.isfinite(value) else None,
+                            "value": finite_or_none(value),
                         }
 
 

@@ -20,10 +20,10 @@ from vidgan.evaluation.protocols import DEFAULT_METRICS
 from vidgan.evaluation.results import ForecastScores, SynthesisScores
 from vidgan.evaluation.set_scores import score_synthesis
 from vidgan.evaluation.summary import COPY_LAST, summarise
-from vidgan.metrics.classifier import CategoryCheck, Classifier
 from vidgan.metrics.clip_statistics import BACKGROUND
 from vidgan.metrics.features import FeatureNet
-from vidgan.metrics.histograms import FlowFunction
+from vidgan.metrics.motion_control import CategoryCheck, Classifier
+from vidgan.metrics.motion_histograms import FlowFunction
 from vidgan.pixels import to_byte
 from vidgan.tasks.base import ClipModel, ForecastModel
 from vidgan.types import ByteClip, Forecast

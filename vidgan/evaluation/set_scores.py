@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vidgan.evaluation.results import Score, SynthesisScores
-from vidgan.metrics import histograms
-from vidgan.metrics.classifier import CategoryCheck, Classifier, category_scores
+from vidgan.metrics import motion_histograms
 from vidgan.metrics.clip_statistics import (
     CONTROLS,
     DEFINITIONS,
@@ -24,7 +23,8 @@ from vidgan.metrics.clip_statistics import (
 from vidgan.metrics.content import BACKGROUND, check_clips
 from vidgan.metrics.features import FeatureNet, distance_definitions, distance_names
 from vidgan.metrics.frechet import frechet_between, kernel_distance
-from vidgan.metrics.histograms import FlowFunction, FlowHistograms, flow_histograms, histogram_distance
+from vidgan.metrics.motion_control import CategoryCheck, Classifier, category_scores
+from vidgan.metrics.motion_histograms import FlowFunction, FlowHistograms, flow_histograms, histogram_distance
 from vidgan.metrics.statistics import MIN_RESAMPLES, Estimate, SourceBootstrap
 from vidgan.seeding import derive_seed
 from vidgan.types import ByteClip
@@ -143,7 +143,7 @@ def score_synthesis(
         scores["generated"] |= recognise(generated, categories.requested, over_made)
         for name, damage in {"real": lambda clips: clips, **CONTROLS}.items():
             scores[name] |= recognise(damage(real), categories.labels, over_real)
-    distances = ["motion_histogram", "frechet_inhouse", *(histograms.DEFINITIONS if flow else ())]
+    distances = ["motion_histogram", "frechet_inhouse", *(motion_histograms.DEFINITIONS if flow else ())]
     distances += [key for name, net in nets.items() for key in distance_names(name, net)]
     widths = {distance_names(name, nets[name])[0]: table.shape[-1] for name, table in truth.features.items()}
     weights = {k: v for net in nets.values() if isinstance(net, FeatureNet) for k, v in net.weights.items()}
@@ -151,7 +151,7 @@ def score_synthesis(
     controlled = {} if categories is None else _category_definitions(categories.classifier)
     return SynthesisScores(
         protocol=protocol,
-        definitions=DEFINITIONS | (histograms.DEFINITIONS if flow else {}) | told | controlled,
+        definitions=DEFINITIONS | (motion_histograms.DEFINITIONS if flow else {}) | told | controlled,
         better=dict.fromkeys(distances, "lower") | dict.fromkeys(controlled, "higher"),
         fingerprint=fingerprint,
         frame_size=(real.shape[-2], real.shape[-1]),
@@ -192,8 +192,8 @@ def _compare(
         "frechet_inhouse": frechet_inhouse(ours.features, theirs.features, spread),
     }
     if row.flow is not None and reference.flow is not None:
-        values["flow_speed"] = histograms.speed_distance(row.flow, reference.flow)
-        values["flow_direction"] = histograms.direction_distance(row.flow, reference.flow)
+        values["flow_speed"] = motion_histograms.speed_distance(row.flow, reference.flow)
+        values["flow_direction"] = motion_histograms.direction_distance(row.flow, reference.flow)
     for name, net in nets.items():
         pair = [table.reshape(-1, table.shape[-1]) for table in (row.features[name], reference.features[name])]
         frechet, kernel = distance_names(name, net)

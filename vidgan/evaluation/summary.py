@@ -11,6 +11,7 @@ from vidgan.evaluation.rows import Rows, Table, Values
 from vidgan.metrics.calibration import coverage, spread_skill
 from vidgan.metrics.frame import SEQUENCE_SUMS
 from vidgan.metrics.statistics import MIN_RESAMPLES, SourceBootstrap
+from vidgan.metrics.values import count_exact, count_skipped, finite_mean, finite_or_none, rank_quality
 
 COPY_LAST = "copy-last"
 DIVERSITY = "mean squared difference between the samples of a forecaster, RGB in [0, 1]"
@@ -115,7 +116,7 @@ def _sequence_sums(table: Mapping[str, Values], measures: Measures) -> dict[str,
 
 
 def _summary(bootstrap: SourceBootstrap, values: Values) -> Score:
-    return Score(*bootstrap.mean(values), int(np.isinf(values).sum()), int(np.isnan(values).sum()))
+    return Score(*bootstrap.mean(values), count_exact(values), count_skipped(values))
 
 
 def _calibration(measured: Measured) -> dict[str, dict[str, Any]]:
@@ -128,7 +129,7 @@ def _calibration(measured: Measured) -> dict[str, dict[str, Any]]:
         found[name] = {
             "coverage": [list(share) for share in coverage(counts)],
             "rank_shares": (counts / counts.sum()).tolist(),
-            **{key: value if np.isfinite(value) else None for key, value in ratio._asdict().items()},
+            **{key: finite_or_none(value) for key, value in ratio._asdict().items()},
         }
     return found
 
@@ -155,7 +156,9 @@ def _bins(measured: Measured, values: Table, reference: str) -> dict[str, Bin]:
     found = {}
     for name, inside in {"easy": like >= EASY, "middle": (like >= HARD) & (like < EASY), "hard": like < HARD}.items():
         means = {
-            forecaster: {key: _mean(each[inside]) for key, each in table.items() if key not in SPREAD}
+            forecaster: {
+                key: finite_or_none(finite_mean(each[inside])) for key, each in table.items() if key not in SPREAD
+            }
             for forecaster, table in values.items()
         }
         for table in means.values():
@@ -174,16 +177,11 @@ def _bin_notes(bins: Mapping[str, Bin]) -> list[str]:
     return [f"windows by SSIM-G of the last seen and the first target frame ({rule}): {counts}"]
 
 
-def _mean(values: Values) -> float | None:
-    finite = values[np.isfinite(values)]
-    return float(finite.mean()) if len(finite) else None
-
-
 def _cases(measured: Measured, subject: str, metric: str, higher: bool) -> list[Case]:
     """The subject's best, median and worst window by a metric's mean over the horizon; ties go to the earlier one."""
-    each = [_mean(row) for row in measured.values[subject][metric]]
-    # A window that is exact throughout has no finite value and is the best there is.
-    quality = np.array([np.inf if v is None else v if higher else -v for v in each])
-    order = np.argsort(-quality, kind="stable")
+    means = np.array([finite_mean(row) for row in measured.values[subject][metric]])
+    order = np.argsort(-rank_quality(means, higher_is_better=higher), kind="stable")
     chosen = {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}
-    return [Case(which, subject, metric, int(n), measured.ids[n], each[n]) for which, n in chosen.items()]
+    return [
+        Case(which, subject, metric, int(n), measured.ids[n], finite_or_none(means[n])) for which, n in chosen.items()
+    ]

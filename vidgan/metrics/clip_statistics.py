@@ -1,36 +1,33 @@
 """Measures of a set of generated clips that need no pretrained network.
 
-They are this project's own and carry their own names: none of them is FVD, LPIPS or an inception score, and their
-numbers compare only with each other, on the same data, size, length and number of clips. Each is meaningful only beside
-the same measure of held-out real clips (the floor) and of damaged real clips (the controls): `score_synthesis` gives
-all of them. Clips are (N, T, 3, H, W) uint8 with T >= 3.
+They are this project's own: none of them is FVD, LPIPS or an Inception Score. Their numbers compare only with each
+other, on the same data, frame size, length and number of clips. Two references make them readable: the same measure of
+held-out real clips (the floor) and of damaged real clips (the controls). Clips are (N, T, 3, H, W) uint8 with T >= 3.
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor
 
 from vidgan.metrics import content
 from vidgan.metrics.content import BACKGROUND, check_clips, content_distance
 from vidgan.metrics.frechet import frechet_between
+from vidgan.metrics.values import Values
 from vidgan.pixels import to_byte, to_float
 from vidgan.seeding import generator
 from vidgan.types import ByteClip
 
-Array: TypeAlias = npt.NDArray[np.float64]
-
-# Clips are compared pixel by pixel after averaging down to at most this many pixels a side: a copy stays a copy, and a
-# thousand clips still fit in memory.
+# Clips are compared pixel by pixel after averaging down to at most this many pixels per side: a copy stays a copy, and
+# a thousand clips still fit in memory.
 POOLED = 16
-# Clips described at once; bounds memory, does not change a result.
-CHUNK = 32
+CHUNK = 32  # clips described at once; bounds memory and does not change a result
 FEATURES = 29
-# A feature that hardly varies is divided by this (a quarter of a grey level) rather than by its own spread.
+# Lower bound of the deviation by which a feature is divided (a quarter of a grey level).
 MIN_SPREAD = 1e-3
 
 DEFINITIONS = {
@@ -46,28 +43,36 @@ DEFINITIONS = {
 }
 
 
-def motion_energy(clips: ByteClip) -> Array:
-    """Mean absolute difference of neighbouring frames, pixels in [0, 1]: (N,), 0 for a frozen clip."""
+def motion_energy(clips: ByteClip) -> Values:
+    """Mean absolute difference of neighbouring frames, pixels in [0, 1]: (N, T, 3, H, W) uint8 -> (N,).
+
+    0 for a frozen clip. Neither high nor low is better: compare with real clips.
+    """
     return _energy(difference_histogram(clips))
 
 
-def difference_histogram(clips: ByteClip) -> Array:
-    """How often each grey-level difference 0..255 occurs between neighbouring frames: (N, 256), rows sum to 1."""
+def difference_histogram(clips: ByteClip) -> Values:
+    """Histogram of the absolute differences 0..255 of neighbouring frames: (N, 256), each row sums to 1."""
     check_clips(clips)
-    differences = clips.cpu().short().diff(dim=1).abs().flatten(1).long()  # (N, numbers)
+    differences = clips.cpu().short().diff(dim=1).abs().flatten(1).long()  # (N, pixel values)
     counts = torch.stack([torch.bincount(row, minlength=256) for row in differences])
     return (counts / differences.shape[1]).double().numpy()
 
 
-def features(clips: ByteClip) -> Array:
-    """The hand-made features of the in-house Fréchet distance: (N, 29), pixels in [0, 1].
+def handmade_features(clips: ByteClip) -> Values:
+    """Features of the in-house Fréchet distance, pixels in [0, 1]: (N, T, 3, H, W) uint8 -> (N, 29).
 
-    12 mean colour of each quadrant; 3 contrast (deviation over time and space, per channel); 4 motion, |frame step|
-    per quadrant; 4 trend, signed frame step per quadrant (changes sign when a clip runs backwards); 4 acceleration,
-    |change of the frame step| per quadrant (large for shuffled frames); 2 edges, |neighbour difference| down and across
-    (small for blurred frames).
+    | columns | feature |
+    |---|---|
+    | 12 | mean colour of each quadrant |
+    | 3 | contrast: standard deviation over time and space, per channel |
+    | 4 | motion: mean absolute frame difference of each quadrant |
+    | 4 | trend: mean signed frame difference of each quadrant; changes sign when a clip is reversed |
+    | 4 | acceleration: mean absolute second difference of each quadrant; large for shuffled frames |
+    | 2 | edges: mean absolute difference of vertical and of horizontal neighbours; small for blurred frames |
     """
-    pixels = _unit(clips)
+    check_clips(clips)
+    pixels = clips.cpu().float() / 255
     steps = pixels.diff(dim=1)
     edges = [pixels.diff(dim=axis).abs().mean(dim=(1, 2, 3, 4)) for axis in (-2, -1)]
     parts = [
@@ -83,13 +88,13 @@ def features(clips: ByteClip) -> Array:
 
 @dataclass(frozen=True)
 class Description:
-    """All that the measures need of a set of clips, computed once: rows can then be chosen freely."""
+    """What the measures need of each clip of a set, computed once; indexing selects clips."""
 
-    motion_energy: Array  # (N,)
-    content_distance: Array  # (N,)
-    histogram: Array  # (N, 256)
-    features: Array  # (N, 29)
-    pooled: Array  # (N, numbers)
+    motion_energy: Values  # (N,)
+    content_distance: Values  # (N,)
+    histogram: Values  # (N, 256), see `difference_histogram`
+    features: Values  # (N, 29), see `handmade_features`
+    pooled: Values  # (N, D), see `pool_frames`
 
     def __len__(self) -> int:
         return len(self.motion_energy)
@@ -100,79 +105,78 @@ class Description:
 
 
 def describe(clips: ByteClip, background: int | None = BACKGROUND) -> Description:
-    """Describe (N, T, 3, H, W) uint8 clips, a few at a time."""
+    """Describe (N, T, 3, H, W) uint8 clips, `CHUNK` at a time; ``background`` as in `content_distance`."""
     check_clips(clips)
-    columns: list[tuple[Array, ...]] = []
+    columns: list[tuple[Values, ...]] = []
     for part in clips.split(CHUNK):
         histogram = difference_histogram(part)
-        columns.append((_energy(histogram), content_distance(part, background), histogram, features(part), _pool(part)))
+        pooled = rearrange(pool_frames(rearrange(part, "n t c h w -> (n t) c h w")), "(n t) d -> n (t d)", n=len(part))
+        columns.append(
+            (_energy(histogram), content_distance(part, background), histogram, handmade_features(part), pooled)
+        )
     return Description(*(np.concatenate(column) for column in zip(*columns, strict=True)))
 
 
-def pairwise_diversity(pooled: Array) -> float:
-    """Mean squared difference over all pairs of rows, per number: twice the unbiased variance, so no pair is formed."""
+def pairwise_diversity(pooled: Values) -> float:
+    """Mean squared difference over all pairs of rows of (N, D), averaged over D: twice the unbiased variance."""
     return float(2 * pooled.var(axis=0, ddof=1).mean())
 
 
-def nearest_distance(pooled: Array, reference: Array) -> Array:
-    """Root mean squared difference from each row to the nearest row of ``reference``: (N, D), (M, D) -> (N,)."""
+def nearest_distance(pooled: Values, reference: Values) -> Values:
+    """Root mean squared difference of each row to the nearest row of ``reference``: (N, D), (M, D) -> (N,)."""
     distances = torch.cdist(torch.from_numpy(pooled), torch.from_numpy(reference))  # (N, M)
     return distances.amin(dim=1).numpy() / np.sqrt(pooled.shape[1])
 
 
-def frechet_inhouse(first: Array, second: Array, spread: Array) -> float:
-    """Fréchet distance between two feature sets after division by ``spread`` (D,), the real clips' deviation."""
+def frechet_inhouse(first: Values, second: Values, spread: Values) -> float:
+    """Fréchet distance between two feature sets in units of the real clips' standard deviation.
+
+    Args:
+        first: (N, D).
+        second: (M, D).
+        spread: (D,) standard deviation of the features of the real clips, at least `MIN_SPREAD` each.
+    """
     scale = np.maximum(spread, MIN_SPREAD)
     return frechet_between(first / scale, second / scale)
 
 
-def frozen(clips: ByteClip) -> ByteClip:
-    """Control: the first frame, repeated."""
+def freeze(clips: ByteClip) -> ByteClip:
+    """Control: the first frame of each clip, repeated."""
     return clips[:, :1].expand_as(clips)
 
 
-def shuffled(clips: ByteClip) -> ByteClip:
-    """Control: the frames of each clip in a random order, the same one at every call."""
+def shuffle(clips: ByteClip) -> ByteClip:
+    """Control: the frames of each clip in a random order, which is the same at every call."""
     orders = [torch.randperm(clips.shape[1], generator=generator("shuffled", row)) for row in range(len(clips))]
     return torch.stack([clip[order] for clip, order in zip(clips, orders, strict=True)])
 
 
-def backward(clips: ByteClip) -> ByteClip:
-    """Control: time reversed."""
+def reverse(clips: ByteClip) -> ByteClip:
+    """Control: each clip in reverse."""
     return clips.flip(1)
 
 
-def blurred(clips: ByteClip) -> ByteClip:
+def blur(clips: ByteClip) -> ByteClip:
     """Control: every frame averaged over 5x5 pixels."""
-    frames = to_float(clips.cpu().flatten(0, 1))  # (N*T, 3, H, W)
-    for window, padding in (((5, 1), (2, 0)), ((1, 5), (0, 2))):  # rows, then columns: as one 5x5 mean, but faster
-        frames = F.avg_pool2d(frames, window, stride=1, padding=padding, count_include_pad=False)
-    return to_byte(frames).view_as(clips)
+    frames = to_float(rearrange(clips.cpu(), "n t c h w -> (n t) c h w"))
+    for kernel, padding in (((5, 1), (2, 0)), ((1, 5), (0, 2))):  # separable: faster than one 5x5 mean
+        frames = F.avg_pool2d(frames, kernel, stride=1, padding=padding, count_include_pad=False)
+    return rearrange(to_byte(frames), "(n t) c h w -> n t c h w", n=len(clips))
 
 
-CONTROLS = {"frozen": frozen, "shuffled": shuffled, "reversed": backward, "blurred": blurred}
+CONTROLS = {"frozen": freeze, "shuffled": shuffle, "reversed": reverse, "blurred": blur}
 
 
-def _energy(histogram: Array) -> Array:
+def _energy(histogram: Values) -> Values:
     return histogram @ np.arange(256) / 255
 
 
-def _unit(clips: ByteClip) -> Tensor:
-    check_clips(clips)
-    return clips.cpu().float() / 255
-
-
 def _quadrants(pixels: Tensor) -> Tensor:
-    """(N, T, 3, H, W) -> mean over time of each channel in each quadrant, (N, 3, 2, 2)."""
+    """Mean over time of each channel in each quadrant: (N, T, 3, H, W) -> (N, 3, 2, 2)."""
     return F.adaptive_avg_pool2d(pixels.mean(dim=1), 2)
 
 
-def pool_frames(frames: ByteClip) -> Array:
-    """Frames (N, 3, H, W) uint8 as they are compared pixel by pixel: (N, 768) at most, in [0, 1]."""
+def pool_frames(frames: ByteClip) -> Values:
+    """Average frames down to at most `POOLED` pixels per side: (N, 3, H, W) uint8 -> (N, D) in [0, 1], D <= 768."""
     size = min(POOLED, frames.shape[-2]), min(POOLED, frames.shape[-1])
     return F.adaptive_avg_pool2d(frames.cpu().float() / 255, size).flatten(1).double().numpy()
-
-
-def _pool(clips: ByteClip) -> Array:
-    check_clips(clips)
-    return pool_frames(clips.flatten(0, 1)).reshape(len(clips), -1)

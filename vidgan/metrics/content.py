@@ -1,23 +1,20 @@
-"""Content that stays: the average content distance (ACD) of MoCoGAN (Tulyakov et al. 2018, section 4.1).
+"""Average content distance (ACD) of MoCoGAN (Tulyakov et al. 2018, section 4.1): does the content of a clip persist?
 
-Low is stable, but a frozen clip scores 0: never print it without motion energy beside it.
+Lower is more stable, but a frozen clip scores 0: always report motion energy with it.
 """
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from vidgan.metrics.features import script_features
+from vidgan.metrics.values import Values
 from vidgan.types import ByteClip
 
-Array: TypeAlias = npt.NDArray[np.float64]
-
-# A pixel is background where no channel exceeds this level (the shapes clips have a black background).
+# A pixel belongs to the background if no channel exceeds this level. MoCoGAN's shapes have a black background.
 BACKGROUND = 32
 
 DEFINITION = (
@@ -26,18 +23,25 @@ DEFINITION = (
 )
 
 
-def content_distance(clips: ByteClip, background: int | None = BACKGROUND) -> Array:
-    """ACD in its colour form: (N, T, 3, H, W) uint8, T >= 3 -> (N,), 0..255 levels.
+def content_distance(clips: ByteClip, background: int | None = BACKGROUND) -> Values:
+    """ACD in its colour form, the paper's for shapes: mean L2 distance between the object colours of two frames.
 
-    The mean RGB of the object in each frame; the mean L2 distance over all pairs of frames of a clip. The object is
-    every pixel with a channel above ``background``; None takes the whole frame, for natural video. A frame without any
-    object pixel counts as black, so an object that vanishes is a change of content.
+    Args:
+        clips: (N, T, 3, H, W) uint8, T >= 3.
+        background: grey level above which a channel makes a pixel part of the object; None takes the whole frame, for
+            natural video.
+
+    Returns:
+        (N,) float64 in grey levels, >= 0: the mean over all pairs of frames of a clip.
     """
-    return pairwise_over_time(frame_colours(clips, background))
+    return _pairwise_over_time(frame_colours(clips, background))
 
 
-def frame_colours(clips: ByteClip, background: int | None = BACKGROUND) -> Array:
-    """Mean RGB of the object in each frame, as `content_distance` reads it: (N, T, 3, H, W) uint8 -> (N, T, 3)."""
+def frame_colours(clips: ByteClip, background: int | None = BACKGROUND) -> Values:
+    """Mean RGB of the object in each frame, 0..255: (N, T, 3, H, W) uint8 -> (N, T, 3).
+
+    A frame without an object pixel counts as black, so that a vanishing object is a change of content.
+    """
     check_clips(clips)
     pixels = clips.cpu().float()
     visible = torch.ones_like(pixels[:, :, :1])
@@ -47,38 +51,47 @@ def frame_colours(clips: ByteClip, background: int | None = BACKGROUND) -> Array
     return colour.double().numpy()
 
 
-def embedding_distance(clips: ByteClip, embed: Callable[[ByteClip], Array]) -> Array:
-    """ACD in its embedding form, the paper's for faces: (N, T, 3, H, W) uint8 -> (N,).
+def embedding_distance(clips: ByteClip, embed: Callable[[ByteClip], Values]) -> Values:
+    """ACD in its embedding form, the paper's for faces: mean L2 distance between the embeddings of two frames.
 
     Args:
-        embed: gives one row a frame, (N, T, D). The paper's is OpenFace; `face_embedding` loads any network by path.
+        clips: (N, T, 3, H, W) uint8, T >= 3.
+        embed: clips -> (N, T, D), one row per frame. The paper uses OpenFace; `face_embedding` loads any network.
+
+    Returns:
+        (N,) float64 in units of the embedding, >= 0.
 
     Raises:
-        ValueError: other clips, or an embedding of another shape.
+        ValueError: clips or an embedding of another shape.
     """
     check_clips(clips)
     rows = np.asarray(embed(clips), dtype=np.float64)
     if rows.ndim != 3 or rows.shape[:2] != tuple(clips.shape[:2]):
-        raise ValueError(f"an embedding gives (N, T, D) = ({len(clips)}, {clips.shape[1]}, D), got {rows.shape}")
-    return pairwise_over_time(rows)
+        raise ValueError(f"the embedding must be (N, T, D) = ({len(clips)}, {clips.shape[1]}, D), got {rows.shape}")
+    return _pairwise_over_time(rows)
 
 
 def face_embedding(
     weights: Path, *, size: tuple[int, int] = (96, 96), device: torch.device | str = "cpu"
-) -> Callable[[ByteClip], Array]:
-    """An embedding network from a TorchScript file, called on RGB frames (B, 3, H, W) in [-1, 1] of ``size``.
+) -> Callable[[ByteClip], Values]:
+    """Load an embedding network from a TorchScript file; it is called on RGB frames (B, 3, H, W) in [-1, 1].
 
-    Only a network trained to tell faces apart makes this the paper's face ACD (its table: OpenFace, 96x96, rows of unit
-    length). The file runs code: give one that you trust.
+    Only a face recognition network makes `embedding_distance` the paper's face ACD (its table: OpenFace, 96x96, rows of
+    unit length). Loading runs code from the file: use trusted files only.
+
+    Args:
+        weights: the TorchScript file.
+        size: (H, W) that frames are resized to.
+        device: device of the network.
     """
     return script_features(weights, size=size, frames=True, device=device)
 
 
-def pairwise_over_time(rows: Array) -> Array:
-    """Mean L2 distance over all pairs of frames: (N, T, D) -> (N,)."""
+def _pairwise_over_time(rows: Values) -> Values:
+    """Mean L2 distance over all pairs of frames of each clip: (N, T, D) -> (N,)."""
     number, length, _ = rows.shape
     total = np.zeros(number)
-    # Frame by frame and by differences: all pairs at once would not fit, and squares would lose small distances.
+    # All pairs at once would not fit in memory, and |a|^2 + |b|^2 - 2ab would lose small distances to rounding.
     for frame in range(length - 1):
         total += np.linalg.norm(rows[:, frame + 1 :] - rows[:, frame : frame + 1], axis=-1).sum(axis=1)
     return 2 * total / (length * (length - 1))
@@ -87,8 +100,8 @@ def pairwise_over_time(rows: Array) -> Array:
 def check_clips(clips: Tensor) -> None:
     """Raise ValueError unless ``clips`` are (N, T, 3, H, W) uint8 with at least 3 frames."""
     if clips.dtype != torch.uint8:
-        raise ValueError(f"clip measures read uint8 clips, got {clips.dtype}: convert them with to_byte")
+        raise ValueError(f"clips must be uint8, got {clips.dtype}: convert them with to_byte")
     if clips.dim() != 5 or clips.shape[2] != 3:
-        raise ValueError(f"clips are (N, T, 3, H, W), got {tuple(clips.shape)}")
+        raise ValueError(f"clips must be (N, T, 3, H, W), got {tuple(clips.shape)}")
     if clips.shape[1] < 3:
-        raise ValueError(f"clip measures need at least 3 frames a clip, got {clips.shape[1]}")
+        raise ValueError(f"clips must have at least 3 frames, got {clips.shape[1]}")

@@ -1,8 +1,8 @@
-"""Networks that describe clips for a set distance, each loaded from a file that the user names.
+"""Feature networks for distances between sets of clips, each loaded from a file that the user names.
 
-None of the usual networks (I3D, Inception, C3D) comes with a package, and their numbers are those of the exact file: so
-a path is required, nothing is downloaded, and the result carries the file's hash. A TorchScript file is a program that
-runs on loading. Clips are (N, T, 3, H, W) uint8.
+The usual networks (I3D, Inception, C3D) come with no package, and their scores depend on the exact file. So a path is
+required, nothing is downloaded, and the result records the hash of the file. Loading a TorchScript file runs its code.
+Clips are (N, T, 3, H, W) uint8.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,46 +11,46 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor
 
 from vidgan.errors import WeightsError
+from vidgan.metrics.values import Values
 from vidgan.metrics.weights import file_hash, load_script, require_weights
 from vidgan.pixels import to_float
 from vidgan.types import ByteClip
 
-Array: TypeAlias = npt.NDArray[np.float64]
 Describe: TypeAlias = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class FeatureNet:
-    """A function from clips (N, T, 3, H, W) uint8 to features: (N, D), or (N, T, D) for a network of single frames."""
+    """A function from clips (N, T, 3, H, W) uint8 to features (N, D), or (N, T, D) for a network of single frames."""
 
-    function: Callable[[ByteClip], Array]
+    function: Callable[[ByteClip], Values]
     definition: str
-    weights: Mapping[str, str] = field(default_factory=dict)  # file name -> sha256
-    distances: tuple[str, str] | None = None  # own names of its Fréchet and kernel distance, e.g. ("fvd", "kvd")
+    weights: Mapping[str, str] = field(default_factory=dict)  # file name -> SHA-256
+    distances: tuple[str, str] | None = None  # names of its Fréchet and kernel distance, such as ("fvd", "kvd")
 
-    def __call__(self, clips: ByteClip) -> Array:
+    def __call__(self, clips: ByteClip) -> Values:
         return self.function(clips)
 
 
-def distance_names(name: str, net: Callable[[ByteClip], Array]) -> tuple[str, str]:
-    """Of the Fréchet and the kernel distance in the features of a network that the caller calls ``name``."""
+def distance_names(name: str, net: Callable[[ByteClip], Values]) -> tuple[str, str]:
+    """Metric names of the Fréchet and the kernel distance in the features of the network ``name``."""
     own = net.distances if isinstance(net, FeatureNet) else None
     return own or (f"frechet_{name}", f"kernel_{name}")
 
 
-def distance_definitions(name: str, net: Callable[[ByteClip], Array]) -> dict[str, str]:
-    """What those two distances are."""
-    told = net.definition if isinstance(net, FeatureNet) else f"features {name}, given by the caller; not FVD"
+def distance_definitions(name: str, net: Callable[[ByteClip], Values]) -> dict[str, str]:
+    """Metric name -> definition of the two distances of `distance_names`."""
+    features = net.definition if isinstance(net, FeatureNet) else f"features {name}, given by the caller; not FVD"
     frechet, kernel = distance_names(name, net)
     return {
-        frechet: f"Fréchet distance; {told}",
-        kernel: f"kernel distance, unbiased MMD^2 with (x.y / D + 1)^3; {told}",
+        frechet: f"Fréchet distance; {features}",
+        kernel: f"kernel distance, unbiased MMD^2 with (x.y / D + 1)^3; {features}",
     }
 
 
@@ -62,18 +62,20 @@ def script_features(
     device: torch.device | str = "cpu",
     batch: int = 16,
 ) -> FeatureNet:
-    """Features of any network in a TorchScript file, for a Fréchet distance under its file's name; it is not FVD.
+    """Load any TorchScript network as features for a Fréchet distance named after the file; this is not FVD.
 
-    The network is called with float32 in [-1, 1], (B, 3, T, H, W), or (B, 3, H, W) with ``frames``, and must answer
-    with one row of numbers for each; a longer answer is flattened.
+    The network is called with float32 in [-1, 1], (B, 3, T, H, W), or (B, 3, H, W) with ``frames``. Its output is
+    flattened to one row per clip or frame.
 
     Args:
-        size: (H, W) that frames are brought to first, bilinearly without regard to the aspect; None: as they are.
-        frames: a network of single frames: every frame becomes a row of the set.
-        batch: clips (or frames) at once.
+        weights: the TorchScript file.
+        size: (H, W) that frames are resized to, bilinearly, ignoring the aspect ratio; None keeps their size.
+        frames: the network takes single frames; every frame becomes a row of the set.
+        device: device of the network.
+        batch: clips (or frames) per call.
 
     Raises:
-        WeightsError: no such file, or not TorchScript. ValueError, on use: its answer is not one row a clip.
+        WeightsError: the file does not exist or is not TorchScript.
     """
     path = require_weights(weights, "the feature distance", "give the path of a TorchScript file (torch.jit.save)")
     net = load_script(path, device)
@@ -92,15 +94,17 @@ def script_features(
 
 
 def inception_features(weights: Path, *, device: torch.device | str = "cpu", batch: int = 64) -> FeatureNet:
-    """Inception pool features of every frame, for the frame FID (Heusel et al. 2017) of a set of clips.
+    """Load Inception, whose pool features of every frame give the frame FID (Heusel et al. 2017) of a set of clips.
 
     Args:
-        weights: the TorchScript conversion of the original TensorFlow network that StyleGAN's authors distribute
-            (`inception-2015-12-05.pt`): it takes uint8 (B, 3, H, W), resizes inside, and gives 2048 numbers with
-            ``return_features=True``. FID is defined on this network; another Inception gives other numbers.
+        weights: `inception-2015-12-05.pt`, the TorchScript conversion of the original TensorFlow network that the
+            StyleGAN authors distribute. It takes uint8 (B, 3, H, W), resizes internally, and returns 2048 features with
+            ``return_features=True``. FID is defined on this network; other Inception networks give other numbers.
+        device: device of the network.
+        batch: frames per call.
 
     Raises:
-        WeightsError: no such file, not TorchScript, or (on use) not 2048 numbers a frame.
+        WeightsError: the file does not exist, is not TorchScript, or (on use) does not return 2048 features per frame.
     """
     how = "it is inception-2015-12-05.pt, the TorchScript file that NVIDIA's StyleGAN repositories link"
     path = require_weights(weights, "the frame FID", how)
@@ -114,49 +118,48 @@ def inception_features(weights: Path, *, device: torch.device | str = "cpu", bat
     return FeatureNet(frame_function(describe, batch, device), definition, hashes, ("frame_fid", "frame_kid"))
 
 
-def checked_rows(answer: Any, rows: int, columns: int, path: Path) -> Tensor:
-    """The answer of a network, if it is (rows, columns).
+def checked_rows(output: Any, rows: int, columns: int, path: Path) -> Tensor:
+    """Return the output of a network if it has the shape (rows, columns).
 
     Raises:
-        WeightsError: it is not; the message names the file.
+        WeightsError: it has another shape; the message names the file of the network.
     """
-    shape = tuple(getattr(answer, "shape", ()))
+    shape = tuple(getattr(output, "shape", ()))
     if shape != (rows, columns):
-        raise WeightsError(f"{path}: {columns} numbers for each of {rows} inputs were expected, it gave {shape}")
-    return answer
+        raise WeightsError(f"{path}: expected an output of shape ({rows}, {columns}), got {shape}")
+    return output
 
 
-def clip_function(describe: Describe, batch: int, device: torch.device | str) -> Callable[[ByteClip], Array]:
-    """From ``describe``, (B, 3, T, H, W) uint8 -> (B, D), a function of whole sets, (N, T, 3, H, W) -> (N, D)."""
+def clip_function(describe: Describe, batch: int, device: torch.device | str) -> Callable[[ByteClip], Values]:
+    """Turn ``describe``, (B, 3, T, H, W) uint8 -> (B, D), into a function of whole sets, (N, T, 3, H, W) -> (N, D)."""
 
-    def function(clips: ByteClip) -> Array:
-        parts = clips.transpose(1, 2).split(batch)  # (B, 3, T, H, W)
-        return _collected(describe, parts, device)
-
-    return function
-
-
-def frame_function(describe: Describe, batch: int, device: torch.device | str) -> Callable[[ByteClip], Array]:
-    """From ``describe``, (B, 3, H, W) uint8 -> (B, D), a function of whole sets, (N, T, 3, H, W) -> (N, T, D)."""
-
-    def function(clips: ByteClip) -> Array:
-        rows = _collected(describe, clips.flatten(0, 1).split(batch), device)
-        return rows.reshape(len(clips), clips.shape[1], -1)  # (N, T, D)
+    def function(clips: ByteClip) -> Values:
+        return _describe_parts(describe, rearrange(clips, "n t c h w -> n c t h w").split(batch), device)
 
     return function
 
 
-def _collected(describe: Describe, parts: Any, device: torch.device | str) -> Array:
+def frame_function(describe: Describe, batch: int, device: torch.device | str) -> Callable[[ByteClip], Values]:
+    """Turn ``describe``, (B, 3, H, W) uint8 -> (B, D), into a function of whole sets, (N, T, 3, H, W) -> (N, T, D)."""
+
+    def function(clips: ByteClip) -> Values:
+        rows = _describe_parts(describe, rearrange(clips, "n t c h w -> (n t) c h w").split(batch), device)
+        return rearrange(rows, "(n t) d -> n t d", n=len(clips))
+
+    return function
+
+
+def _describe_parts(describe: Describe, parts: Any, device: torch.device | str) -> Values:
     with torch.inference_mode():
         return np.concatenate([describe(part.to(device)).double().cpu().numpy() for part in parts])
 
 
 def _resized(pixels: Tensor, size: tuple[int, int] | None) -> Tensor:
-    """(B, 3, T, H, W) or (B, 3, H, W) -> the same with frames of ``size``."""
+    """Resize the frames of (B, 3, T, H, W) or (B, 3, H, W) to ``size``."""
     if size is None:
         return pixels
     if pixels.dim() == 4:
         return F.interpolate(pixels, size, mode="bilinear", align_corners=False)
-    flat = pixels.transpose(1, 2).flatten(0, 1)  # (B*T, 3, H, W)
+    flat = rearrange(pixels, "b c t h w -> (b t) c h w")
     flat = F.interpolate(flat, size, mode="bilinear", align_corners=False)
-    return flat.unflatten(0, (pixels.shape[0], pixels.shape[2])).transpose(1, 2)
+    return rearrange(flat, "(b t) c h w -> b c t h w", b=len(pixels))

@@ -1,39 +1,35 @@
-"""Optical-flow errors: flows are (..., 2, H, W), dx then dy, in pixels.
+"""Optical-flow errors. Flows are (..., 2, H, W), dx then dy, in pixels.
 
-The errors do not depend on the direction of a flow as long as prediction and truth share it. Inside this package flow
-is backward; the ground truth of Middlebury, Sintel, FlyingChairs and KITTI is forward.
+The direction of the flow does not matter as long as prediction and target share it. Inside this package flow is
+backward; the ground truth of Middlebury, Sintel, FlyingChairs and KITTI is forward.
 """
 
 from collections.abc import Callable
-from typing import TypeAlias
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from vidgan.metrics.values import Values
 from vidgan.types import Flow
 
-Values: TypeAlias = npt.NDArray[np.float64]
-
-# A KITTI outlier is wrong by more than both of these (Menze and Geiger 2015).
+# The error of a KITTI outlier exceeds both limits (Menze and Geiger 2015).
 OUTLIER_PIXELS = 3.0
-OUTLIER_SHARE = 0.05
+OUTLIER_SHARE = 0.05  # of the true length
 
 
 def end_point_error(prediction: Flow, target: Flow, valid: Tensor | None = None) -> Values:
-    """EPE: mean length of the difference vector over the valid pixels of each flow, in pixels.
+    """End-point error (EPE): mean length of the difference vector over the valid pixels of each flow, in pixels.
 
-    Sintel and FlyingChairs pool all pixels, KITTI averages over images: for dense flows of one size both are the mean
-    of these values; for sparse ones take the mean of these values (KITTI's rule).
+    Sintel and FlyingChairs pool all pixels, KITTI averages over images. For dense flows of one size both rules equal
+    the mean of the returned values; for sparse flows that mean follows KITTI.
 
     Args:
         prediction: (..., 2, H, W).
         target: (..., 2, H, W).
-        valid: (..., H, W) bool, None for everywhere.
+        valid: (..., H, W) bool; None: every pixel.
 
     Returns:
-        (...) float64, one number a flow.
+        (...) float64, one number per flow, >= 0.
 
     Raises:
         ValueError: shapes differ, a flow has no valid pixel, or a value at a valid pixel is not finite.
@@ -43,9 +39,9 @@ def end_point_error(prediction: Flow, target: Flow, valid: Tensor | None = None)
 
 
 def angular_error(prediction: Flow, target: Flow, valid: Tensor | None = None) -> Values:
-    """AAE: mean angle in degrees between (dx, dy, 1) of prediction and truth (Barron et al. 1994), per flow.
+    """Average angular error (AAE): mean angle between (dx, dy, 1) of prediction and target, in degrees, 0..180.
 
-    Arguments, result and errors as `end_point_error`.
+    The definition is that of Barron et al. 1994; arguments, shapes and errors are those of `end_point_error`.
     """
     prediction, target, valid = _checked(prediction, target, valid)
     dot = (prediction * target).sum(dim=-3) + 1
@@ -54,10 +50,10 @@ def angular_error(prediction: Flow, target: Flow, valid: Tensor | None = None) -
 
 
 def fl_all(prediction: Flow, target: Flow, valid: Tensor | None = None) -> float:
-    """Fl-all: percent of valid pixels whose error exceeds 3 px and 5 % of the true length, pooled over all flows.
+    """Fl-all: percentage of valid pixels whose error exceeds both 3 px and 5 % of the true length (Menze and Geiger).
 
-    Arguments and errors as `end_point_error`. For a data set in several batches, pool the batches first: the mean of
-    per-image shares is another number.
+    All flows are pooled. Pool a data set that comes in several batches first, because the mean of per-image percentages
+    is another number. Arguments and errors are those of `end_point_error`.
     """
     prediction, target, valid = _checked(prediction, target, valid)
     error = torch.linalg.vector_norm(prediction - target, dim=-3)
@@ -69,17 +65,17 @@ def fl_all(prediction: Flow, target: Flow, valid: Tensor | None = None) -> float
 def photometric_error(
     first: Tensor, second: Tensor, flow: Flow, warp: Callable[[Tensor, Tensor], Tensor], valid: Tensor | None = None
 ) -> Values:
-    """Mean absolute difference, in grey levels, between ``first`` and ``second`` brought onto it by the flow.
+    """Mean absolute difference, in grey levels, between ``first`` and ``second`` warped by the flow.
 
-    A check that needs no ground truth, and the check of direction: with the right flow the error is a fraction of that
-    of zero flow, with its negative it is larger. Occluded pixels keep it above zero even for the true flow.
+    It needs no ground truth, and it checks the direction of a flow: the correct flow gives a fraction of the error of
+    zero flow, its negative a larger one. Occluded pixels keep it above zero even for the true flow.
 
     Args:
-        first: (N, C, H, W) uint8. For a forward flow the earlier frame, for a backward flow the later one.
+        first: (N, C, H, W) uint8: the earlier frame for a forward flow, the later one for a backward flow.
         second: (N, C, H, W) uint8, the frame that the flow points into: first(x) = second(x + flow(x)).
         flow: (N, 2, H, W) pixels.
         warp: function of (frames (N, C, H, W) float, flow) that samples the frames at x + flow(x), as `vidgan.nn.warp`.
-        valid: (N, H, W) bool, None for everywhere.
+        valid: (N, H, W) bool; None: every pixel.
 
     Returns:
         (N,) float64, 0..255.
@@ -88,19 +84,19 @@ def photometric_error(
         ValueError: frames that are not uint8 of one shape, a flow of another size, or no valid pixel.
     """
     if first.dtype != torch.uint8 or second.dtype != torch.uint8 or first.shape != second.shape or first.dim() != 4:
-        raise ValueError(f"frames are uint8 (N, C, H, W) of one shape, got {first.shape} and {second.shape}")
+        raise ValueError(f"frames must be uint8 (N, C, H, W) of one shape, got {first.shape} and {second.shape}")
     if flow.shape != (len(first), 2, *first.shape[-2:]):
-        raise ValueError(f"the flow of {tuple(first.shape)} frames is (N, 2, H, W), got {tuple(flow.shape)}")
+        raise ValueError(f"the flow of {tuple(first.shape)} frames must be (N, 2, H, W), got {tuple(flow.shape)}")
     flow, _, valid = _checked(flow, flow, valid)
-    flow = torch.where(valid[:, None], flow, 0.0)  # what an unknown pixel holds must not reach the sampling grid
-    brought = warp(second.cpu().double(), flow)
-    return _mean_over((brought - first.cpu().double()).abs().mean(dim=1), valid)
+    flow = torch.where(valid[:, None], flow, 0.0)  # an unknown pixel may hold NaN, which must not reach the sampling
+    warped = warp(second.cpu().double(), flow)
+    return _mean_over((warped - first.cpu().double()).abs().mean(dim=1), valid)
 
 
 def _checked(prediction: Flow, target: Flow, valid: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     if prediction.shape != target.shape or prediction.dim() < 3 or prediction.shape[-3] != 2:
         raise ValueError(
-            f"flows are (..., 2, H, W) of one shape, got {tuple(prediction.shape)} and {tuple(target.shape)}"
+            f"flows must be (..., 2, H, W) of one shape, got {tuple(prediction.shape)} and {tuple(target.shape)}"
         )
     pixels = (*target.shape[:-3], *target.shape[-2:])
     if valid is None:
@@ -109,11 +105,11 @@ def _checked(prediction: Flow, target: Flow, valid: Tensor | None) -> tuple[Tens
         raise ValueError(f"valid must be bool of shape {pixels}, got {valid.dtype} of shape {tuple(valid.shape)}")
     valid = valid.cpu()
     if not bool(valid.flatten(-2).any(dim=-1).all()):
-        raise ValueError("a flow has no valid pixel, so it has no error")
+        raise ValueError("a flow has no valid pixel; each needs at least one")
     prediction, target = prediction.cpu().double(), target.cpu().double()
     for name, flow in (("prediction", prediction), ("target", target)):
         if not bool((flow.isfinite().all(dim=-3) | ~valid).all()):
-            raise ValueError(f"the {name} flow holds values that are not finite at valid pixels")
+            raise ValueError(f"the {name} flow has values that are not finite at valid pixels")
     return prediction, target, valid
 
 

@@ -1,7 +1,7 @@
 """Flow files of the benchmarks: Middlebury's .flo and KITTI's 16-bit PNG. Both hold *forward* flow by convention.
 
-A flow in memory is (2, H, W) float32 in pixels with a (H, W) bool mask of the pixels whose flow is known; unknown
-pixels hold zero.
+In memory a flow is (2, H, W) float32 in pixels, with a mask (H, W) bool of the pixels whose flow is known. Unknown
+pixels are zero.
 """
 
 import struct
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from vidgan.errors import FlowFileError
@@ -25,22 +26,22 @@ def read_flo(path: Path | str) -> tuple[Flow, Tensor]:
     """Read a Middlebury .flo file.
 
     Returns:
-        Flow (2, H, W) float32 in pixels and its mask (H, W) bool; values beyond 1e9, or not finite, are unknown.
+        Flow (2, H, W) float32 in pixels and its mask (H, W) bool; values above 1e9, or not finite, are unknown.
 
     Raises:
-        FlowFileError: the file is no .flo file, is cut short, or is too long.
-        FileNotFoundError: there is no such file.
+        FlowFileError: the file is not a .flo file, is truncated, or is too long.
+        FileNotFoundError: the file does not exist.
     """
     data = Path(path).read_bytes()
     if data[:4] != FLO_MAGIC:
-        raise FlowFileError(f"{path}: not a .flo file (it must begin with the bytes PIEH)")
+        raise FlowFileError(f"{path}: not a .flo file, whose first bytes are PIEH")
     if len(data) < 12:
-        raise FlowFileError(f"{path}: cut short inside its header")
+        raise FlowFileError(f"{path}: truncated inside its header of 12 bytes")
     width, height = struct.unpack("<ii", data[4:12])
     expected = 12 + 8 * width * height
     if width <= 0 or height <= 0 or len(data) != expected:
         raise FlowFileError(
-            f"{path}: its header says {width}x{height}, so {expected} bytes were expected, but it has {len(data)}"
+            f"{path}: a flow of {width}x{height}, as in its header, needs {expected} bytes, the file has {len(data)}"
         )
     vectors = np.frombuffer(data, dtype="<f4", offset=12).reshape(height, width, 2)
     return _with_unknown(vectors, (np.abs(vectors) <= FLO_UNKNOWN).all(axis=2))  # NaN compares false: unknown
@@ -53,7 +54,7 @@ def write_flo(path: Path | str, flow: Flow, valid: Tensor | None = None, *, over
         ValueError: not a flow, or values that are not finite at valid pixels.
         FileExistsError: the file exists and ``overwrite`` is False.
     """
-    vectors, known = _for_writing(flow, valid)
+    vectors, known = _vectors_to_write(flow, valid)
     vectors = np.where(known[..., None], vectors, 10 * FLO_UNKNOWN).astype("<f4")
     height, width = known.shape
     _write(path, FLO_MAGIC + struct.pack("<ii", width, height) + vectors.tobytes(), overwrite)
@@ -67,9 +68,9 @@ def read_kitti(path: Path | str) -> tuple[Flow, Tensor]:
 
     Raises:
         FlowFileError: not a PNG, or not one of three 16-bit channels (an 8-bit copy has lost the flow).
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: the file does not exist.
     """
-    # Imported here because it is slow to load; Pillow and imageio read such files as 8 bits.
+    # torchvision is slow to import, and Pillow and imageio reduce such files to 8 bits.
     from torchvision.io import decode_png
 
     data = Path(path).read_bytes()
@@ -79,7 +80,7 @@ def read_kitti(path: Path | str) -> tuple[Flow, Tensor]:
         raise FlowFileError(f"{path}: not a readable PNG file ({str(error).splitlines()[0]})") from error
     if image.dtype != torch.uint16 or image.shape[0] != 3:
         raise FlowFileError(
-            f"{path}: a KITTI flow has 3 channels of 16 bits, this has {image.shape[0]} of {image.dtype}"
+            f"{path}: a KITTI flow must have 3 channels of 16 bits, got {image.shape[0]} of {image.dtype}"
         )
     levels = image.numpy().transpose(1, 2, 0).astype(np.float32)  # (H, W, 3)
     return _with_unknown((levels[..., :2] - KITTI_OFFSET) / KITTI_SCALE, levels[..., 2] > 0)
@@ -89,16 +90,16 @@ def write_kitti(path: Path | str, flow: Flow, valid: Tensor | None = None, *, ov
     """Write (2, H, W) pixels as a KITTI flow PNG, rounded to 1/64 px.
 
     Raises:
-        ValueError: not a flow, or a valid pixel beyond what the format holds (-512 to 511.98 px).
+        ValueError: not a flow, or a valid pixel outside the range of the format (-512 to 511.98 px).
         FileExistsError: the file exists and ``overwrite`` is False.
     """
-    vectors, known = _for_writing(flow, valid)
+    vectors, known = _vectors_to_write(flow, valid)
     levels = np.where(known[..., None], np.round(vectors * KITTI_SCALE + KITTI_OFFSET), 0)
     if levels.min() < 0 or levels.max() > 65535:
-        raise ValueError(f"{path}: a KITTI flow PNG holds -512 to 511.98 px, but the flow goes beyond")
+        raise ValueError(f"{path}: a KITTI flow PNG holds -512 to 511.98 px, and the flow exceeds this range")
     samples = np.concatenate([levels, known[..., None]], axis=2).astype(">u2")  # (H, W, 3) big-endian
     rows = samples.reshape(known.shape[0], -1).view(np.uint8)
-    unfiltered = np.pad(rows, ((0, 0), (1, 0)))  # every row is preceded by its filter type, 0
+    unfiltered = np.pad(rows, ((0, 0), (1, 0)))  # each row starts with its filter type, 0
     header = struct.pack(">IIBBBBB", known.shape[1], known.shape[0], 16, 2, 0, 0, 0)  # 16 bits, RGB
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(unfiltered.tobytes())), (b"IEND", b""))
     _write(path, b"\x89PNG\r\n\x1a\n" + b"".join(_png_chunk(name, body) for name, body in chunks), overwrite)
@@ -113,15 +114,16 @@ def _with_unknown(vectors: np.ndarray, known: np.ndarray) -> tuple[Flow, Tensor]
     return torch.from_numpy(np.ascontiguousarray(flow)), torch.from_numpy(known)
 
 
-def _for_writing(flow: Flow, valid: Tensor | None) -> tuple[np.ndarray, np.ndarray]:
+def _vectors_to_write(flow: Flow, valid: Tensor | None) -> tuple[np.ndarray, np.ndarray]:
+    """(2, H, W) -> (H, W, 2) float32 and the mask of known pixels (H, W)."""
     if flow.dim() != 3 or flow.shape[0] != 2:
-        raise ValueError(f"a flow file holds (2, H, W), got {tuple(flow.shape)}")
+        raise ValueError(f"a flow to write must be (2, H, W), got {tuple(flow.shape)}")
     if valid is not None and valid.shape != flow.shape[1:]:
         raise ValueError(f"valid must have shape {tuple(flow.shape[1:])}, got {tuple(valid.shape)}")
-    vectors = flow.detach().cpu().float().permute(1, 2, 0).numpy()  # (H, W, 2)
+    vectors = rearrange(flow.detach().cpu().float(), "c h w -> h w c").numpy()
     known = np.ones(vectors.shape[:2], dtype=bool) if valid is None else valid.cpu().bool().numpy()
     if not np.isfinite(vectors[known]).all():
-        raise ValueError("the flow holds values that are not finite at valid pixels")
+        raise ValueError("the flow has values that are not finite at valid pixels")
     return vectors, known
 
 

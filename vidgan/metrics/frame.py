@@ -1,15 +1,14 @@
-"""Frame metrics: how near a predicted frame is to the true one, on the uint8 pixels that a viewer sees.
+"""Frame metrics: distance of a predicted frame from the true one, on the uint8 pixels that a viewer sees.
 
-Every metric takes two uint8 tensors of one shape (..., C, H, W) and gives one float64 number a frame, an array of the
-leading shape: (B, K, C, H, W) -> (B, K). Averaging, and the choice of what to average, is the evaluator's.
-A metric's name does not fix a number in this field, so `METRICS` carries the definition, which every result repeats.
+Every metric takes two uint8 tensors of one shape (..., C, H, W) and returns one float64 number per frame, an array of
+the leading shape: (B, K, C, H, W) -> (B, K). Averaging is up to the caller. In this field a metric's name does not
+determine its number, so `METRICS` holds the definition of each, and every result repeats it.
 
-Where prediction and truth are identical, a decibel metric is infinite: it returns +inf, and the evaluator leaves such
-frames out of the mean and counts them apart (`exact`), so that no mean is infinite and none is capped by a convention.
+A decibel metric of two identical frames is +inf; `vidgan.metrics.values` holds the rule for such values.
 
-Differences are exact sums of whole numbers; SSIM is computed in float32 and agrees with scikit-image's float64 to 1e-6
-at half its time. A frame gives the same bits whatever the batch or the number of threads. `frame_torch` holds the
-batched path for a GPU and for gradients.
+Sums of differences are exact integers. SSIM is computed in float32 and agrees with scikit-image's float64 to 1e-6 in
+half the time. A frame gives the same bits for any batch size and number of threads. `frame_torch` holds the batched
+forms for a GPU and for gradients.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,59 +29,70 @@ from vidgan.metrics.local_statistics import (
     multi_scale_ssim,
     uniform_terms,
 )
+from vidgan.metrics.values import Values
 from vidgan.types import ByteClip
 
-Values: TypeAlias = npt.NDArray[np.float64]
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 Plane: TypeAlias = npt.NDArray[np.float32]
 
-FRAMES_A_TASK = 8
-FRAMES_AT_ONCE = 64  # of a metric that is not spread over threads
-# ITU-R BT.601 luma, 0.299 R + 0.587 G + 0.114 B, in 1/65536 and rounded to a grey level: Pillow's mode "L".
+FRAMES_PER_TASK = 8  # for a metric that is spread over threads
+FRAMES_PER_CALL = 64  # for one that is not
+# ITU-R BT.601 luma, 0.299 R + 0.587 G + 0.114 B, in units of 1/65536, rounded to a grey level as Pillow's mode "L".
 LUMA = (19595, 38470, 7471)
 
 
 @dataclass(frozen=True)
 class FrameMetric:
-    """A metric with all that a reader needs to compare its numbers: definition, unit and which way is better."""
+    """A metric with what a reader needs to compare its numbers: definition, unit and direction."""
 
-    function: Callable[[ByteClip, ByteClip], Values]
+    function: Callable[[ByteClip, ByteClip], Values]  # (prediction, target), (..., C, H, W) uint8 each -> (...)
     definition: str
     better: Literal["lower", "higher"]
-    weights: Mapping[str, str] = field(default_factory=dict)  # file name -> sha256, of a metric with a network
-    pooled: bool = True  # spread over threads; not worth it for a plain sum, and a network brings threads of its own
+    weights: Mapping[str, str] = field(default_factory=dict)  # file name -> SHA-256, for a metric with a network
+    pooled: bool = True  # spread over threads; a plain sum gains nothing by it, and a network has threads of its own
 
 
 def mse(prediction: ByteClip, target: ByteClip) -> Values:
-    """MSE-pix: mean squared difference over channels and pixels, pixels in [0, 1]; (..., C, H, W) uint8 -> (...)."""
+    """MSE-pix: mean squared difference over channels and pixels, pixels in [0, 1].
+
+    Args:
+        prediction: (..., C, H, W) uint8.
+        target: (..., C, H, W) uint8.
+
+    Returns:
+        (...) float64 in [0, 1], one number per frame; lower is better.
+
+    Raises:
+        ValueError: frames that are not uint8, or of different shapes. Every metric of this module raises it.
+    """
     return _by_frame(prediction, target, lambda difference: float(np.vdot(difference, difference))) / 255**2
 
 
 def mae(prediction: ByteClip, target: ByteClip) -> Values:
-    """Mean absolute difference over channels and pixels, pixels in [0, 1]; (..., C, H, W) uint8 -> (...)."""
+    """MAE-pix: mean absolute difference over channels and pixels, pixels in [0, 1]; lower is better."""
     return _by_frame(prediction, target, lambda difference: float(np.abs(difference).sum())) / 255
 
 
 def mse_frame(prediction: ByteClip, target: ByteClip) -> Values:
-    """MSE-frame: the squared differences summed over a frame, as OpenSTL, SimVP and the PredRNN line print it."""
+    """MSE-frame: squared differences summed over a frame, in [0, C H W], as OpenSTL, SimVP and PredRNN report it."""
     return mse(prediction, target) * _numbers(prediction)
 
 
 def mae_frame(prediction: ByteClip, target: ByteClip) -> Values:
-    """MAE-frame: the absolute differences summed over a frame, pixels in [0, 1] (OpenSTL)."""
+    """MAE-frame: absolute differences summed over a frame, in [0, C H W], as OpenSTL reports it."""
     return mae(prediction, target) * _numbers(prediction)
 
 
 def psnr(prediction: ByteClip, target: ByteClip) -> Values:
-    """10 log10(1 / MSE) of each frame by itself, in dB; +inf where the frames are identical."""
+    """PSNR: 10 log10(1 / MSE-pix) of each frame, in dB; higher is better, +inf for identical frames."""
     return decibels(mse(prediction, target))
 
 
 def psnr_wrap(prediction: ByteClip, target: ByteClip) -> Values:
-    """PSNR-wrap: the overflow in SimVP's first metrics, differences and squares taken modulo 256 in uint8.
+    """PSNR-wrap: PSNR with the uint8 overflow of SimVP's first metrics, differences and squares modulo 256; in dB.
 
-    Equal to PSNR while every error is below 16 levels, and the more inflated the worse the frame. It serves to
-    recognise and reproduce printed numbers, never to report one.
+    It equals PSNR while every error is below 16 grey levels, and is inflated more for worse frames. Use it to recognise
+    or reproduce published numbers, never to report one.
     """
     check_pair(prediction, target)
     difference = _array(prediction) - _array(target)  # uint8: wraps
@@ -92,7 +102,8 @@ def psnr_wrap(prediction: ByteClip, target: ByteClip) -> Values:
 def ssim(prediction: ByteClip, target: ByteClip) -> Values:
     """SSIM-G (Wang et al. 2004): 11x11 Gaussian window of sigma 1.5, population covariance, valid border.
 
-    K1 = 0.01, K2 = 0.03, L = 255 on uint8 (the same numbers as L = 1 on [0, 1]), mean over channels; in [-1, 1].
+    K1 = 0.01, K2 = 0.03, L = 255 on uint8 (the same numbers as L = 1 on [0, 1]), mean over channels. In [-1, 1]; higher
+    is better.
 
     Raises:
         ValueError: a frame is smaller than 11x11.
@@ -103,24 +114,25 @@ def ssim(prediction: ByteClip, target: ByteClip) -> Values:
 
 
 def ssim_grey(prediction: ByteClip, target: ByteClip) -> Values:
-    """SSIM-G-grey: SSIM-G of the luma, 0.299 R + 0.587 G + 0.114 B rounded to uint8 (MCNet, Mathieu et al.).
+    """SSIM-G-grey: SSIM-G of the luma 0.299 R + 0.587 G + 0.114 B, rounded to uint8 (MCNet, Mathieu et al.).
 
     Raises:
-        ValueError: frames of neither one nor three channels, or smaller than 11x11.
+        ValueError: frames whose number of channels is neither 1 nor 3, or smaller than 11x11.
     """
     check_pair(prediction, target)
     return ssim(to_grey(prediction), to_grey(target))
 
 
 def ssim_u255(prediction: ByteClip, target: ByteClip) -> Values:
-    """SSIM-U255: uniform 7x7 window, sample covariance, L = 255 on uint8, as PredRNN and E3D-LSTM print it."""
+    """SSIM-U255: uniform 7x7 window, sample covariance, L = 255 on uint8, as PredRNN and E3D-LSTM report it."""
     return _uniform_ssim(prediction, target, 255)
 
 
 def ssim_u2(prediction: ByteClip, target: ByteClip) -> Values:
-    """SSIM-U2: as SSIM-U255 with L twice the data range, the inflated form that OpenSTL, SimVP and SVG print.
+    """SSIM-U2: SSIM-U255 with L twice the data range, the inflated form that OpenSTL, SimVP and SVG report.
 
-    An old library default took floats in [0, 1] for data in [-1, 1]; only for comparison with those tables.
+    It stems from an old scikit-image default, which assumed data in [-1, 1] for floats in [0, 1]. Use it only to
+    compare with those tables.
     """
     return _uniform_ssim(prediction, target, 2 * 255)
 
@@ -129,7 +141,7 @@ def ms_ssim(prediction: ByteClip, target: ByteClip) -> Values:
     """MS-SSIM (Wang et al. 2003): five scales of SSIM-G with the published weights, mean over channels; in [0, 1].
 
     Raises:
-        ValueError: a side is shorter than 161 pixels, so that the fifth scale does not hold the window.
+        ValueError: a side is shorter than 161 pixels, so the window does not fit into the fifth scale.
     """
     check_pair(prediction, target)
     _check_size(prediction, MS_SMALLEST, "MS-SSIM")
@@ -139,8 +151,12 @@ def ms_ssim(prediction: ByteClip, target: ByteClip) -> Values:
 def sharpness(prediction: ByteClip, target: ByteClip) -> Values:
     """Gradient-difference sharpness (Mathieu et al. 2016, section 3), in dB; +inf where all gradients agree.
 
-    10 log10(1 / mean |(g_y + g_x)(target) - (g_y + g_x)(prediction)|), with g the absolute differences to the upper and
-    to the left neighbour, pixels in [0, 1]. Blind to a constant shift of brightness: read it beside PSNR.
+    10 log10(1 / mean |(g_y + g_x)(target) - (g_y + g_x)(prediction)|), where g_y and g_x are the absolute differences
+    to the upper and to the left neighbour, pixels in [0, 1]. Higher is better. A constant shift of brightness does not
+    change it, so read it together with PSNR.
+
+    Raises:
+        ValueError: a frame is smaller than 2x2.
     """
     check_pair(prediction, target)
     if min(prediction.shape[-2:]) < 2:
@@ -200,7 +216,7 @@ METRICS: dict[str, FrameMetric] = {
     ),
 }
 
-# Sums over the horizon: name -> the frame metric that is summed, and the definition.
+# Sums over the horizon: name -> (frame metric that is summed, definition).
 SEQUENCE_SUMS: dict[str, tuple[str, str]] = {
     "mse_seq": ("mse_frame", "MSE-seq: MSE-frame also summed over the predicted frames (PredRNN's 'mse per seq')"),
     "mae_seq": ("mae_frame", "MAE-seq: MAE-frame also summed over the predicted frames"),
@@ -208,34 +224,34 @@ SEQUENCE_SUMS: dict[str, tuple[str, str]] = {
 
 
 def score_frames(metric: FrameMetric, prediction: ByteClip, target: ByteClip, pool: Executor) -> Values:
-    """The metric of every frame, computed by the threads of ``pool``: (..., C, H, W) twice -> (...).
+    """Compute a metric of every frame in the threads of ``pool``: (..., C, H, W) uint8 twice -> (...).
 
-    Threads help because NumPy's loops run outside the interpreter lock; they do not change a number.
+    Threads help because NumPy releases the interpreter lock in its loops. They do not change a number.
 
     Raises:
-        ValueError: as the metric, or it gave NaN.
+        ValueError: those of the metric, or the metric returned NaN.
     """
     check_pair(prediction, target)
     shape = prediction.shape[-3:]
-    size = FRAMES_A_TASK if metric.pooled else FRAMES_AT_ONCE
+    size = FRAMES_PER_TASK if metric.pooled else FRAMES_PER_CALL
     parts = [frames.reshape(-1, *shape).split(size) for frames in (prediction, target)]
     spread = pool.map if metric.pooled else map
     values = np.concatenate([*spread(metric.function, *parts)])
     if np.isnan(values).any():
-        raise ValueError(f"NaN where a number was expected: {metric.definition}")
+        raise ValueError(f"the metric returned NaN: {metric.definition}")
     return values.reshape(prediction.shape[:-3])
 
 
 def check_pair(prediction: Tensor, target: Tensor) -> None:
     """Raise ValueError unless both are uint8 (..., C, H, W) of one shape.
 
-    Floats are refused, so NaN cannot enter: convert once, with `pixels.to_byte`, and score what would be written.
+    Floats are rejected, so NaN cannot enter: convert once with `pixels.to_byte`, and score what would be written.
     """
     for name, frames in (("prediction", prediction), ("target", target)):
         if frames.dtype != torch.uint8:
-            raise ValueError(f"metrics read uint8 frames, but the {name} is {frames.dtype}: convert it with to_byte")
+            raise ValueError(f"frames must be uint8, but the {name} is {frames.dtype}: convert it with to_byte")
         if frames.dim() < 3:
-            raise ValueError(f"frames are (..., C, H, W), but the {name} has shape {tuple(frames.shape)}")
+            raise ValueError(f"frames must be (..., C, H, W), but the {name} has shape {tuple(frames.shape)}")
     if prediction.shape != target.shape:
         raise ValueError(
             f"prediction and target must have one shape, got {tuple(prediction.shape)} and {tuple(target.shape)}"
@@ -243,23 +259,25 @@ def check_pair(prediction: Tensor, target: Tensor) -> None:
 
 
 def to_grey(frames: ByteClip) -> ByteClip:
-    """Luma of uint8 frames, rounded to uint8: (..., 3, H, W) -> (..., 1, H, W); one channel passes through.
+    """Luma of uint8 frames (ITU-R BT.601), rounded to uint8: (..., 3, H, W) -> (..., 1, H, W).
+
+    Frames of one channel are returned as they are.
 
     Raises:
-        ValueError: another number of channels.
+        ValueError: the number of channels is neither 1 nor 3.
     """
     channels = frames.shape[-3]
     if channels == 1:
         return frames
     if channels != 3:
-        raise ValueError(f"grey is defined for 1 or 3 channels, got {channels}")
+        raise ValueError(f"grey frames need 1 or 3 channels, got {channels}")
     red, green, blue = frames.to(torch.int32).unbind(dim=-3)
     luma = (LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue + 2**15) >> 16
     return luma.to(torch.uint8).unsqueeze(-3)
 
 
 def decibels(errors: Values) -> Values:
-    """10 log10(1 / errors); +inf for 0."""
+    """10 log10(1 / errors) in dB; +inf where an error is 0."""
     with np.errstate(divide="ignore"):
         return -10 * np.log10(errors)
 
@@ -271,7 +289,7 @@ def _array(frames: ByteClip) -> Bytes:
 def _by_frame(prediction: ByteClip, target: ByteClip, total: Callable[[Values], float]) -> Values:
     """``total`` of the differences of each frame, in grey levels, over their number: (..., C, H, W) twice -> (...).
 
-    Sums of whole numbers in float64: exact in any order. Frame by frame, for one frame stays in the cache.
+    Sums of integers in float64 are exact in any order. One frame at a time, because it fits into the processor cache.
     """
     check_pair(prediction, target)
     pair = (_array(frames).reshape(-1, _numbers(frames)) for frames in (prediction, target))
@@ -280,7 +298,7 @@ def _by_frame(prediction: ByteClip, target: ByteClip, total: Callable[[Values], 
 
 
 def _total(numbers: npt.NDArray[np.integer]) -> Values:
-    """Sum over (C, H, W), exact."""
+    """Exact sum over (C, H, W)."""
     return numbers.sum(axis=(-3, -2, -1), dtype=np.int64).astype(np.float64)
 
 
@@ -305,7 +323,7 @@ def _mean_product(luminance: Plane, structure: Plane) -> float:
 
 
 def _by_plane(prediction: Bytes, target: Bytes, measure: Callable[[Plane, Plane], float]) -> Values:
-    """Mean over channels of a measure of single planes, which stay in the processor's cache."""
+    """Mean over channels of a measure of single planes, each of which fits into the processor cache."""
     planes = [frames.reshape(-1, *frames.shape[-2:]) for frames in (prediction, target)]
     values = [measure(p.astype(np.float32), t.astype(np.float32)) for p, t in zip(*planes, strict=True)]
     return np.array(values).reshape(prediction.shape[:-2]).mean(axis=-1)

@@ -1,8 +1,9 @@
-"""The frame metrics batched, differentiable and on any device: for scoring on a GPU, or as a training term.
+"""Batched and differentiable frame metrics on any device: for scoring on a GPU, or as a training term.
 
-Each takes two floating-point tensors of one shape (..., C, H, W) in [0, 1] and gives a tensor (...), one number a
-frame, through which gradients flow to both. Computed in float32 (float64 for float64 inputs), also under autocast. On
-values that are whole grey levels they equal `frame`'s to 1e-5; on a CPU `frame` is the faster of the two.
+Each takes two floating-point tensors of one shape (..., C, H, W) in [0, 1] and returns a tensor (...), one number per
+frame, with gradients to both inputs. They are computed in float32 (float64 for float64 inputs), also under autocast.
+On whole grey levels they equal those of `frame` to 1e-5; on a CPU `frame` is faster, and its docstrings
+give the definitions.
 
 >>> prediction = torch.full((2, 3, 32, 32), 0.5)
 >>> psnr(prediction, torch.zeros_like(prediction))
@@ -15,7 +16,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from vidgan.metrics.frame import METRICS, FrameMetric, Values
+from vidgan.metrics.frame import METRICS, FrameMetric
 from vidgan.metrics.local_statistics import (
     GAUSSIAN_WINDOW,
     MS_SMALLEST,
@@ -24,9 +25,8 @@ from vidgan.metrics.local_statistics import (
     multi_scale_ssim,
     uniform_terms,
 )
+from vidgan.metrics.values import Values
 from vidgan.types import ByteClip
-
-__all__ = ["TORCH_METRICS", "mae", "metrics_on", "ms_ssim", "mse", "psnr", "sharpness", "ssim", "ssim_u2", "ssim_u255"]
 
 FRAME = (-3, -2, -1)
 
@@ -38,18 +38,18 @@ def mse(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def mae(prediction: Tensor, target: Tensor) -> Tensor:
-    """Mean absolute difference: (..., C, H, W) in [0, 1] twice -> (...)."""
+    """MAE-pix: (..., C, H, W) in [0, 1] twice -> (...)."""
     prediction, target = _checked(prediction, target)
     return (prediction - target).abs().mean(dim=FRAME)
 
 
 def psnr(prediction: Tensor, target: Tensor) -> Tensor:
-    """10 log10(1 / MSE-pix) of each frame, in dB; +inf, without a usable gradient, where the frames are identical."""
+    """PSNR: 10 log10(1 / MSE-pix) in dB; +inf for identical frames, where the gradient is not usable."""
     return -10 * mse(prediction, target).log10()
 
 
 def ssim(prediction: Tensor, target: Tensor) -> Tensor:
-    """SSIM-G as `frame.ssim`, L = 1 on [0, 1] (the same numbers as L = 255 on uint8).
+    """SSIM-G with L = 1 on [0, 1], which equals L = 255 on uint8; see `frame.ssim`.
 
     Raises:
         ValueError: a frame is smaller than 11x11.
@@ -59,19 +59,19 @@ def ssim(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def ssim_u255(prediction: Tensor, target: Tensor) -> Tensor:
-    """SSIM-U255 as `frame.ssim_u255`: uniform 7x7 window, sample covariance, L = the data range."""
+    """SSIM-U255: uniform 7x7 window, sample covariance, L = the data range; see `frame.ssim_u255`."""
     prediction, target = _checked(prediction, target, UNIFORM_WINDOW)
     return _mean_product(*uniform_terms(prediction, target, 1.0))
 
 
 def ssim_u2(prediction: Tensor, target: Tensor) -> Tensor:
-    """SSIM-U2 as `frame.ssim_u2`: the same with L = twice the data range (inflated)."""
+    """SSIM-U2: SSIM-U255 with L = twice the data range (inflated); see `frame.ssim_u2`."""
     prediction, target = _checked(prediction, target, UNIFORM_WINDOW)
     return _mean_product(*uniform_terms(prediction, target, 2.0))
 
 
 def ms_ssim(prediction: Tensor, target: Tensor) -> Tensor:
-    """MS-SSIM as `frame.ms_ssim`.
+    """MS-SSIM; see `frame.ms_ssim`.
 
     Raises:
         ValueError: a side is shorter than 161 pixels.
@@ -81,7 +81,7 @@ def ms_ssim(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def sharpness(prediction: Tensor, target: Tensor) -> Tensor:
-    """Gradient-difference sharpness as `frame.sharpness`, in dB."""
+    """Gradient-difference sharpness in dB; see `frame.sharpness`."""
     prediction, target = _checked(prediction, target, 2)
     gradients = [
         frames.diff(dim=-2).abs()[..., :, 1:] + frames.diff(dim=-1).abs()[..., 1:, :] for frames in (prediction, target)
@@ -102,10 +102,12 @@ TORCH_METRICS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def metrics_on(device: torch.device) -> dict[str, FrameMetric]:
-    """The entries of `METRICS` that have a batched form, computed on `device`: to 1e-5 the same numbers, much sooner
-    on a GPU. They take the same uint8 frames."""
+    """The entries of `METRICS` that have a batched form, computed on ``device``.
 
-    def moved(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[[ByteClip, ByteClip], Values]:
+    They take the same uint8 frames and return the same numbers to 1e-5, much faster on a GPU.
+    """
+
+    def on_device(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[[ByteClip, ByteClip], Values]:
         def measure(prediction: ByteClip, target: ByteClip) -> Values:
             with torch.inference_mode():
                 pair = [frames.to(device).float() / 255 for frames in (prediction, target)]
@@ -114,7 +116,8 @@ def metrics_on(device: torch.device) -> dict[str, FrameMetric]:
         return measure
 
     return {
-        name: replace(METRICS[name], function=moved(function), pooled=False) for name, function in TORCH_METRICS.items()
+        name: replace(METRICS[name], function=on_device(function), pooled=False)
+        for name, function in TORCH_METRICS.items()
     }
 
 
@@ -122,8 +125,8 @@ def _checked(prediction: Tensor, target: Tensor, least: int = 1) -> tuple[Tensor
     for name, frames in (("prediction", prediction), ("target", target)):
         if not frames.is_floating_point() or frames.dim() < 3:
             raise ValueError(
-                f"the batched metrics read floats (..., C, H, W) in [0, 1], but the {name} is {frames.dtype} of shape "
-                f"{tuple(frames.shape)}; uint8 frames go to vidgan.evaluation.METRICS, or here after division by 255"
+                f"frames must be floats (..., C, H, W) in [0, 1], but the {name} is {frames.dtype} of shape "
+                f"{tuple(frames.shape)}; pass uint8 frames to vidgan.metrics.METRICS, or divide them by 255"
             )
     if prediction.shape != target.shape:
         raise ValueError(

@@ -1,7 +1,7 @@
-"""Fréchet Video Distance (Unterthiner et al. 2018): I3D features by path. KVD shares them (`kernel_distance`).
+"""Fréchet Video Distance (FVD, Unterthiner et al. 2018): I3D features from a weight file. KVD uses the same features.
 
 FVD is the Fréchet distance between the 400 logits, averaged over time, that the Kinetics-400 I3D of TF-Hub
-(deepmind/i3d-kinetics-400/1) gives for each clip. The TorchScript conversion `i3d_torchscript.pt` (StyleGAN-V,
+(deepmind/i3d-kinetics-400/1) computes for each clip. The TorchScript conversion `i3d_torchscript.pt` (StyleGAN-V,
 fvd-comparison) holds the same weights. Features of another layer or another I3D are on another scale and are not FVD.
 """
 
@@ -13,31 +13,31 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from vidgan.metrics.features import Array, FeatureNet, checked_rows, clip_function
+from vidgan.metrics.features import FeatureNet, checked_rows, clip_function
 from vidgan.metrics.weights import file_hash, load_script, require_weights
-from vidgan.types import ByteClip
 
 LOGITS = 400
 SIDE = 224
-SHORTEST = 10  # frames; I3D's time strides leave nothing of fewer
+MIN_FRAMES = 10  # the temporal strides of I3D leave no output for fewer
 HOW = "it is i3d_torchscript.pt, the TorchScript I3D that the StyleGAN-V and fvd-comparison repositories link"
 
 Resize = Literal["file", "original"]
 
 
 def i3d(weights: Path, *, resize: Resize = "file", device: torch.device | str = "cpu", batch: int = 16) -> FeatureNet:
-    """The I3D of a TorchScript file, for FVD and KVD.
+    """Load the I3D of a TorchScript file, for FVD and KVD.
 
     Args:
         weights: a file that is called as ``net(x, rescale=, resize=, return_features=True)`` on (B, 3, T, H, W).
-        resize: "file": levels 0..255 go in and the file squashes to 224x224 and rescales, the StyleGAN-V protocol;
-            "original": frames are squashed here as TensorFlow 1 did for the first FVD numbers (bilinear, corners not
-            aligned, no half-pixel centres) and scaled by 2x/255 - 1. They differ little, but state which.
-        batch: clips at once.
+        resize: "file" passes levels 0..255, and the file resizes to 224x224 and rescales (StyleGAN-V protocol);
+            "original" resizes here as TensorFlow 1 did for the first published FVDs (bilinear, corners not aligned, no
+            half-pixel centres) and scales by 2x/255 - 1. The results differ little, but must not be mixed.
+        device: device of the network.
+        batch: clips per call.
 
     Raises:
-        WeightsError: no such file, not TorchScript, or (on use) not 400 numbers a clip.
-        ValueError: on use: clips shorter than 10 frames, or an unknown ``resize``.
+        WeightsError: the file does not exist, is not TorchScript, or (on use) does not return 400 logits per clip.
+        ValueError: an unknown ``resize``, or (on use) clips of fewer than 10 frames.
     """
     if resize not in ("file", "original"):
         raise ValueError(f"resize must be 'file' or 'original', got {resize!r}")
@@ -53,17 +53,10 @@ def i3d(weights: Path, *, resize: Resize = "file", device: torch.device | str = 
     return FeatureNet(clip_function(describe, batch, device), definition, hashes, ("fvd", "kvd"))
 
 
-def i3d_features(
-    clips: ByteClip, weights: Path, *, resize: Resize = "file", device: torch.device | str = "cpu", batch: int = 16
-) -> Array:
-    """(N, T, 3, H, W) uint8 -> (N, 400) float64; arguments and errors as `i3d`."""
-    return i3d(weights, resize=resize, device=device, batch=batch)(clips)
-
-
 def resize_tf1(frames: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bilinear resize of TensorFlow 1 (``align_corners=False``): output pixel i samples at i * in / out.
+    """Resize as TensorFlow 1 did (bilinear, ``align_corners=False``): output pixel i samples at i * in / out.
 
-    There are no half-pixel centres, so the picture shifts by up to half an input pixel against today's resizes.
+    There are no half-pixel centres, so the image is shifted by up to half an input pixel against current resizes.
 
     Args:
         frames: (..., H, W) floats.
@@ -84,10 +77,10 @@ def resize_tf1(frames: Tensor, size: tuple[int, int]) -> Tensor:
 
 def _logits(part: Tensor, *, net: Callable[..., Tensor], path: Path, original: bool) -> Tensor:
     """(B, 3, T, H, W) uint8 -> (B, 400)."""
-    if part.shape[2] < SHORTEST:
-        raise ValueError(f"FVD needs clips of at least {SHORTEST} frames, got {part.shape[2]}")
+    if part.shape[2] < MIN_FRAMES:
+        raise ValueError(f"FVD needs clips of at least {MIN_FRAMES} frames, got {part.shape[2]}")
     pixels = part.float()
     if original:
         pixels = resize_tf1(pixels, (SIDE, SIDE)) * (2 / 255) - 1  # (B, 3, T, 224, 224) in [-1, 1]
-    answer = net(pixels, rescale=not original, resize=not original, return_features=True)
-    return checked_rows(answer, len(part), LOGITS, path)
+    output = net(pixels, rescale=not original, resize=not original, return_features=True)
+    return checked_rows(output, len(part), LOGITS, path)

@@ -1,25 +1,23 @@
-"""Inception Score of clips (Salimans et al. 2016) with the C3D of TGAN (Saito et al. 2017), by path.
+"""Inception Score (Salimans et al. 2016) of clips with the C3D of TGAN (Saito et al. 2017), from weight files.
 
-The score is the protocol: TGAN's takes one split of 10,000 clips, others ten splits of 2,048; neither compares with the
-other. Real UCF-101 scores 34.49 in TGAN's protocol.
+The score depends on the protocol. TGAN's takes one split of 10,000 clips, others take ten splits of 2,048 clips, and
+their numbers do not compare. Real UCF-101 scores 34.49 in TGAN's protocol.
 """
 
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 from zipfile import BadZipFile
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor
 
 from vidgan.errors import WeightsError
 from vidgan.metrics.features import FeatureNet, clip_function
+from vidgan.metrics.values import Values
 from vidgan.metrics.weights import file_hash, load_script, require_weights
-from vidgan.types import ByteClip
-
-Array: TypeAlias = npt.NDArray[np.float64]
 
 FRAMES = 16
 HOW = "TGAN's repository (pfnet-research/tgan) links conv3d_deepnetA_ucf.npz and mean2.npz"
@@ -29,29 +27,30 @@ DENSE = ("fc6", "fc7", "fc8")
 
 
 class InceptionScore(NamedTuple):
-    """exp(mean KL(p(y|x) || p(y))) and its deviation over splits (0 for one split)."""
+    """exp(mean KL(p(y|x) || p(y))) and its standard deviation over splits (0 for one split)."""
 
     score: float
     deviation: float
 
 
-def inception_score(probabilities: Array, splits: int = 1, eps: float = 1e-7) -> InceptionScore:
-    """The Inception Score of class probabilities (N, K): between 1 and K, higher is better.
+def inception_score(probabilities: Values, splits: int = 1, eps: float = 1e-7) -> InceptionScore:
+    """Inception Score of class probabilities, in [1, K]; higher is better.
 
     Args:
-        probabilities: (N, K), rows sum to 1.
-        splits: 1 is TGAN's protocol; with more, consecutive parts are scored apart. Never compare across.
+        probabilities: (N, K), each row sums to 1.
+        splits: number of consecutive parts that are scored separately and averaged; TGAN uses 1. Scores of different
+            numbers of splits do not compare.
         eps: added inside the logarithms (TGAN: 1e-7, TGANv2: 1e-20).
 
     Raises:
-        ValueError: rows that are no probabilities, or fewer rows than splits.
+        ValueError: rows that are not probabilities, or fewer rows than splits.
     """
     probabilities = np.asarray(probabilities, dtype=np.float64)
     if probabilities.ndim != 2 or not 1 <= splits <= len(probabilities):
         raise ValueError(f"{splits} splits need (N, K) probabilities with N >= {splits}, got {probabilities.shape}")
-    # Written so that NaN fails it.
+    # NaN must fail this check, hence `not all(>= 0)` rather than `any(< 0)`.
     if not (probabilities >= 0).all() or not np.allclose(probabilities.sum(axis=1), 1, atol=1e-3):
-        raise ValueError("an Inception Score takes probabilities: rows that are not negative and sum to 1")
+        raise ValueError("probabilities must be non-negative and sum to 1 in each row")
     scores = []
     for part in np.array_split(probabilities, splits):
         divergence = part * (np.log(part + eps) - np.log(part.mean(axis=0) + eps))
@@ -60,18 +59,21 @@ def inception_score(probabilities: Array, splits: int = 1, eps: float = 1e-7) ->
 
 
 def c3d_classifier(weights: Path, mean: Path, *, device: torch.device | str = "cpu", batch: int = 8) -> FeatureNet:
-    """TGAN's C3D: a function from clips (N, 16, 3, H, W) uint8 to class probabilities (N, K) float64.
+    """Load TGAN's C3D: a function from clips (N, 16, 3, H, W) uint8 to class probabilities (N, K) float64.
 
-    Every frame is resized to 128x128 (bicubic, as OpenCV), levels 0..255, RGB turned to BGR, less the mean clip's
-    columns 21..148, cut to the central 112x112 (TGAN's `calc_inception.py`).
+    As in TGAN's `calc_inception.py`, frames are resized to 128x128 (bicubic, as OpenCV does) and converted to BGR in
+    0..255. Columns 21..148 of the mean clip are subtracted, and the central 112x112 is cropped.
 
     Args:
-        weights: TGAN's Chainer file `conv3d_deepnetA_ucf.npz`, or a TorchScript file that takes (B, 3, 16, 112, 112) so
-            prepared and gives (B, K) probabilities or logits.
-        mean: `mean2.npz`, whose array `mean` holds 3x16x128x171 numbers.
+        weights: TGAN's Chainer file `conv3d_deepnetA_ucf.npz`, or a TorchScript file that takes (B, 3, 16, 112, 112)
+            prepared in this way and returns (B, K) probabilities or logits.
+        mean: `mean2.npz`, whose array `mean` has 3x16x128x171 numbers.
+        device: device of the network.
+        batch: clips per call.
 
     Raises:
-        WeightsError: a file is missing or is not what it should be. ValueError, on use: clips are not of 16 frames.
+        WeightsError: a file is missing or has other contents.
+        ValueError: on use, clips that do not have 16 frames.
     """
     weights = require_weights(weights, "the Inception Score", HOW)
     centre = _mean_clip(require_weights(mean, "the Inception Score", HOW)).to(device)  # (3, 16, 128, 128)
@@ -87,36 +89,32 @@ def c3d_classifier(weights: Path, mean: Path, *, device: torch.device | str = "c
         """(B, 3, 16, H, W) uint8 -> (B, K)."""
         if part.shape[2] != FRAMES:
             raise ValueError(f"the Inception Score is defined on clips of {FRAMES} frames, got {part.shape[2]}")
-        rows = classify(_prepared(part, centre))
+        rows = classify(_prepare(part, centre))
         if rows.dim() != 2 or len(rows) != len(part):
-            raise WeightsError(f"{weights}: gave {tuple(rows.shape)} where ({len(part)}, classes) was expected")
-        certain = bool((rows >= 0).all()) and torch.allclose(rows.sum(1), torch.ones_like(rows[:, 0]), atol=1e-3)
-        return rows if certain else rows.double().softmax(dim=1)
+            raise WeightsError(
+                f"{weights}: expected an output of shape ({len(part)}, classes), got {tuple(rows.shape)}"
+            )
+        normalised = bool((rows >= 0).all()) and torch.allclose(rows.sum(1), torch.ones_like(rows[:, 0]), atol=1e-3)
+        return rows if normalised else rows.double().softmax(dim=1)
 
     definition = f"class probabilities of {weights.name}, TGAN's preparation (128x128 bicubic, BGR less mean, 112x112)"
     hashes = {path.name: file_hash(path) for path in (weights, mean)}
     return FeatureNet(clip_function(describe, batch, device), definition, hashes)
 
 
-def c3d_probabilities(
-    clips: ByteClip, weights: Path, mean: Path, *, device: torch.device | str = "cpu", batch: int = 8
-) -> Array:
-    """`c3d_classifier` loaded and used once; for many calls keep the classifier."""
-    return c3d_classifier(weights, mean, device=device, batch=batch)(clips)
-
-
 def c3d(clips: Tensor, arrays: dict[str, Tensor]) -> Tensor:
-    """C3D (Tran et al. 2015) as TGAN runs it, dropout off: (B, 3, 16, 112, 112) -> (B, K) logits.
+    """C3D (Tran et al. 2015) as TGAN runs it, without dropout: (B, 3, 16, 112, 112) -> (B, K) logits.
 
     Args:
-        arrays: `<layer>/W` and `<layer>/b`, the layers named as in Chainer's file.
+        clips: prepared clips.
+        arrays: weights `<layer>/W` and `<layer>/b`, with the layer names of Chainer's file.
     """
     features = clips
     for name in CONVOLUTIONS:
         features = F.conv3d(features, arrays[f"{name}/W"], arrays[f"{name}/b"], padding=1).relu()
         if name in POOLED:
-            window = (1, 2, 2) if name == "conv1a" else (2, 2, 2)
-            features = F.max_pool3d(features, window, ceil_mode=True)  # Chainer's pooling covers all: 7 becomes 4
+            kernel = (1, 2, 2) if name == "conv1a" else (2, 2, 2)
+            features = F.max_pool3d(features, kernel, ceil_mode=True)  # Chainer rounds up: 7 becomes 4
     features = features.flatten(1)
     for name in DENSE:
         features = F.linear(features, arrays[f"{name}/W"], arrays[f"{name}/b"])
@@ -125,31 +123,31 @@ def c3d(clips: Tensor, arrays: dict[str, Tensor]) -> Tensor:
     return features
 
 
-def _prepared(part: Tensor, centre: Tensor) -> Tensor:
-    """(B, 3, 16, H, W) uint8 RGB -> (B, 3, 16, 112, 112), BGR less the mean."""
-    frames = part.transpose(1, 2).flatten(0, 1).float()  # (B*16, 3, H, W)
+def _prepare(part: Tensor, centre: Tensor) -> Tensor:
+    """(B, 3, 16, H, W) uint8 RGB -> (B, 3, 16, 112, 112) BGR minus the mean."""
+    frames = rearrange(part, "b c t h w -> (b t) c h w").float()
     frames = F.interpolate(frames, (128, 128), mode="bicubic", align_corners=False).clamp(0, 255)
-    clips = frames.unflatten(0, (len(part), FRAMES)).transpose(1, 2).flip(1) - centre  # (B, 3, 16, 128, 128)
+    clips = rearrange(frames, "(b t) c h w -> b c t h w", b=len(part)).flip(1) - centre  # (B, 3, 16, 128, 128)
     return clips[..., 8:120, 8:120]
 
 
 def _mean_clip(path: Path) -> Tensor:
     arrays = _arrays(path)
     if "mean" not in arrays or arrays["mean"].size != 3 * FRAMES * 128 * 171:
-        raise WeightsError(f"{path}: an array 'mean' of 3x{FRAMES}x128x171 numbers was expected; {HOW}")
+        raise WeightsError(f"{path}: expected an array 'mean' of 3x{FRAMES}x128x171 numbers; {HOW}")
     mean = torch.from_numpy(arrays["mean"].astype(np.float32)).reshape(3, FRAMES, 128, 171)
     return mean[..., 21:149]
 
 
 def _chainer_arrays(path: Path) -> dict[str, Tensor]:
-    found = _arrays(path)
+    arrays = _arrays(path)
     names = [f"{layer}/{part}" for layer in (*CONVOLUTIONS, *DENSE) for part in ("W", "b")]
-    if missing := [name for name in names if name not in found]:
-        raise WeightsError(f"{path}: lacks the arrays {', '.join(missing[:4])} of TGAN's C3D; {HOW}")
-    return {name: torch.from_numpy(found[name].astype(np.float32)) for name in names}
+    if missing := [name for name in names if name not in arrays]:
+        raise WeightsError(f"{path}: the arrays {', '.join(missing[:4])} of TGAN's C3D are missing; {HOW}")
+    return {name: torch.from_numpy(arrays[name].astype(np.float32)) for name in names}
 
 
-def _arrays(path: Path) -> dict[str, npt.NDArray[np.float64]]:
+def _arrays(path: Path) -> dict[str, Values]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}

@@ -1,12 +1,12 @@
-"""The three ways to score the next frame of UCF-101, each by its own name: they never share a table.
+"""The three ways in which papers score the next frame of UCF-101. Each has its own names, and they never share a table.
 
 All use the 379 clips of every tenth line of testlist01. Mathieu et al. 2016 and DVF (Liu et al. 2017) score moving
-pixels only, and not in the same way; MCNet (Villegas et al. 2017) scores the whole frame. The mask comes from the
-authors' files (flow pictures, `motion_mask.png`), never from a prediction.
+pixels only, but in different ways; MCNet (Villegas et al. 2017) scores the whole frame. The mask comes from the
+authors' files (flow images, `motion_mask.png`), never from a prediction.
 
-A masked metric takes prediction and target, uint8 (..., 3, H, W), and a mask (..., 1, H, W) bool, true where a pixel
-moves. It gives values (...) and a bool array (...) of the frames that count. A frame that the protocol skips holds 0.0
-and False: average ``values[counted]`` and report how many were skipped.
+A masked metric takes prediction and target, (..., 3, H, W) uint8, and a mask (..., 1, H, W) bool, true where a pixel
+moves. It returns values (...) and a bool array (...) of the frames that count. A frame that the protocol skips is 0.0
+and False: average ``values[counted]``, and report the number of skipped frames.
 """
 
 from collections.abc import Callable
@@ -18,14 +18,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from vidgan.metrics.frame import Values, check_pair, decibels, psnr, ssim_grey, to_grey
+from vidgan.metrics.frame import check_pair, decibels, psnr, ssim_grey, to_grey
 from vidgan.metrics.local_statistics import GAUSSIAN_WINDOW, gaussian_terms
+from vidgan.metrics.values import Values, enters_mean
 from vidgan.types import ByteClip
 
 Counted: TypeAlias = npt.NDArray[np.bool_]
 
-MOVING_BELOW = 0.2  # of a colour channel of the flow picture (Mathieu et al.)
-SKIP_FROM = 50.0  # dB: Mathieu's script drops frames that hardly move
+MOVING_BELOW = 0.2  # level of a colour channel of the flow image (Mathieu et al.)
+SKIP_FROM = 50.0  # dB; Mathieu's script skips frames that hardly move
 SHARPNESS_SCALE = 128.0**2
 SHARPNESS_FLOOR = 1e-4
 LUMA = np.array([0.299, 0.587, 0.114])
@@ -33,7 +34,7 @@ LUMA = np.array([0.299, 0.587, 0.114])
 
 @dataclass(frozen=True)
 class MaskedMetric:
-    """As `FrameMetric`, for functions that also take a mask and also say which frames count."""
+    """`FrameMetric` for functions that also take a mask, and also return which frames count."""
 
     function: Callable[[ByteClip, ByteClip, Tensor], tuple[Values, Counted]]
     definition: str
@@ -41,23 +42,26 @@ class MaskedMetric:
 
 
 def flow_picture_mask(picture: ByteClip) -> Tensor:
-    """Mathieu's moving pixels: a channel of the colour-coded flow is below 0.2; (..., 3, H, W) -> (..., 1, H, W)."""
+    """Mathieu's mask of moving pixels: a channel of the colour-coded flow is below 0.2.
+
+    (..., 3, H, W) uint8 -> (..., 1, H, W) bool.
+    """
     return (picture < MOVING_BELOW * 255).any(dim=-3, keepdim=True)
 
 
 def mathieu_psnr(prediction: ByteClip, target: ByteClip, mask: Tensor) -> tuple[Values, Counted]:
-    """PSNR of the whole frame after resting pixels were made equal, peak 255; frames of 50 dB and more are skipped.
+    """PSNR in dB of the whole frame after static pixels were made equal, peak 255; 50 dB and more are skipped.
 
-    The many equal pixels raise it: DVF's PSNR of the same frames is lower.
+    The equal pixels raise it, so DVF's PSNR of the same frames is lower.
     """
     values = psnr(*_masked(prediction, target, mask))
     return _keep(values, values < SKIP_FROM)
 
 
 def mathieu_ssim(prediction: ByteClip, target: ByteClip, mask: Tensor) -> tuple[Values, Counted]:
-    """SSIM of the luma of the frames that `mathieu_psnr` counts, resting pixels black.
+    """SSIM of the luma, in [-1, 1], with static pixels black, of the frames that `mathieu_psnr` counts.
 
-    11x11 Gaussian window of sigma 1.5 over a frame widened by 10 black pixels on every side ('full' convolution).
+    11x11 Gaussian kernel of sigma 1.5 over a frame padded by 10 black pixels on every side ('full' convolution).
     """
     _, counted = mathieu_psnr(prediction, target, mask)
     pair = [_luma(frames) for frames in _masked(prediction, target, mask)]
@@ -66,15 +70,15 @@ def mathieu_ssim(prediction: ByteClip, target: ByteClip, mask: Tensor) -> tuple[
 
 
 def mathieu_sharpness(prediction: ByteClip, target: ByteClip, mask: Tensor) -> tuple[Values, Counted]:
-    """Sharpness as Mathieu's script computes it, in dB, over the frames that `mathieu_psnr` counts.
+    """Sharpness of Mathieu's script, in dB, of the frames that `mathieu_psnr` counts.
 
-    10 log10(255^2 / E), E = 128^2 / (C H W) times the sum over inner pixels and channels of
-    ||dx p| - |dx y|| + ||dy p| - |dy y||, images in [-1, 1], E at least 1e-4. The paper's formula, of which `METRICS`
-    holds the form for whole frames, has other constants.
+    10 log10(255^2 / E), where E = 128^2 / (C H W) times the sum over inner pixels and channels of
+    ||dx p| - |dx y|| + ||dy p| - |dy y||, images in [-1, 1], and E is at least 1e-4. The formula of the paper, which is
+    "sharpness" in `METRICS`, has other constants.
     """
     _, counted = mathieu_psnr(prediction, target, mask)
     pair = [frames.cpu().numpy() / 127.5 - 1 for frames in _masked(prediction, target, mask)]
-    # Inner pixels: those with a neighbour on every side; steps are taken to the right and downward.
+    # Inner pixels have a neighbour on every side; differences are taken to the right and downward.
     across = [np.abs(np.diff(image, axis=-1))[..., 1:-1, 1:] for image in pair]
     down = [np.abs(np.diff(image, axis=-2))[..., 1:, 1:-1] for image in pair]
     total = np.abs(across[0] - across[1]) + np.abs(down[0] - down[1])  # (..., C, H-2, W-2)
@@ -83,7 +87,7 @@ def mathieu_sharpness(prediction: ByteClip, target: ByteClip, mask: Tensor) -> t
 
 
 def dvf_psnr(prediction: ByteClip, target: ByteClip, mask: Tensor) -> tuple[Values, Counted]:
-    """PSNR over the moving pixels alone, peak 255; frames without motion or without an error are dropped."""
+    """PSNR in dB of the moving pixels only, peak 255; frames without motion and exact ones are skipped."""
     _check(prediction, target, mask)
     moving = mask.cpu().numpy()
     difference = np.subtract(prediction.cpu().numpy(), target.cpu().numpy(), dtype=np.int64)
@@ -93,9 +97,9 @@ def dvf_psnr(prediction: ByteClip, target: ByteClip, mask: Tensor) -> tuple[Valu
 
 
 def dvf_ssim(prediction: ByteClip, target: ByteClip, mask: Tensor) -> tuple[Values, Counted]:
-    """Matlab's `ssim` of the grey masked frames that `dvf_psnr` counts.
+    """Matlab's `ssim`, in [-1, 1], of the grey masked frames that `dvf_psnr` counts.
 
-    11x11 Gaussian window of sigma 1.5, borders repeated, L = 255, grey rounded to uint8.
+    11x11 Gaussian kernel of sigma 1.5, replicated border, L = 255, grey rounded to uint8.
     """
     _, counted = dvf_psnr(prediction, target, mask)
     pair = [
@@ -105,14 +109,14 @@ def dvf_ssim(prediction: ByteClip, target: ByteClip, mask: Tensor) -> tuple[Valu
 
 
 def full_psnr(prediction: ByteClip, target: ByteClip, mask: Tensor) -> tuple[Values, Counted]:
-    """PSNR of the whole frame (MCNet); the mask is not used, identical frames are skipped."""
+    """PSNR in dB of the whole frame (MCNet); the mask is ignored, exact frames are skipped."""
     _check(prediction, target, mask)
     values = psnr(prediction, target)
-    return _keep(values, np.isfinite(values))
+    return _keep(values, enters_mean(values))
 
 
 def full_ssim(prediction: ByteClip, target: ByteClip, mask: Tensor) -> tuple[Values, Counted]:
-    """SSIM-G-grey of the whole frame (MCNet); the mask is not used, every frame counts."""
+    """SSIM-G-grey of the whole frame (MCNet), in [-1, 1]; the mask is ignored, every frame counts."""
     _check(prediction, target, mask)
     values = ssim_grey(prediction, target)
     return values, np.ones_like(values, dtype=bool)
@@ -152,13 +156,13 @@ MASKED: dict[str, MaskedMetric] = {
 
 def _check(prediction: ByteClip, target: ByteClip, mask: Tensor) -> None:
     check_pair(prediction, target)
-    wanted = (*target.shape[:-3], 1, *target.shape[-2:])
-    if tuple(mask.shape) != wanted or mask.dtype != torch.bool:
-        raise ValueError(f"the motion mask must be bool of shape {wanted}, got {mask.dtype} {tuple(mask.shape)}")
+    shape = (*target.shape[:-3], 1, *target.shape[-2:])
+    if tuple(mask.shape) != shape or mask.dtype != torch.bool:
+        raise ValueError(f"the motion mask must be bool of shape {shape}, got {mask.dtype} {tuple(mask.shape)}")
 
 
 def _masked(prediction: ByteClip, target: ByteClip, mask: Tensor) -> list[ByteClip]:
-    """Both with resting pixels at 0, which is -1 in the scripts' range."""
+    """Set static pixels of both to 0, which is -1 in the range of the authors' scripts."""
     _check(prediction, target, mask)
     return [frames.cpu() * mask.cpu() for frames in (prediction, target)]
 
@@ -169,13 +173,13 @@ def _keep(values: Values, counted: Counted) -> tuple[Values, Counted]:
 
 
 def _luma(frames: ByteClip) -> Values:
-    """(..., C, H, W) uint8 -> (..., H, W) float64, not rounded."""
+    """Luma without rounding: (..., C, H, W) uint8 -> (..., H, W) float64."""
     levels = frames.cpu().numpy().astype(np.float64)
     return levels[..., 0, :, :] if levels.shape[-3] == 1 else np.tensordot(levels, LUMA, axes=(-3, 0))
 
 
 def _padded_ssim(first: Values, second: Values, *, border: int, mode: Literal["constant", "edge"]) -> Values:
-    """SSIM-G with the frame widened first: (..., H, W) twice -> (...)."""
+    """SSIM-G of padded frames: (..., H, W) twice -> (...)."""
     width = [(0, 0)] * (first.ndim - 2) + [(border, border)] * 2
     luminance, structure = gaussian_terms(np.pad(first, width, mode), np.pad(second, width, mode), 255)
     return (luminance * structure).mean(axis=(-2, -1))

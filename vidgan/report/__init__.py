@@ -1,8 +1,11 @@
-"""One self-contained HTML page per run: curves, previews, scores, and what looks wrong."""
+"""One self-contained HTML page per run: warnings, previews, scores, training curves and config.
 
-from vidgan.report.bars import BarChart
+`blocks` and `charts` hold the content, `page` renders it, `run` and `scores` build it from the files of a run, and
+`cases` re-runs the model for the animations of a result.
+"""
+
 from vidgan.report.blocks import Animation, Block, Cell, Code, KeyValues, Notes, Picture, Section, Table, Text, Warnings
-from vidgan.report.chart import LineChart
+from vidgan.report.charts import BarChart, LineChart
 from vidgan.report.page import render_page, write_report
 from vidgan.report.run import run_sections
 from vidgan.report.scores import score_blocks

@@ -1,17 +1,16 @@
-"""What a report is made of: sections of blocks. Every text is escaped when it is rendered."""
+"""The content of a report: sections of blocks. All texts are plain; `page` escapes them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
-from vidgan.report.bars import BarChart
-from vidgan.report.chart import LineChart
+from vidgan.report.charts import BarChart, LineChart
 
 Cell: TypeAlias = str | float | int | bool | None
 
 
-class Warned(Protocol):
-    """A fault found in a run: `vidgan.training.diagnostics.TrainingWarning`."""
+class RunWarning(Protocol):
+    """A problem of a run, such as `vidgan.training.diagnostics.TrainingWarning`."""
 
     @property
     def name(self) -> str:
@@ -19,25 +18,25 @@ class Warned(Protocol):
 
     @property
     def step(self) -> int:
-        """Since when."""
+        """Training step at which it began."""
 
     @property
     def message(self) -> str:
-        """What is wrong and what to do."""
+        """The problem, and what to do about it."""
 
 
 @dataclass(frozen=True)
 class Text:
-    """Paragraphs, parted by blank lines."""
+    """Paragraphs, separated by blank lines."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells; columns of numbers are aligned right, None shows as a dash.
+    """Rows of cells. Columns of numbers are right-aligned, and None is a dash.
 
-    A text such as "27.3 [26.8, 27.9]" counts as a number; its interval is set small beneath it.
+    A text such as "27.3 [26.8, 27.9]" counts as a number; its interval is set in small print below it.
     """
 
     header: Sequence[str]
@@ -47,43 +46,40 @@ class Table:
 
 @dataclass(frozen=True)
 class KeyValues:
-    """The few facts that a reader looks for first, shown as tiles."""
+    """A few key facts, rendered as tiles."""
 
     items: Mapping[str, Cell]
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG image, embedded; `scale` enlarges it by whole pixels (None: as far as it fits)."""
+    """A still image."""
 
-    data: bytes
+    data: bytes  # PNG
     caption: str = ""
-    scale: int | None = None
+    scale: int | None = None  # integer magnification; None: the largest that fits
 
 
 @dataclass(frozen=True)
 class Animation:
-    """An animated WebP or GIF, embedded; `scale` enlarges it by whole pixels (None: as far as it fits).
+    """A looping clip."""
 
-    `columns` names the parts that stand side by side in it, all equally wide.
-    """
-
-    data: bytes
+    data: bytes  # animated WebP or GIF
     caption: str = ""
-    scale: int | None = None
-    columns: Sequence[str] = ()
+    scale: int | None = None  # integer magnification; None: the largest that fits
+    columns: Sequence[str] = ()  # labels above the equally wide panels, from left to right
 
 
 @dataclass(frozen=True)
 class Warnings:
-    """Faults, or the good news that there are none."""
+    """Problems of a run; an empty sequence says that there are none."""
 
-    warnings: Sequence[Warned]
+    warnings: Sequence[RunWarning]
 
 
 @dataclass(frozen=True)
 class Notes:
-    """Remarks that few readers need, as a list folded away under `title`."""
+    """Remarks that few readers need, as a collapsed list."""
 
     items: Sequence[str]
     title: str
@@ -91,7 +87,7 @@ class Notes:
 
 @dataclass(frozen=True)
 class Code:
-    """Preformatted text, folded away under `title`."""
+    """Preformatted text, collapsed."""
 
     text: str
     title: str
@@ -102,7 +98,7 @@ Block: TypeAlias = Text | Table | KeyValues | Picture | Animation | LineChart | 
 
 @dataclass(frozen=True)
 class Section:
-    """A headed part of the report."""
+    """A part of the report with a heading."""
 
     title: str
     blocks: Sequence[Block] = field(default_factory=tuple)

@@ -1,6 +1,8 @@
-"""What a result speaks of as pictures that play: the model is run again.
+"""Animations of a run's results, for which the model is run again.
 
-Of forecasts the best, median and worst windows, of generated clips those that are nearest to training clips.
+A forecast result shows its best, median and worst window. A result of generated clips shows the clips that are closest
+to a training clip, each next to that training clip. The score file records windows and seeds, so the frames are
+recomputed rather than stored.
 """
 
 import json
@@ -9,137 +11,184 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from vidgan.data.augmentation import check_window
 from vidgan.data.store.index import Index, load_index
 from vidgan.data.store.storage import open_store
 from vidgan.errors import DataError
-from vidgan.evaluation.nearest_clips import neighbour_blocks
+from vidgan.evaluation.nearest_clips import nearest_pairs
 from vidgan.evaluation.places import read_window
 from vidgan.evaluation.scoring import forecast_of, join_forecasts
 from vidgan.evaluation.subjects import CHECKPOINTS, Subject, find_subject
-from vidgan.report import Animation, Block, Text
+from vidgan.metrics.values import EXACT_TEXT
+from vidgan.report.blocks import Animation, Block, Text
 from vidgan.runs import run_config
-from vidgan.tasks.forecasting.prediction import Forecaster
+from vidgan.tasks.base import ForecastModel
 from vidgan.tasks.pictures import forecast_animation, forecast_rows
 from vidgan.types import ByteClip, Forecast
 from vidgan.video.encode import webp_bytes
 
-SHOWN = {"truth": "truth", "forecast P": "forecast", "error of P (x3)": "error x3", "flow f": "flow"}  # row -> column
-EXPLAINED = (
-    "The best, median and worst window, by the forecast's {metric}. Truth and forecast play the last frames of their"
-    " context first; the error is three times as bright, the flow's hue is its direction."
+Record = Mapping[str, Any]  # a part of a score file
+
+PANELS = {"truth": "truth", "forecast P": "forecast", "error of P (x3)": "error x3", "flow f": "flow"}  # row -> label
+FORECAST_FPS, FORECAST_WIDTH = 4.0, 96  # frame rate, and the width to which smaller frames are magnified
+NEAREST_FPS, NEAREST_WIDTH = 8.0, 128
+FORECAST_TEXT = (
+    "The best, median and worst window by the forecast's {metric}. Truth and forecast start with the last context"
+    " frames. The error is brightened three times, and the hue of the flow is its direction."
 )
-FPS = 4.0
-LEAST_WIDTH = 96  # pixels across, to which smaller frames are enlarged
-MISSING = "The pictures of this result are not shown"
+NEAREST_TEXT = (
+    "Does the model copy its training clips? Of {clips} generated clips, those closest to a training clip, each next to"
+    " that clip, the closest first. Relative: distance over the mean distance of held-out real clips to the training"
+    " clips; far below 1 is a copy."
+)
+MISSING = "The animations of this result are not available"
 
 
 class Cases:
-    """Pictures of a run's results. What was drawn for a result is kept until its file changes.
+    """Animations of a run's results, recomputed only when a score file changes.
 
     Args:
-        run: the training run.
-        data: prepared data that results may have been scored on, beside the run's own.
+        run: the run directory.
+        data: prepared data sets on which results may have been scored, in addition to the run's own.
     """
 
     def __init__(self, run: Path, *, data: Sequence[Path] = ()) -> None:
         self.run, self.data = run, data
-        self.used: set[Path] = set()  # those of `data` that a result was scored on
-        self._drawn: dict[tuple[str, int], list[Block]] = {}
+        self.used: set[Path] = set()  # data sets on which a result was scored
+        self._cache: dict[tuple[str, int], list[Block]] = {}
 
-    def pictures(self) -> dict[str, list[Block]]:
-        """Name of the result's file -> an animation a case, or why there is none."""
-        found = {}
+    def animations(self) -> dict[str, list[Block]]:
+        """Name of a score file -> its animations, or a text that says why there are none."""
+        blocks = {}
         for path in sorted((self.run / "scores").glob("*.json")):
             key = path.name, path.stat().st_mtime_ns
-            if key not in self._drawn:
-                try:
-                    self._drawn[key] = self._of(path)
-                except (LookupError, TypeError, AttributeError) as error:
-                    self._drawn[key] = [Text(f"{MISSING}: the result is incomplete ({error!r}).")]
-                except (OSError, ValueError) as error:
-                    self._drawn[key] = [Text(f"{MISSING}: {error}.")]
-            found[path.name] = self._drawn[key]
-        return found
+            if key not in self._cache:
+                self._cache[key] = self._build_or_explain(path)
+            blocks[path.name] = self._cache[key]
+        return blocks
 
-    def _of(self, path: Path) -> list[Block]:
-        result = json.loads(path.read_text(encoding="utf-8")).get("result", {})
-        told = result.get("provenance", {})
-        if "nearest" in told:
-            root, _ = self._prepared(result["fingerprint"], told["data"]["root"])
-            return neighbour_blocks(replace(self._subject(told["weights"]), data=root), told["nearest"])
+    def _build_or_explain(self, path: Path) -> list[Block]:
+        try:
+            return self._build(json.loads(path.read_text(encoding="utf-8")).get("result", {}))
+        except (LookupError, TypeError, AttributeError) as error:
+            return [Text(f"{MISSING}: the result is incomplete ({error!r}).")]
+        except (OSError, ValueError) as error:
+            return [Text(f"{MISSING}: {error}.")]
+
+    def _build(self, result: Record) -> list[Block]:
+        """The blocks of one result."""
+        provenance = result.get("provenance", {})
+        if "nearest" in provenance:
+            root, _ = self._find_data(result)
+            return nearest_blocks(replace(self._find_model(result), data=root), provenance["nearest"])
         if result.get("kind") != "forecast":
             return []
-        frames = result["provenance"].get("case_frames")  # a result without provenance is incomplete
+        frames = result["provenance"].get("case_frames")
         if frames is None:
-            raise ValueError("the result does not say which frames they are; evaluate again")
-        root, index = self._prepared(result["fingerprint"], told["data"]["root"])
-        subject = self._subject(told["weights"])
+            raise ValueError("the result does not record the frames of its cases; evaluate again")
+        root, index = self._find_data(result)
+        subject = self._find_model(result)
         store = open_store(root, index)
         height, width = result["frame_size"]
         size = check_window((height, width), index.size, root)
         entries = {entry.source: entry for entry in index.clips}
-        blocks: list[Block] = [Text(EXPLAINED.format(metric=case["metric"])) for case in result["cases"][:1]]
+        blocks: list[Block] = [Text(FORECAST_TEXT.format(metric=case["metric"])) for case in result["cases"][:1]]
         for case in result["cases"]:
             entry = entries[case["id"].rpartition(":")[0]]
             clip = read_window(store, entry, frames[case["id"]], size)  # (T+K, 3, H, W)
-            blocks.append(self._picture(subject, clip, case, result, growing=told["growing"]))
+            blocks.append(case_animation(subject, clip, case, result))
         return blocks
 
-    def _subject(self, weights: Mapping[str, str]) -> Subject:
-        """The model whose files have these hashes."""
+    def _find_model(self, result: Record) -> Subject:
+        """The model of the run whose files have the hashes of the result."""
+        weights = result["provenance"]["weights"]
         checkpoints = [self.run / CHECKPOINTS / name.partition("/")[0] for name in weights]
         for path in (self.run, self.run / "best", *checkpoints):
             if path.is_dir():
                 try:
                     subject = find_subject(path)
                 except (OSError, ValueError):
-                    continue  # a model that cannot be loaded is none that was scored
+                    continue  # it cannot be loaded, so it is not the one that was scored
                 if subject.weights == weights:
                     return subject
-        raise ValueError("the weights that were scored are no longer in the run; evaluate again")
+        raise ValueError("the scored weights are no longer in the run; evaluate again")
 
-    def _prepared(self, fingerprint: str, name: str) -> tuple[Path, Index]:
-        """The data with this fingerprint."""
+    def _find_data(self, result: Record) -> tuple[Path, Index]:
+        """The prepared data with the fingerprint of the result."""
         for root in (Path(run_config(self.run).data.root), *self.data):
             try:
                 index = load_index(root)
             except (DataError, OSError):
                 continue
-            if index.fingerprint == fingerprint:
+            if index.fingerprint == result["fingerprint"]:
                 self.used.add(root)
                 return root, index
-        raise ValueError(f"the data that were scored ({name}) are not found unchanged; give their folder with --data")
+        name = result["provenance"]["data"]["root"]
+        raise ValueError(f"the scored data ({name}) were moved, changed or deleted; give their folder with --data")
 
-    def _picture(
-        self, subject: Subject, clip: ByteClip, case: Mapping[str, Any], result: Mapping[str, Any], *, growing: bool
-    ) -> Animation:
-        """One window: (T+K, 3, H, W) uint8."""
-        assert isinstance(subject.model, Forecaster)
-        context = result["context"]
-        sampled = bool(result["samples"])
-        seed = result["seed"] if sampled else None
-        prediction = _forecast(subject.model, clip, context, growing=growing, seed=seed, row=case["window"])
-        rows = forecast_rows(clip[:context], clip[context:], prediction)
-        shown = {"context": rows["context"], **{name: rows[name] for name in SHOWN}}
-        value = "identical to the truth" if case["value"] is None else f"{case['metric']} {case['value']:.4g}"
-        first = "; the first of its samples" if sampled else ""
-        return Animation(
-            webp_bytes(forecast_animation(shown), fps=FPS, scale=max(1, LEAST_WIDTH // clip.shape[-1])),
-            f"{case['which'].capitalize()}: {case['id']}, {value}{first}",
-            columns=list(SHOWN.values()),
+
+def case_animation(subject: Subject, clip: ByteClip, case: Record, result: Record) -> Animation:
+    """Truth, forecast, error and flow of one window, side by side.
+
+    Args:
+        subject: the forecasting model.
+        clip: the window, (T+K, 3, H, W) uint8.
+        case: an entry of ``result["cases"]``.
+        result: the forecast result, whose settings are repeated.
+    """
+    assert isinstance(subject.model, ForecastModel)
+    context = result["context"]
+    is_sampled = bool(result["samples"])
+    if result["provenance"]["growing"]:
+        forecast = _forecast_growing(subject.model, clip, context)
+    else:
+        seed = result["seed"] if is_sampled else None
+        past, horizon = clip[None, :context], len(clip) - context
+        forecast = forecast_of(subject.model, past, horizon, seed=seed, rows=[case["window"]])
+    rows = forecast_rows(clip[:context], clip[context:], forecast)
+    panels = {"context": rows["context"], **{name: rows[name] for name in PANELS}}
+    value = EXACT_TEXT if case["value"] is None else f"{case['metric']} {case['value']:.4g}"
+    sample = "; the first of its samples" if is_sampled else ""
+    scale = max(1, FORECAST_WIDTH // clip.shape[-1])
+    return Animation(
+        webp_bytes(forecast_animation(panels), fps=FORECAST_FPS, scale=scale),
+        f"{case['which'].capitalize()}: {case['id']}, {value}{sample}",
+        columns=list(PANELS.values()),
+    )
+
+
+def nearest_blocks(subject: Subject, nearest: Record) -> list[Block]:
+    """The generated clips that are closest to a training clip, each next to that clip.
+
+    Args:
+        subject: the synthesis model, with the data on which it was scored.
+        nearest: ``provenance["nearest"]`` of the result.
+
+    Raises:
+        DataError: a training clip is no longer in the data.
+    """
+    blocks: list[Block] = [Text(NEAREST_TEXT.format(clips=nearest["clips"]))]
+    usual = nearest["held_out_distance"]
+    for pair, (generated, training) in nearest_pairs(subject, nearest):
+        relative = f", relative {pair['distance'] / usual:.2f}" if usual else ""
+        mirrored = ", mirrored" if pair["mirrored"] else ""
+        caption = (
+            f"Clip {pair['clip']}, distance {pair['distance']:.4f}{relative}; {pair['video']}, frames"
+            f" {pair['frames'][0]} to {pair['frames'][-1]}{mirrored}"
         )
+        scale = max(1, NEAREST_WIDTH // generated.shape[-1])
+        data = webp_bytes(torch.cat([generated, training], dim=-1), fps=NEAREST_FPS, scale=scale)
+        blocks.append(Animation(data, caption, columns=["generated", "nearest training clip"]))
+    return blocks
 
 
-def _forecast(
-    model: Forecaster, clip: ByteClip, context: int, *, growing: bool, seed: int | None, row: int
-) -> Forecast:
-    """The forecast of one clip as it was scored; `growing`: each frame from all true ones before it."""
-    if not growing:
-        return forecast_of(model, clip[None, :context], len(clip) - context, seed=seed, rows=[row])
+def _forecast_growing(model: ForecastModel, clip: ByteClip, context: int) -> Forecast:
+    """Each frame from `context` on, forecast from all true frames before it."""
     parts = []
     for end in range(context, len(clip)):
-        # Motion needs two frames: a single one is handed over twice, as in the evaluation.
-        seen = clip[:end] if end > 1 else clip[:1].expand(2, -1, -1, -1)
-        parts.append(forecast_of(model, seen[None], 1))
+        # A model needs two frames to see motion, so a single one is repeated, as in the evaluation.
+        past = clip[:end] if end > 1 else clip[:1].expand(2, -1, -1, -1)
+        parts.append(forecast_of(model, past[None], 1))
     return join_forecasts(parts, dim=1)

@@ -1,7 +1,7 @@
-"""A training run read back from its directory: journal, previews, scores and config, each shown if it is there.
+"""The sections of a training run: overview, previews, scores, training curves, events and config.
 
-Files read: ``journal.jsonl``, ``starts.jsonl``, ``previews/<name with a step number>.webp|gif|png``, ``scores/*.json``
-(their form: `vidgan.report.scores`), ``config.yaml``.
+Files read, each if it exists: ``journal.jsonl``, ``starts.jsonl``, ``previews/<name with a step number>.webp|gif|png``,
+``scores/*.json`` (format: `vidgan.report.scores`) and ``config.yaml``.
 """
 
 import json
@@ -18,35 +18,36 @@ from vidgan.report.blocks import (
     Code,
     KeyValues,
     Picture,
+    RunWarning,
     Section,
+    Table,
     Text,
-    Warned,
     Warnings,
 )
-from vidgan.report.chart import LineChart
-from vidgan.report.events import event_blocks
+from vidgan.report.charts import LineChart
+from vidgan.report.formatting import count, duration, heading, words
 from vidgan.report.scores import score_blocks
-from vidgan.report.words import duration, heading, words
 from vidgan.training.journal import read_journal, read_records
 
 Record = Mapping[str, Any]
 Series = dict[str, list[tuple[float, float | None]]]
 
-EARLIER = 3  # previews of each kind shown beside the latest
+NUM_EARLIER = 3  # earlier previews of each kind, shown after the latest
 _STEP = re.compile(r"\d+")
 
 
 def run_sections(
     run_dir: Path,
     *,
-    warnings: Sequence[Warned] | None = None,
+    warnings: Sequence[RunWarning] | None = None,
     cases: Mapping[str, Sequence[Block]] | None = None,
 ) -> list[Section]:
-    """The sections of a run's report; what the run has not made yet has no section.
+    """The sections of a run's report; empty sections are left out.
 
     Args:
-        warnings: what `vidgan.training.diagnostics.diagnose` found; None leaves the verdict out.
-        cases: name of a file in `scores/` -> pictures of the best, median and worst window of that result.
+        run_dir: the run directory.
+        warnings: from `vidgan.training.diagnostics.diagnose`; None leaves out the warnings block.
+        cases: name of a file in `scores/` -> animations of that result, from `vidgan.report.cases.Cases`.
     """
     records, starts = (
         read_journal(run_dir, skip_invalid=True),
@@ -67,6 +68,33 @@ def run_sections(
         Section("Config", _config(run_dir / "config.yaml")),
     ]
     return [section for section in sections if section.blocks]
+
+
+def event_blocks(records: Sequence[Record], starts: Sequence[Record]) -> list[Block]:
+    """A table of starts, rollbacks and warnings in the order of steps; nothing for a run of one start without events.
+
+    Args:
+        records: the journal. ``{"warning": name, "holds": true, "message": text}`` marks the start of a warning,
+            ``"holds": false`` its end; ``{"rollback": {"failed": step, "skipped": [...], "reason": text}}`` a rollback
+            to the record's step.
+        starts: of `starts.jsonl`: ``{"step": .., "time": text, "processes": ..}`` for each start of training.
+    """
+    rows: list[list[Cell]] = []
+    for number, start in enumerate(starts):
+        processes = count(start.get("processes", 1), "process", "processes")
+        rows.append([start["step"], "Restarted" if number else "Started", f"{start.get('time', '')}, {processes}"])
+    for record in records:
+        if isinstance(rollback := record.get("rollback"), Mapping):
+            skipped = count(len(rollback.get("skipped", ())), "batch", "batches")
+            reason = f"Step {rollback.get('failed')} failed: {rollback.get('reason')}; {skipped} skipped"
+            rows.append([record["step"], "Rolled back to this step", reason])
+        elif "warning" in record:
+            event = f"{words(str(record['warning'])).capitalize()} {'began' if record.get('holds') else 'ended'}"
+            rows.append([record["step"], event, str(record.get("message", ""))])
+    if len(rows) == len(starts) <= 1:
+        return []
+    rows.sort(key=lambda row: row[0] if isinstance(row[0], int) else 0)  # stable: a restart comes first at its step
+    return [Table(["step", "event", "details"], rows)]
 
 
 def _facts(records: Sequence[Record]) -> dict[str, Cell]:
@@ -91,7 +119,7 @@ def _facts(records: Sequence[Record]) -> dict[str, Cell]:
 
 
 def _grouped(records: Sequence[Record], start: str, end: str = "") -> Series:
-    """Series of all keys that begin and end so, by what stands between, in the order of appearance."""
+    """Series of all keys with this start and end, named by the part between, in the order of appearance."""
     series: Series = defaultdict(list)
     for record in records:
         for key, value in record.items():
@@ -101,7 +129,7 @@ def _grouped(records: Sequence[Record], start: str, end: str = "") -> Series:
 
 
 def _merged(series: Series) -> Series:
-    """Equal series under one name, for lines that would hide each other."""
+    """Join the names of equal series, whose lines would hide each other."""
     names: dict[tuple[tuple[float, float | None], ...], list[str]] = defaultdict(list)
     for name, points in series.items():
         names[tuple(points)].append(name)
@@ -109,23 +137,21 @@ def _merged(series: Series) -> Series:
 
 
 def _training(records: Sequence[Record]) -> list[Block]:
-    """Losses of each network, accuracies, gradients, scores on the way, rates."""
+    """Losses of each network, accuracies, gradient norms, scores, learning rates and throughput."""
     losses: dict[str, Series] = defaultdict(dict)
     for name, points in _grouped(records, "loss/").items():
         net, _, term = name.partition("/")
         losses[net][term] = points
-    judges = {name.partition("/")[0] for name in _grouped(records, "accuracy/", "/real")}
+    discriminators = {name.partition("/")[0] for name in _grouped(records, "accuracy/", "/real")}
     blocks: list[Block] = []
     for net, series in losses.items():
-        name = f"{words(net)} discriminator" if net in judges and "discriminator" not in net else words(net)
+        name = f"{words(net)} discriminator" if net in discriminators and "discriminator" not in net else words(net)
         blocks.append(LineChart(series, f"Losses of the {name}", y_label="unweighted terms", smooth=True))
     accuracy = {words(name.replace("/", ", ")): points for name, points in _grouped(records, "accuracy/").items()}
     if accuracy:
-        caption = "Real and fake near 1 for long: the discriminator wins. Near 0.5: it cannot tell them apart."
+        caption = "Both stay near 1: the discriminator dominates. Near 0.5: it cannot tell real from generated."
         title = "Accuracy of the discriminators"
-        blocks.append(
-            LineChart(accuracy, title, y_label="share right", smooth=True, y_range=(0.0, 1.0), caption=caption)
-        )
+        blocks.append(LineChart(accuracy, title, y_label="accuracy", smooth=True, y_range=(0.0, 1.0), caption=caption))
     norms = _grouped(records, "grad_norm/")
     if norms:
         blocks.append(LineChart(norms, "Gradient norms", y_label="norm", log_y=True, smooth=True))
@@ -140,14 +166,14 @@ def _training(records: Sequence[Record]) -> list[Block]:
 
 
 def _evaluations(records: Sequence[Record]) -> list[Block]:
-    """Scores taken while training; `evaluation/<name>/<metric>` share a chart of the metric."""
+    """Scores during training; all `evaluation/<name>/<metric>` of a metric share a chart."""
     metrics: dict[str, Series] = defaultdict(dict)
     for key, points in _grouped(records, "evaluation/").items():
         name, _, metric = key.rpartition("/")
         if key != "score":
             metrics[metric][words(name or metric)] = points
     return [
-        LineChart(series, f"{heading(metric)} while training", y_label=words(metric))
+        LineChart(series, f"{heading(metric)} during training", y_label=words(metric))
         for metric, series in metrics.items()
     ]
 
@@ -155,8 +181,8 @@ def _evaluations(records: Sequence[Record]) -> list[Block]:
 def _samples(records: Sequence[Record]) -> list[Block]:
     blocks: list[Block] = []
     for name, title, caption in (
-        ("diversity", "Diversity", "Mean distance between two clips. Far below the real clips': mode collapse."),
-        ("motion", "Motion", "Mean change from frame to frame. Far below the real clips': frozen samples."),
+        ("diversity", "Diversity", "Mean distance between two clips. Far below that of real clips: mode collapse."),
+        ("motion", "Motion", "Mean frame-to-frame difference. Far below that of real clips: frozen samples."),
         ("saturation", "Saturation", "Share of pixel values within 1 % of black or white."),
     ):
         series = _grouped(records, f"{name}/")
@@ -164,13 +190,13 @@ def _samples(records: Sequence[Record]) -> list[Block]:
             blocks.append(LineChart(series, title, y_label=name, caption=caption))
     distance = _grouped(records, "ema_distance")
     if distance:
-        caption = "How far the weights move about their average, relative to their size."
-        blocks.append(LineChart({"distance": distance[""]}, "Weights and their average", caption=caption))
+        caption = "Distance of the weights from their moving average, relative to their norm."
+        blocks.append(LineChart({"distance": distance[""]}, "Distance from the averaged weights", caption=caption))
     return blocks
 
 
 def _previews(folder: Path) -> list[Section]:
-    """The latest preview of each kind, and earlier ones to see it come about."""
+    """The latest preview of each kind, followed by up to `NUM_EARLIER` earlier ones."""
     kinds: dict[str, list[tuple[int, Path]]] = defaultdict(list)
     if folder.is_dir():
         for path in sorted(folder.iterdir()):
@@ -179,11 +205,11 @@ def _previews(folder: Path) -> list[Section]:
                 label = words(_STEP.sub("", path.stem, count=1).replace("step", ""))
                 kinds[label].append((int(number[0]), path))
     blocks: list[Block] = []
-    for label, found in sorted(kinds.items()):
-        found.sort()
-        count = min(EARLIER, len(found) - 1)
-        chosen = [found[number * (len(found) - 1) // count] for number in range(count)] if count else []
-        for step, path in [found[-1], *reversed(chosen)]:
+    for label, previews in sorted(kinds.items()):
+        previews.sort()
+        earlier = min(NUM_EARLIER, len(previews) - 1)
+        chosen = [previews[number * (len(previews) - 1) // earlier] for number in range(earlier)]
+        for step, path in [previews[-1], *reversed(chosen)]:
             caption = f"After {step:,} steps" + (f": {label}" if label else "")
             image = Picture if path.suffix == ".png" else Animation
             blocks.append(image(path.read_bytes(), caption))
@@ -196,7 +222,7 @@ def _scores(folder: Path, cases: Mapping[str, Sequence[Block]]) -> list[Section]
         try:
             blocks = score_blocks(json.loads(path.read_text(encoding="utf-8")), cases.get(path.name, ()))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            blocks = [Text(f"{path.name} cannot be shown: {type(error).__name__}: {error}")]
+            blocks = [Text(f"{path.name} cannot be displayed: {type(error).__name__}: {error}")]
         sections.append(Section(f"Scores: {words(path.stem)}", blocks))
     return sections
 

@@ -1,20 +1,19 @@
-"""One score file of a run as blocks: table, bars beside floor and controls, curves with intervals, difficulty, cases.
+"""The blocks of one score file: table, curves with intervals, bars of floor and controls, difficulty, animations.
 
 A score file holds ``{"protocol": text or mapping, "table": {"header": [...], "rows": [[...]]}, "curves": {metric:
-{predictor: [a value, or null, for each step of the horizon or each stretch]}}, "intervals": {metric: {predictor:
-[[low, high], ...]}}, "better": {metric: "higher" or "lower"}, "notes": [...], "result": {...}}``, every key optional.
-``result`` is what the evaluation returned, in JSON: a forecast's brings difficulty bins and calibration, a synthesis'
-its floor and controls.
+{predictor: [a value, or null, for each step of the horizon or each segment]}}, "intervals": {metric: {predictor:
+[[low, high], ...]}}, "better": {metric: "higher" or "lower"}, "notes": [...], "result": {...}}``. Every key is
+optional. ``result`` is the result of the evaluation as JSON: a forecast has difficulty bins and calibration, a set of
+generated clips has a floor and controls.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from vidgan.report.bars import Bar, BarChart
 from vidgan.report.blocks import Block, Cell, KeyValues, Notes, Table, Text
-from vidgan.report.chart import LineChart
-from vidgan.report.words import heading, words
+from vidgan.report.charts import Bar, BarChart, LineChart
+from vidgan.report.formatting import count, heading, words
 
 BASELINES = (
     "copy-last",
@@ -24,17 +23,18 @@ BASELINES = (
     "context mean",
 )
 FLOOR, GENERATED = "real", "generated"
-BINNED = ("psnr", "ssim", "skill")  # shown by difficulty; without them, the metric that chose the cases
-INTERVAL = "Shaded: 95 % interval over source videos."
-BY_STRETCH = "Shaded: 95 % interval over clips; of the Fréchet distance, its range over random halvings."
-BETWEEN_HALVES = "Whiskers: smallest and largest value over random halvings, or a 95 % interval."
+BINNED = ("psnr", "ssim", "skill")  # metrics by difficulty; without them, the metric that chose the cases
+HORIZON_INTERVAL = "Shaded: 95 % interval over source videos."
+SEGMENT_INTERVAL = "Shaded: 95 % interval over clips; for the Fréchet distance, the range over random halvings."
+SET_INTERVAL = "Whiskers: range over random halvings, or 95 % interval."
 
 
 def score_blocks(scores: Mapping[str, Any], cases: Sequence[Block] = ()) -> list[Block]:
-    """All that is to be seen of one score file (its form: see this module's docstring).
+    """The blocks of one score file.
 
     Args:
-        cases: pictures of the best, median and worst window, shown after the curves.
+        scores: the score file, in the format of this module's docstring.
+        cases: animations to insert before the notes.
     """
     blocks: list[Block] = []
     protocol = scores.get("protocol")
@@ -60,7 +60,7 @@ def score_blocks(scores: Mapping[str, Any], cases: Sequence[Block] = ()) -> list
 
 
 def _curves(scores: Mapping[str, Any]) -> Iterator[Block]:
-    """A chart a metric: the forecast beside its baselines; a second one for its parts and samples."""
+    """A chart for each metric with the subject and its baselines, and a second one with its parts and samples."""
     subject = scores.get("result", {}).get("subject", "")
     intervals = scores.get("intervals", {})
     over = "over the clip" if "stretch" in scores.get("result", {}) else "over the horizon"
@@ -70,7 +70,7 @@ def _curves(scores: Mapping[str, Any]) -> Iterator[Block]:
         others = {name: values for name, values in named.items() if name not in BASELINES}
         yield _curve(scores, metric, shown or named, intervals.get(metric, {}), over)
         if shown and len(others) > 1 and metric in BINNED:
-            # Their intervals would hide each other.
+            # Only the subject's interval, since several would hide each other.
             own = {name: pairs for name, pairs in intervals.get(metric, {}).items() if name == subject}
             yield _curve(scores, metric, others, own, "of the forecast's parts and samples")
 
@@ -80,27 +80,27 @@ def _curve(
     metric: str,
     predictors: Mapping[str, Sequence[float | None]],
     intervals: Mapping[str, Sequence[tuple[float | None, float | None]]],
-    of: str,
+    title: str,
 ) -> LineChart:
     better = scores.get("better", {}).get(metric)
-    stretch = scores.get("result", {}).get("stretch")  # of longer clips
+    segment = scores.get("result", {}).get("stretch")  # frames per segment of clips longer than trained
     bands = {
         name: [(float(x), low, high) for x, (low, high) in enumerate(pairs, 1) if low is not None and high is not None]
         for name, pairs in intervals.items()
     }
     return LineChart(
         {name: list(enumerate(values, start=1)) for name, values in predictors.items()},
-        f"{heading(metric)} {of}",
-        x_label=f"stretch of {stretch} frames" if stretch else "frame of the forecast",
+        f"{heading(metric)} {title}",
+        x_label=f"segment of {segment} frames" if segment else "forecast frame",
         x_from_zero=False,
         y_label=f"{metric}, {better} is better" if better else metric,
         bands=bands,
-        caption=(BY_STRETCH if stretch else INTERVAL) if any(bands.values()) else "",
+        caption=(SEGMENT_INTERVAL if segment else HORIZON_INTERVAL) if any(bands.values()) else "",
     )
 
 
 def _floors_and_controls(result: Mapping[str, Any]) -> Iterator[Block]:
-    """A chart a measure: the generated set between the floor of real clips and damaged real clips."""
+    """A chart for each measure of the generated set, the floor of real clips and the damaged real clips."""
     measures: dict[str, dict[str, Bar]] = {}
     for name, metrics in result["scores"].items():
         for metric, score in metrics.items():
@@ -110,8 +110,9 @@ def _floors_and_controls(result: Mapping[str, Any]) -> Iterator[Block]:
     shown = {metric: bars for metric, bars in measures.items() if len(bars) > 1}
     if shown:
         yield Text(
-            f"Each measure of the {GENERATED} clips beside other {FLOOR} clips (the floor: what a perfect model could"
-            " expect, dashed) and damaged real clips. A measure tells something only where it sees that damage."
+            f"Each measure of the {GENERATED} clips, of other {FLOOR} clips (dashed: the floor, which a perfect model"
+            " reaches) and of damaged real clips. A measure is informative only where it separates damaged clips from"
+            " the floor."
         )
     for metric, bars in shown.items():
         better = result.get("better", {}).get(metric)
@@ -120,17 +121,17 @@ def _floors_and_controls(result: Mapping[str, Any]) -> Iterator[Block]:
             heading(metric),
             subject=GENERATED,
             reference=FLOOR,
-            note=f"{better} is better" if better else "like real is better",
-            caption=BETWEEN_HALVES,
+            note=f"{better} is better" if better else "closer to real is better",
+            caption=SET_INTERVAL,
         )
 
 
 def _difficulty(result: Mapping[str, Any]) -> Iterator[Block]:
-    """Means on the easy, middle and hard windows; nothing where all are of one kind."""
-    bins = {name: found for name, found in result.get("bins", {}).items() if found["windows"]}
+    """Means on the easy, middle and hard windows; nothing if all windows are in one bin."""
+    bins = {name: entry for name, entry in result.get("bins", {}).items() if entry["windows"]}
     if len(bins) < 2:
         return
-    measured = {metric for found in bins.values() for table in found["scores"].values() for metric in table}
+    measured = {metric for entry in bins.values() for table in entry["scores"].values() for metric in table}
     cases = [case["metric"] for case in result.get("cases", [])]
     metrics = [metric for metric in BINNED if metric in measured] or list(dict.fromkeys(cases))
     better = result.get("better", {})
@@ -140,31 +141,28 @@ def _difficulty(result: Mapping[str, Any]) -> Iterator[Block]:
         header += [f"{heading(metric)}{arrow}, {name}" for name in bins]
     rows: list[list[Cell]] = []
     for name in next(iter(bins.values()))["scores"]:
-        row = [found["scores"].get(name, {}).get(metric) for metric in metrics for found in bins.values()]
+        row = [entry["scores"].get(name, {}).get(metric) for metric in metrics for entry in bins.values()]
         if any(value is not None for value in row):
             rows.append([name, *row])
-    counts = "; ".join(f"{name}: {_count(found)}" for name, found in bins.items())
-    yield Table(
-        header, rows, caption=f"By difficulty: how little the first target frame is like the last seen. {counts}."
+    counts = "; ".join(
+        f"{name}: {count(entry['windows'], 'window')} of {count(entry['sources'], 'source')}"
+        for name, entry in bins.items()
     )
-
-
-def _count(found: Mapping[str, Any]) -> str:
-    windows, sources = found["windows"], found["sources"]
-    return f"{windows} window{'s' * (windows != 1)} of {sources} source{'s' * (sources != 1)}"
+    caption = f"By difficulty: how much the first target frame differs from the last context frame. {counts}."
+    yield Table(header, rows, caption=caption)
 
 
 def _calibration(result: Mapping[str, Any]) -> Iterator[Block]:
-    """Does the truth lie among the samples as often as they claim?"""
-    for name, found in result.get("calibration", {}).items():
-        shares = [(0.0, 0.0), *((float(claimed), float(observed)) for claimed, observed in found["coverage"])]
+    """Coverage of each sampler: observed against nominal."""
+    for name, entry in result.get("calibration", {}).items():
+        shares = [(0.0, 0.0), *((float(nominal), float(observed)) for nominal, observed in entry["coverage"])]
         yield LineChart(
             {name: shares, "calibrated": [(0.0, 0.0), (1.0, 1.0)]},
             f"Calibration of {words(name)}",
             x_label="central share of the samples",
-            y_label="share of pixels whose truth lies within",
+            y_label="share of pixels whose true value lies within",
             y_range=(0.0, 1.0),
-            caption="Below the diagonal: the samples differ too little (overconfident).",
+            caption="Below the diagonal: the samples vary too little (overconfident).",
         )
 
 

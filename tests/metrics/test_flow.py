@@ -1,4 +1,4 @@
-"""Flow errors against golden values, flow files against files written by others, and the way back from disk."""
+"""Flow errors against golden values; flow files against files written by other programs, and round trips."""
 
 import math
 import struct
@@ -42,7 +42,7 @@ def test_angular_error() -> None:
     assert angular_error(right, right) == pytest.approx(0.0, abs=1e-5)
 
 
-def test_one_number_a_flow_and_only_valid_pixels() -> None:
+def test_one_number_per_flow_over_valid_pixels() -> None:
     target = torch.zeros(3, 2, 2, 2)
     prediction = torch.full((3, 2, 2, 2), math.nan)
     prediction[:, 0, 0, 0], prediction[:, 1, 0, 0] = torch.tensor([3.0, 6.0, 0.0]), torch.tensor([4.0, 8.0, 1.0])
@@ -70,11 +70,11 @@ def test_photometric_error_by_hand() -> None:
         photometric_error(first, second, flow[:, :1], warp)
 
 
-def test_refusals() -> None:
+def test_invalid_flows_are_rejected() -> None:
     flow = torch.zeros(2, 4, 4)
     with pytest.raises(ValueError, match="no valid pixel"):
         end_point_error(flow, flow, torch.zeros(4, 4, dtype=torch.bool))
-    with pytest.raises(ValueError, match="prediction flow holds values that are not finite"):
+    with pytest.raises(ValueError, match="prediction flow.*finite"):
         end_point_error(flow * math.nan, flow)
     with pytest.raises(ValueError, match="one shape"):
         fl_all(flow, flow[None])
@@ -82,7 +82,7 @@ def test_refusals() -> None:
         fl_all(flow, flow, torch.ones(4, 4))
 
 
-def test_flo_bytes_and_return(tmp_path: Path) -> None:
+def test_flo_bytes_and_round_trip(tmp_path: Path) -> None:
     flow = torch.tensor([[[1.5, -2.0, 0.25]], [[0.0, 7.0, -1.0]]])  # (2, 1, 3)
     path = tmp_path / "a.flo"
     write_flo(path, flow, torch.tensor([[True, True, False]]))
@@ -101,10 +101,10 @@ def test_flo_bytes_and_return(tmp_path: Path) -> None:
 def test_broken_flo_files(tmp_path: Path) -> None:
     path = tmp_path / "b.flo"
     for data, reason in (
-        (b"JUNK" + bytes(100), "not a .flo"),
-        (b"PIEH" + bytes(4), "cut short"),
-        (b"PIEH" + struct.pack("<ii", 2, 2) + bytes(31), "2x2, so 44 bytes were expected, but it has 43"),
-        (b"PIEH" + struct.pack("<ii", -1, -1) + bytes(8), "header says -1x-1"),
+        (b"JUNK" + bytes(100), "PIEH"),
+        (b"PIEH" + bytes(4), "header"),
+        (b"PIEH" + struct.pack("<ii", 2, 2) + bytes(31), "2x2.*44 bytes.*43"),
+        (b"PIEH" + struct.pack("<ii", -1, -1) + bytes(8), "-1x-1"),
     ):
         path.write_bytes(data)
         with pytest.raises(FlowFileError, match=reason) as caught:
@@ -112,7 +112,7 @@ def test_broken_flo_files(tmp_path: Path) -> None:
         assert "b.flo" in str(caught.value)
 
 
-def test_kitti_png_and_return(tmp_path: Path) -> None:
+def test_kitti_round_trip(tmp_path: Path) -> None:
     flow = torch.randn(2, 9, 7, generator=torch.Generator().manual_seed(0)) * 100
     known = torch.rand(9, 7, generator=torch.Generator().manual_seed(1)) > 0.3
     path = tmp_path / "a.png"
@@ -123,7 +123,7 @@ def test_kitti_png_and_return(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="-512"):
         write_kitti(tmp_path / "far.png", flow * 100)
     path.write_bytes(b"no image")
-    with pytest.raises(FlowFileError, match=r"a\.png: not a readable PNG"):
+    with pytest.raises(FlowFileError, match=r"a\.png"):
         read_kitti(path)
 
 
@@ -149,7 +149,7 @@ def test_real_flow_files(shared_data: Path, tmp_path: Path) -> None:
         assert torch.equal(again, flow) and torch.equal(mask, known)
 
 
-# Mean absolute difference in grey levels: second frame brought back onto the first by the true flow, and as it is.
+# Mean absolute difference in grey levels: second frame warped onto the first by the true flow, and unwarped.
 MIDDLEBURY = {
     "RubberWhale": (1.40, 5.71),
     "Dimetrodon": (1.63, 5.99),
@@ -178,13 +178,13 @@ def real_pairs(folder: Path) -> dict[str, tuple[torch.Tensor, torch.Tensor, torc
 
 
 @pytest.mark.shared_data
-def test_true_flow_brings_the_second_frame_onto_the_first(shared_data: Path) -> None:
+def test_true_flow_warps_the_second_frame_onto_the_first(shared_data: Path) -> None:
     for name, (first, second, flow, known) in real_pairs(shared_data / "flow").items():
         warped, still, wrong = (
             photometric_error(first, second, sign * flow, warp, known).item() for sign in (1, 0, -1)
         )
         expected = (MIDDLEBURY | CHAIRS)[name]
-        assert warped == pytest.approx(expected[0], abs=0.25), name  # they left out what leaves the frame
+        assert warped == pytest.approx(expected[0], abs=0.25), name  # the references exclude what leaves the frame
         assert still == pytest.approx(expected[1], abs=0.2), name
         assert wrong > still, name  # the direction check
 
@@ -198,7 +198,7 @@ def test_kitti_pair(shared_data: Path) -> None:
         photometric_error(first, second, sign * flow[None], warp, known[None]).item() for sign in (1, 0, -1)
     )
     assert warped < 0.5 * still < 0.5 * wrong
-    # Errors of zero flow are the lengths of the true one: nearly every pixel moves by more than 3 px and 5 %.
+    # Errors of zero flow are the lengths of the true one: nearly every pixel moves by more than 3 px.
     zero = torch.zeros_like(flow)
     assert fl_all(zero, flow, known) > 95
     assert angular_error(zero, flow, known) > 80

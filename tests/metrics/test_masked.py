@@ -1,4 +1,4 @@
-"""The three UCF-101 forms on frames whose numbers are worked out by hand."""
+"""The three UCF-101 protocols on frames whose values are worked out by hand."""
 
 import math
 
@@ -31,34 +31,34 @@ def test_psnr_over_the_frame_and_over_the_moving_pixels() -> None:
     assert full == pytest.approx(-10 * math.log10((16 * 51**2 + 240 * 100**2) / 256 / 255**2)) and counted
 
 
-def test_what_is_skipped() -> None:
+def test_skipped_frames() -> None:
     prediction, target, mask = moving_corner()
-    barely, _, _ = moving_corner(error=1)  # one level on a sixteenth: 60 dB over the frame, 48 dB where it moves
+    barely, _, _ = moving_corner(error=1)  # 60 dB of the frame, 48 dB of the moving sixteenth
     still = torch.zeros_like(mask)
     predictions = torch.stack([prediction, barely, target, prediction])
     targets, masks = torch.stack([target] * 4), torch.stack([mask, mask, mask, still])
-    kept = {name: m.function(predictions, targets, masks) for name, m in MASKED.items()}
+    results = {name: m.function(predictions, targets, masks) for name, m in MASKED.items()}
     for name in ("mathieu_psnr", "mathieu_ssim", "mathieu_sharpness"):
-        assert kept[name][1].tolist() == [True, False, False, False], name
+        assert results[name][1].tolist() == [True, False, False, False], name
     for name in ("dvf_psnr", "dvf_ssim"):
-        assert kept[name][1].tolist() == [True, True, False, False], name
-    assert kept["full_psnr"][1].tolist() == [True, True, False, True]
-    assert kept["full_ssim"][1].all()
-    for values, counted in kept.values():
+        assert results[name][1].tolist() == [True, True, False, False], name
+    assert results["full_psnr"][1].tolist() == [True, True, False, True]
+    assert results["full_ssim"][1].all()
+    for values, counted in results.values():
         assert np.isfinite(values).all() and (values[~counted] == 0).all()
 
 
 def test_ssim_borders() -> None:
-    # Both frames even: every window lies on one level, or on one level and the border.
+    # Both frames are uniform: every kernel covers one level, or one level and the border.
     target = torch.full((3, 16, 16), 100, dtype=torch.uint8)
     prediction = torch.full((3, 16, 16), 150, dtype=torch.uint8)
     everywhere = torch.ones(1, 16, 16, dtype=torch.bool)
     c1 = (0.01 * 255) ** 2
     inner = (2 * 100 * 150 + c1) / (100**2 + 150**2 + c1)
-    # Repeated borders leave the frames even, so that the map is this number throughout.
+    # A replicated border keeps the frames uniform, so the map is constant.
     assert MASKED["dvf_ssim"].function(prediction, target, everywhere)[0] == pytest.approx(inner, abs=1e-9)
     assert MASKED["full_ssim"].function(prediction, target, everywhere)[0] == pytest.approx(inner, abs=1e-6)
-    # The 'full' border adds black: an edge on both sides correlates, and pulls the mean elsewhere.
+    # The 'full' border adds black: its edge correlates in both frames and changes the mean.
     padded = [np.pad(np.full((16, 16), level, float), 10) for level in (150, 100)]
     offsets = np.arange(-5, 6)
     taps = np.exp(-(offsets**2) / 4.5)
@@ -76,7 +76,7 @@ def test_ssim_borders() -> None:
     assert found == pytest.approx(np.mean(scores), abs=1e-9) and abs(found - inner) > 0.01
 
 
-def test_ssim_sees_only_the_moving_pixels() -> None:
+def test_masked_metrics_ignore_static_pixels() -> None:
     prediction, target, mask = moving_corner()
     other = torch.where(mask, prediction, 7)
     for name in ("mathieu_ssim", "dvf_ssim", "mathieu_psnr", "mathieu_sharpness"):
@@ -93,20 +93,20 @@ def test_sharpness_of_the_script() -> None:
     prediction = target.clone()
     prediction[:, 1, 1] = 51  # 0.4 in [-1, 1]
     everywhere = torch.ones(1, 4, 4, dtype=torch.bool)
-    # Of the 2x2 inner pixels the step to the right and the step down of (1, 1) alone see it: 0.4 + 0.4 a channel.
+    # Of the 2x2 inner pixels only (1, 1) differs, to the right and downward: 0.4 + 0.4 per channel.
     error = 128**2 * 3 * 0.8 / (3 * 4 * 4)
     expected = 10 * math.log10(255**2 / error)
     assert MASKED["mathieu_sharpness"].function(prediction, target, everywhere)[0] == pytest.approx(expected)
 
 
-def test_the_flow_picture_mask() -> None:
+def test_the_flow_image_mask() -> None:
     picture = torch.full((3, 2, 2), 255, dtype=torch.uint8)  # white: no motion
     picture[1, 0, 0] = 50  # one channel below 0.2 * 255 = 51
     picture[:, 0, 1] = 52
     assert flow_picture_mask(picture).tolist() == [[[True, False], [False, False]]]
 
 
-def test_the_whole_frame_form_is_the_plain_metric() -> None:
+def test_full_ssim_equals_the_frame_metric() -> None:
     prediction, target, mask = moving_corner()
     assert MASKED["full_ssim"].function(prediction, target, mask)[0] == METRICS["ssim_grey"].function(
         prediction, target
@@ -114,7 +114,7 @@ def test_the_whole_frame_form_is_the_plain_metric() -> None:
 
 
 @pytest.mark.parametrize("name", MASKED)
-def test_refusals(name: str) -> None:
+def test_invalid_masks_and_frames_are_rejected(name: str) -> None:
     prediction, target, mask = moving_corner()
     with pytest.raises(ValueError, match=r"bool of shape \(1, 16, 16\), got torch.uint8"):
         MASKED[name].function(prediction, target, mask.to(torch.uint8))

@@ -1,6 +1,7 @@
-"""How things move, as histograms of optical flow: weight-free, in-house, under their own names.
+"""Histograms of optical-flow speed and direction, and the distances between those of two sets of clips.
 
-The flow function is passed in, for it decides the numbers: only results of one method compare.
+The measures are this project's own and need no trained weights. The caller passes the flow function, which determines
+the numbers: only results of one flow method compare.
 """
 
 from collections.abc import Callable
@@ -10,16 +11,17 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from einops import rearrange
 
 from vidgan.metrics.content import check_clips
+from vidgan.metrics.values import Values
 from vidgan.types import ByteClip
 
-Array: TypeAlias = npt.NDArray[np.float64]
 # (current, previous), both (H, W, 3) uint8 -> (2, H, W) backward flow in pixels
 FlowFunction: TypeAlias = Callable[[npt.NDArray[np.uint8], npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 
-SPEED_BIN = 0.25  # pixels a frame
-SPEED_BINS = 128  # the last one holds all speeds from 31.75 px on
+SPEED_BIN = 0.25  # pixels per frame
+SPEED_BINS = 128  # the last one counts all speeds from 31.75 px
 DIRECTIONS = 8
 
 DEFINITIONS = {
@@ -32,34 +34,38 @@ DEFINITIONS = {
 
 @dataclass(frozen=True)
 class FlowHistograms:
-    """Histograms of each clip: speed (N, 128), rows sum to 1; direction (N, 8), sums of speed per pixel and frame."""
+    """Histograms of N clips; indexing selects clips."""
 
-    speed: Array
-    direction: Array
+    speed: Values  # (N, 128), each row sums to 1
+    direction: Values  # (N, 8), mean speed towards each sector, in pixels per frame
 
     def __getitem__(self, rows: npt.NDArray[np.intp]) -> "FlowHistograms":
         return FlowHistograms(self.speed[rows], self.direction[rows])
 
 
 def flow_histograms(clips: ByteClip, flow: FlowFunction) -> FlowHistograms:
-    """Speed and direction of the motion between neighbouring frames of (N, T, 3, H, W) uint8 clips.
+    """Speed and direction of the motion between neighbouring frames.
+
+    Args:
+        clips: (N, T, 3, H, W) uint8, T >= 3.
+        flow: (current, previous), (H, W, 3) uint8 each -> (2, H, W) backward flow in pixels.
 
     Raises:
-        ValueError: other clips, or as ``flow``.
+        ValueError: clips of another shape, or an error of ``flow``.
     """
     check_clips(clips)
     speeds, directions = np.zeros((len(clips), SPEED_BINS)), np.zeros((len(clips), DIRECTIONS))
     for row, clip in enumerate(clips):
-        frames = np.ascontiguousarray(clip.permute(0, 2, 3, 1).cpu().numpy())  # (T, H, W, 3)
-        for before, now in pairwise(frames):
-            # Backward flow points to where things came from: motion is its negative.
-            x, y = -np.asarray(flow(now, before), dtype=np.float64)
+        frames = np.ascontiguousarray(rearrange(clip, "t c h w -> t h w c").cpu().numpy())
+        for previous, current in pairwise(frames):
+            # Backward flow points to where a pixel came from, so motion is its negative.
+            x, y = -np.asarray(flow(current, previous), dtype=np.float64)
             speed = np.hypot(x, y)
-            slots = np.minimum(speed / SPEED_BIN, SPEED_BINS - 1).astype(np.intp)
-            speeds[row] += np.bincount(slots.ravel(), minlength=SPEED_BINS)
+            bins = np.minimum(speed / SPEED_BIN, SPEED_BINS - 1).astype(np.intp)
+            speeds[row] += np.bincount(bins.ravel(), minlength=SPEED_BINS)
             # Sectors are centred on right, down-right, down, ...
-            turn = np.arctan2(y, x) / (2 * np.pi) * DIRECTIONS
-            sectors = np.rint(turn).astype(np.intp) % DIRECTIONS
+            eighths = np.arctan2(y, x) / (2 * np.pi) * DIRECTIONS
+            sectors = np.rint(eighths).astype(np.intp) % DIRECTIONS
             directions[row] += np.bincount(sectors.ravel(), weights=speed.ravel(), minlength=DIRECTIONS)
         pixels = (len(frames) - 1) * frames.shape[1] * frames.shape[2]
         speeds[row] /= pixels
@@ -68,25 +74,25 @@ def flow_histograms(clips: ByteClip, flow: FlowFunction) -> FlowHistograms:
 
 
 def speed_distance(first: FlowHistograms, second: FlowHistograms) -> float:
-    """Earth mover's distance between the mean speed histograms, in pixels a frame."""
+    """Earth mover's distance between the mean speed histograms, in pixels per frame; lower is closer."""
     return SPEED_BIN * histogram_distance(first.speed.mean(axis=0), second.speed.mean(axis=0))
 
 
 def direction_distance(first: FlowHistograms, second: FlowHistograms) -> float:
-    """Earth mover's distance on the circle between the mean direction histograms, in sectors: 0 to 4.
+    """Earth mover's distance on the circle between the mean direction histograms, in sectors of 45 degrees: 0..4.
 
-    A set without any motion has no direction; it counts as moving evenly in all.
+    A set without motion has no direction and counts as moving equally in all directions.
     """
     parts = []
     for histograms in (first, second):
         mean = histograms.direction.mean(axis=0)
         total = mean.sum()
         parts.append(mean / total if total > 0 else np.full(DIRECTIONS, 1 / DIRECTIONS))
-    flows = np.cumsum(parts[0] - parts[1])
-    # On a circle the mass that passes the cut is free: its best value is the median (Rabin et al. 2011).
-    return float(np.abs(flows - np.median(flows)).sum())
+    moved = np.cumsum(parts[0] - parts[1])
+    # On a circle the mass that crosses the cut is free, and the median minimises the total (Rabin et al. 2011).
+    return float(np.abs(moved - np.median(moved)).sum())
 
 
-def histogram_distance(first: Array, second: Array) -> float:
-    """Earth mover's (1-Wasserstein) distance between two histograms over the same unit bins, in bins."""
+def histogram_distance(first: Values, second: Values) -> float:
+    """Earth mover's (1-Wasserstein) distance between two histograms over the same bins, in bin widths."""
     return float(np.abs(np.cumsum(first - second))[:-1].sum())

@@ -1,24 +1,22 @@
-"""Clip-set measures and the Fréchet distance on clips and Gaussians whose numbers are known."""
+"""Measures of sets of clips on clips whose values are known."""
 
 import numpy as np
 import pytest
 import torch
 
-from vidgan.evaluation import frechet_between, frechet_distance
 from vidgan.metrics.clip_statistics import (
     CONTROLS,
     FEATURES,
     describe,
     difference_histogram,
-    features,
     frechet_inhouse,
+    handmade_features,
     motion_energy,
     nearest_distance,
     pairwise_diversity,
 )
 from vidgan.metrics.content import content_distance, embedding_distance
-from vidgan.metrics.frechet import kernel_distance
-from vidgan.metrics.histograms import histogram_distance
+from vidgan.metrics.motion_histograms import histogram_distance
 
 
 def squares(number: int, length: int = 5, size: int = 16) -> torch.Tensor:
@@ -29,67 +27,6 @@ def squares(number: int, length: int = 5, size: int = 16) -> torch.Tensor:
         for t in range(length):
             clips[n, t, :, n % 8 : n % 8 + 4, 2 * t : 2 * t + 4] = colour
     return clips
-
-
-def test_frechet_golden_value() -> None:
-    mean = np.array([0, 0.25, 0.5, 0.75])
-    covariance = np.eye(4) + 0.1 * np.ones((4, 4))
-    other = np.diag([1.0, 2.0, 3.0, 4.0])
-    assert frechet_distance(mean, covariance, np.zeros(4), other) == pytest.approx(2.4179844091, abs=1e-9)
-    assert frechet_distance(np.zeros(4), other, mean, covariance) == pytest.approx(2.4179844091, abs=1e-9)
-
-
-def test_frechet_of_commuting_and_singular_covariances() -> None:
-    # |m|^2 + sum (s1 - s2)^2 for diagonal ones
-    value = frechet_distance(np.array([3.0, 0.0]), np.diag([4.0, 0.0]), np.array([0.0, 4.0]), np.diag([1.0, 9.0]))
-    assert value == pytest.approx(25 + 1 + 9)
-    rank_one = np.ones((3, 3))
-    assert frechet_distance(np.zeros(3), rank_one, np.zeros(3), rank_one) == pytest.approx(0.0, abs=1e-6)
-
-
-def test_frechet_refusals() -> None:
-    with pytest.raises(ValueError, match=r"\(D,\)"):
-        frechet_distance(np.zeros(2), np.eye(3), np.zeros(2), np.eye(2))
-    with pytest.raises(ValueError, match="finite"):
-        frechet_distance(np.zeros(2), np.eye(2) * np.nan, np.zeros(2), np.eye(2))
-    with pytest.raises(ValueError, match="N >= 2"):
-        frechet_between(np.zeros((1, 2)), np.zeros((5, 2)))
-
-
-def test_frechet_between_sets() -> None:
-    points = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 2.0], [0.0, -2.0]])
-    assert frechet_between(points, points + np.array([3.0, 4.0])) == pytest.approx(25.0)
-    # Doubling a centred set doubles its deviations: the sum of squared deviations is its distance.
-    assert frechet_between(points, 2 * points) == pytest.approx(points.var(axis=0, ddof=1).sum())
-
-
-# Two samples of the SAME 400-dimensional Gaussian of total variance 1000: what a Fréchet distance makes of them.
-BIAS = {"flat": {64: 1361, 128: 1086, 256: 746}, "falling": {64: 756, 128: 527, 256: 322}}
-
-
-@pytest.mark.parametrize("spectrum", BIAS)
-def test_frechet_of_equals_is_biased_and_kernel_is_not(spectrum: str) -> None:
-    variances = np.ones(400) if spectrum == "flat" else 1 / np.arange(1, 401)
-    deviations = np.sqrt(1000 * variances / variances.sum())
-    random = np.random.default_rng(0)
-    for number, expected in BIAS[spectrum].items():
-        samples = random.normal(size=(2, number, 400)) * deviations
-        assert frechet_between(*samples) == pytest.approx(expected, rel=0.04), number
-    # A tenth of the samples moved by one deviation is a real difference of the kernel distance, its sign aside.
-    same = [kernel_distance(*(random.normal(size=(2, 64, 400)) * deviations)) for _ in range(8)]
-    shifted = kernel_distance(samples[0], samples[1] + deviations)
-    assert abs(np.mean(same)) < 0.1 * shifted
-
-
-def test_kernel_distance_by_hand() -> None:
-    first, second = np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[1.0, 1.0], [2.0, 0.0], [0.0, 0.0]])
-    # k = (x.y / 2 + 1)^3: within the first set 1; within the second 8, 1, 1; across as listed.
-    across = (27 / 8 + 27 / 8 + 8 + 1 + 1 + 1) / 6
-    assert kernel_distance(first, second) == pytest.approx(1 + (8 + 1 + 1) / 3 - 2 * across)
-    with pytest.raises(ValueError, match="one width"):
-        kernel_distance(first, second[:, :1])
-    with pytest.raises(ValueError, match="N >= 2"):
-        kernel_distance(first[:1], second)
 
 
 def test_motion_energy() -> None:
@@ -120,16 +57,16 @@ def test_content_distance_sees_the_object_and_not_its_place() -> None:
 def test_embedding_distance() -> None:
     clips = squares(2)
 
-    def embed(given: torch.Tensor) -> np.ndarray:
+    def embed(part: torch.Tensor) -> np.ndarray:
         """One number a frame: the frame's number in the first clip, nothing in the second."""
-        rows = np.zeros((len(given), given.shape[1], 1))
-        rows[0, :, 0] = np.arange(given.shape[1])
+        rows = np.zeros((len(part), part.shape[1], 1))
+        rows[0, :, 0] = np.arange(part.shape[1])
         return rows
 
     # |i - j| over all pairs of 0..4: (4*1 + 3*2 + 2*3 + 1*4) / 10
     assert embedding_distance(clips, embed).tolist() == pytest.approx([2.0, 0.0])
     with pytest.raises(ValueError, match=r"\(2, 5, D\), got \(2, 1\)"):
-        embedding_distance(clips, lambda given: np.zeros((2, 1)))
+        embedding_distance(clips, lambda part: np.zeros((2, 1)))
 
 
 def test_difference_histogram() -> None:
@@ -160,17 +97,17 @@ def test_nearest_distance() -> None:
 
 def test_features_see_what_they_are_for() -> None:
     clips = squares(4)
-    plain = features(clips)
+    plain = handmade_features(clips)
     assert plain.shape == (4, FEATURES)
     colour, contrast, motion, trend, acceleration, edges = np.split(plain, [12, 15, 19, 23, 27], axis=1)
     np.testing.assert_allclose(colour.mean(axis=1), (clips.float() / 255).mean(dim=(1, 2, 3, 4)).numpy(), rtol=1e-5)
     np.testing.assert_allclose(motion.mean(axis=1), motion_energy(clips), rtol=1e-5)
-    back = features(CONTROLS["reversed"](clips))
+    back = handmade_features(CONTROLS["reversed"](clips))
     np.testing.assert_allclose(back[:, 19:23], -trend, atol=1e-6)
     np.testing.assert_allclose(back[:, :19], plain[:, :19], rtol=1e-5, atol=1e-6)
-    still = features(CONTROLS["frozen"](clips))
+    still = handmade_features(CONTROLS["frozen"](clips))
     assert (still[:, 15:27] == 0).all() and (motion > 0).any() and (acceleration > 0).any()
-    assert (features(CONTROLS["blurred"](clips))[:, 27:].sum(axis=1) < 0.9 * edges.sum(axis=1)).all()
+    assert (handmade_features(CONTROLS["blurred"](clips))[:, 27:].sum(axis=1) < 0.9 * edges.sum(axis=1)).all()
     assert contrast.shape == (4, 3) and (contrast > 0).all()
 
 
@@ -196,7 +133,7 @@ def test_shuffling_is_repeatable_and_keeps_the_frames() -> None:
     assert torch.equal(once.sum(dim=1), clips.sum(dim=1))
 
 
-@pytest.mark.parametrize("measure", [motion_energy, content_distance, difference_histogram, features])
+@pytest.mark.parametrize("measure", [motion_energy, content_distance, difference_histogram, handmade_features])
 def test_measures_refuse_other_clips(measure) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ValueError, match="uint8"):
         measure(torch.zeros(1, 3, 3, 4, 4))

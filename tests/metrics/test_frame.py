@@ -1,4 +1,4 @@
-"""Frame metrics against golden values that were computed outside this project, and on numbers checked by hand."""
+"""Frame metrics against values that were computed outside this project, and on cases worked out by hand."""
 
 import math
 from concurrent.futures import ThreadPoolExecutor
@@ -42,7 +42,7 @@ GOLDEN = {
         "psnr_wrap": 27.437999,
     },
 }
-# The least side of each metric's frames, where it is not small.
+# Smallest side of the frames, for metrics with a large one.
 SIDE = {"ms_ssim": 161}
 
 
@@ -79,7 +79,7 @@ def test_uint8_differences_do_not_wrap() -> None:
 
 @pytest.mark.parametrize("name", METRICS)
 class TestEveryMetric:
-    def test_one_number_a_frame(self, name: str) -> None:
+    def test_one_number_per_frame(self, name: str) -> None:
         random = torch.Generator().manual_seed(0)
         size = (SIDE.get(name, 16), SIDE.get(name, 12))
         a, b = torch.randint(0, 256, (2, 2, 3, 3, *size), dtype=torch.uint8, generator=random)
@@ -99,7 +99,7 @@ class TestEveryMetric:
         else:
             assert exact == pytest.approx(float("ssim" in name), abs=1e-15)
 
-    def test_refuses_floats_and_other_shapes(self, name: str) -> None:
+    def test_floats_and_other_shapes_are_rejected(self, name: str) -> None:
         frame = torch.zeros(3, 16, 16, dtype=torch.uint8)
         with pytest.raises(ValueError, match=r"target is torch\.float32.*to_byte"):
             METRICS[name].function(frame, torch.full((3, 16, 16), math.nan))
@@ -110,7 +110,7 @@ class TestEveryMetric:
 
 
 @pytest.mark.parametrize(("name", "least"), [("ssim", 11), ("ssim_grey", 11), ("ssim_u255", 7), ("ms_ssim", 161)])
-def test_the_least_size_is_named(name: str, least: int) -> None:
+def test_the_smallest_size_is_reported(name: str, least: int) -> None:
     frame = torch.zeros(3, least - 1, least, dtype=torch.uint8)
     with pytest.raises(ValueError, match=f"at least {least}x{least} pixels, got {least - 1}x{least}"):
         METRICS[name].function(frame, frame)
@@ -119,7 +119,7 @@ def test_the_least_size_is_named(name: str, least: int) -> None:
 
 
 def scenes(height: int, width: int) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-    """Pairs of uint8 frames (2, 3, H, W); bright and even ones are where moments in float32 lose digits."""
+    """Pairs of uint8 frames (2, 3, H, W); bright, uniform frames are where moments in float32 lose precision."""
     random = torch.Generator().manual_seed(1)
 
     def noise(low: int, high: int) -> torch.Tensor:
@@ -154,7 +154,7 @@ def test_equal_to_scikit_image(kind: str) -> None:
 
 
 def test_ms_ssim_is_the_published_product() -> None:
-    """Against the definition written out once more: scikit-image's SSIM maps at each scale, without our windows."""
+    """Against an independent implementation of the definition, with Gaussian filters of SciPy."""
     random = np.random.default_rng(0)
     truth = random.integers(0, 256, (1, 176, 192)).repeat(2, axis=1).astype(np.uint8)[:, :176]
     prediction = np.clip(truth + random.integers(-60, 61, truth.shape), 0, 255).astype(np.uint8)
@@ -179,7 +179,7 @@ def test_ms_ssim_of_odd_sizes_as_pytorch_msssim() -> None:
     np.testing.assert_allclose(METRICS["ms_ssim"].function(prediction, truth), [0.9614683203, 0.9616838634], atol=1e-6)
 
 
-def test_grey_is_pillows() -> None:
+def test_grey_equals_pillow() -> None:
     _, frames = scenes(20, 20)["noise"]
     for frame in frames:
         pillow = Image.fromarray(frame.permute(1, 2, 0).numpy()).convert("L")
@@ -215,7 +215,7 @@ def test_real_driving_scenes(shared_data: Path, strip: int) -> None:
         frames = torch.from_numpy(np.array(image)).reshape(128, 10, 160, 3)
         clips[kind] = frames.permute(1, 3, 0, 2)  # (10, 3, 128, 160)
     truth = clips["actual"][2:]
-    before = clips["actual"][1:-1, None]  # each frame of a window of one seen frame
+    before = clips["actual"][1:-1, None]  # the frame before each one
     forecasts = {"prednet": clips["prednet"][2:], "copy": copy_last(before, 1)[:, 0]}
     for name, forecast in forecasts.items():
         psnr, ssim, mse = (METRICS[metric].function(forecast, truth).mean() for metric in ("psnr", "ssim", "mse"))

@@ -1,4 +1,4 @@
-"""The classifier behind MCS, on squares whose category is the way they move."""
+"""MCS and its classifier, on squares whose category is their direction of motion."""
 
 import tarfile
 from pathlib import Path
@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from vidgan.evaluation.set_scores import score_synthesis
-from vidgan.metrics.classifier import (
-    LEAST_BATCHES,
+from vidgan.metrics.motion_control import (
+    MIN_BATCHES,
     CategoryCheck,
     Classifier,
     _batches,
@@ -23,7 +23,7 @@ NAMES = ("right", "down")
 
 
 def squares(number: int, seed: int) -> tuple[torch.Tensor, list[int]]:
-    """Squares of any colour and place that move right or down by two pixels a frame: (N, 6, 3, 24, 24)."""
+    """Squares of random colour and position that move right or down by two pixels per frame: (N, 6, 3, 24, 24)."""
     random = np.random.default_rng(seed)
     clips = torch.zeros(number, 6, 3, 24, 24, dtype=torch.uint8)
     labels = [row % 2 for row in range(number)]
@@ -42,7 +42,7 @@ def trained() -> Classifier:
     return train_classifier(clips, labels, names=NAMES, epochs=6)
 
 
-def test_it_proves_itself_on_clips_that_were_held_out(trained: Classifier) -> None:
+def test_accuracy_on_held_out_clips(trained: Classifier) -> None:
     assert trained.held_out == 30 and trained.accuracy > 0.95
     assert set(trained.by_category) == set(NAMES)
     assert f"held-out real accuracy {trained.accuracy:.3f} on 30 clips" in trained.definition
@@ -64,12 +64,12 @@ def test_category_scores(trained: Classifier) -> None:
 
 
 def test_motion_control_score_beside_real_clips_and_controls(trained: Classifier) -> None:
-    (real, labels), (fake, asked) = squares(20, seed=3), squares(12, seed=4)
-    asked[0] = 1 - asked[0]  # one clip shows what was not asked for
-    result = score_synthesis(real, fake, categories=CategoryCheck(trained, asked, labels), splits=1)
+    (real, labels), (fake, requested) = squares(20, seed=3), squares(12, seed=4)
+    requested[0] = 1 - requested[0]  # one clip shows another category than the requested one
+    result = score_synthesis(real, fake, categories=CategoryCheck(trained, requested, labels), splits=1)
     score = {name: row["mcs"].mean.mean for name, row in result.scores.items()}
     assert score["real"] == 1 and score["generated"] == pytest.approx(11 / 12)
-    assert score["frozen"] < 0.8 and score["reversed"] < 1  # nothing moves; motion in a direction it never saw
+    assert score["frozen"] < 0.8 and score["reversed"] < 1  # no motion; an unknown direction of motion
     assert result.scores["generated"]["mcs_down"].mean.mean == pytest.approx(6 / 7)
     assert result.definitions["mcs"] == trained.definition and result.better["mcs_right"] == "higher"
     low = result.scores["generated"]["mcs"].mean.low
@@ -81,7 +81,7 @@ def test_the_same_arguments_give_the_same_classifier() -> None:
     torch.manual_seed(1)
     before = torch.random.get_rng_state()
     first = train_classifier(clips, labels, names=NAMES, epochs=2, seed=3)
-    assert torch.equal(torch.random.get_rng_state(), before)  # and the global stream is left alone
+    assert torch.equal(torch.random.get_rng_state(), before)  # the global random state is unchanged
     torch.manual_seed(2)
     second = train_classifier(clips, labels, names=NAMES, epochs=2, seed=3)
     for name, tensor in first.net.state_dict().items():
@@ -89,15 +89,15 @@ def test_the_same_arguments_give_the_same_classifier() -> None:
     assert first.accuracy == second.accuracy
 
 
-def test_an_epoch_of_few_clips_shows_them_again() -> None:
+def test_an_epoch_of_few_clips_repeats_them() -> None:
     few = torch.cat(list(_batches(np.arange(20), generator("few"))))
     assert len(few) == 20 * 12 and (few.bincount() == 12).all()  # two batches a round: 12 rounds are 24 batches
     many = list(_batches(np.arange(20 * 24), generator("many")))
-    assert len(many) == 30 > LEAST_BATCHES and len(torch.cat(many).unique()) == 20 * 24  # each once
+    assert len(many) == 30 > MIN_BATCHES and len(torch.cat(many).unique()) == 20 * 24  # each once
 
 
 def test_sources_stay_on_one_side() -> None:
-    """Eight people show both categories; all clips of a person are alike, so a leak would show as a held-out count."""
+    """Eight people show both categories; the number of held-out clips reveals a person on both sides."""
     clips, labels = squares(32, seed=0)
     people = [f"person{row // 4}" for row in range(32)]
     assert train_classifier(clips, labels, names=NAMES, sources=people, epochs=1).held_out == 8  # two of eight people
@@ -121,10 +121,10 @@ def test_real_clips_of_two_directions(shared_data: Path) -> None:
     trained = train_classifier(torch.stack(clips[0] + clips[1]), labels, names=("up", "left"), epochs=5)
     assert trained.held_out == 60 and trained.accuracy > 0.95
     backwards = category_scores(trained, torch.stack(clips[0] + clips[1]).flip(1), labels)
-    assert backwards.accuracy < 0.5  # it looks at the motion, not at the shapes
+    assert backwards.accuracy < 0.5  # it recognises the motion, not the shapes
 
 
-def test_refusals() -> None:
+def test_invalid_labels_and_sources_are_rejected() -> None:
     clips, labels = squares(8, seed=0)
     with pytest.raises(ValueError, match="as many labels"):
         train_classifier(clips, labels[:-1], names=NAMES)

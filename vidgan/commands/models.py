@@ -1,4 +1,4 @@
-"""`vidgan models`: what can be named in a config, and the weights that come with the package."""
+"""`vidgan models`: list what a config can name, and the weights that ship with the package."""
 
 from vidgan.checks import ROLES, TERMS
 from vidgan.config import shipped_configs
@@ -7,19 +7,19 @@ from vidgan.losses import ADVERSARIAL
 from vidgan.tasks.registry import BASELINES, DISCRIMINATORS, GENERATORS, PREDICTORS
 
 
-def describe() -> str:
-    """One block of text."""
+def models() -> str:
+    """Describe models, discriminators, baselines, objectives, shipped configs and weights as one block of text."""
 
-    def first_line(thing: object) -> str:
+    def summary(thing: object) -> str:
         return (thing.__doc__ or "").strip().splitlines()[0]
 
     lines = ["models"]
-    for kind, table in (("generates", GENERATORS), ("predicts", PREDICTORS)):
-        for name, network in table.items():
-            lines.append(f"  {name:14} {kind}: {first_line(network)}")
+    for kind, networks in (("generates", GENERATORS), ("predicts", PREDICTORS)):
+        for name, network in networks.items():
+            lines.append(f"  {name:14} {kind}: {summary(network)}")
             lines.append(f"  {'':14} discriminators: {', '.join(ROLES[name])}; terms: {', '.join(TERMS[name])}")
-    lines += ["discriminators", *(f"  {name:14} {first_line(network)}" for name, network in DISCRIMINATORS.items())]
-    lines += ["baselines", *(f"  {name:14} {first_line(thing)}" for name, thing in BASELINES.items())]
+    lines += ["discriminators", *(f"  {name:14} {summary(network)}" for name, network in DISCRIMINATORS.items())]
+    lines += ["baselines", *(f"  {name:14} {summary(baseline)}" for name, baseline in BASELINES.items())]
     lines += ["objectives", f"  {', '.join(ADVERSARIAL)}"]
     lines += ["shipped configs", *(f"  {name}" for name in shipped_configs())]
     lines += ["shipped weights (--pretrained)"]

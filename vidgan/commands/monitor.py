@@ -17,9 +17,9 @@ from vidgan.evaluation.scoring import (
 )
 from vidgan.files import write_bytes
 from vidgan.metrics.clip_statistics import describe, pairwise_diversity
+from vidgan.tasks.forecast_images import forecast_animation, forecast_rows, forecast_strip
 from vidgan.tasks.forecasting.prediction import Forecaster
 from vidgan.tasks.forecasting.training import DualMotionTraining
-from vidgan.tasks.pictures import forecast_animation, forecast_rows, forecast_strip
 from vidgan.tasks.registry import PREDICTORS
 from vidgan.tasks.synthesis.sampling import ClipSampler
 from vidgan.tasks.synthesis.training import MoCoGANTraining

@@ -19,8 +19,8 @@ from vidgan.evaluation.scoring import forecast_of, join_forecasts
 from vidgan.evaluation.subjects import CHECKPOINTS, Subject, find_subject
 from vidgan.report import Animation, Block, Text
 from vidgan.runs import run_config
+from vidgan.tasks.forecast_images import forecast_animation, forecast_rows
 from vidgan.tasks.forecasting.prediction import Forecaster
-from vidgan.tasks.pictures import forecast_animation, forecast_rows
 from vidgan.types import ByteClip, Forecast
 from vidgan.video.encode import webp_bytes
 

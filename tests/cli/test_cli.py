@@ -169,11 +169,11 @@ def test_predict_refuses(
 
 
 def test_samples_of_a_model_that_cannot_sample(run, single_forecast_run: Path, video: Path, tmp_path: Path) -> None:
-    asked = ["predict", single_forecast_run, video, "--out", tmp_path / "f.mp4", "--context", 4, "--horizon", 2]
-    code, _, err = run(*asked, "--samples", 3)
+    command = ["predict", single_forecast_run, video, "--out", tmp_path / "f.mp4", "--context", 4, "--horizon", 2]
+    code, _, err = run(*command, "--samples", 3)
     assert code == 2 and "--samples 3" in err and "model.probabilistic" in err
     assert list(tmp_path.iterdir()) == [video]
-    assert run(*asked)[0] == 0
+    assert run(*command)[0] == 0
 
 
 @pytest.mark.parametrize("existing", ["f.json", "f-spread.png", "f-sample-1.mp4"])

@@ -89,7 +89,7 @@ def predict(
     truth = frames[num_context : num_context + horizon] if len(frames) >= num_context + horizon else None
 
     if TRAINED_ON in facts:
-        logger.warning("the weights were trained only on %s; forecasts of other videos are poor", facts[TRAINED_ON])
+        logger.warning("the weights were trained only on %s; expect poor forecasts of other videos", facts[TRAINED_ON])
     forecast = model.forecast(observed[None], horizon)
     best = to_byte(forecast.frames[0])
     drawn = model.predict(observed[None], horizon, samples=samples, seed=seed)[:, 0] if samples > 1 else None

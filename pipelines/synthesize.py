@@ -15,7 +15,7 @@ from vidgan.commands.prepare import parse_size
 from vidgan.commands.report import report
 from vidgan.evaluation.tables import markdown_table
 from vidgan.files import write_text
-from vidgan.tasks.pictures import exchange_grid
+from vidgan.tasks.synthesis.preview import exchange_grid
 from vidgan.video.encode import tile, write_gif
 
 

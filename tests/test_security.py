@@ -1,4 +1,4 @@
-"""What a stranger hands over (config, checkpoint, model folder, archive) runs no code and stays in its folder."""
+"""Untrusted files (config, checkpoint, model folder, archive) run no code, and write and read only in their folder."""
 
 import ast
 import hashlib
@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import re
 import struct
 import tarfile
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ RUNNING = {"eval", "exec", "os.system", "os.popen", "compile", "__import__"}
 
 
 class Payload:
-    """Unpickling it would write a file; every test that holds one looks whether it did."""
+    """Unpickling it would create the file `marker`, which every test with a payload checks."""
 
     def __init__(self, marker: Path) -> None:
         self.marker = marker
@@ -37,7 +38,7 @@ class Payload:
 
 @pytest.fixture
 def marker(tmp_path: Path) -> Iterator[Path]:
-    """The file that a payload makes; it must never exist."""
+    """The file that a payload would create; it must never exist."""
     path = tmp_path / "code-ran"
     yield path
     assert not path.exists()
@@ -51,7 +52,7 @@ def dotted(node: ast.expr) -> str:
 
 
 def keyword(call: ast.Call, name: str) -> Any:
-    """The constant given for a keyword, None if it is not given."""
+    """The constant that a call passes for a keyword, None if it does not."""
     return next((getattr(k.value, "value", None) for k in call.keywords if k.arg == name), None)
 
 
@@ -68,10 +69,10 @@ def test_the_source_unpickles_and_evaluates_nothing(path: Path) -> None:
         assert name not in RUNNING, f"{where}: {name}"
         assert keyword(node, "shell") is not True, f"{where}: shell=True"
         assert keyword(node, "allow_pickle") is not True, f"{where}: allow_pickle=True"
-        assert not name.endswith((".extractall", ".extract")), f"{where}: members are read by name, never extracted"
+        assert not name.endswith((".extractall", ".extract")), f"{where}: read members by name instead"
         if name in ("torch.load", "load_state_dict_from_url", "torch.hub.load_state_dict_from_url"):
             assert keyword(node, "weights_only") is True, f"{where}: {name} without weights_only=True"
-        if name == "torch.jit.load":  # what a user names by path, and is told that its code will run
+        if name == "torch.jit.load":  # only for files that a user names by path, documented to run their code
             assert path.relative_to(ROOT).as_posix() == "metrics/weights.py", where
         if name in ("np.load", "numpy.load"):
             assert keyword(node, "allow_pickle") is False, f"{where}: np.load without allow_pickle=False"
@@ -102,7 +103,7 @@ def test_yaml_builds_no_objects(tmp_path: Path, marker: Path, line: str, message
 
 
 def test_yaml_cannot_explode(tmp_path: Path) -> None:
-    """Nine levels of nine aliases would be 387 million values."""
+    """Nine levels of nine aliases would expand to 387 million values."""
     lines = ["a: &a [x,x,x,x,x,x,x,x,x]"]
     lines += [f"{b}: &{b} [{','.join(['*' + a] * 9)}]" for a, b in zip("abcdefgh", "bcdefghi", strict=True)]
     path = tmp_path / "bomb.yaml"
@@ -118,23 +119,23 @@ def test_a_config_cannot_read_the_environment(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("VIDGAN_CANARY", "a-secret")
     path = tmp_path / "config.yaml"
     path.write_text(config_text(out="${oc.env:VIDGAN_CANARY}"))
-    with pytest.raises(ConfigError, match=r"out: interpolation is not accepted") as told:
+    with pytest.raises(ConfigError, match=r"out: interpolation") as raised:
         load_config(path)
-    assert "a-secret" not in str(told.value)
+    assert "a-secret" not in str(raised.value)
     path.write_text(config_text())
-    with pytest.raises(ConfigError, match=r"model.name: interpolation is not accepted"):
+    with pytest.raises(ConfigError, match=r"model.name: interpolation"):
         load_config(path, ["model.name=${oc.decode:${oc.env:VIDGAN_CANARY}}"])
 
 
 @pytest.mark.parametrize("name", ["../../x", "/tmp/x", "a/b", "..", ".hidden", "a\x00b", "a\nb", "-rf", ""])
 def test_a_run_stays_in_its_output_folder(name: str) -> None:
     values = json.loads(config_text()) | {"name": name}
-    with pytest.raises(ConfigError, match="name: String should match pattern"):
+    with pytest.raises(ConfigError, match="name: "):
         parse_config(values, "test")
 
 
 def checkpoint(folder: Path, files: dict[str, bytes], manifest_extra: dict[str, Any] | None = None) -> Path:
-    """A checkpoint as a stranger can make it: any files, with a manifest whose digests are right."""
+    """A forged checkpoint: any files, with a manifest whose digests are correct."""
     from vidgan.training.manifest import FORMAT_VERSION, _checksum
 
     path = folder / "step-00000001"
@@ -161,37 +162,37 @@ def test_a_pickle_in_a_checkpoint_is_not_read(tmp_path: Path, marker: Path, file
     for payload in (pickle.dumps(Payload(marker)), buffer.getvalue()):
         folder = tmp_path / hashlib.sha256(payload).hexdigest()
         checkpoint(folder, {"state.json": b"{}", file: payload})
-        with pytest.raises(CheckpointError, match="every checkpoint .* is damaged"):
+        with pytest.raises(CheckpointError, match=str(tmp_path)):
             load_latest(folder)
 
 
 @pytest.mark.parametrize("name", ["../secret", "../../secret", "/etc/hostname", "sub/../../secret"])
-def test_a_manifest_cannot_name_files_elsewhere(tmp_path: Path, name: str) -> None:
-    """The digest is right, as an attacker would have it who asks whether a file holds what he thinks it does."""
+def test_a_manifest_cannot_name_files_outside_its_folder(tmp_path: Path, name: str) -> None:
+    """Even with a correct digest, with which an attacker could test for the content of a file."""
     from vidgan.errors import CheckpointError
     from vidgan.training.checkpoint import load_checkpoint
 
     (tmp_path / "secret").write_bytes(b"{}")
     (tmp_path / "checkpoints").mkdir()
     path = checkpoint(tmp_path / "checkpoints", {"state.json": b"{}", name: b"{}"})
-    with pytest.raises(CheckpointError, match="is not a file of this checkpoint"):
+    with pytest.raises(CheckpointError, match=re.escape(name)):
         load_checkpoint(path)
 
 
 def huge_header() -> bytes:
-    """Safetensors whose header claims to be as large as the address space."""
+    """A safetensors file whose header claims the size of the address space."""
     return struct.pack("<Q", 2**62) + b"{}"
 
 
-def lying_header() -> bytes:
-    """Safetensors whose one tensor claims a terabyte."""
+def false_header() -> bytes:
+    """A safetensors file whose only tensor claims a terabyte."""
     entry = {"w": {"dtype": "F32", "shape": [1 << 38], "data_offsets": [0, 1 << 40]}}
     text = json.dumps(entry).encode()
     return struct.pack("<Q", len(text)) + text
 
 
-@pytest.mark.parametrize("payload", [huge_header(), lying_header(), b"", b"\x80\x04."])
-def test_sizes_in_a_header_are_not_believed(tmp_path: Path, payload: bytes) -> None:
+@pytest.mark.parametrize("payload", [huge_header(), false_header(), b"", b"\x80\x04."])
+def test_sizes_in_a_header_are_not_trusted(tmp_path: Path, payload: bytes) -> None:
     from vidgan.errors import CheckpointError, PretrainedError
     from vidgan.tasks.synthesis.mocogan import MoCoGAN
     from vidgan.training.checkpoint import load_checkpoint
@@ -221,13 +222,13 @@ def test_pickled_weights_in_a_model_folder_are_not_read(tmp_path: Path, marker: 
     torch.save(Payload(marker), folder / "pytorch_model.bin")
     with pytest.raises(PretrainedError):
         MoCoGAN.from_pretrained(folder)
-    with pytest.raises(ValueError, match="pickled weights are not read"):
+    with pytest.raises(ValueError, match="pickled"):
         MoCoGAN._load_as_pickle(None, str(folder / "pytorch_model.bin"), "cpu", True)
 
 
 @pytest.mark.parametrize("file", ["config.json", "vidgan.json"])
-def test_facts_of_a_model_folder_are_data(tmp_path: Path, file: str, marker: Path) -> None:
-    """A class by path, unknown arguments or no JSON at all end in an error that names the folder."""
+def test_the_json_files_of_a_model_folder_are_only_data(tmp_path: Path, file: str, marker: Path) -> None:
+    """A class by path, unknown arguments and files without JSON are refused."""
     from vidgan.errors import PretrainedError
     from vidgan.tasks.synthesis.mocogan import MoCoGAN
 
@@ -242,8 +243,8 @@ def test_facts_of_a_model_folder_are_data(tmp_path: Path, file: str, marker: Pat
             MoCoGAN.from_pretrained(folder)
 
 
-def test_archive_members_stay_where_they_are(tmp_path: Path) -> None:
-    """Climbing and absolute names, links and devices are refused by name; nothing is written beside the data set."""
+def test_archive_members_are_not_extracted(tmp_path: Path) -> None:
+    """Names that lead outside, links and devices are quarantined; nothing is written outside the data set."""
     from PIL import Image
 
     from vidgan.data.preparing.prepare import prepare
@@ -253,8 +254,8 @@ def test_archive_members_stay_where_they_are(tmp_path: Path) -> None:
     source, out = tmp_path / "source", tmp_path / "deep" / "out"
     source.mkdir()
     with tarfile.open(source / "clips.tar", "w") as archive:
-        fine = [f"fine{number}.png" for number in range(5)]
-        for name in (*fine, "../../evil.png", f"{tmp_path}/absolute.png"):
+        valid = [f"valid{number}.png" for number in range(5)]
+        for name in (*valid, "../../evil.png", f"{tmp_path}/absolute.png"):
             member = tarfile.TarInfo(name)
             member.size = len(strip.getvalue())
             archive.addfile(member, io.BytesIO(strip.getvalue()))
@@ -267,13 +268,13 @@ def test_archive_members_stay_where_they_are(tmp_path: Path) -> None:
     prepare(source / "clips.tar", out, size=(32, 32), layout="strips", holdout=0.0)
     outside = {p for p in tmp_path.rglob("*") if p.is_file() and out not in p.parents}
     assert outside == {source / "clips.tar"}
-    refused = [json.loads(line) for line in (out / "quarantine.jsonl").read_text().splitlines()]
-    assert len(refused) == 4
-    assert len(json.loads((out / "index.json").read_text())["clips"]) == len(fine)
+    quarantined = [json.loads(line) for line in (out / "quarantine.jsonl").read_text().splitlines()]
+    assert len(quarantined) == 4
+    assert len(json.loads((out / "index.json").read_text())["clips"]) == len(valid)
 
 
 @pytest.mark.parametrize("category", ["<script>alert(1)</script>", "..", "a'\"b", "x\x00y", "-rf", "%2e%2e", "CON"])
-def test_a_label_is_a_file_name_of_safe_letters(category: str) -> None:
+def test_a_label_becomes_a_safe_file_name(category: str) -> None:
     from vidgan.files import clip_id
 
     name = clip_id(f"{category}/../../{category}")
@@ -281,7 +282,7 @@ def test_a_label_is_a_file_name_of_safe_letters(category: str) -> None:
     assert not name.startswith("-") and len(name) < 80
 
 
-def test_an_index_cannot_lead_out_of_its_folder(tmp_path: Path, shapes_data: Path) -> None:
+def test_an_index_cannot_name_files_outside_its_folder(tmp_path: Path, shapes_data: Path) -> None:
     from vidgan.data.store.index import load_index
     from vidgan.errors import DataError
 
@@ -289,7 +290,7 @@ def test_an_index_cannot_lead_out_of_its_folder(tmp_path: Path, shapes_data: Pat
     for name in ("../../etc/passwd", "/etc/passwd", "..", "a/b", "a\x00"):
         content["clips"][0]["id"] = name
         (tmp_path / "index.json").write_text(json.dumps(content))
-        with pytest.raises(DataError, match="damaged"):
+        with pytest.raises(DataError, match=str(tmp_path)):
             load_index(tmp_path)
 
 
@@ -315,8 +316,8 @@ def test_names_are_escaped_in_a_report() -> None:
     assert "<script>alert" not in page and page.count("&lt;script&gt;alert") >= 6
 
 
-def test_a_category_called_script_reaches_the_report_of_a_run_escaped(tmp_path: Path) -> None:
-    """The whole way: the folder's name, the index, the run's records, the page."""
+def test_a_category_name_is_escaped_in_the_report_of_a_run(tmp_path: Path) -> None:
+    """In the config, the journal and the scores."""
     from vidgan.report import run_sections
     from vidgan.report.page import render_page
 
@@ -330,8 +331,8 @@ def test_a_category_called_script_reaches_the_report_of_a_run_escaped(tmp_path: 
     assert "<script>alert" not in page and "&lt;script&gt;" in page
 
 
-def test_the_environment_is_not_kept_with_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tokens that libraries find in the environment appear in nothing that a run writes."""
+def test_a_run_stores_nothing_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tokens in the environment appear in no file of a run."""
     from vidgan.config import dump_config
 
     monkeypatch.setenv("HF_TOKEN", "hf_canary")

@@ -1,6 +1,6 @@
-"""`vidgan` and `python -m vidgan`: runs the command line and turns errors into one line and an exit code.
+"""`vidgan` and `python -m vidgan`: run the command line and turn an error into one line and an exit code.
 
-2: the user can mend it (usage, config, data, files). 1: the run failed. 130 / 143: stopped by Ctrl-C / SIGTERM, saved.
+0: success. 1: the run failed. 2: user error (usage, config, data, files). 130 / 143: stopped by Ctrl-C / SIGTERM.
 """
 
 import os
@@ -10,7 +10,7 @@ from typing import NoReturn
 
 
 def main() -> None:
-    """Entry point of the console script."""
+    """Entry point of the console script. With VIDGAN_DEBUG set, errors keep their traceback."""
     from vidgan.cli.app import app
     from vidgan.training.allocator import keep_large_blocks
 
@@ -27,24 +27,25 @@ def main() -> None:
     except (RuntimeError, MemoryError) as error:
         from vidgan.errors import RunFailedError
 
-        told = f"the run failed: {error} (VIDGAN_DEBUG=1 shows where)"
-        fail(told, 1, again=not isinstance(error, RunFailedError))
-    except Exception:  # a fault of this program: the traceback is wanted, but of one process alone
+        message = f"the run failed: {error} (VIDGAN_DEBUG=1 prints the traceback)"
+        fail(message, 1, again=not isinstance(error, RunFailedError))
+    except Exception:  # a bug: print the traceback, but of only one of several processes
         if "VIDGAN_REPORTS" not in os.environ:
             raise
         fail(traceback.format_exc(), 1)
 
 
-def fail(told: str, code: int, *, again: bool = False) -> NoReturn:
-    """Tell why and end; one of several processes leaves it to the launcher to tell.
+def fail(message: str, code: int, *, again: bool = False) -> NoReturn:
+    """Print why the command failed, and exit. One of several processes leaves the printing to its launcher.
 
     Args:
+        code: exit code.
         again: whether another attempt may succeed.
     """
     from vidgan.training.launcher import report_failure
 
-    if not report_failure(told, code, can_retry=again):
-        print(f"vidgan: {told}", file=sys.stderr)
+    if not report_failure(message, code, can_retry=again):
+        print(f"vidgan: {message}", file=sys.stderr)
     sys.exit(code)
 
 

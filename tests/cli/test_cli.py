@@ -1,6 +1,7 @@
-"""The command line as a user meets it: results, and one clear line and exit code 2 for what the user can mend."""
+"""The command line: results, and for a user error exit code 2 and one line that names the option, key or file."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -12,6 +13,9 @@ import torch
 from helpers import run_vidgan, small_config
 from PIL import Image
 
+import vidgan
+from vidgan.commands import generate as generating
+from vidgan.commands import predict as predicting
 from vidgan.commands.train import train
 from vidgan.config import dump_config
 from vidgan.video.decode import probe
@@ -36,20 +40,36 @@ def forecast_run(shapes_data: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return train(small_config("dual_motion", shapes_data, out, train__steps=2, every__preview=1), quiet=True).run_dir
 
 
+@pytest.fixture(scope="session")
+def single_forecast_run(shapes_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that cannot sample."""
+    changes = {"model__probabilistic": False, "objective__weights__kl": None, "train__steps": 1}
+    config = small_config("dual_motion", shapes_data, tmp_path_factory.mktemp("single"), **changes)
+    return train(config, quiet=True).run_dir
+
+
 @pytest.fixture
 def video(tmp_path: Path) -> Path:
     clip = np.random.default_rng(0).integers(0, 256, (14, 48, 64, 3), dtype=np.uint8)
     return write_mp4(tmp_path / "street.mp4", clip)
 
 
-def test_help_answers_at_once() -> None:
-    began = time.monotonic()
+def test_help_does_not_import_torch() -> None:
+    started = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "vidgan", "--help"], capture_output=True, text=True
     )
     assert done.returncode == 0 and "prepare" in done.stdout and "evaluate" in done.stdout
-    assert "torch" not in done.stderr, "the help text waits for torch"
-    assert time.monotonic() - began < 20
+    assert "torch" not in done.stderr
+    assert time.monotonic() - started < 20
+
+
+def test_short_help_and_version(run) -> None:
+    code, printed, _ = run("-h")
+    assert code == 0 and "predict" in printed
+    code, printed, _ = run("predict", "-h")
+    assert code == 0 and "--horizon" in printed
+    assert run("--version")[:2] == (0, f"{vidgan.__version__}\n")
 
 
 def test_generate_writes_clips_that_decode(run, mocogan_run: Path, tmp_path: Path) -> None:
@@ -57,32 +77,47 @@ def test_generate_writes_clips_that_decode(run, mocogan_run: Path, tmp_path: Pat
     code, printed, _ = run("generate", mocogan_run, "--out", out, "--clips", 3, "--frames", 20, "--category", "down")
     assert (code, printed.strip()) == (0, str(out))
     assert [probe(p).frames for p in sorted(out.glob("*.mp4"))] == [20, 20, 20]
-    told = json.loads((out / "generated.json").read_text())
-    assert (told["category"], told["seed"], told["facts"]["step"]) == ("down", 0, 2)
+    record = json.loads((out / "generated.json").read_text())
+    assert (record["category"], record["seed"], record["facts"]["step"]) == ("down", 0, 2)
     assert (out / "overview.gif").stat().st_size and (out / "sheet.png").stat().st_size
     code, _, err = run("generate", mocogan_run, "--out", out)
-    assert code == 2 and "exists" in err and "--overwrite" in err
-    assert len(list(out.glob("*.mp4"))) == 3, "a refused command must not touch what is there"
+    assert code == 2 and str(out) in err and "--overwrite" in err
+    assert len(list(out.glob("*.mp4"))) == 3, "a refused command changed an existing result"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "keys"),
     [
-        (["--category", "walk"], "category 'walk' is unknown to this model (accepted: across, circle, down)"),
-        (["--frames", "1"], "--frames"),
-        (["--first-frame", "missing.png"], "missing.png: not a readable picture"),
+        (["--category", "walk"], ["category 'walk'", "across, circle, down"]),
+        (["--frames", "1"], ["--frames"]),
+        (["--fps", "2000"], ["--fps"]),
+        (["--first-frame", "missing.png"], ["missing.png"]),
     ],
 )
-def test_generate_refuses(run, mocogan_run: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
+def test_generate_refuses(run, mocogan_run: Path, tmp_path: Path, arguments: list[str], keys: list[str]) -> None:
     code, _, err = run("generate", mocogan_run, "--out", tmp_path / "clips", *arguments)
-    assert code == 2 and message in err and "Traceback" not in err
-    assert not (tmp_path / "clips").exists()
+    assert code == 2 and all(key in err for key in keys) and "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_generate_leaves_nothing(
+    run, mocogan_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generating, "write_png", disk_full)
+    code, _, err = run("generate", mocogan_run, "--out", tmp_path / "clips", "--clips", 2)
+    assert code == 2 and "disk full" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def disk_full(*_: object, **__: object) -> None:
+    raise OSError("disk full")
 
 
 def test_a_first_frame_needs_an_image_to_video_model(run, mocogan_run: Path, tmp_path: Path) -> None:
     Image.new("RGB", (50, 40)).save(tmp_path / "first.png")
     code, _, err = run("generate", mocogan_run, "--out", tmp_path / "clips", "--first-frame", tmp_path / "first.png")
-    assert code == 2 and "was not trained image-to-video" in err
+    assert code == 2 and "--first-frame" in err and "model.image_to_video" in err
+    assert not (tmp_path / "clips").exists()
 
 
 def test_image_to_video_from_training_to_clip(run, shapes_data: Path, tmp_path: Path) -> None:
@@ -95,7 +130,8 @@ def test_image_to_video_from_training_to_clip(run, shapes_data: Path, tmp_path: 
     Image.new("RGB", (50, 40), (200, 30, 30)).save(first)
     assert run("generate", trained, "--out", tmp_path / "clips", "--first-frame", first, "--clips", 2)[0] == 0
     code, _, err = run("generate", trained, "--out", tmp_path / "more")
-    assert code == 2 and "give first_frame" in err
+    assert code == 2 and "--first-frame" in err
+    assert not (tmp_path / "more").exists()
 
 
 def test_predict_writes_context_and_future(run, forecast_run: Path, video: Path, tmp_path: Path) -> None:
@@ -105,47 +141,76 @@ def test_predict_writes_context_and_future(run, forecast_run: Path, video: Path,
     assert probe(out).frames == 10
     names = {p.name for p in tmp_path.iterdir()}
     assert {"future.png", "future.json", "future-sample-0.mp4", "future-sample-1.mp4", "future-spread.png"} <= names
+    assert names >= {"street.mp4"} and len(names) == 7, "temporary files remain"
+    content = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     code, _, err = run("predict", forecast_run, video, "--out", out)
-    assert code == 2 and "--overwrite" in err
+    assert code == 2 and str(out) in err and "--overwrite" in err
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == content
+    assert run("predict", forecast_run, video, "--out", out, "--context", 4, "--overwrite")[0] == 0
+    assert probe(out).frames == 14
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "keys"),
     [
-        (["--context", "20"], "14 frames from frame 0 on, but --context is 20"),
-        (["--start", "13"], "1 frames from frame 13 on"),
-        (["--horizon", "0"], "--horizon"),
-        (["--seed", "3"], "--seed has no effect"),
+        (["--context", "20"], ["street.mp4", "14 frames", "--context is 20"]),
+        (["--start", "13"], ["street.mp4", "1 frames", "--start"]),
+        (["--horizon", "0"], ["--horizon"]),
+        (["--seed", "3"], ["--seed", "--samples"]),
+        (["--out", "forecast.gif"], ["--out", "forecast.gif", ".mp4"]),
     ],
 )
 def test_predict_refuses(
-    run, forecast_run: Path, video: Path, tmp_path: Path, arguments: list[str], message: str
+    run, forecast_run: Path, video: Path, tmp_path: Path, arguments: list[str], keys: list[str]
 ) -> None:
     code, _, err = run("predict", forecast_run, video, "--out", tmp_path / "f.mp4", *arguments)
-    assert code == 2 and message in err and "Traceback" not in err
-    assert not (tmp_path / "f.mp4").exists()
+    assert code == 2 and all(key in err for key in keys) and "Traceback" not in err
+    assert list(tmp_path.iterdir()) == [video]
+
+
+def test_samples_of_a_model_that_cannot_sample(run, single_forecast_run: Path, video: Path, tmp_path: Path) -> None:
+    command = ["predict", single_forecast_run, video, "--out", tmp_path / "f.mp4", "--context", 4, "--horizon", 2]
+    code, _, err = run(*command, "--samples", 3)
+    assert code == 2 and "--samples 3" in err and "model.probabilistic" in err
+    assert list(tmp_path.iterdir()) == [video]
+    assert run(*command)[0] == 0
+
+
+@pytest.mark.parametrize("existing", ["f.json", "f-spread.png", "f-sample-1.mp4"])
+def test_predict_checks_every_result_first(run, forecast_run: Path, video: Path, tmp_path: Path, existing: str) -> None:
+    (tmp_path / existing).write_text("existing")
+    code, _, err = run("predict", forecast_run, video, "--out", tmp_path / "f.mp4", "--samples", 2)
+    assert code == 2 and existing in err
+    assert {path.name for path in tmp_path.iterdir()} == {video.name, existing}
+
+
+def test_a_failed_predict_leaves_nothing(
+    run, forecast_run: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predicting, "write_text", disk_full)
+    code, _, err = run("predict", forecast_run, video, "--out", tmp_path / "f.mp4", "--context", 4, "--horizon", 2)
+    assert code == 2 and "disk full" in err
+    assert list(tmp_path.iterdir()) == [video]
 
 
 def test_a_model_of_the_other_kind_is_named(
     run, mocogan_run: Path, forecast_run: Path, video: Path, tmp_path: Path
 ) -> None:
     code, _, err = run("predict", mocogan_run, video, "--out", tmp_path / "f.mp4")
-    assert code == 2 and "holds a MoCoGAN, not a DualMotionGAN" in err
+    assert code == 2 and "MoCoGAN, not a DualMotionGAN" in err
     code, _, err = run("generate", forecast_run, "--out", tmp_path / "clips")
-    assert code == 2 and "holds a DualMotionGAN, not a MoCoGAN" in err
+    assert code == 2 and "DualMotionGAN, not a MoCoGAN" in err
     code, _, err = run("generate", tmp_path / "nothing", "--out", tmp_path / "clips")
-    assert code == 2 and "no such folder" in err
+    assert code == 2 and str(tmp_path / "nothing") in err
 
 
 def test_damaged_weights_are_named(run, mocogan_run: Path, tmp_path: Path) -> None:
-    import shutil
-
     copy = tmp_path / "model"
     shutil.copytree(mocogan_run / "model", copy)
     weights = copy / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     code, _, err = run("generate", copy, "--out", tmp_path / "clips")
-    assert code == 2 and "is damaged or of another version" in err
+    assert code == 2 and str(copy) in err and "Traceback" not in err
 
 
 def test_evaluate_prints_baselines_and_keeps_the_result(run, forecast_run: Path, tmp_path: Path) -> None:
@@ -165,26 +230,26 @@ def test_evaluate_a_generator_beside_its_floor(run, mocogan_run: Path) -> None:
     assert {"generated", "real", "frozen", "shuffled", "blurred"} <= scores.keys()
     assert scores["frozen"]["motion_energy"]["mean"]["mean"] == 0
     code, _, err = run("evaluate", mocogan_run, "--horizon", 3)
-    assert code == 2 and "--horizon" in err and "no effect" in err
+    assert code == 2 and "--horizon" in err
 
 
 def test_evaluate_by_protocol(run, forecast_run: Path) -> None:
     code, _, err = run("evaluate", forecast_run, "--protocol", "caltech-10to1")
-    assert code == 2 and "frames are 32x32, not 128x160" in err and "--allow-deviation" in err
+    assert code == 2 and "32x32" in err and "128x160" in err and "--allow-deviation" in err
     code, _, err = run("evaluate", forecast_run, "--protocol", "caltech")
-    assert code == 2 and "did you mean caltech-10to1" in err
+    assert code == 2 and "caltech-10to1" in err
     code, _, err = run("evaluate", forecast_run, "--best")
-    assert code == 2 and "holds no best/" in err
+    assert code == 2 and f"{forecast_run}" in err and "best/" in err
     code, _, err = run("evaluate", forecast_run, "--clips", "64")
-    assert code == 2 and "--clips has no effect" in err
+    assert code == 2 and "--clips" in err
 
 
 def test_overwrite_replaces_only_results_of_the_same_command(run, mocogan_run: Path, tmp_path: Path) -> None:
     before = sorted(p.name for p in mocogan_run.iterdir())
     code, _, err = run("generate", mocogan_run, "--out", mocogan_run, "--overwrite")
-    assert code == 2 and "is no earlier result of this command" in err
+    assert code == 2 and str(mocogan_run) in err
     code, _, err = run("demo", "--out", mocogan_run, "--overwrite")
-    assert code == 2 and "is no earlier result of this command" in err
+    assert code == 2 and str(mocogan_run) in err
     assert sorted(p.name for p in mocogan_run.iterdir()) == before
     out = tmp_path / "clips"
     assert run("generate", mocogan_run, "--out", out, "--clips", 3)[0] == 0
@@ -204,7 +269,7 @@ def test_evaluate_two_folders_of_videos(run, video: Path, tmp_path: Path) -> Non
     assert scores["psnr"]["mean"]["mean"] == pytest.approx(10 * np.log10(25))
     np.save(truth / "b.npy", clip)
     code, _, err = run("evaluate", forecast, truth)
-    assert code == 2 and "no predicted video named b" in err
+    assert code == 2 and "video named b" in err
 
 
 def _folder(path: Path) -> Path:
@@ -220,50 +285,48 @@ def test_report_is_one_page_of_the_run(run, forecast_run: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "keys"),
     [
-        (["mocogan/vidgn"], "mocogan/vidgn: no such config file"),
-        (["mocogan/demo"], "data.root: not set"),
-        (["mocogan/demo", "data.root=nowhere"], "nowhere"),
-        (["mocogan/demo", "data.root=DATA", "train.stesp=3"], "did you mean 'steps'?"),
-        (
-            ["mocogan/demo", "data.root=DATA", "data.frames=64"],
-            "64 frames at stride 2 need clips of 127 frames, the longest",
-        ),
-        (["dual_motion/demo", "data.root=DATA", "data.context=9"], "data.context=9 must be at least 2 and below"),
-        (["mocogan/demo", "data.root=DATA", "train.device=cuda"], "torch sees no GPU"),
+        (["mocogan/vidgn"], ["mocogan/vidgn"]),
+        (["mocogan/demo"], ["data.root"]),
+        (["mocogan/demo", "data.root=nowhere"], ["nowhere"]),
+        (["mocogan/demo", "data.root=DATA", "train.stesp=3"], ["stesp", "'steps'"]),
+        (["mocogan/demo", "data.root=DATA", "data.frames=64"], ["64 frames", "127 frames"]),
+        (["dual_motion/demo", "data.root=DATA", "data.context=9"], ["data.context=9"]),
+        (["mocogan/demo", "data.root=DATA", "train.device=cuda"], ["GPU"]),
+        (["mocogan/demo", "--dry-run", "--find-batch"], ["--dry-run", "--find-batch"]),
     ],
 )
-def test_train_refuses(run, shapes_data: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
-    if torch.cuda.is_available() and "cuda" in message:
+def test_train_refuses(run, shapes_data: Path, tmp_path: Path, arguments: list[str], keys: list[str]) -> None:
+    if torch.cuda.is_available() and "train.device=cuda" in arguments:
         pytest.skip("this machine has a GPU")
     arguments = [a.replace("DATA", str(shapes_data)) for a in arguments]
     code, _, err = run("train", *arguments, f"out={tmp_path}")
-    assert code == 2 and message in err and "Traceback" not in err
+    assert code == 2 and all(key in err for key in keys) and "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["missing"], "missing: no such folder"),
-        (["EMPTY"], "the folder is empty"),
+        (["missing"], "missing"),
+        (["EMPTY"], "EMPTY"),
         (["TEXT"], "TEXT"),
         (["VIDEO", "--size", "63x"], "--size 63x"),
         (["VIDEO", "--categories"], "categor"),
-        (["VIDEO", "--flow-method", "dis"], "--flow-method has no effect without --flow"),
+        (["VIDEO", "--flow-method", "dis"], "--flow-method"),
     ],
 )
 def test_prepare_refuses(run, video: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
     _folder(tmp_path / "EMPTY")
     (_folder(tmp_path / "TEXT") / "notes.mp4").write_text("not a video")
     (_folder(tmp_path / "VIDEO") / "street.mp4").write_bytes(video.read_bytes())
-    places = [str(tmp_path / a) if a.isupper() else a for a in arguments]
-    code, _, err = run("prepare", *places, "--out", tmp_path / "data")
+    arguments = [str(tmp_path / a) if a.isupper() else a for a in arguments]
+    code, _, err = run("prepare", *arguments, "--out", tmp_path / "data")
     assert code == 2 and message in err and "Traceback" not in err
 
 
-def test_categories_asked_of_data_without_them(run, video: Path, tmp_path: Path) -> None:
+def test_training_on_data_without_categories_or_flow(run, video: Path, tmp_path: Path) -> None:
     (_folder(tmp_path / "videos") / "street.mp4").write_bytes(video.read_bytes())
     assert run("prepare", tmp_path / "videos", "--out", tmp_path / "data", "--size", 32)[0] == 0
     code, _, err = run(
@@ -274,9 +337,9 @@ def test_categories_asked_of_data_without_them(run, video: Path, tmp_path: Path)
         "data.frames=12",
         "data.stride=1",
     )
-    assert code == 2 and "has no categories; prepare it with --categories" in err
+    assert code == 2 and "--categories" in err
     code, _, err = run("train", "dual_motion/demo", f"data.root={tmp_path / 'data'}", f"out={tmp_path / 'runs'}")
-    assert code == 2 and "prepared without flow" in err and "--flow" in err
+    assert code == 2 and "--flow" in err
 
 
 def test_models_names_everything(run) -> None:
@@ -291,7 +354,7 @@ def test_a_run_that_fails_exits_with_1(run, shapes_data: Path, tmp_path: Path) -
     wild = {"optimizers__generator": {"name": "sgd", "lr": 1e30}, "optimizers__video": {"name": "sgd", "lr": 1e30}}
     config.write_text(dump_config(small_config("mocogan", shapes_data, tmp_path, train__steps=50, **wild)))
     code, _, err = run("train", config, "--quiet")
-    assert code == 1 and "is not finite" in err and "Traceback" not in err
+    assert code == 1 and "finite" in err and "Traceback" not in err
 
 
 def test_doctor_trains_a_step_of_each_model(run) -> None:

@@ -1,28 +1,29 @@
-"""What the demo's report says of generated shapes."""
+"""The shape scores in the demo's report."""
 
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
+from einops import rearrange
 
-from vidgan.commands.demo import shape_summary
+from vidgan.commands.demo import score_shapes
 from vidgan.data.synthetic.shape_scores import DEFINITIONS
 from vidgan.data.synthetic.shapes import CATEGORIES, render_moving_shape
-from vidgan.tasks.synthesis.mocogan import MoCoGAN
+from vidgan.tasks.base import ClipModel
 from vidgan.types import ByteClip
 
 
-class Perfect:
-    """A generator that renders what it is asked for."""
+class PerfectModel:
+    """A generator whose clips are rendered shapes of the requested category."""
 
     def sample(self, clips: int, *, seed: int, category: str) -> ByteClip:
-        shown = [render_moving_shape(seed, index, frames=24, size=32) for index in range(9 * clips)]
-        asked = [shape.frames[::2] for shape in shown if CATEGORIES[shape.category] == category][:clips]
-        return torch.from_numpy(np.stack(asked)).movedim(-1, 2)
+        shapes = [render_moving_shape(seed, index, frames=24, size=32) for index in range(9 * clips)]
+        frames = [shape.frames[::2] for shape in shapes if CATEGORIES[shape.category] == category][:clips]
+        return rearrange(torch.from_numpy(np.stack(frames)), "b t h w c -> b t c h w")
 
 
-def test_the_summary_of_a_perfect_generator() -> None:
-    summary = shape_summary(cast(MoCoGAN, cast(Any, Perfect())), seed=0, each=2)
-    assert summary.keys() == set(DEFINITIONS.values())
-    assert summary[DEFINITIONS["category"]] == summary[DEFINITIONS["one"]] == "1.000"
-    assert float(summary[DEFINITIONS["outline"]]) > 0.99
+def test_scores_of_a_perfect_generator() -> None:
+    scores = score_shapes(cast(ClipModel, PerfectModel()), seed=0, num_clips=2)
+    assert scores.keys() == set(DEFINITIONS.values())
+    assert scores[DEFINITIONS["category"]] == scores[DEFINITIONS["one"]] == "1.000"
+    assert float(scores[DEFINITIONS["outline"]]) > 0.99

@@ -1,4 +1,4 @@
-"""The weights that come with the package: by name, at once, from the command line and from Python."""
+"""The weights that ship with the package, loaded by name from the command line and from Python."""
 
 import json
 from pathlib import Path
@@ -7,6 +7,7 @@ import huggingface_hub.constants
 import numpy as np
 import pytest
 import torch
+from einops import rearrange
 from helpers import run_vidgan
 
 from vidgan import DualMotionGAN, MoCoGAN, evaluate
@@ -27,7 +28,7 @@ def vidgan(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, t
     return lambda *arguments: run_vidgan(capfd, monkeypatch, *arguments)
 
 
-def test_what_ships_is_small_and_says_what_it_is() -> None:
+def test_shipped_weights_are_small_and_documented() -> None:
     assert set(shipped_weights()) == {"mocogan/shapes", "dual_motion/shapes"}
     for name, folder in shipped_weights().items():
         assert {path.name for path in folder.iterdir()} == {
@@ -40,29 +41,29 @@ def test_what_ships_is_small_and_says_what_it_is() -> None:
         assert f'{facts["class"]}.from_pretrained("{name}")' in card
 
 
-def test_a_short_name_means_the_weights_of_the_class() -> None:
+def test_a_short_name_is_resolved_by_class() -> None:
     clips = MoCoGAN.from_pretrained("shapes").sample(2, seed=3)
     assert torch.equal(clips, MoCoGAN.from_pretrained("mocogan/shapes").sample(2, seed=3))
     assert DualMotionGAN.from_pretrained("shapes").facts["name"] == "dual_motion/shapes"
-    with pytest.raises(PretrainedError, match="shapes: means dual_motion/shapes or mocogan/shapes"):
+    with pytest.raises(PretrainedError, match="shapes: .*dual_motion/shapes or mocogan/shapes"):
         find_shipped("shapes")
-    with pytest.raises(PretrainedError, match="holds a MoCoGAN, not a DualMotionGAN"):
+    with pytest.raises(PretrainedError, match="MoCoGAN, not a DualMotionGAN"):
         DualMotionGAN.from_pretrained("mocogan/shapes")
-    with pytest.raises(PretrainedError, match="squares: no such folder.*dual_motion/shapes, mocogan/shapes"):
+    with pytest.raises(PretrainedError, match="squares: .*dual_motion/shapes, mocogan/shapes"):
         MoCoGAN.from_pretrained("squares")
 
 
-def test_a_model_folder_of_that_name_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_folder_precedes_shipped_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "shapes").mkdir()  # a folder of something else
+    (tmp_path / "shapes").mkdir()  # without weights
     assert MoCoGAN.from_pretrained("shapes").facts["name"] == "mocogan/shapes"
-    with pytest.raises(PretrainedError, match="holds neither a training run nor a model"):
+    with pytest.raises(PretrainedError, match="shapes"):
         MoCoGAN.from_pretrained(Path("shapes"))
     MoCoGAN(image_size=(32, 32), width=4, dim_content=4, dim_motion=4).save_pretrained("shapes")
     assert "name" not in MoCoGAN.from_pretrained("shapes").facts
 
 
-def test_generate_at_once(vidgan, tmp_path: Path) -> None:
+def test_generate_with_shipped_weights(vidgan, tmp_path: Path) -> None:
     assert vidgan("generate", "--pretrained", "shapes", "--clips", 2)[:2] == (0, "shapes-clips\n")
     facts = json.loads((tmp_path / "shapes-clips" / "generated.json").read_text())["facts"]
     assert probe(tmp_path / "shapes-clips" / "clip-0001.mp4").frames == facts["frames"]
@@ -70,55 +71,54 @@ def test_generate_at_once(vidgan, tmp_path: Path) -> None:
     assert vidgan("generate", "--pretrained", "mocogan/shapes", "--category", category, "--out", "one")[0] == 0
 
 
-def test_predict_any_video_with_a_warning(vidgan, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_predict_warns_that_the_weights_are_of_another_domain(
+    vidgan, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     video = np.random.default_rng(0).integers(0, 256, (20, 90, 161, 3), dtype=np.uint8)
     write_mp4(tmp_path / "street.mp4", video)
     code, out, _ = vidgan("predict", "--pretrained", "shapes", "street.mp4", "--horizon", 3)
     assert (code, out) == (0, "street-future.mp4\n")
-    assert "trained only on moving shapes that vidgan rendered: expect little of other videos" in caplog.text
+    assert "moving shapes that vidgan rendered" in caplog.text
     context = json.loads((tmp_path / "street-future.json").read_text())["context"]
-    found = probe(tmp_path / "street-future.mp4")
-    assert (found.frames, found.height, found.width) == (context + 3, 64, 64)
+    info = probe(tmp_path / "street-future.mp4")
+    assert (info.frames, info.height, info.width) == (context + 3, 64, 64)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "keys"),
     [
-        (["generate", "--pretrained", "shape"], "accepted: mocogan/shapes (did you mean shapes?)"),
-        (
-            ["predict", "--pretrained", "kitti", "a.mp4"],
-            "kitti: no weights of that name ship with vidgan; accepted: dual",
-        ),
-        (["evaluate", "--pretrained", "x"], "accepted: dual_motion/shapes, mocogan/shapes"),
-        (["evaluate", "--pretrained", "mocogan/shapes"], "give --data DATA"),
-        (["generate", "runs/mine", "--pretrained", "shapes"], "runs/mine and --pretrained shapes are given"),
-        (["generate"], "give a run, or --pretrained NAME: neither is given"),
-        (["predict", "a.mp4"], "give a run, or --pretrained NAME: neither is given"),
-        (["predict", "runs/mine", "a.mp4", "b.mp4"], "3 paths are given; give RUN VIDEO"),
-        (["evaluate"], "neither is given"),
-        (["generate", "runs/none"], "runs/none: no such folder"),
-        (["predict", "--pretrained", "nobody/such", "a.mp4"], "nobody/such: no such folder, and it could not be had"),
-        (["evaluate", "--pretrained", "nobody/such"], "nobody/such: no weights of that name ship with vidgan"),
+        (["generate", "--pretrained", "shape"], ["shape: ", "mocogan/shapes", "mean shapes"]),
+        (["predict", "--pretrained", "kitti", "a.mp4"], ["kitti: ", "dual_motion/shapes"]),
+        (["evaluate", "--pretrained", "x"], ["x: ", "dual_motion/shapes, mocogan/shapes"]),
+        (["evaluate", "--pretrained", "mocogan/shapes"], ["--data DATA"]),
+        (["generate", "runs/mine", "--pretrained", "shapes"], ["runs/mine", "shapes"]),
+        (["generate"], ["RUN", "--pretrained"]),
+        (["predict", "a.mp4"], ["RUN", "--pretrained"]),
+        (["predict", "runs/mine", "a.mp4", "b.mp4"], ["3 paths", "RUN VIDEO"]),
+        (["evaluate"], ["RUN", "--pretrained"]),
+        (["generate", "runs/none"], ["runs/none: "]),
+        (["predict", "--pretrained", "nobody/such", "a.mp4"], ["nobody/such: "]),
+        (["evaluate", "--pretrained", "nobody/such"], ["nobody/such: "]),
     ],
 )
-def test_mistakes_are_named(
-    vidgan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+def test_user_errors_name_the_argument(
+    vidgan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], keys: list[str]
 ) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     code, _, err = vidgan(*arguments)
-    assert code == 2 and message in " ".join(err.split()) and "Traceback" not in err
+    assert code == 2 and all(key in " ".join(err.split()) for key in keys) and "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
 
 
-def test_models_lists_them(vidgan) -> None:
+def test_models_lists_shipped_weights(vidgan) -> None:
     listed = vidgan("models")[1].partition("shipped weights (--pretrained)\n")[2]
     assert [line.split()[0] for line in listed.splitlines()] == ["dual_motion/shapes", "mocogan/shapes"]
     assert "DualMotionGAN, " in listed and " MB, trained on moving shapes" in listed
 
 
 def test_evaluate_by_name(vidgan, shapes_data: Path) -> None:
-    asked = ["--data", shapes_data, "--horizon", 1, "--metrics", "psnr"]
-    code, out, _ = vidgan("evaluate", "--pretrained", "dual_motion/shapes", *asked, "--json")
+    options = ["--data", shapes_data, "--horizon", 1, "--metrics", "psnr"]
+    code, out, _ = vidgan("evaluate", "--pretrained", "dual_motion/shapes", *options, "--json")
     assert code == 0
     scores = evaluate("dual_motion/shapes", data=shapes_data, horizon=1, metrics=("psnr",))
     assert json.loads(out)["scores"]["fused P"] == scores.to_dict()["scores"]["fused P"]
@@ -129,28 +129,28 @@ def psnr(forecast: ByteClip, truth: ByteClip) -> float:
     return float((10 * (255**2 / error).log10()).mean())
 
 
-def test_the_forecaster_has_learned_how_shapes_move() -> None:
-    """Clips that it was not trained on: the next frames are nearer than those of constant velocity."""
+def test_the_forecaster_beats_its_baselines() -> None:
+    """On unseen clips, its frames are closer to the truth than constant velocity, and its flow closer than none."""
     model = DualMotionGAN.from_pretrained("shapes")
     context = int(model.facts["context"])
     shapes = [render_moving_shape(1, index, frames=context + 5, size=64) for index in range(12)]
-    clips = torch.from_numpy(np.stack([shape.frames for shape in shapes])).permute(0, 1, 4, 2, 3)
-    seen, truth = clips[:, :context], clips[:, context:]
-    future = model.predict(seen, 5)
+    clips = rearrange(torch.from_numpy(np.stack([shape.frames for shape in shapes])), "b t h w c -> b t c h w")
+    observed, truth = clips[:, :context], clips[:, context:]
+    forecast = model.predict(observed, 5)
     method = default_method()
-    steady = ConstantVelocityWarp(lambda now, before: estimate_flow(now, before, method=method), carry=True)
-    extrapolated = steady(seen, 5)
+    baseline = ConstantVelocityWarp(lambda now, before: estimate_flow(now, before, method=method), carry=True)
+    extrapolated = baseline(observed, 5)
     for steps in (1, 5):
-        best = psnr(future[:, :steps], truth[:, :steps])
+        best = psnr(forecast[:, :steps], truth[:, :steps])
         assert best > psnr(extrapolated[:, :steps], truth[:, :steps]) + 0.5
-        assert best > psnr(seen[:, -1:].expand(-1, steps, -1, -1, -1), truth[:, :steps]) + 5
+        assert best > psnr(observed[:, -1:].expand(-1, steps, -1, -1, -1), truth[:, :steps]) + 5
     true_flow = torch.from_numpy(np.stack([shape.flow[context - 1 :] for shape in shapes]))
-    error = (model.forecast(seen, 5).flow - true_flow).norm(dim=2).mean()
-    assert error < 0.9 * true_flow.norm(dim=2).mean(), "no motion at all would be nearer"
+    error = (model.forecast(observed, 5).flow - true_flow).norm(dim=2).mean()
+    assert error < 0.9 * true_flow.norm(dim=2).mean(), "zero flow is closer"
 
 
-def test_the_generator_makes_one_shape_of_one_colour() -> None:
-    """Every frame holds a bright shape of a plausible size, and its colour stays over the clip."""
+def test_the_generator_renders_one_shape_of_one_colour() -> None:
+    """Every frame contains a bright shape of a plausible size, and its colour is constant over the clip."""
     clips = MoCoGAN.from_pretrained("shapes").sample(12, seed=0).double()  # (B, T, 3, H, W)
     bright = clips.amax(dim=2, keepdim=True) > 128
     share = bright.double().mean(dim=(2, 3, 4))  # (B, T)

@@ -1,19 +1,21 @@
-"""Options that several commands share."""
+"""Arguments and options that several commands share."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-Out = Annotated[Path, typer.Option("--out", help="Where to write; an existing result is not overwritten.")]
+Out = Annotated[Path, typer.Option("--out", help="Output path; an existing result is kept unless --overwrite is set.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing result.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same result.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Random seed; the same seed gives the same result.")]
+Fps = Annotated[float, typer.Option("--fps", min=0.1, max=1000, help="Frame rate of the output files.")]
 Run = Annotated[Path | None, typer.Argument(help="A training run, or a folder written by save_pretrained.")]
+TrainingRun = Annotated[Path, typer.Argument(metavar="RUN", help="A training run.")]
 RunAndVideo = Annotated[
     list[Path],
     typer.Argument(
         metavar="RUN VIDEO",
-        help="A run or model folder (not with --pretrained), and a video file, folder of frames, strip or npy.",
+        help="A run or model folder (omit it with --pretrained), and a video file, folder of frames, strip or npy.",
     ),
 ]
 Pretrained = Annotated[
@@ -21,23 +23,24 @@ Pretrained = Annotated[
     typer.Option(
         "--pretrained",
         metavar="NAME",
-        help="In place of a run: weights that come with vidgan (`vidgan models` lists them), or owner/name on the hub.",
+        help="Use these weights instead of a run: a name that `vidgan models` lists, or owner/name on the hub.",
     ),
 ]
 
 
 def chosen_model(run: Path | None, pretrained: str | None, kind: str | None = None) -> Path | str:
-    """The model that a command is about: a run or model folder, the folder of shipped weights, or a name on the hub.
+    """Return the model that a command is to use: RUN, the folder of shipped weights, or a name on the hub.
 
     Args:
-        kind: class of the model, where a short name may mean several; None: of either, and none of the hub.
+        kind: class that the model must have, needed to resolve a short name; None: any class, but not from the hub.
 
     Raises:
-        typer.BadParameter: neither is given, or both. PretrainedError: no weights of that name ship.
+        typer.BadParameter: not exactly one of RUN and --pretrained is set. PretrainedError: no weights have that name.
     """
-    if (run is None) == (pretrained is None):
-        told = "neither is given" if run is None else f"{run} and --pretrained {pretrained} are given"
-        raise typer.BadParameter(f"give a run, or --pretrained NAME: {told}")
+    if run is None and pretrained is None:
+        raise typer.BadParameter("RUN or --pretrained NAME is required; neither is set")
+    if run is not None and pretrained is not None:
+        raise typer.BadParameter(f"RUN and --pretrained exclude each other; both are set: {run}, {pretrained}")
     if pretrained is None:
         assert run is not None
         return run

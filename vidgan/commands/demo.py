@@ -1,6 +1,6 @@
-"""`vidgan demo`: the whole pipeline on moving shapes that it renders itself, no download.
+"""`vidgan demo`: the whole pipeline on rendered moving shapes, without a download.
 
-Shapes -> real mp4 files -> prepare -> train both models -> generate, exchange, forecast -> score -> report.
+Render shapes as mp4 files, prepare them, train both models, generate, exchange, forecast, score, write a report.
 """
 
 import shutil
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from einops import rearrange
 
 from vidgan.commands.evaluate import evaluate
 from vidgan.commands.train import train
@@ -26,159 +27,173 @@ from vidgan.evaluation.tables import score_document
 from vidgan.files import claim, write_text
 from vidgan.report import Animation, KeyValues, Picture, Section, Text, Warnings, run_sections, write_report
 from vidgan.report.scores import score_blocks
+from vidgan.tasks.base import ClipModel
+from vidgan.tasks.forecast_images import forecast_animation, forecast_rows, forecast_strip
 from vidgan.tasks.forecasting.dual_motion import DualMotionGAN
-from vidgan.tasks.pictures import exchange_grid, forecast_animation, forecast_rows, forecast_strip
 from vidgan.tasks.synthesis.mocogan import MoCoGAN
+from vidgan.tasks.synthesis.preview import exchange_grid
 from vidgan.training.diagnostics import diagnose
 from vidgan.training.journal import read_journal
 from vidgan.types import ByteClip
 from vidgan.video.encode import png_bytes, tile, webp_bytes, write_gif
 
-CLIPS, FRAMES, SIZE = 480, 32, 32
-QUICK_CLIPS, QUICK_STEPS = 27, 4
-SHOWN_FORECASTS = 4
-READ_CLIPS = 32  # of each category, from which is read whether they show moving shapes
+NUM_CLIPS, NUM_FRAMES, SIZE = 480, 32, 32
+NUM_QUICK_CLIPS, NUM_QUICK_STEPS = 27, 4
+NUM_SAMPLES, NUM_QUICK_SAMPLES = 108, 16  # generated clips that are scored
+NUM_SHOWN_FORECASTS = 4
+NUM_CLIPS_PER_CATEGORY = 32  # generated clips for the shape scores
 HORIZON = 8
 MARKER = "demo.txt"
-SCALE = 3  # enlargement of the pictures in the report
+SCALE = 3  # enlargement of clips in the report
 
 
 def demo(out: Path, *, seed: int = 0, quick: bool = False, overwrite: bool = False) -> Path:
-    """Run everything into `out` and return the path of the report.
+    """Run the pipeline in the folder `out` and return the path of the report.
 
     Args:
         seed: of the data and of both trainings.
-        quick: a few clips and steps, to see that all parts work; the results are then worth nothing.
+        quick: use a few clips and steps, to check that all parts work; the models learn nothing.
+        overwrite: replace an earlier demo.
 
     Raises:
-        FileExistsError: `out` holds something and `overwrite` is off.
+        FileExistsError: `out` is not empty and may not be replaced.
     """
     claim(out, overwrite=overwrite, marker=MARKER)
     shutil.rmtree(out, ignore_errors=True)
     write_text(out / MARKER, "This folder was made by `vidgan demo` and may be overwritten by it.\n")
-    clips = QUICK_CLIPS if quick else CLIPS
-    with stage(f"rendering {clips} clips of moving shapes to mp4"):
-        render_shapes(out / "videos", clips=clips, frames=FRAMES, size=SIZE, seed=seed)
-    with stage("preparing them"):
+    num_clips = NUM_QUICK_CLIPS if quick else NUM_CLIPS
+    with _stage(f"rendering {num_clips} clips of moving shapes to mp4"):
+        render_shapes(out / "videos", clips=num_clips, frames=NUM_FRAMES, size=SIZE, seed=seed)
+    with _stage("preparing them"):
         prepare(out / "videos", out / "data", size=(SIZE, SIZE), flow="auto", categories=True, holdout=0.15, seed=seed)
-    configs = {name: demo_config(name, out, seed, quick) for name in ("mocogan/demo", "dual_motion/demo")}
+    configs = {name: _demo_config(name, out, seed, quick) for name in ("mocogan/demo", "dual_motion/demo")}
     for name, config in configs.items():
-        with stage(f"training {name}, {config.train.steps} steps"):
+        with _stage(f"training {name}, {config.train.steps} steps"):
             train(config)
     synthesis, forecast = (config.run_dir for config in configs.values())
-    with stage("generating, forecasting, scoring"):
+    with _stage("generating, forecasting, scoring"):
         sections = [
-            *forecast_sections(forecast, out),
-            *synthesis_sections(synthesis, out, seed, clips=16 if quick else 108),
+            *_forecast_sections(forecast, out),
+            *_synthesis_sections(synthesis, out, seed, NUM_QUICK_SAMPLES if quick else NUM_SAMPLES),
+            _training_section("Dual Motion GAN", forecast),
+            _training_section("MoCoGAN", synthesis),
         ]
-        for title, run in (("Dual Motion GAN", forecast), ("MoCoGAN", synthesis)):
-            training = next(told for told in run_sections(run) if told.title == "Training")
-            health = Warnings(diagnose(read_journal(run)))
-            sections.append(Section(f"{title}: training", [health, *training.blocks]))
-    told = subtitle(clips, configs, quick)
-    return write_report(out / "report.html", title="vidgan demo", subtitle=told, sections=sections)
+    subtitle = _subtitle(num_clips, configs, quick)
+    return write_report(out / "report.html", title="vidgan demo", subtitle=subtitle, sections=sections)
 
 
-def subtitle(clips: int, configs: dict[str, RunConfig], quick: bool) -> str:
-    """What the report is of, in a line."""
+def _subtitle(num_clips: int, configs: dict[str, RunConfig], quick: bool) -> str:
     steps = ", ".join(f"{name} {config.train.steps} steps" for name, config in configs.items())
     warning = " (quick: too short to learn anything)" if quick else ""
-    return f"{clips} rendered clips at {SIZE}x{SIZE}; {steps}{warning}"
+    return f"{num_clips} rendered clips at {SIZE}x{SIZE}; {steps}{warning}"
 
 
 @contextmanager
-def stage(name: str) -> Iterator[None]:
-    """Say what begins and how long it took."""
+def _stage(name: str) -> Iterator[None]:
+    """Print the name of a stage when it starts, and how long it took."""
     print(f"{name} ...", file=sys.stderr, flush=True)
-    began = time.monotonic()
+    started = time.monotonic()
     yield
-    print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
 
 
-def demo_config(name: str, out: Path, seed: int, quick: bool) -> RunConfig:
-    """A shipped demo config, pointed at the demo's folder."""
+def _demo_config(name: str, out: Path, seed: int, quick: bool) -> RunConfig:
+    """Load a shipped demo config with the paths of the demo's folder."""
     changes = [f"data.root={out / 'data'}", f"out={out / 'runs'}", f"seed={seed}"]
     if quick:
-        changes += [f"train.steps={QUICK_STEPS}", "train.warmup=0", "every.log=1", "every.evaluate=null"]
+        changes += [f"train.steps={NUM_QUICK_STEPS}", "train.warmup=0", "every.log=1", "every.evaluate=null"]
     return load_config(shipped_configs()[name], changes)
 
 
-def synthesis_sections(run: Path, out: Path, seed: int, clips: int) -> list[Section]:
-    """Samples by category, content and motion exchanged, scores."""
+def _training_section(title: str, run: Path) -> Section:
+    """Warnings and curves of a training."""
+    training = next(section for section in run_sections(run) if section.title == "Training")
+    return Section(f"{title}: training", [Warnings(diagnose(read_journal(run))), *training.blocks])
+
+
+def _synthesis_sections(run: Path, out: Path, seed: int, num_clips: int) -> list[Section]:
+    """Samples by category, exchanged content and motion, scores."""
     model = MoCoGAN.from_pretrained(run)
     columns = 6
-    samples = torch.cat([model.sample(columns, seed=seed + 1, category=name) for name in model.facts["categories"]])
-    write_gif(out / "generated.gif", enlarged(tile(samples, columns=columns), SCALE), fps=12)
+    categories = model.facts["categories"]
+    samples = torch.cat([model.sample(columns, seed=seed + 1, category=name) for name in categories])
+    write_gif(out / "generated.gif", _enlarge(tile(samples, columns=columns), SCALE), fps=12)
     frames = model.facts["frames"]
     long = model.sample(columns, frames=4 * frames, seed=seed + 2)
     exchange = exchange_grid(model, count=4, frames=frames, seed=seed + 3)
-    write_gif(out / "exchange.gif", enlarged(tile(exchange, columns=4), SCALE), fps=12)
-    scores = score_document(evaluate(run, clips=clips, seed=seed))
+    write_gif(out / "exchange.gif", _enlarge(tile(exchange, columns=4), SCALE), fps=12)
+    scores = score_document(evaluate(run, clips=num_clips, seed=seed))
     return [
         Section(
             "MoCoGAN: generated clips",
             [
-                Text(f"Rows: the motion categories {', '.join(model.facts['categories'])}. Columns: one draw each."),
+                Text(f"Rows: the motion categories {', '.join(categories)}. Columns: independent samples."),
                 Animation(webp_bytes(tile(samples, columns=columns), fps=12), "generated, by category", scale=SCALE),
                 Animation(
                     webp_bytes(tile(exchange, columns=4), fps=12),
-                    "content held along each row, motion held along each column",
+                    "same content along each row, same motion along each column",
                     scale=SCALE,
                 ),
                 Animation(
                     webp_bytes(tile(long, columns=columns), fps=12),
-                    f"four times longer than trained ({4 * frames} frames)",
+                    f"four times longer than in training ({4 * frames} frames)",
                     scale=SCALE,
                 ),
             ],
         ),
-        Section("MoCoGAN: does a clip show one moving shape?", [KeyValues(shape_summary(model, seed))]),
+        Section("MoCoGAN: does a clip show one moving shape?", [KeyValues(score_shapes(model, seed))]),
         Section("MoCoGAN: scores", score_blocks(scores)),
     ]
 
 
-def shape_summary(model: MoCoGAN, seed: int, each: int = READ_CLIPS) -> dict[str, str]:
-    """The measures of `vidgan.data.synthetic.shape_scores`, in words."""
-    clips = torch.cat([model.sample(each, seed=seed + 4, category=name) for name in CATEGORIES])
-    scores = shape_scores(clips.movedim(2, -1).numpy(), np.repeat(np.arange(len(CATEGORIES)), each))
+def score_shapes(model: ClipModel, seed: int, num_clips: int = NUM_CLIPS_PER_CATEGORY) -> dict[str, str]:
+    """Compute the scores of `vidgan.data.synthetic.shape_scores` on generated clips: definition -> value.
+
+    Args:
+        num_clips: of each category.
+    """
+    clips = torch.cat([model.sample(num_clips, seed=seed + 4, category=name) for name in CATEGORIES])
+    labels = np.repeat(np.arange(len(CATEGORIES)), num_clips)
+    scores = shape_scores(rearrange(clips, "b t c h w -> b t h w c").numpy(), labels)
     return {DEFINITIONS[name]: f"{value:.3f}" for name, value in scores.items()}
 
 
-def forecast_sections(run: Path, out: Path) -> list[Section]:
-    """Forecasts of held-out clips, and their scores beside the baselines."""
+def _forecast_sections(run: Path, out: Path) -> list[Section]:
+    """Forecasts of held-out clips, and their scores beside those of the baselines."""
     model = DualMotionGAN.from_pretrained(run)
-    context = int(model.facts["context"])
-    dataset = ClipDataset(out / "data", split="test", frames=context + HORIZON)
-    windows = list(dataset.windows(context + HORIZON, FRAMES))
+    num_context = int(model.facts["context"])
+    dataset = ClipDataset(out / "data", split="test", frames=num_context + HORIZON)
+    windows = list(dataset.windows(num_context + HORIZON, NUM_FRAMES))
+    stride = max(1, len(windows) // NUM_SHOWN_FORECASTS)
     blocks: list[Animation | Picture] = []
-    for number, window in enumerate(windows[:: max(1, len(windows) // SHOWN_FORECASTS)][:SHOWN_FORECASTS]):
-        seen, truth = window.clip[:context], window.clip[context:]
-        rows = forecast_rows(seen, truth, model.forecast(seen[None], HORIZON))
+    for number, window in enumerate(windows[::stride][:NUM_SHOWN_FORECASTS]):
+        context, truth = window.clip[:num_context], window.clip[num_context:]
+        rows = forecast_rows(context, truth, model.forecast(context[None], HORIZON))
         parts = ", ".join(name for name in rows if name != "context")
-        moving = forecast_animation(rows)
+        animation = forecast_animation(rows)
         if number == 0:
-            write_gif(out / "forecast.gif", enlarged(moving, SCALE), fps=6)
-        blocks.append(Animation(webp_bytes(moving, fps=6), f"{window.source}: {parts}", scale=SCALE))
+            write_gif(out / "forecast.gif", _enlarge(animation, SCALE), fps=6)
+        blocks.append(Animation(webp_bytes(animation, fps=6), f"{window.source}: {parts}", scale=SCALE))
         blocks.append(Picture(png_bytes(forecast_strip(rows)), "the same, frame by frame", scale=2))
-    next_frame, several = evaluate(run, horizon=1), evaluate(run, horizon=HORIZON)
-    assert isinstance(next_frame, ForecastScores) and isinstance(several, ForecastScores)
+    next_frame, full_horizon = evaluate(run, horizon=1), evaluate(run, horizon=HORIZON)
+    assert isinstance(next_frame, ForecastScores) and isinstance(full_horizon, ForecastScores)
     return [
-        Section("At a glance: PSNR on clips that were held out", [KeyValues(headline(next_frame, several))]),
-        Section("Dual Motion GAN: forecasts of clips that were held out", blocks),
+        Section("At a glance: PSNR on held-out clips", [KeyValues(_headline(next_frame, full_horizon))]),
+        Section("Dual Motion GAN: forecasts of held-out clips", blocks),
         Section("Dual Motion GAN: next frame", score_blocks(score_document(next_frame))),
-        Section(f"Dual Motion GAN: {HORIZON} frames by feedback", score_blocks(score_document(several))),
+        Section(f"Dual Motion GAN: {HORIZON} frames by feedback", score_blocks(score_document(full_horizon))),
     ]
 
 
-def headline(next_frame: ForecastScores, several: ForecastScores) -> dict[str, str]:
-    """The forecast beside the two baselines that matter, in dB."""
+def _headline(next_frame: ForecastScores, full_horizon: ForecastScores) -> dict[str, str]:
+    """PSNR in dB of the forecast and its strongest baselines: row -> both horizons."""
     lines = {}
     for name in ("fused P", "constant-velocity, carried", "constant-velocity warp", "copy-last"):
-        one, many = (scores.scores[name]["psnr"].mean.mean for scores in (next_frame, several))
-        lines[name] = f"next frame {one:.1f} dB, mean of {HORIZON} frames {many:.1f} dB"
+        one, mean = (scores.scores[name]["psnr"].mean.mean for scores in (next_frame, full_horizon))
+        lines[name] = f"next frame {one:.1f} dB, mean of {HORIZON} frames {mean:.1f} dB"
     return lines
 
 
-def enlarged(clip: ByteClip, scale: int) -> ByteClip:
-    """Every pixel a square of so many, for files that are looked at."""
+def _enlarge(clip: ByteClip, scale: int) -> ByteClip:
+    """Repeat every pixel `scale` times in both directions, without smoothing."""
     return clip.repeat_interleave(scale, dim=-2).repeat_interleave(scale, dim=-1)

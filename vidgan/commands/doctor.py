@@ -1,4 +1,4 @@
-"""`vidgan doctor`: what this machine can do, and one training step of each model."""
+"""`vidgan doctor`: check what this machine can do, and run one training step of each model."""
 
 import os
 import platform
@@ -9,31 +9,35 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import av
 import torch
 
 import vidgan
 from vidgan.build import resolve_precision
-from vidgan.commands.prepare import prepare
 from vidgan.commands.train import train
 from vidgan.config import load_config, shipped_configs
+from vidgan.data.preparing.prepare import prepare
 from vidgan.data.synthetic.shapes_data import render_shapes
 from vidgan.evaluation.results import library_versions
 from vidgan.training.accelerator import build_accelerator
+from vidgan.video.codecs import libavcodec_version, missing_codecs
 from vidgan.video.optical_flow import default_method
 
-NEEDED_SPACE = 2 * 1024**3
+NEEDED_SPACE = 2 * 1024**3  # bytes
 CODECS = ("libx264", "h264", "hevc", "vp9", "libdav1d", "mpeg4")
 
 
 def doctor() -> int:
-    """Print one line a check; returns 1 when a check failed, else 0."""
+    """Print one line per check.
+
+    Returns:
+        Exit code: 1 if a check failed, else 0.
+    """
     checks: dict[str, Callable[[], str]] = {
         "versions": _versions,
         "device": _device,
         "processes": _processes,
         "codecs": _codecs,
-        "optical flow": lambda: f"{default_method()} (pip install 'vidgan[flow]' brings dis)",
+        "optical flow": lambda: f"{default_method()} (pip install 'vidgan[flow]' adds dis)",
         "space": _space,
         "one step of each model": _train_steps,
     }
@@ -41,16 +45,15 @@ def doctor() -> int:
     for name, check in checks.items():
         try:
             print(f"ok      {name}: {check()}")
-        except Exception as error:  # whatever is wrong, the other checks still have something to say
+        except Exception as error:  # any failure is a result; the other checks still run
             failed = True
             print(f"FAILED  {name}: {type(error).__name__}: {error}")
     return int(failed)
 
 
 def _versions() -> str:
-    known = library_versions() | {"av": av.__version__, "vidgan": vidgan.__version__}
-    ffmpeg = ".".join(str(part) for part in av.library_versions["libavcodec"])
-    return f"{platform.platform()}; " + ", ".join(f"{k} {v}" for k, v in known.items()) + f"; libavcodec {ffmpeg}"
+    versions = library_versions() | {"vidgan": vidgan.__version__, "libavcodec": libavcodec_version()}
+    return f"{platform.platform()}; " + ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
 def _device() -> str:
@@ -65,21 +68,21 @@ def _processes() -> str:
 
 
 def _codecs() -> str:
-    missing = [name for name in CODECS if name not in av.codecs_available]
-    if missing:
+    if missing := missing_codecs(CODECS):
         raise RuntimeError(f"PyAV lacks {', '.join(missing)}")
     return ", ".join(CODECS)
 
 
 def _space() -> str:
-    free = shutil.disk_usage(Path.cwd()).free
+    folder = Path.cwd()
+    free = shutil.disk_usage(folder).free
     if free < NEEDED_SPACE:
-        raise RuntimeError(f"{free / 1e9:.1f} GB free here; training wants {NEEDED_SPACE / 1e9:.1f} GB")
-    return f"{free / 1e9:.1f} GB free here"
+        raise RuntimeError(f"{folder}: {free / 1e9:.1f} GB free; training needs {NEEDED_SPACE / 1e9:.1f} GB")
+    return f"{free / 1e9:.1f} GB free in {folder}"
 
 
 def _train_steps() -> str:
-    began = time.monotonic()
+    started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         render_shapes(root / "videos", clips=9, frames=28, size=32, seed=0)
@@ -88,4 +91,4 @@ def _train_steps() -> str:
         changes += ["train.batch_size=2", "train.warmup=0", "every.evaluate=null"]
         for name in ("mocogan/demo", "dual_motion/demo"):
             train(load_config(shipped_configs()[name], changes), quiet=True)
-    return f"done in {time.monotonic() - began:.0f} s on {sys.platform}"
+    return f"done in {time.monotonic() - started:.0f} s on {sys.platform}"

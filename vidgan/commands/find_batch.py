@@ -1,11 +1,11 @@
-"""`vidgan train CONFIG --find-batch`: the largest batch that fits this machine. It tries or counts, and trains nothing.
+"""`vidgan train CONFIG --find-batch`: the largest batch that fits this machine. Trains nothing.
 
-On a GPU, steps of growing batches are run until one does not fit. On a CPU memory cannot be tried out, since the
-system ends what takes too much: the plan's count is compared with the memory that is free now.
+On a GPU, steps with growing batches are executed until one does not fit. On a CPU that is impossible, because the
+system kills a process that takes too much: the plan's count is compared with the memory that is free now.
 
-What it cannot know: other programs that come later, a longer run's fragmentation (a tenth is left free on a GPU, half
-on a CPU, where a process was measured at up to 1.9 times the tensors that are counted), and whether a larger batch
-trains better. The largest batch is an upper limit, not advice.
+The margins are for what the search cannot know: programs that start later, and fragmentation in a longer run. A tenth
+stays free on a GPU. Half stays free on a CPU, where a process was measured at up to 1.9 times the counted tensors. The
+result is an upper limit: whether a larger batch trains better is another question.
 """
 
 import gc
@@ -16,47 +16,55 @@ import psutil
 import torch
 
 from vidgan.build import build_algorithm, build_dataset, build_loader, build_networks
-from vidgan.commands.plan import GB, Plan, due_step, make_plan
+from vidgan.commands.plan import GB, Plan, make_plan, most_expensive_step
 from vidgan.config import RunConfig, find_config, load_config
 from vidgan.errors import ConfigError
 from vidgan.seeding import Draws
 from vidgan.training.accelerator import build_accelerator
 
-CPU_SHARE, GPU_SHARE = 0.5, 0.9
-MOST = 4096  # clips at once
+CPU_SHARE, GPU_SHARE = 0.5, 0.9  # of the memory that a batch may use
+MAX_CLIPS = 4096  # largest micro-batch that is tried
 
 
 def find_batch(config: str | RunConfig, overrides: Sequence[str] = (), *, processes: int = 1, nodes: int = 1) -> str:
-    """The largest train.batch_size that fits, for so many processes on each of so many machines like this, as text.
+    """Find the largest train.batch_size that fits, and describe it.
+
+    Args:
+        config, overrides: as in `vidgan.commands.train.train`.
+        processes: on each of `nodes` machines like this one.
 
     Raises:
-        ConfigError, DataError: as training would; and when not even one clip fits.
+        ConfigError, DataError: as training would; ConfigError also if a single clip does not fit.
     """
     settings = config if isinstance(config, RunConfig) else load_config(find_config(config), overrides)
     pieces = processes * nodes * settings.train.micro_batches
     settings = _with_batch(settings, pieces, settings.train.micro_batches)
     if settings.train.device != "cpu" and torch.cuda.is_available():
-        clips, how = _on_gpu(settings)
+        clips, method = _measure_on_gpu(settings)
     else:
-        clips, how = _on_cpu(make_plan(settings, processes * nodes), available_memory() / processes)
+        clips, method = _count_on_cpu(make_plan(settings, processes * nodes), available_memory() / processes)
     if clips == 0:
-        raise ConfigError(f"not one clip fits ({how}); use smaller frames or networks, or checkpoint_activations")
-    most = " (more are not looked for)" if clips == MOST else ""
+        raise ConfigError(
+            f"train.batch_size: a single clip does not fit ({method}); use smaller frames or networks, or"
+            " checkpoint_activations"
+        )
+    limit = " (search limit)" if clips == MAX_CLIPS else ""
     return (
-        f"train.batch_size={clips * pieces}: {clips} clips at once{most} in each of {processes * nodes} processes,"
-        f" train.micro_batches={settings.train.micro_batches}\n{how}"
+        f"train.batch_size={clips * pieces}: {clips} clips at once{limit} in each of {processes * nodes} processes,"
+        f" train.micro_batches={settings.train.micro_batches}\n{method}"
     )
 
 
-def largest(fits: Callable[[int], bool], most: int = MOST) -> int:
-    """The largest number from 1 to `most` that fits, 0 for none, if all below one that fits do: doubling, then halving.
+def largest(fits: Callable[[int], bool], limit: int = MAX_CLIPS) -> int:
+    """Find the largest number from 1 to `limit` that fits by doubling, then bisection; 0 if none fits.
 
-    `fits` is asked about at most 2 log2(most) numbers.
+    Args:
+        fits: whether a number fits; must hold for every number below one that fits. Called at most 2 log2(limit) times.
     """
     low, high = 0, 1
-    while high <= most and fits(high):
+    while high <= limit and fits(high):
         low, high = high, 2 * high
-    high = min(high, most + 1)
+    high = min(high, limit + 1)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if fits(middle) else (low, middle)
@@ -64,7 +72,7 @@ def largest(fits: Callable[[int], bool], most: int = MOST) -> int:
 
 
 def available_memory() -> int:
-    """Bytes that a new program may take now: what is free, within the limit of a container."""
+    """Bytes that a new process can use now: free memory, within the limit of a container."""
     free = int(psutil.virtual_memory().available)
     limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
     if limit.is_file() and used.is_file() and (text := limit.read_text().strip()).isdigit():
@@ -77,16 +85,22 @@ def _with_batch(settings: RunConfig, batch_size: int, micro_batches: int) -> Run
     return settings.model_copy(update={"train": train})
 
 
-def _on_cpu(plan: Plan, available: float) -> tuple[int, str]:
+def _count_on_cpu(plan: Plan, available: float) -> tuple[int, str]:
+    """The largest micro-batch, and how it was determined.
+
+    Args:
+        available: bytes for each process.
+    """
     allowed = CPU_SHARE * available
     clips = largest(lambda number: plan.memory(number) <= allowed)
     return clips, (
         f"counted: {plan.memory(max(1, clips)) / GB:.2f} GB for {max(1, clips)}, {plan.memory(clips + 1) / GB:.2f} GB"
-        f" for one more; {allowed / GB:.2f} GB allowed (half of what is free for each process)"
+        f" for one more; {allowed / GB:.2f} GB allowed (half of the free memory per process)"
     )
 
 
-def _on_gpu(settings: RunConfig) -> tuple[int, str]:
+def _measure_on_gpu(settings: RunConfig) -> tuple[int, str]:
+    """The largest micro-batch, and how it was determined."""
     accelerator = build_accelerator(settings.train.device)
     dataset = build_dataset(settings)
     algorithm = build_algorithm(settings, build_networks(settings, dataset), accelerator)
@@ -96,10 +110,10 @@ def _on_gpu(settings: RunConfig) -> tuple[int, str]:
         loader = build_loader(_with_batch(settings, clips, 1), dataset, accelerator)
         try:
             (batch,) = next(loader.batches(0))
-            moved = type(batch)(*(part.to(accelerator.device) for part in batch))
+            on_device = type(batch)(*(part.to(accelerator.device) for part in batch))
             draws = Draws(settings.seed, "fit", rows=range(clips), device=accelerator.device)
             torch.cuda.reset_peak_memory_stats(accelerator.device)
-            algorithm.step(due_step(settings), [(moved, draws)])
+            algorithm.step(most_expensive_step(settings), [(on_device, draws)])
             torch.cuda.synchronize(accelerator.device)
             return bool(torch.cuda.max_memory_reserved(accelerator.device) <= GPU_SHARE * total)
         except torch.OutOfMemoryError:
@@ -111,4 +125,5 @@ def _on_gpu(settings: RunConfig) -> tuple[int, str]:
             torch.cuda.empty_cache()
 
     clips = largest(fits)
-    return clips, f"tried on {torch.cuda.get_device_name(accelerator.device)}, a tenth of its {total / GB:.1f} GB left"
+    name = torch.cuda.get_device_name(accelerator.device)
+    return clips, f"measured on {name}; a tenth of its {total / GB:.1f} GB stays free"

@@ -1,4 +1,4 @@
-"""`vidgan generate`: clips from a trained MoCoGAN."""
+"""`vidgan generate`: synthesise clips with a trained MoCoGAN."""
 
 import json
 import shutil
@@ -6,17 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from einops import rearrange
 from PIL import Image
 
 import vidgan
+from vidgan.errors import ConfigError
 from vidgan.files import claim, replace_folder, write_text
+from vidgan.tasks.base import ClipModel
 from vidgan.tasks.synthesis.mocogan import MoCoGAN
 from vidgan.types import ByteClip
 from vidgan.video.encode import contact_sheet, tile, write_gif, write_mp4, write_png
 from vidgan.video.resize import Fit, fit_image
 
 RECORD = "generated.json"
-OVERVIEW, SHEET = 64, 32  # clips at most in the animated and in the still picture
+MAX_OVERVIEW_CLIPS, MAX_SHEET_CLIPS = 64, 32  # clips in the animated and in the still overview
+MAX_GIF_FPS = 50.0
 
 
 def generate(
@@ -31,34 +35,38 @@ def generate(
     fps: float = 8.0,
     overwrite: bool = False,
 ) -> ByteClip:
-    """Write `clip-0000.mp4` and so on, `overview.gif`, `sheet.png` and `generated.json` into `out`.
+    """Write `clip-0000.mp4` etc., `overview.gif`, `sheet.png` and `generated.json` into the folder `out`.
+
+    The folder appears when all of it has been written, and not at all after an error.
 
     Args:
-        run: whatever `MoCoGAN.from_pretrained` takes.
+        run: as in `MoCoGAN.from_pretrained`.
+        frames: length of each clip; default: as in training.
+        category: name of the category of all clips; default: each clip draws its own.
+        first_frame: image file that every clip continues; required by image-to-video models, refused by others.
+        fps: frame rate of the files.
+        overwrite: replace an earlier result of this command.
 
     Returns:
         (clips, frames, 3, H, W) uint8.
 
     Raises:
-        PretrainedError: no such model. ValueError: what it cannot follow. FileExistsError: `out` holds something.
+        PretrainedError: no such model.
+        ConfigError, ValueError: an option that the model does not support, or an unreadable first frame.
+        FileExistsError: `out` is not empty and may not be replaced.
     """
     claim(out, overwrite=overwrite, marker=RECORD)
     model = MoCoGAN.from_pretrained(run)
-    given = None
+    image = None
     if first_frame is not None:
-        given = read_picture(first_frame, model.image_size, fit=model.facts.get("fit", "crop"))
-    made = model.sample(clips, frames=frames, seed=seed, category=category, first_frame=given)
-    new = out.with_name(f".{out.name}.new")
-    shutil.rmtree(new, ignore_errors=True)
-    for number, clip in enumerate(made):
-        write_mp4(new / f"clip-{number:04d}.mp4", clip, fps=fps)
-    write_gif(new / "overview.gif", tile(made[:OVERVIEW]), fps=min(fps, 50.0))
-    write_png(new / "sheet.png", contact_sheet(made[:SHEET]))
-    told = {
+        image = read_image(first_frame, model.image_size, fit=model.facts.get("fit", "crop"))
+    _check_first_frame(model, first_frame)
+    samples = model.sample(clips, frames=frames, seed=seed, category=category, first_frame=image)
+    record = {
         "model": str(run),
         "facts": model.facts,
         "clips": clips,
-        "frames": made.shape[1],
+        "frames": samples.shape[1],
         "category": category,
         "first_frame": None if first_frame is None else str(first_frame),
         "seed": seed,
@@ -66,20 +74,37 @@ def generate(
         "weights": "moving average",
         "vidgan": vidgan.__version__,
     }
-    write_text(new / RECORD, json.dumps(told, indent=2) + "\n")
-    replace_folder(new, out)
-    return made
+    partial = out.with_name(f".{out.name}.new")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        for number, clip in enumerate(samples):
+            write_mp4(partial / f"clip-{number:04d}.mp4", clip, fps=fps)
+        write_gif(partial / "overview.gif", tile(samples[:MAX_OVERVIEW_CLIPS]), fps=min(fps, MAX_GIF_FPS))
+        write_png(partial / "sheet.png", contact_sheet(samples[:MAX_SHEET_CLIPS]))
+        write_text(partial / RECORD, json.dumps(record, indent=2) + "\n")
+        replace_folder(partial, out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return samples
 
 
-def read_picture(path: Path, size: tuple[int, int], *, fit: Fit = "crop") -> torch.Tensor:
-    """A picture, cropped and scaled to `size`: (3, H, W) uint8.
+def _check_first_frame(model: ClipModel, first_frame: Path | None) -> None:
+    """Raise ConfigError unless a first frame is given exactly where the model needs one."""
+    if model.needs_first_frame and first_frame is None:
+        raise ConfigError("--first-frame: required, because this model continues a given frame (image-to-video)")
+    if first_frame is not None and not model.needs_first_frame:
+        raise ConfigError("--first-frame: this model was not trained image-to-video (model.image_to_video=true)")
+
+
+def read_image(path: Path, size: tuple[int, int], *, fit: Fit = "crop") -> torch.Tensor:
+    """Read an image, cropped and scaled to `size`: (3, H, W) uint8.
 
     Raises:
-        ValueError: no readable picture there.
+        ValueError: no readable image.
     """
     try:
         with Image.open(path) as image:
             pixels = np.array(image.convert("RGB"))
     except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path}: not a readable picture ({error})") from None
-    return torch.tensor(fit_image(pixels, size, fit)).permute(2, 0, 1).contiguous()
+        raise ValueError(f"{path}: not a readable image ({error})") from None
+    return rearrange(torch.tensor(fit_image(pixels, size, fit)), "h w c -> c h w").contiguous()

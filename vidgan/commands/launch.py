@@ -1,4 +1,4 @@
-"""Several processes, several nodes, several attempts: the same command again, under torchrun's engine."""
+"""Run the present command line in several processes, on several nodes, in several attempts, with torchrun's engine."""
 
 import json
 import os
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Self
 
 import torch
 
@@ -20,18 +21,25 @@ from vidgan.errors import ConfigError
 from vidgan.training.checkpoint import newest_step
 from vidgan.training.launcher import REPORTS, FailureReport, first_failure, num_launched
 
-LONGEST_PAUSE = 60.0  # seconds between two attempts; the first pause is 1 second, each further one twice as long
+MAX_PAUSE = 60.0  # seconds between two attempts; the first pause is 1 second, each further one twice as long
 OPTIONS = ("--processes", "--nodes", "--node-rank", "--master-addr", "--master-port", "--restarts")
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where processes run: `processes` on each of `nodes` machines; this one is number `node_rank`."""
+    """Where processes run.
+
+    Attributes:
+        processes: on each node.
+        nodes: number of machines.
+        node_rank: number of this machine, from 0.
+        endpoint: host:port of node 0, where several nodes connect; empty for one node.
+    """
 
     processes: int = 1
     nodes: int = 1
     node_rank: int = 0
-    endpoint: str = ""  # host:port of node 0, where several nodes meet
+    endpoint: str = ""
 
 
 def relaunch(
@@ -45,17 +53,19 @@ def relaunch(
     master_port: int | None = None,
     restarts: int = 0,
 ) -> int:
-    """Run this very command line in `processes` processes on each of `nodes` machines, again when it fails.
+    """Run the present command line in `processes` processes on each of `nodes` machines, and restart it after a crash.
 
-    What the user can mend is found first, in this process, so that it is told in one line. SIGINT and SIGTERM are
-    passed on and waited for: the processes save at the step's edge. All nodes need the same files: data and run.
+    User errors are found first, in this process, and reported once. SIGINT and SIGTERM are passed on; this process then
+    waits until the others have saved at the end of their step. All nodes need access to the same data and run folders.
 
     Args:
-        restarts: failures in a row without a new checkpoint that are survived. Each attempt is a fresh launcher, and
-            begins with the last checkpoint. Mistakes, diverged trainings and a full disk are not tried again.
+        node_rank, master_addr, master_port: see `Layout`; only for several nodes. The default port is 29500.
+        restarts: maximum number of failures in a row, without a new checkpoint between them, that are followed by
+            another attempt. Each attempt is a fresh launcher and resumes from the last checkpoint. User errors,
+            diverged trainings and a full disk are not retried.
 
     Returns:
-        0, 1 (failed), 2 (the user can mend it), or 128 + the signal that stopped the run.
+        0, 1 (failed), 2 (user error), or 128 + the signal that stopped the run.
 
     Raises:
         ConfigError, DataError: as `vidgan.commands.train.train`.
@@ -63,8 +73,7 @@ def relaunch(
     running = num_launched()
     if running is not None:
         raise ConfigError(
-            f"a launcher has already started {running} processes, so {', '.join(OPTIONS)} have no effect; leave them"
-            " out"
+            f"a launcher has already started {running} processes, so {', '.join(OPTIONS)} have no effect; omit them"
         )
     layout = _layout(processes, nodes, node_rank, master_addr, master_port)
     settings = load_config(find_config(config), overrides)
@@ -74,8 +83,8 @@ def relaunch(
 
     command = [sys.executable, "-m", "vidgan", *without_options(sys.argv[1:])]
     checkpoints = settings.run_dir / "checkpoints"
-    with _Signals() as signals:
-        reached, failures = newest_step(checkpoints), 0
+    with _SignalForwarder() as signals:
+        newest, failures = newest_step(checkpoints), 0
         while True:
             report = _attempt(command, layout, signals)
             if signals.received is not None:
@@ -85,20 +94,21 @@ def relaunch(
             if report.code > 128:
                 return report.code
             step = newest_step(checkpoints)
-            failures = failures + 1 if step <= reached else 1
-            reached = max(reached, step)
+            failures = failures + 1 if step <= newest else 1
+            newest = max(newest, step)
             if not report.can_retry or failures > restarts:
                 print(f"vidgan: {report.message}", file=sys.stderr)
                 return report.code
-            pause = min(LONGEST_PAUSE, 2.0 ** (failures - 1))
-            since = f"from step {step}" if step >= 0 else "from the start"
-            print(f"vidgan: {report.message}\nvidgan: again {since} in {pause:.0f} s", file=sys.stderr, flush=True)
+            pause = min(MAX_PAUSE, 2.0 ** (failures - 1))
+            origin = f"from step {step}" if step >= 0 else "from the start"
+            print(f"vidgan: {report.message}", file=sys.stderr)
+            print(f"vidgan: starting again {origin} in {pause:.0f} s", file=sys.stderr, flush=True)
             if signals.wait(pause):
                 return 128 + (signals.received or 0)
 
 
 def run_processes(processes: int) -> int:
-    """Run this very command line, less its --processes, once in so many processes on this machine.
+    """Run the present command line, without --processes, once in each of `processes` processes on this machine.
 
     Returns:
         As `relaunch`.
@@ -107,9 +117,9 @@ def run_processes(processes: int) -> int:
         ConfigError: a launcher has started this process already.
     """
     if num_launched() is not None:
-        raise ConfigError("a launcher has already started the processes, so --processes has no effect; leave it out")
+        raise ConfigError("--processes has no effect, because a launcher has already started the processes; omit it")
     command = [sys.executable, "-m", "vidgan", *without_options(sys.argv[1:])]
-    with _Signals() as signals:
+    with _SignalForwarder() as signals:
         report = _attempt(command, Layout(processes), signals)
         if signals.received is not None:
             return 128 + signals.received
@@ -119,43 +129,48 @@ def run_processes(processes: int) -> int:
     return report.code
 
 
-class _Signals:
-    """Notes SIGINT and SIGTERM, and passes them on to the attempt that runs."""
+class _SignalForwarder:
+    """Records SIGINT and SIGTERM, and passes them on to the running attempt as SIGTERM.
+
+    Attributes:
+        received: number of the last signal, None before the first.
+        child: the running attempt.
+    """
 
     def __init__(self) -> None:
         self.received: int | None = None
         self.child: subprocess.Popen[bytes] | None = None
-        self._before: dict[int, signal._HANDLER] = {}
+        self._previous: dict[int, signal._HANDLER] = {}
 
-    def __enter__(self) -> "_Signals":
+    def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._note)
+            self._previous[number] = signal.signal(number, self._forward)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._previous.items():
             signal.signal(number, handler)
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _forward(self, number: int, frame: FrameType | None) -> None:
         self.received = number
         if self.child is not None:
             self.child.send_signal(signal.SIGTERM)
 
     def wait(self, seconds: float) -> bool:
-        """Sleep; True as soon as a signal came."""
+        """Sleep; return True as soon as a signal has arrived."""
         end = time.monotonic() + seconds
         while self.received is None and time.monotonic() < end:
             time.sleep(0.1)
         return self.received is not None
 
 
-def _attempt(command: Sequence[str], layout: Layout, signals: _Signals) -> FailureReport | None:
-    """Run the processes once; how the first of them failed, None if none did."""
+def _attempt(command: Sequence[str], layout: Layout, signals: _SignalForwarder) -> FailureReport | None:
+    """Run the processes once; return how the first of them failed, None if none did."""
     with tempfile.TemporaryDirectory(prefix="vidgan-") as folder:
         full = list(command)
         if layout.processes * layout.nodes > 1:
             full = [sys.executable, "-m", "vidgan.training.torchrun_agent", json.dumps(asdict(layout)), *command]
-        # A group of its own: Ctrl-C on a terminal reaches this process alone, which passes it on once.
+        # In a separate session, so that Ctrl-C reaches only this process, which passes it on once.
         signals.child = subprocess.Popen(full, env=_environment(layout) | {REPORTS: folder}, start_new_session=True)
         code = signals.child.wait()
         signals.child = None
@@ -163,46 +178,51 @@ def _attempt(command: Sequence[str], layout: Layout, signals: _Signals) -> Failu
             return None
         if code < 0:
             return FailureReport(0, f"the run was killed by {signal.Signals(-code).name}", 1, True)
-        unknown = FailureReport(0, f"the run failed with exit code {code}, without a word", code, True)
+        unknown = FailureReport(0, f"the run failed with exit code {code} and no message", code, True)
         return first_failure(Path(folder)) or unknown
 
 
 def _environment(layout: Layout) -> dict[str, str]:
-    """Set for the processes, unless the user has set it."""
-    chosen = {}
-    if layout.processes > 1:  # torch's CPU threads are shared out, or the processes would fight for the same cores
-        chosen["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // layout.processes))
+    """Environment of the processes; variables that the user has set stay as they are."""
+    defaults = {}
+    if layout.processes > 1:  # each process gets its share of the cores for torch's CPU threads
+        defaults["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // layout.processes))
     if layout.nodes == 1 and Path("/sys/class/net/lo").exists():
-        chosen["GLOO_SOCKET_IFNAME"] = "lo"  # the host's name may not lead back to the host
-    return chosen | dict(os.environ)
+        defaults["GLOO_SOCKET_IFNAME"] = "lo"  # the host's name may not resolve to this host
+    return defaults | dict(os.environ)
 
 
 def _layout(
     processes: int, nodes: int, node_rank: int | None, master_addr: str | None, master_port: int | None
 ) -> Layout:
-    meeting = {"--node-rank": node_rank, "--master-addr": master_addr}
+    """Check that the options fit together.
+
+    Raises:
+        ConfigError: an option has no effect with one node, or is missing for several.
+    """
+    required = {"--node-rank": node_rank, "--master-addr": master_addr}
     if nodes == 1:
-        for option, value in (meeting | {"--master-port": master_port}).items():
+        for option, value in (required | {"--master-port": master_port}).items():
             if value is not None:
                 raise ConfigError(f"{option} has no effect with one node; set --nodes too")
         return Layout(processes)
-    for option, value in meeting.items():
+    for option, value in required.items():
         if value is None:
-            raise ConfigError(f"--nodes {nodes} needs {option}: run the same command on each node, numbered from 0")
+            raise ConfigError(f"--nodes {nodes} needs {option}; run the same command on each node, numbered from 0")
     if node_rank is not None and node_rank >= nodes:
-        raise ConfigError(f"--node-rank {node_rank}: the nodes are numbered from 0 to {nodes - 1}")
+        raise ConfigError(f"--node-rank {node_rank}: accepted are 0 to {nodes - 1}")
     return Layout(processes, nodes, node_rank or 0, f"{master_addr}:{master_port or 29500}")
 
 
 def _check_devices(settings: RunConfig, processes: int) -> None:
-    """One process a GPU."""
+    """Raise ConfigError if there are more processes than GPUs to train on."""
     gpus = torch.cuda.device_count()
     if settings.train.device != "cpu" and gpus and processes > gpus:
-        raise ConfigError(f"--processes {processes}: this machine has {gpus} GPUs; each process needs its own")
+        raise ConfigError(f"--processes {processes}: at most {gpus}, because each process needs its own GPU")
 
 
 def without_options(arguments: Sequence[str]) -> list[str]:
-    """The command line for each process: without what only the launcher reads."""
+    """Remove the options that only the launcher reads from a command line."""
     kept: list[str] = []
     skip = False
     for argument in arguments:

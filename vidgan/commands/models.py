@@ -1,4 +1,4 @@
-"""`vidgan models`: tasks with the kinds of their parts, loss terms, shipped configs and weights."""
+"""`vidgan models`: list what a config can name, and the weights that ship with the package."""
 
 from collections.abc import Iterator
 
@@ -11,8 +11,8 @@ from vidgan.losses.adversarial import ADVERSARIAL
 from vidgan.tasks import TASKS
 
 
-def describe() -> str:
-    """One block of text."""
+def models() -> str:
+    """Describe tasks, kinds of their parts, loss terms, baselines, shipped configs and weights as one block of text."""
     lines = []
     for name, task in TASKS.items():
         lines.append(f"task {name}: {_first_line(task)} Model class: {task.model.__name__}")
@@ -20,7 +20,7 @@ def describe() -> str:
         terms = getattr(task.config.model_fields["objective"].annotation, "built_in_terms", ())
         lines.append(f"  {'objective.weights':24} {', '.join(terms)}")
     lines += ["adversarial losses", f"  {', '.join(ADVERSARIAL)}"]
-    lines += ["baselines", *(f"  {name:14} {_first_line(thing)}" for name, thing in BASELINES.items())]
+    lines += ["baselines", *(f"  {name:14} {_first_line(baseline)}" for name, baseline in BASELINES.items())]
     lines += ["shipped configs", *(f"  {name}" for name in shipped_configs())]
     lines += ["shipped weights (--pretrained)"]
     for name, folder in shipped_weights().items():
@@ -31,7 +31,7 @@ def describe() -> str:
 
 
 def _kinds(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, list[str]]]:
-    """Every key whose part comes in kinds, with their names."""
+    """Every config key that selects the kind of a part, and the accepted names."""
     for name, field in section.model_fields.items():
         parts = sections_in(field.annotation)
         kinds = [str(part.model_fields["kind"].default) for part in parts if "kind" in part.model_fields]
@@ -44,5 +44,5 @@ def _kinds(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, list[st
             yield from _kinds(part, f"{prefix}{name}.")
 
 
-def _first_line(thing: object) -> str:
-    return (thing.__doc__ or "").strip().splitlines()[0]
+def _first_line(documented: object) -> str:
+    return (documented.__doc__ or "").strip().splitlines()[0]

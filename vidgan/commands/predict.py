@@ -1,12 +1,15 @@
-"""`vidgan predict`: the future of a given video, with a trained Dual Motion GAN."""
+"""`vidgan predict`: forecast how a video continues, with a trained Dual Motion GAN."""
 
 import json
 import logging
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from einops import rearrange
 
 import vidgan
 from vidgan.data.sources.single import read_one
@@ -14,10 +17,13 @@ from vidgan.errors import ConfigError
 from vidgan.files import claim, write_text
 from vidgan.hub import TRAINED_ON
 from vidgan.pixels import to_byte
+from vidgan.tasks.base import ForecastModel
+from vidgan.tasks.forecast_images import forecast_rows, forecast_strip, spread_images
 from vidgan.tasks.forecasting.dual_motion import DualMotionGAN
-from vidgan.tasks.pictures import forecast_rows, forecast_strip, spread_picture
 from vidgan.types import ByteClip
 from vidgan.video.encode import contact_sheet, write_mp4, write_png
+
+DEFAULT_CONTEXT = 10  # frames, for weights that do not say how many they were trained with
 
 logger = logging.getLogger(__name__)
 
@@ -35,67 +41,64 @@ def predict(
     fps: float = 8.0,
     overwrite: bool = False,
 ) -> ByteClip:
-    """Write context and forecast as `out` (mp4), a picture strip beside it (png), and what was done (json).
+    """Write context and forecast as `out` (mp4), an image strip beside it (png), and a record of the options (json).
 
-    The strip shows context, forecast, its parts and, where the video goes on, the truth and the error. Several samples
-    add `-sample-N.mp4` files and the per-pixel spread.
+    The strip shows context, forecast, its parts and, where the video is long enough, the truth and the error. With
+    several samples there are also `-sample-N.mp4` files and the per-pixel spread, `-spread.png`. The files appear when
+    all of them have been written, and none after an error.
 
     Args:
-        run: whatever `DualMotionGAN.from_pretrained` takes.
+        run: as in `DualMotionGAN.from_pretrained`.
+        video: video file, folder of frames, strip image or npy file.
+        context: frames given to the model; default: as in training.
+        horizon: frames to forecast.
+        start: first frame of the context.
+        samples: forecasts to draw in addition to the best single guess, if more than one.
+        seed: of the first sample.
+        fps: frame rate of the files.
+        overwrite: replace existing files.
 
     Returns:
         (horizon, 3, H, W) uint8 at the model's frame size; (samples, horizon, 3, H, W) for several samples.
 
     Raises:
-        PretrainedError: no such model. DataError, VideoError: no such video, or it is too short.
+        PretrainedError: no such model.
+        ConfigError: an option that has no effect, or that the model does not support.
+        DataError, VideoError, ValueError: no such video, or it is too short.
         FileExistsError: a result exists.
     """
     if out.suffix.lower() != ".mp4":
-        raise ValueError(f"--out {out}: the forecast is written as .mp4")
-    model = DualMotionGAN.from_pretrained(run)
-    facts = model.facts
+        raise ConfigError(f"--out {out}: accepted is a file name that ends in .mp4")
     if seed is not None and samples == 1:
-        raise ConfigError("--seed has no effect on a single forecast, the posterior's mean; ask for --samples")
-    given = int(context or facts.get("context", 10))
-    pixels = read_one(video, size=model.image_size, **as_trained(facts))
-    frames = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()  # (T, 3, H, W)
+        raise ConfigError(f"--seed {seed} has no effect on a single forecast; set --samples to 2 or more")
+    results = _result_paths(out, samples)
+    _claim_files(results, overwrite=overwrite)
+    model = DualMotionGAN.from_pretrained(run)
+    _check_samples(model, samples)
+    facts = model.facts
+    num_context = int(context or facts.get("context", DEFAULT_CONTEXT))
+    pixels = read_one(video, size=model.image_size, **reading_options(facts))
+    frames = rearrange(torch.from_numpy(pixels), "t h w c -> t c h w").contiguous()
     frames = frames[start:] if facts.get("sampled_fps") else frames[start :: int(facts.get("stride", 1))]
-    if len(frames) < given:
-        raise ValueError(
-            f"{video}: {len(frames)} frames from frame {start} on, but --context is {given}; start earlier or give less"
+    if len(frames) < num_context:
+        raise ConfigError(
+            f"{video}: {len(frames)} frames from frame {start} on, but --context is {num_context}; use a smaller"
+            " --start or --context"
         )
-    seen = frames[:given]
-    truth = frames[given : given + horizon] if len(frames) >= given + horizon else None
-    paths = [out, out.with_suffix(".png"), out.with_suffix(".json")]
-    paths += [out.with_name(f"{out.stem}-sample-{n}.mp4") for n in range(samples if samples > 1 else 0)]
-    paths += [out.with_name(f"{out.stem}-spread.png")] if samples > 1 else []
-    for path in paths:
-        claim(path, overwrite=overwrite)
+    observed = frames[:num_context]
+    truth = frames[num_context : num_context + horizon] if len(frames) >= num_context + horizon else None
 
     if TRAINED_ON in facts:
-        logger.warning("these weights were trained only on %s: expect little of other videos", facts[TRAINED_ON])
-    prediction = model.forecast(seen[None], horizon)
-    best = to_byte(prediction.frames[0])
-    write_mp4(out, torch.cat([seen, best]), fps=fps, overwrite=overwrite)
-    write_png(out.with_suffix(".png"), forecast_strip(forecast_rows(seen, truth, prediction)), overwrite=overwrite)
-    result = best
-    if samples > 1:
-        result = model.predict(seen[None], horizon, samples=samples, seed=seed)[:, 0]
-        for number, future in enumerate(result):
-            write_mp4(
-                out.with_name(f"{out.stem}-sample-{number}.mp4"),
-                torch.cat([seen, future]),
-                fps=fps,
-                overwrite=overwrite,
-            )
-        rows = torch.stack([*result, spread_picture(result)])  # (N+1, K, 3, H, W)
-        write_png(out.with_name(f"{out.stem}-spread.png"), contact_sheet(rows, columns=1), overwrite=overwrite)
-    told = {
+        logger.warning("the weights were trained only on %s; expect poor forecasts of other videos", facts[TRAINED_ON])
+    forecast = model.forecast(observed[None], horizon)
+    best = to_byte(forecast.frames[0])
+    drawn = model.predict(observed[None], horizon, samples=samples, seed=seed)[:, 0] if samples > 1 else None
+    record = {
         "model": str(run),
         "facts": facts,
         "video": str(video),
         "start": start,
-        "context": given,
+        "context": num_context,
         "horizon": horizon,
         "samples": samples,
         "seed": seed,
@@ -103,12 +106,27 @@ def predict(
         "frame_size": list(model.image_size),
         "vidgan": vidgan.__version__,
     }
-    write_text(out.with_suffix(".json"), json.dumps(told, indent=2) + "\n")
-    return result
+    with _appearing_together(results, overwrite=overwrite) as folder:
+        partial = folder / out.name
+        write_mp4(partial, torch.cat([observed, best]), fps=fps)
+        write_png(partial.with_suffix(".png"), forecast_strip(forecast_rows(observed, truth, forecast)))
+        if drawn is not None:
+            for number, sample in enumerate(drawn):
+                write_mp4(_sample_path(partial, number), torch.cat([observed, sample]), fps=fps)
+            rows = torch.stack([*drawn, spread_images(drawn)])  # (samples + 1, horizon, 3, H, W)
+            write_png(_spread_path(partial), contact_sheet(rows, columns=1))
+        write_text(partial.with_suffix(".json"), json.dumps(record, indent=2) + "\n")
+    return best if drawn is None else drawn
 
 
-def as_trained(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """How a video is read for a model, by the facts it was saved with: another frame rate would be another motion."""
+def reading_options(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of `read_one` that repeat how the training clips of a model were made.
+
+    Another frame rate would be another motion.
+
+    Args:
+        facts: saved with the weights.
+    """
     sampled = facts.get("sampled_fps")
     return {
         "fit": facts.get("fit", "crop"),
@@ -116,3 +134,51 @@ def as_trained(facts: Mapping[str, Any]) -> dict[str, Any]:
         "fps": sampled or facts.get("fps"),
         "every": 1 if sampled else int(facts.get("every", 1)),
     }
+
+
+def _check_samples(model: ForecastModel, samples: int) -> None:
+    """Raise ConfigError if the model cannot draw this many different forecasts."""
+    if samples > 1 and not model.can_sample:
+        raise ConfigError(
+            f"--samples {samples}: this model makes a single forecast (trained with model.probabilistic=false)"
+        )
+
+
+def _sample_path(out: Path, number: int) -> Path:
+    return out.with_name(f"{out.stem}-sample-{number}.mp4")
+
+
+def _spread_path(out: Path) -> Path:
+    return out.with_name(f"{out.stem}-spread.png")
+
+
+def _result_paths(out: Path, samples: int) -> list[Path]:
+    """Every file that the command writes."""
+    paths = [out, out.with_suffix(".png"), out.with_suffix(".json")]
+    if samples > 1:
+        paths += [*(_sample_path(out, number) for number in range(samples)), _spread_path(out)]
+    return paths
+
+
+def _claim_files(paths: Sequence[Path], *, overwrite: bool) -> None:
+    """Make sure that files can be written under these names.
+
+    Raises:
+        FileExistsError: a file exists and `overwrite` is off. IsADirectoryError: a folder has the name.
+    """
+    for path in paths:
+        if path.is_dir():
+            raise IsADirectoryError(f"{path}: is a folder; choose another --out")
+        claim(path, overwrite=overwrite)
+
+
+@contextmanager
+def _appearing_together(paths: Sequence[Path], *, overwrite: bool) -> Iterator[Path]:
+    """A temporary folder beside `paths`; after the block, its files move to them. After an error, none does."""
+    home = paths[0].parent
+    home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{paths[0].name}.", dir=home) as folder:
+        yield Path(folder)
+        _claim_files(paths, overwrite=overwrite)
+        for path in paths:
+            (Path(folder) / path.name).replace(path)

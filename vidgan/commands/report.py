@@ -1,4 +1,4 @@
-"""`vidgan report`: one self-contained page of a run."""
+"""`vidgan report`: one self-contained HTML page about a run."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,17 +11,17 @@ from vidgan.runs import run_config
 from vidgan.training.diagnostics import TrainingWarning, diagnose
 from vidgan.training.journal import read_journal
 
-NAME = "report.html"
+PAGE = "report.html"
 
 
 def report(run: Path, *, data: Sequence[Path] = ()) -> Path:
     """Write `report.html` into the run and return its path.
 
     Args:
-        data: prepared data that the run was scored on, beside its own; the windows that the report shows are in it.
+        data: prepared data that the run was scored on, in addition to its own; the page shows windows from them.
 
     Raises:
-        ConfigError: `run` is no training run, or no result was scored on one of `data`.
+        ConfigError: `run` is not a training run, or no result was scored on one of `data`.
         DataError: `data` holds no prepared data.
     """
     run_config(run)
@@ -29,30 +29,35 @@ def report(run: Path, *, data: Sequence[Path] = ()) -> Path:
         load_index(folder)
     cases = Cases(run, data=data)
     cases.animations()
-    if idle := [str(folder) for folder in data if folder not in cases.used]:
-        raise ConfigError(f"--data {', '.join(idle)} has no effect: no result of {run} was scored on it")
-    return write_run_report(run, cases, found_warnings(run))
+    if unused := [str(folder) for folder in data if folder not in cases.used]:
+        raise ConfigError(f"--data {', '.join(unused)} has no effect, because no result of {run} was scored on it")
+    return write_run_report(run, cases, journal_warnings(run))
 
 
 def write_run_report(
-    run: Path, cases: Cases, found: Sequence[TrainingWarning], *, status: str = "", refresh: float | None = None
+    run: Path,
+    cases: Cases,
+    training_warnings: Sequence[TrainingWarning],
+    *,
+    status: str = "",
+    refresh: float | None = None,
 ) -> Path:
-    """The page.
+    """Write the page.
 
     Args:
-        found: what is wrong with the training.
-        status: how far it is.
-        refresh: seconds after which a browser loads the page again.
+        training_warnings: faults of the training to list.
+        status: progress of the training, for the subtitle.
+        refresh: seconds after which a browser reloads the page; None: never.
     """
     config = run_config(run)
-    sections = run_sections(run, warnings=found, cases=cases.animations())
+    sections = run_sections(run, warnings=training_warnings, cases=cases.animations())
     subtitle = ": ".join([config.model["name"], *([status] if status else [])])
-    return write_report(run / NAME, title=config.name, subtitle=subtitle, sections=sections, refresh=refresh)
+    return write_report(run / PAGE, title=config.name, subtitle=subtitle, sections=sections, refresh=refresh)
 
 
-def found_warnings(run: Path) -> list[TrainingWarning]:
-    """What the journal shows to be wrong; a damaged journal is itself such a thing."""
+def journal_warnings(run: Path) -> list[TrainingWarning]:
+    """Faults that the journal shows; a damaged journal is itself one."""
     try:
         return diagnose(read_journal(run))
     except ValueError as error:
-        return [TrainingWarning("damaged_journal", 0, f"{error}. Only the lines that can be read are shown.")]
+        return [TrainingWarning("damaged_journal", 0, f"{error}. Only the readable lines are shown.")]

@@ -1,7 +1,7 @@
-"""Tracking services that a run can also write to: TensorBoard, Trackio, Weights & Biases. Scalars and videos arrive.
+"""Send the scalars and preview clips of a run to tracking services: TensorBoard, Trackio, Weights & Biases.
 
-Every clip is handed over as a finished file of our own encoder (GIF for TensorBoard, whose image page plays it, MP4 for
-the others): torch's `add_video` needs a moviepy that no longer exists, and Trackio's encoding an ffmpeg program.
+Clips are passed as files of our own encoder: GIF for TensorBoard, whose image page plays it, MP4 for the others.
+torch's `add_video` needs a version of moviepy that no longer exists, and Trackio's encoding needs an ffmpeg program.
 """
 
 import contextlib
@@ -24,17 +24,17 @@ from vidgan.video.encode import write_gif, write_mp4
 
 PROJECT = "vidgan"
 FLUSH_SECONDS = 10
-GIF_FPS = 50.0  # more is not kept in a GIF
+MAX_GIF_FPS = 50.0  # the GIF format has no shorter delays
 
 
-class TensorBoard:
-    """Event files in a folder; `tensorboard --logdir` of a run or of all runs shows them."""
+class TensorBoardTracker:
+    """Writes event files into a folder; `tensorboard --logdir` displays those of one run or of all runs."""
 
     def __init__(self, folder: Path) -> None:
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
         self._writer = EventFileWriter(str(folder), flush_secs=FLUSH_SECONDS)
-        self._last: int | None = None
+        self._last_step: int | None = None
 
     def log(self, step: int, scalars: Mapping[str, float]) -> None:
         """See `Tracker`."""
@@ -46,9 +46,9 @@ class TensorBoard:
         """See `Tracker`."""
         from tensorboard.compat.proto.summary_pb2 import Summary
 
-        with _as_file("clip.gif", clip, min(fps, GIF_FPS)) as path:
-            encoded = path.read_bytes()
-        image = Summary.Image(height=clip.shape[-2], width=clip.shape[-1], colorspace=3, encoded_image_string=encoded)
+        with _encoded("clip.gif", clip, min(fps, MAX_GIF_FPS)) as path:
+            content = path.read_bytes()
+        image = Summary.Image(height=clip.shape[-2], width=clip.shape[-1], colorspace=3, encoded_image_string=content)
         self._add(step, [Summary.Value(tag=name, image=image)])
 
     def close(self) -> None:
@@ -59,23 +59,23 @@ class TensorBoard:
         from tensorboard.compat.proto.event_pb2 import Event, SessionLog
         from tensorboard.compat.proto.summary_pb2 import Summary
 
-        if self._last is None or step < self._last:
-            # Readers then forget what the steps from here on looked like before a resume or a rollback.
-            begun = SessionLog(status=SessionLog.START)
-            self._writer.add_event(Event(wall_time=time.time(), step=step, session_log=begun))
-        self._last = step
+        if self._last_step is None or step < self._last_step:
+            # Makes readers discard the values of this and later steps from before a resume or a rollback.
+            start = SessionLog(status=SessionLog.START)
+            self._writer.add_event(Event(wall_time=time.time(), step=step, session_log=start))
+        self._last_step = step
         self._writer.add_event(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
 
 
-class Trackio:
-    """A run of the project "vidgan" in Trackio's local database (or its space, by its own environment variables)."""
+class TrackioTracker:
+    """Writes a run of the project "vidgan" to Trackio's local database, or to the space that its environment names."""
 
-    def __init__(self, config: RunConfig, identity: str) -> None:
+    def __init__(self, config: RunConfig, run_id: str) -> None:
         import trackio
 
         settings = config.model_dump(mode="json")
         with contextlib.redirect_stdout(sys.stderr):
-            self._run = trackio.init(project=PROJECT, name=f"{config.name}-{identity}", resume="allow", config=settings)
+            self._run = trackio.init(project=PROJECT, name=f"{config.name}-{run_id}", resume="allow", config=settings)
 
     def log(self, step: int, scalars: Mapping[str, float]) -> None:
         """See `Tracker`."""
@@ -85,7 +85,7 @@ class Trackio:
         """See `Tracker`."""
         import trackio
 
-        with _as_file("clip.mp4", clip, fps) as path:
+        with _encoded("clip.mp4", clip, fps) as path:
             self._run.log({name: trackio.Video(path, format="mp4")}, step=step)
 
     def close(self) -> None:
@@ -94,20 +94,20 @@ class Trackio:
             self._run.finish()
 
 
-class WandB:
-    """A run of the project "vidgan" (or `WANDB_PROJECT`), continued when the training resumes.
+class WandbTracker:
+    """Writes a run of the project "vidgan" (or `WANDB_PROJECT`) to Weights & Biases and continues it after a resume.
 
-    Its own step counter cannot fall, as ours does after a rollback; "step" is therefore a measurement of its own, and
+    The step counter of W&B cannot decrease, as ours does after a rollback. Therefore "step" is a scalar of its own, and
     the x axis of all others.
     """
 
-    def __init__(self, config: RunConfig, identity: str) -> None:
+    def __init__(self, config: RunConfig, run_id: str) -> None:
         import wandb
 
         self._run = wandb.init(
             project=os.environ.get("WANDB_PROJECT", PROJECT),
             name=config.name,
-            id=identity,
+            id=run_id,
             resume="allow",
             dir=str(config.run_dir),
             config=config.model_dump(mode="json"),
@@ -123,7 +123,7 @@ class WandB:
         """See `Tracker`."""
         import wandb
 
-        with _as_file("clip.mp4", clip, fps) as path:
+        with _encoded("clip.mp4", clip, fps) as path:
             self._run.log({"step": step, name: wandb.Video(str(path), format="mp4")})
 
     def close(self) -> None:
@@ -132,9 +132,9 @@ class WandB:
 
 
 TRACKERS: dict[str, Callable[[RunConfig], Tracker]] = {
-    "tensorboard": lambda config: TensorBoard(config.run_dir / "tensorboard"),
-    "trackio": lambda config: Trackio(config, _identity(config.run_dir)),
-    "wandb": lambda config: WandB(config, _identity(config.run_dir)),
+    "tensorboard": lambda config: TensorBoardTracker(config.run_dir / "tensorboard"),
+    "trackio": lambda config: TrackioTracker(config, tracking_id(config.run_dir)),
+    "wandb": lambda config: WandbTracker(config, tracking_id(config.run_dir)),
 }
 
 
@@ -142,28 +142,28 @@ def require_trackers(names: Collection[str]) -> None:
     """Raise ConfigError unless the packages of these services are installed."""
     for name in names:
         if find_spec(name) is None:
-            raise ConfigError(f"track: {name} is not installed; pip install 'vidgan[track]', or leave it out")
+            raise ConfigError(f"track: {name} is not installed; pip install 'vidgan[track]', or remove it from track")
 
 
 def open_trackers(config: RunConfig) -> list[Tracker]:
-    """The services that the config names, ready to be written to. Only the main process opens them.
+    """Open the services that the config names. Only the main process calls this.
 
     Raises:
-        ConfigError: a service cannot be reached or wants a login; the message is its own.
+        ConfigError: a service cannot be reached or needs a login; the message contains the service's own.
     """
-    opened: list[Tracker] = []
+    trackers: list[Tracker] = []
     for name in config.track:
         try:
-            opened.append(TRACKERS[name](config))
-        except Exception as error:  # whatever a service's client raises
-            for tracker in opened:
+            trackers.append(TRACKERS[name](config))
+        except Exception as error:  # a service's client may raise anything
+            for tracker in trackers:
                 tracker.close()
             raise ConfigError(f"track: {name} does not start: {error}") from error
-    return opened
+    return trackers
 
 
-def _identity(run_dir: Path) -> str:
-    """What names this run at a service, the same after a resume: made once and kept in the run."""
+def tracking_id(run_dir: Path) -> str:
+    """Return the name of this run at a service, created once and stored in the run, so that a resume continues it."""
     path = run_dir / "tracking_id"
     if not path.is_file():
         write_text(path, uuid.uuid4().hex[:8] + "\n")
@@ -171,8 +171,8 @@ def _identity(run_dir: Path) -> str:
 
 
 @contextlib.contextmanager
-def _as_file(name: str, clip: ByteClip, fps: float) -> Iterator[Path]:
-    """The clip as a file that is gone afterwards; the services copy it."""
+def _encoded(name: str, clip: ByteClip, fps: float) -> Iterator[Path]:
+    """Encode a clip as a temporary GIF or MP4 file, by the suffix of `name`; the services copy it."""
     with tempfile.TemporaryDirectory() as folder:
         write = write_gif if name.endswith(".gif") else write_mp4
         yield write(Path(folder) / name, clip, fps)

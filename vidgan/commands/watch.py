@@ -1,77 +1,68 @@
-"""`vidgan watch`: the report of a run rewritten while it trains, and a line on the terminal each time."""
+"""`vidgan watch`: rewrite the report of a run while it trains, and print its progress each time."""
 
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vidgan.commands.report import found_warnings, write_run_report
+from vidgan.commands.report import journal_warnings, write_run_report
 from vidgan.report.cases import Cases
 from vidgan.report.formatting import duration
 from vidgan.runs import run_config
 from vidgan.training.journal import read_journal
 from vidgan.training.lock import is_held
 
-RECENT = 20  # records that speed is taken from
+NUM_RECENT = 20  # journal records that speed is averaged over
 
 
-def watch(run: Path, *, every: float = 30.0, tell: Callable[[str], None] = print) -> Path:
-    """Rewrite `report.html` until the run is finished or nobody trains in it any more; returns its path.
+def watch(run: Path, *, every: float = 30.0, echo: Callable[[str], None] = print) -> Path:
+    """Rewrite `report.html` until the run is finished or no process trains it any more; return its path.
 
-    A browser that shows the page loads it again by itself; the last page written no longer asks for that.
+    A browser that shows the page reloads it by itself, except for the last page written.
 
     Args:
         every: seconds between two refreshes.
-        tell: gets the lines.
+        echo: receives each line of output.
 
     Raises:
-        ConfigError: `run` is no training run.
+        ConfigError: `run` is not a training run.
     """
     steps = run_config(run).train.steps
-    cases, idle = Cases(run), 0
+    cases, num_idle = Cases(run), 0
     while True:
-        training = is_held(run)
-        idle = 0 if training else idle + 1
+        is_training = is_held(run)
+        num_idle = 0 if is_training else num_idle + 1
         records = read_journal(run, skip_invalid=True)
-        finished = bool(records) and records[-1]["step"] >= steps
-        # A restart leaves the run alone for moments, so that it has ended only when it is still alone the next time.
-        over = not training and (finished or idle > 1)
+        is_finished = bool(records) and records[-1]["step"] >= steps
+        # A restart releases the lock for moments, so a run has ended only if it is unlocked twice in a row.
+        is_over = not is_training and (is_finished or num_idle > 1)
         status = progress(records, steps)
-        found = found_warnings(run)
-        path = write_run_report(run, cases, found, status=status, refresh=None if over else every)
-        names = ", ".join(sorted({warning.name for warning in found}))
-        tell(f"{status}; warnings: {names}" if names else status)
-        if over:
-            tell(f"{'finished' if finished else 'nobody trains here any more'}: {path}")
+        training_warnings = journal_warnings(run)
+        path = write_run_report(run, cases, training_warnings, status=status, refresh=None if is_over else every)
+        names = ", ".join(sorted({warning.name for warning in training_warnings}))
+        echo(f"{status}; warnings: {names}" if names else status)
+        if is_over:
+            echo(f"{'finished' if is_finished else 'no training process is running'}: {path}")
             return path
         time.sleep(every)
 
 
-def watch_command(run: Path, *, every: float) -> None:
-    """`watch`, ended quietly by Ctrl-C."""
-    try:
-        watch(run, every=every, tell=lambda line: print(line, flush=True))
-    except KeyboardInterrupt:
-        print("the run goes on; the report shows it as it was", file=sys.stderr)
-
-
 def progress(records: Sequence[Mapping[str, Any]], steps: int) -> str:
-    """How far a run is, how fast, what it waits for, its newest losses.
+    """Describe the step, time left, speed, data wait and newest losses of a run in one line.
 
     Args:
         records: of the journal, oldest first.
-        steps: that it will have.
+        steps: number at which the run ends.
     """
     timed = [record for record in records if "seconds" in record]
     if not timed:
         return f"step 0 of {steps}"
-    last, recent = timed[-1], timed[-RECENT:]
-    told = [f"step {last['step']} of {steps}"]
+    last, recent = timed[-1], timed[-NUM_RECENT:]
+    parts = [f"step {last['step']} of {steps}"]
     if last["step"] < steps:
         seconds = sum(record["seconds"] for record in recent) / len(recent)
-        told.append(f"about {duration((steps - last['step']) * seconds)} left")
-    told.append(f"{sum(record['clips_per_second'] for record in recent) / len(recent):.1f} clips/s")
-    told.append(f"data wait {sum(record['data_wait_share'] for record in recent) / len(recent):.0%}")
+        parts.append(f"about {duration((steps - last['step']) * seconds)} left")
+    parts.append(f"{sum(record['clips_per_second'] for record in recent) / len(recent):.1f} clips/s")
+    parts.append(f"data wait {sum(record['data_wait_share'] for record in recent) / len(recent):.0%}")
     losses = [f"{key.removeprefix('loss/')} {value:.3g}" for key, value in last.items() if key.startswith("loss/")]
-    return ", ".join([*told, " ".join(losses)] if losses else told)
+    return ", ".join([*parts, " ".join(losses)] if losses else parts)

@@ -25,7 +25,7 @@ from vidgan.metrics.values import EXACT_TEXT
 from vidgan.report.blocks import Animation, Block, Text
 from vidgan.runs import run_config
 from vidgan.tasks.base import ForecastModel
-from vidgan.tasks.pictures import forecast_animation, forecast_rows
+from vidgan.tasks.forecast_images import forecast_animation, forecast_rows
 from vidgan.types import ByteClip, Forecast
 from vidgan.video.encode import webp_bytes
 

@@ -13,10 +13,10 @@ from vidgan.tasks.adversarial import (
 )
 from vidgan.tasks.adversarial_config import FLOW_DISCRIMINATORS, FRAME_DISCRIMINATORS
 from vidgan.tasks.base import DataFacts, Preview, Task, TrainingParts
+from vidgan.tasks.forecast_images import forecast_animation, forecast_rows, forecast_strip
 from vidgan.tasks.forecasting.config import ForecastingConfig
 from vidgan.tasks.forecasting.dual_motion import DualMotionGAN, build_dual_motion
 from vidgan.tasks.forecasting.training import DualMotionTraining
-from vidgan.tasks.pictures import forecast_animation, forecast_rows, forecast_strip
 from vidgan.types import ByteClip
 from vidgan.video.encode import png_bytes
 

@@ -1,0 +1,84 @@
+"""Options of the commands that apply a trained model: `vidgan generate` and `vidgan predict`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vidgan.cli.arguments import Fps, Overwrite, Pretrained, Run, RunAndVideo, Seed, chosen_model
+
+
+def generate(
+    run: Run = None,
+    pretrained: Pretrained = None,
+    out: Annotated[Path | None, typer.Option(help="Output folder [default: MODEL-clips].")] = None,
+    clips: Annotated[int, typer.Option(min=1, help="Number of clips.")] = 16,
+    frames: Annotated[int | None, typer.Option(min=2, help="Frames per clip [default: as in training].")] = None,
+    category: Annotated[
+        str | None, typer.Option(help="Name of the category of all clips [default: drawn for each clip].")
+    ] = None,
+    first_frame: Annotated[
+        Path | None, typer.Option(help="Image that every clip continues; for image-to-video models only.")
+    ] = None,
+    seed: Seed = 0,
+    fps: Fps = 8.0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Synthesise clips with a trained MoCoGAN: one mp4 each, an animated overview and a contact sheet."""
+    from vidgan.commands.generate import generate as run_generate
+
+    model = chosen_model(run, pretrained, "MoCoGAN")
+    out = out or Path(f"{Path(model).name}-clips")
+    run_generate(
+        model,
+        out,
+        clips=clips,
+        frames=frames,
+        category=category,
+        first_frame=first_frame,
+        seed=seed,
+        fps=fps,
+        overwrite=overwrite,
+    )
+    typer.echo(out)
+
+
+def predict(
+    paths: RunAndVideo,
+    pretrained: Pretrained = None,
+    out: Annotated[Path | None, typer.Option(help="Output mp4 file [default: VIDEO-future.mp4].")] = None,
+    context: Annotated[
+        int | None, typer.Option(min=2, help="Frames given to the model [default: as in training].")
+    ] = None,
+    horizon: Annotated[int, typer.Option(min=1, help="Frames to forecast.")] = 10,
+    start: Annotated[int, typer.Option(min=0, help="First frame of the context.")] = 0,
+    samples: Annotated[
+        int, typer.Option(min=1, help="More than 1: also draw this many different forecasts, and show their spread.")
+    ] = 1,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Random seed of the samples; the same seed gives the same samples.")
+    ] = None,
+    fps: Fps = 8.0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Forecast how a video continues with a trained Dual Motion GAN: an mp4, an image strip and a JSON record."""
+    from vidgan.commands.predict import predict as run_predict
+
+    *run, video = paths
+    if len(run) > 1:
+        raise typer.BadParameter(f"{len(paths)} paths; accepted are RUN VIDEO, or --pretrained NAME VIDEO")
+    model = chosen_model(run[0] if run else None, pretrained, "DualMotionGAN")
+    out = out or Path(f"{video.stem}-future.mp4")
+    run_predict(
+        model,
+        video,
+        out,
+        context=context,
+        horizon=horizon,
+        start=start,
+        samples=samples,
+        seed=seed,
+        fps=fps,
+        overwrite=overwrite,
+    )
+    typer.echo(out)

@@ -55,6 +55,12 @@ def _weights_in(folder: Path) -> Path | None:
     return next((candidate for candidate in (folder, folder / "model") if (candidate / FACTS).is_file()), None)
 
 
+def model_class_in(path: str | Path) -> str | None:
+    """The class of the model in a run or model folder; None if `path` is no such folder."""
+    folder = _weights_in(Path(path))
+    return None if folder is None else str(read_facts(folder)["class"])
+
+
 def read_facts(path: str | Path) -> dict[str, Any]:
     """What `vidgan.json` says of the weights: class, step, data, frames, categories, ..."""
     file = model_folder(path) / FACTS

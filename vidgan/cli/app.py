@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 import vidgan
+from vidgan.cli import config
 from vidgan.cli.arguments import Pretrained, Seed, chosen_model
 from vidgan.cli.inference import generate, predict
 from vidgan.cli.inspect import demo, doctor, models, report, watch
@@ -161,3 +162,4 @@ app.command()(report)
 app.command()(watch)
 app.command()(doctor)
 app.command()(models)
+app.add_typer(config.app, name="config")

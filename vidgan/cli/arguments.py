@@ -9,6 +9,12 @@ Out = Annotated[Path, typer.Option("--out", help="Output path; an existing resul
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing result.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Random seed; the same seed gives the same result.")]
 Fps = Annotated[float, typer.Option("--fps", min=0.1, max=1000, help="Frame rate of the output files.")]
+AllowOwnCode = Annotated[
+    bool,
+    typer.Option(
+        "--allow-own-code", help="Import the modules that a config names (my_module:MyClass); this runs them."
+    ),
+]
 Run = Annotated[Path | None, typer.Argument(help="A training run, or a folder written by save_pretrained.")]
 TrainingRun = Annotated[Path, typer.Argument(metavar="RUN", help="A training run.")]
 RunAndVideo = Annotated[

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vidgan.cli.arguments import Fps, Overwrite, Pretrained, Run, RunAndVideo, Seed, chosen_model
+from vidgan.cli.arguments import AllowOwnCode, Fps, Overwrite, Pretrained, Run, RunAndVideo, Seed, chosen_model
 
 
 def generate(
@@ -23,6 +23,7 @@ def generate(
     seed: Seed = 0,
     fps: Fps = 8.0,
     overwrite: Overwrite = False,
+    allow_own_code: AllowOwnCode = False,
 ) -> None:
     """Synthesise clips with a trained MoCoGAN: one mp4 each, an animated overview and a contact sheet."""
     from vidgan.commands.generate import generate as run_generate
@@ -39,6 +40,7 @@ def generate(
         seed=seed,
         fps=fps,
         overwrite=overwrite,
+        allow_own_code=allow_own_code,
     )
     typer.echo(out)
 
@@ -60,6 +62,7 @@ def predict(
     ] = None,
     fps: Fps = 8.0,
     overwrite: Overwrite = False,
+    allow_own_code: AllowOwnCode = False,
 ) -> None:
     """Forecast how a video continues with a trained Dual Motion GAN: an mp4, an image strip and a JSON record."""
     from vidgan.commands.predict import predict as run_predict
@@ -80,5 +83,6 @@ def predict(
         seed=seed,
         fps=fps,
         overwrite=overwrite,
+        allow_own_code=allow_own_code,
     )
     typer.echo(out)

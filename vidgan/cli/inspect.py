@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vidgan.cli.arguments import Out, Overwrite, Seed, TrainingRun
+from vidgan.cli.arguments import AllowOwnCode, Out, Overwrite, Seed, TrainingRun
 
 
 def demo(
@@ -28,11 +28,14 @@ def report(
         list[Path] | None,
         typer.Option(help="Prepared data that the run was scored on, in addition to its own; repeatable."),
     ] = None,
+    allow_own_code: AllowOwnCode = False,
 ) -> None:
     """Write report.html into a run: curves, previews, scores, best and worst cases, warnings. It opens offline."""
     from vidgan.commands.report import report as run_report
+    from vidgan.own_code import own_code
 
-    typer.echo(run_report(run, data=data or []))
+    with own_code(allowed=allow_own_code):
+        typer.echo(run_report(run, data=data or []))
 
 
 def watch(

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from vidgan.cli.arguments import AllowOwnCode
+
 
 def train(
     config: Annotated[str, typer.Argument(help="A YAML file, or a shipped config such as mocogan/vidgan.")],
@@ -33,6 +35,7 @@ def train(
     accept_changes: Annotated[
         bool, typer.Option("--accept-changes", help="Resume even if the config differs from the run's.")
     ] = False,
+    allow_own_code: AllowOwnCode = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
     dry_run: Annotated[
         bool,
@@ -46,15 +49,14 @@ def train(
     changes = [*(overrides or []), *([] if on_nonfinite is None else [f"guards.on_nonfinite={on_nonfinite}"])]
     if dry_run and find_batch:
         raise typer.BadParameter("--dry-run and --find-batch exclude each other")
-    if dry_run:
-        from vidgan.commands.plan import plan_training
-
-        typer.echo(plan_training(config, changes, processes=processes, nodes=nodes))
-        return
-    if find_batch:
+    if dry_run or find_batch:
         from vidgan.commands.find_batch import find_batch as run_search
+        from vidgan.commands.plan import plan_training
+        from vidgan.own_code import own_code
 
-        typer.echo(run_search(config, changes, processes=processes, nodes=nodes))
+        with own_code(allowed=allow_own_code):
+            describe = plan_training if dry_run else run_search
+            typer.echo(describe(config, changes, processes=processes, nodes=nodes))
         return
     if processes * nodes > 1 or restarts or node_rank is not None or master_addr or master_port:
         from vidgan.commands.launch import relaunch
@@ -72,4 +74,5 @@ def train(
         raise typer.Exit(code)
     from vidgan.commands.train import train as run_training
 
-    raise typer.Exit(run_training(config, changes, accept_changes=accept_changes, quiet=quiet).exit_code)
+    result = run_training(config, changes, allow_own_code=allow_own_code, accept_changes=accept_changes, quiet=quiet)
+    raise typer.Exit(result.exit_code)

@@ -12,8 +12,9 @@ from PIL import Image
 import vidgan
 from vidgan.errors import ConfigError
 from vidgan.files import claim, replace_folder, write_text
+from vidgan.own_code import own_code
+from vidgan.tasks import load_model
 from vidgan.tasks.base import ClipModel
-from vidgan.tasks.synthesis.mocogan import MoCoGAN
 from vidgan.types import ByteClip
 from vidgan.video.encode import contact_sheet, tile, write_gif, write_mp4, write_png
 from vidgan.video.resize import Fit, fit_image
@@ -34,18 +35,20 @@ def generate(
     seed: int = 0,
     fps: float = 8.0,
     overwrite: bool = False,
+    allow_own_code: bool = False,
 ) -> ByteClip:
     """Write `clip-0000.mp4` etc., `overview.gif`, `sheet.png` and `generated.json` into the folder `out`.
 
     The folder appears when all of it has been written, and not at all after an error.
 
     Args:
-        run: as in `MoCoGAN.from_pretrained`.
+        run: a run or model folder of any task that synthesises clips, the name of shipped weights, or one on the hub.
         frames: length of each clip; default: as in training.
         category: name of the category of all clips; default: each clip draws its own.
         first_frame: image file that every clip continues; required by image-to-video models, refused by others.
         fps: frame rate of the files.
         overwrite: replace an earlier result of this command.
+        allow_own_code: follow the import paths of own parts of the model; importing runs the module.
 
     Returns:
         (clips, frames, 3, H, W) uint8.
@@ -56,7 +59,8 @@ def generate(
         FileExistsError: `out` is not empty and may not be replaced.
     """
     claim(out, overwrite=overwrite, marker=RECORD)
-    model = MoCoGAN.from_pretrained(run)
+    with own_code(allowed=allow_own_code):
+        model: ClipModel = load_model(run, "clips")
     image = None
     if first_frame is not None:
         image = read_image(first_frame, model.image_size, fit=model.facts.get("fit", "crop"))
@@ -93,7 +97,7 @@ def _check_first_frame(model: ClipModel, first_frame: Path | None) -> None:
     if model.needs_first_frame and first_frame is None:
         raise ConfigError("--first-frame: required, because this model continues a given frame (image-to-video)")
     if first_frame is not None and not model.needs_first_frame:
-        raise ConfigError("--first-frame: this model was not trained image-to-video (model.image_to_video=true)")
+        raise ConfigError("--first-frame: this model was not trained image-to-video (model.encoder)")
 
 
 def read_image(path: Path, size: tuple[int, int], *, fit: Fit = "crop") -> torch.Tensor:

@@ -16,10 +16,11 @@ from vidgan.data.sources.single import read_one
 from vidgan.errors import ConfigError
 from vidgan.files import claim, write_text
 from vidgan.hub import TRAINED_ON
+from vidgan.own_code import own_code
 from vidgan.pixels import to_byte
+from vidgan.tasks import load_model
 from vidgan.tasks.base import ForecastModel
 from vidgan.tasks.forecast_images import forecast_rows, forecast_strip, spread_images
-from vidgan.tasks.forecasting.dual_motion import DualMotionGAN
 from vidgan.types import ByteClip
 from vidgan.video.encode import contact_sheet, write_mp4, write_png
 
@@ -40,6 +41,7 @@ def predict(
     seed: int | None = None,
     fps: float = 8.0,
     overwrite: bool = False,
+    allow_own_code: bool = False,
 ) -> ByteClip:
     """Write context and forecast as `out` (mp4), an image strip beside it (png), and a record of the options (json).
 
@@ -48,7 +50,7 @@ def predict(
     all of them have been written, and none after an error.
 
     Args:
-        run: as in `DualMotionGAN.from_pretrained`.
+        run: a run or model folder of any task that forecasts, the name of shipped weights, or one on the hub.
         video: video file, folder of frames, strip image or npy file.
         context: frames given to the model; default: as in training.
         horizon: frames to forecast.
@@ -57,6 +59,7 @@ def predict(
         seed: of the first sample.
         fps: frame rate of the files.
         overwrite: replace existing files.
+        allow_own_code: follow the import paths of own parts of the model; importing runs the module.
 
     Returns:
         (horizon, 3, H, W) uint8 at the model's frame size; (samples, horizon, 3, H, W) for several samples.
@@ -73,7 +76,8 @@ def predict(
         raise ConfigError(f"--seed {seed} has no effect on a single forecast; set --samples to 2 or more")
     results = _result_paths(out, samples)
     _claim_files(results, overwrite=overwrite)
-    model = DualMotionGAN.from_pretrained(run)
+    with own_code(allowed=allow_own_code):
+        model: ForecastModel = load_model(run, "forecast")
     _check_samples(model, samples)
     facts = model.facts
     num_context = int(context or facts.get("context", DEFAULT_CONTEXT))

@@ -51,7 +51,7 @@ def write_run_report(
     """
     config = run_config(run)
     sections = run_sections(run, warnings=training_warnings, cases=cases.animations())
-    subtitle = ": ".join([config.model["name"], *([status] if status else [])])
+    subtitle = ": ".join([config.task, *([status] if status else [])])
     return write_report(run / PAGE, title=config.name, subtitle=subtitle, sections=sections, refresh=refresh)
 
 

@@ -1,12 +1,15 @@
 """The capabilities that train a model, one package each. A new task is one package and one line in `TASKS`."""
 
+from pathlib import Path
 from typing import Any
 
-from vidgan.tasks.base import Task
+from vidgan.errors import PretrainedError
+from vidgan.hub import model_class_in
+from vidgan.tasks.base import EvaluationKind, Task
 from vidgan.tasks.forecasting.task import ForecastingTask
 from vidgan.tasks.synthesis.task import SynthesisTask
 
-__all__ = ["TASKS", "find_task", "task_of_model"]
+__all__ = ["TASKS", "find_task", "load_model", "task_of_model"]
 
 TASKS: dict[str, Task[Any]] = {
     "synthesis": SynthesisTask(),
@@ -22,3 +25,27 @@ def find_task(config: Any) -> Task[Any]:
 def task_of_model(class_name: str) -> Task[Any] | None:
     """The task whose model class has this name (as saved in `vidgan.json`); None for an unknown one."""
     return next((task for task in TASKS.values() if task.model.__name__ == class_name), None)
+
+
+def load_model(path: str | Path, kind: EvaluationKind) -> Any:
+    """The trained model that `path` holds, whatever task it is of.
+
+    Args:
+        path: a run, a model folder, the name of shipped weights, or `owner/name` on the hub.
+        kind: "forecast" for a `ForecastModel`, "clips" for a `ClipModel`; a name alone means that kind's first task.
+
+    Raises:
+        PretrainedError: no model there, or one of another kind.
+        ConfigError: own parts, without `vidgan.own_code.own_code(allowed=True)`.
+    """
+    class_name = model_class_in(path)
+    task = next(task for task in TASKS.values() if task.evaluation == kind)
+    if class_name is not None:
+        known = task_of_model(class_name)
+        if known is None:
+            raise PretrainedError(f"{path}: holds a {class_name}, which no task of this vidgan trains")
+        if known.evaluation != kind:
+            verb = "continues clips" if known.evaluation == "forecast" else "synthesises clips"
+            raise PretrainedError(f"{path}: holds a {class_name}, which {verb}")
+        task = known
+    return task.model.from_pretrained(path)

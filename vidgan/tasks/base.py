@@ -32,12 +32,14 @@ class ForecastModel(Protocol):
     """A model that continues clips: what previews, evaluation and `vidgan predict` ask of it.
 
     Attributes:
+        image_size: (H, W) that it was trained for.
         forecast_name: row of its forecast in score tables.
         part_names: keys of `Forecast.parts`, rows beside it.
         can_sample: whether different seeds give different forecasts.
         facts: JSON facts saved with the weights (run, step, frames, context, ...).
     """
 
+    image_size: tuple[int, int]
     forecast_name: ClassVar[str]
     part_names: ClassVar[tuple[str, ...]]
     facts: dict[str, Any]
@@ -74,11 +76,13 @@ class ClipModel(Protocol):
     """A model that synthesises clips: what previews, evaluation and `vidgan generate` ask of it.
 
     Attributes:
+        image_size: (H, W) of its frames.
         num_categories: 0 for a model without categories.
         needs_first_frame: whether every clip continues a given frame (image-to-video).
         facts: JSON facts saved with the weights.
     """
 
+    image_size: tuple[int, int]
     num_categories: int
     facts: dict[str, Any]
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 import vidgan
-from vidgan.files import claim, replace_folder, write_text
+from vidgan.files import check_overwrite, replace_folder, write_text
 from vidgan.tasks.synthesis.mocogan import MoCoGAN
 from vidgan.types import ByteClip
 from vidgan.video.encode import contact_sheet, tile, write_gif, write_mp4, write_png
@@ -42,7 +42,7 @@ def generate(
     Raises:
         PretrainedError: no such model. ValueError: what it cannot follow. FileExistsError: `out` holds something.
     """
-    claim(out, overwrite=overwrite, marker=RECORD)
+    check_overwrite(out, overwrite=overwrite, marker=RECORD)
     model = MoCoGAN.from_pretrained(run)
     given = None
     if first_frame is not None:

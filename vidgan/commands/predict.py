@@ -11,7 +11,7 @@ import torch
 import vidgan
 from vidgan.data.sources.single import read_one
 from vidgan.errors import ConfigError
-from vidgan.files import claim, write_text
+from vidgan.files import check_overwrite, write_text
 from vidgan.hub import TRAINED_ON
 from vidgan.pixels import to_byte
 from vidgan.tasks.forecasting.dual_motion import DualMotionGAN
@@ -70,7 +70,7 @@ def predict(
     paths += [out.with_name(f"{out.stem}-sample-{n}.mp4") for n in range(samples if samples > 1 else 0)]
     paths += [out.with_name(f"{out.stem}-spread.png")] if samples > 1 else []
     for path in paths:
-        claim(path, overwrite=overwrite)
+        check_overwrite(path, overwrite=overwrite)
 
     if TRAINED_ON in facts:
         logger.warning("these weights were trained only on %s: expect little of other videos", facts[TRAINED_ON])

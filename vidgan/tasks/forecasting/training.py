@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vidgan.losses.flow import flow_l1, photometric, smoothness
+from vidgan.losses.flow import flow_l1
 from vidgan.losses.latent import kl_standard_normal
 from vidgan.losses.reconstruction import crps, dissimilarity, gradient_difference, l2, log_l2
 from vidgan.pixels import to_float
@@ -42,13 +42,11 @@ class DualMotionTraining(Game):
         "warped_log_l2",
         "fused_log_l2",
         "fused_dissimilarity",
-        "photometric",
         "flow",
         "implied_flow",
         "observed_flow",
         "kl",
         "gradient_difference",
-        "smoothness",
         "adversarial_frame",
         "adversarial_flow",
     )
@@ -132,13 +130,11 @@ class DualMotionTraining(Game):
             "warped_log_l2": lambda: log_l2(prediction.warped, future),
             "fused_log_l2": lambda: log_l2(prediction.frames, future),
             "fused_dissimilarity": lambda: dissimilarity(prediction.frames, future),
-            "photometric": lambda: photometric(prediction.warped, future),
             "flow": lambda: flow_l1(prediction.flow, self._future_flow(batch)),
             "implied_flow": lambda: flow_l1(prediction.implied_flow, self._future_flow(batch)),
             "observed_flow": lambda: self._observed_flow(batch, prediction),
             "kl": lambda: kl_standard_normal(prediction.mean, prediction.logvar),
             "gradient_difference": lambda: gradient_difference(prediction.frames, future),
-            "smoothness": lambda: smoothness(prediction.flow),
         }
         terms = {name: term() for name, term in computed.items() if name in self.weights}
         for name, adversary in self.adversaries.items():

@@ -6,17 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from vidgan.nn.blocks import (
-    MinibatchStd,
-    PixelNorm,
-    activation_layer,
-    append_coordinates,
-    channel_plan,
-    norm_layer,
-    norm_shifts,
-    pyramid,
-    spectral_normalise,
-)
+from vidgan.nn.blocks import MinibatchStd, activation_layer, append_coordinates
+from vidgan.nn.norms import PixelNorm, norm_layer, norm_shifts
+from vidgan.nn.pyramid import channel_plan, pyramid
+from vidgan.nn.spectral_norm import spectral_normalise
 
 
 @pytest.mark.parametrize(

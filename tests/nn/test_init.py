@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from vidgan.nn.blocks import spectral_normalise
 from vidgan.nn.conv_lstm import ConvLSTM
 from vidgan.nn.init import initialise
+from vidgan.nn.spectral_norm import spectral_normalise
 
 
 def network() -> nn.Sequential:

@@ -11,9 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidgan.nn.blocks import MinibatchStd, channel_plan, norm_layer, norm_shifts, require_choice, spectral_normalise
+from vidgan.nn.blocks import MinibatchStd, require_choice
 from vidgan.nn.noise import InstanceNoise, set_noise
+from vidgan.nn.norms import norm_layer, norm_shifts
+from vidgan.nn.pyramid import channel_plan
 from vidgan.nn.recompute import recompute
+from vidgan.nn.spectral_norm import spectral_normalise
 from vidgan.nn.strided import NoisyLayer, down_conv3d, halvings, require_shape
 from vidgan.seeding import Draws
 from vidgan.types import Judgement, Logits

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
-from vidgan.nn.blocks import require_choice, spectral_normalise
+from vidgan.nn.blocks import require_choice
 from vidgan.nn.conv_lstm import ConvLSTMCell
+from vidgan.nn.spectral_norm import spectral_normalise
 
 __all__ = ["SCHEMES", "initialise"]
 

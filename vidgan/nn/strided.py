@@ -3,8 +3,9 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidgan.nn.blocks import LEAK, pyramid
+from vidgan.nn.blocks import LEAK
 from vidgan.nn.noise import InstanceNoise
+from vidgan.nn.pyramid import pyramid
 from vidgan.seeding import Draws
 
 __all__ = ["NoisyLayer", "down_conv3d", "halvings", "require_shape"]

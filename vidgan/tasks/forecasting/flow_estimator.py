@@ -31,7 +31,7 @@ class HourglassEstimator(nn.Module):
         channels: of a frame.
         widths: channels on the way down, reversed on the way up.
         max_flow: pixels; the output lies within it.
-        norm: see `vidgan.nn.blocks.norm_layer`.
+        norm: see `vidgan.nn.norms.norm_layer`.
     """
 
     def __init__(self, *, channels: int = 3, widths: Sequence[int], max_flow: float, norm: str = "group") -> None:

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from vidgan.nn.blocks import norm_layer
 from vidgan.nn.conv_lstm import ConvLSTM, ConvLSTMState
+from vidgan.nn.norms import norm_layer
 from vidgan.nn.recompute import recompute
 
 __all__ = [
@@ -26,7 +26,7 @@ _LOGVAR_LIMIT = 10.0  # exp(-10 / 2) is a hundredth of a grey level on codes of 
 
 
 def block_norm(norm: str, channels: int) -> nn.Module:
-    """The blocks' normalisation: see `vidgan.nn.blocks.norm_layer`; "group" has up to 8 groups."""
+    """The blocks' normalisation: see `vidgan.nn.norms.norm_layer`; "group" has up to 8 groups."""
     return norm_layer(norm, channels, groups=8)
 
 
@@ -94,7 +94,7 @@ class MotionEncoder(nn.Module):
         channels: of a frame.
         widths: output channels of the four convolutions.
         dim_latent: D, channels of the motion code; also of the three ConvLSTMs.
-        norm: see `vidgan.nn.blocks.norm_layer`.
+        norm: see `vidgan.nn.norms.norm_layer`.
         checkpoint_activations: frames pass the convolutions one at a time, and again in the backward pass, so that the
             activations of one frame alone are ever held. Not with batch norm, which would see each frame by itself.
         probabilistic: False leaves out the log-variance and its ConvLSTM: the code is a point, not a distribution.

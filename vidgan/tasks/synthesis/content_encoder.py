@@ -9,7 +9,9 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidgan.nn.blocks import LEAK, channel_plan, norm_layer, norm_shifts, pyramid
+from vidgan.nn.blocks import LEAK
+from vidgan.nn.norms import norm_layer, norm_shifts
+from vidgan.nn.pyramid import channel_plan, pyramid
 
 __all__ = ["ContentEncoder"]
 

@@ -8,15 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidgan.nn.blocks import (
-    activation_layer,
-    append_coordinates,
-    channel_plan,
-    norm_layer,
-    norm_shifts,
-    pyramid,
-    require_choice,
-)
+from vidgan.nn.blocks import activation_layer, append_coordinates, require_choice
+from vidgan.nn.norms import norm_layer, norm_shifts
+from vidgan.nn.pyramid import channel_plan, pyramid
 from vidgan.nn.upsample import doubled_convolution
 
 __all__ = ["NORMS", "UPSAMPLINGS", "FrameGenerator"]

@@ -11,8 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidgan.nn.blocks import channel_plan, pyramid, require_choice, spectral_normalise
+from vidgan.nn.blocks import require_choice
+from vidgan.nn.pyramid import channel_plan, pyramid
 from vidgan.nn.recompute import recompute
+from vidgan.nn.spectral_norm import spectral_normalise
 from vidgan.seeding import Draws
 from vidgan.tasks.synthesis.content_encoder import ContentEncoder
 from vidgan.tasks.synthesis.dcgan import FrameGenerator

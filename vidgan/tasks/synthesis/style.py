@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidgan.nn.blocks import LEAK, channel_plan, pyramid
+from vidgan.nn.blocks import LEAK
+from vidgan.nn.pyramid import channel_plan, pyramid
 from vidgan.nn.upsample import doubled_convolution
 
 __all__ = ["StyleFrameGenerator"]

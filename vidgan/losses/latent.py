@@ -30,10 +30,10 @@ def kl_standard_normal(mean: Tensor, logvar: Tensor) -> Tensor:
 
 
 def category_cross_entropy(logits: Tensor, category: Tensor) -> Tensor:
-    """Cross-entropy of the category head; the categorical case of InfoGAN's mutual-information term, used by MoCoGAN.
+    """Cross-entropy of the category head: the mutual-information term of InfoGAN that MoCoGAN adds to its objective.
 
-    1/B sum over labelled rows of -log softmax(logits)[category] (Tulyakov et al. 2018, Eq. 7; Chen et al. 2016, Eq. 5).
-    The sum is divided by the number of all rows, so that accumulation over micro-batches is exact whichever rows are
+    1/B sum over labelled rows of -log softmax(logits)[category] (Chen et al. 2016, Eq. 5; Tulyakov et al. 2018). The
+    sum is divided by the number of all rows, so that accumulation over micro-batches is exact whichever rows are
     labelled. If no row has a label, the result is zero, with a zero gradient.
 
     Args:

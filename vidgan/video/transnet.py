@@ -1,8 +1,8 @@
 """Inference with TransNet V2, a network for shot boundary detection (Soucek and Lokoc, arXiv:2008.04838).
 
-Module names follow the published state dict, so that it loads unchanged. The network consists of cells of 3-D
-convolutions (DDCNN V2), factored into space (3x3) and time (3), with dilations 1, 2, 4 and 8 in time; similarities
-between frames of learned features and of colour histograms; and a logit per frame that the shot ends with it.
+Module names follow the published state dict, so that it loads unchanged. Cells of 3-D convolutions (DDCNN V2) are
+factored into space (3x3) and time (3), with dilations 1, 2, 4 and 8 in time. Similarities between frames, of learned
+features and of colour histograms, are added. The output is one logit per frame: the shot ends with this frame.
 """
 
 from pathlib import Path

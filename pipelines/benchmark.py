@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vidgan.commands.evaluate import evaluate_folders
 from vidgan.evaluation.tables import markdown_table
-from vidgan.files import claim, write_text
+from vidgan.files import check_overwrite, write_text
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("forecasts", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    claim(options.out, overwrite=False)
+    check_overwrite(options.out, overwrite=False)
 
     tables = [
         f"## {folder.name}\n\n{markdown_table(evaluate_folders(folder, options.truth))}" for folder in options.forecasts

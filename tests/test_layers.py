@@ -1,4 +1,4 @@
-"""Imports go downward only, inside packages too. The rule is read from the source, so nothing has to run to check it."""
+"""Imports go downward only, inside packages too. The rule is read from the source, so nothing has to run."""
 
 import ast
 from pathlib import Path
@@ -57,7 +57,7 @@ def imports(path: Path) -> set[str]:
 
 def package(module: str) -> str:
     """The first part of a module's name below `vidgan`."""
-    return (module.split(".") + ["__init__"])[1]
+    return [*module.split("."), "__init__"][1]
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))

@@ -1,4 +1,4 @@
-"""Draws are those of each row's own stream, however many threads draw them."""
+"""Every row draws from its own stream, for any number of threads."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from vidgan.seeding import Draws, generator
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_rows_come_from_their_streams(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_are_drawn_from_their_streams(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     monkeypatch.setattr(seeding, "_LARGE", 40)
     rows = [5, 0, 2, 7]
@@ -17,11 +17,11 @@ def test_rows_come_from_their_streams(threads: int, monkeypatch: pytest.MonkeyPa
         assert torch.equal(draws.normal(*shape), torch.stack([torch.randn(shape, generator=g) for g in streams]))
         assert torch.equal(draws.uniform(*shape), torch.stack([torch.rand(shape, generator=g) for g in streams]))
     with torch.inference_mode():
-        inside = draws.normal(50)
-    assert torch.equal(inside, torch.stack([torch.randn(50, generator=g) for g in streams]))
+        inference = draws.normal(50)
+    assert torch.equal(inference, torch.stack([torch.randn(50, generator=g) for g in streams]))
 
 
-def test_a_failure_in_a_thread_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_in_a_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     monkeypatch.setattr(seeding, "_LARGE", 1)
 

@@ -1,21 +1,22 @@
-"""Clips per second out of video files: this reader and its peers, in one run, on the same files and the same clips.
+"""Benchmark random access to video files: clips per second of vidgan and of other readers on the same clips.
 
     python tools/bench_decode.py [--videos FOLDER] [--quick] [--json FILE]
 
-A clip is 16 frames, 2 apart, from a random start, as (16, S, S, 3) uint8 RGB, the whole picture scaled to S x S, 64 and
-128. Every method keeps its file open and decodes in one thread; rounds are timed method by method in random order.
-Without --videos it encodes its own files (some minutes; --quick: a tenth). Peers that are not installed are named and
-left out: ``pip install --group bench`` brings them.
+A clip has 16 frames, 2 apart, from a random start. It is returned as (16, S, S, 3) uint8 RGB, the whole frame scaled to
+S x S, with S 64 and 128. Every method keeps the file open and decodes in one thread. Each round times all methods in
+random order. Without --videos the benchmark encodes files of its own (some minutes; a tenth with --quick). Missing
+readers are reported and excluded; ``pip install --group bench`` installs them.
 
-- this reader: `vidgan.video.VideoReader`; its index is made before, the time that took is printed.
-- raw decode: the floor. FFmpeg from the last key frame to the last frame needed, no pixel converted; raw + scale: the
-  frames of the clip are scaled as well. Both decode every frame; the reader leaves out what no other frame needs.
-- pyav from start: decodes from the first frame and converts what is needed.
-- torchcodec, decord (the maintained eva-decord), opencv: sought by frame number, scaled by their own means.
-- memmap: the frames decoded once and kept as .npy.
+- this reader: `vidgan.video.VideoReader`. The index is computed in advance; its time is printed.
+- raw decode: lower bound. FFmpeg from the last key frame to the last required frame, without pixel conversion.
+- raw + scale: the same, with the frames of the clip scaled. Both decode every frame, while this reader skips frames
+  that no other frame depends on.
+- pyav from start: decodes from the first frame and converts the required ones.
+- torchcodec, decord (the maintained eva-decord), opencv: seek by frame number, scaling of their own.
+- memmap: frames decoded once and stored as .npy.
 
-Each method's frames are held against a decode from the start: a frame is wrong where another frame of the video is
-clearly nearer to it (by luma, half as far). Methods that return other frames are marked, and are no peers.
+Frames are compared with a decode from the start. A frame is wrong if another frame of the video is clearly closer in
+luma. Methods that return wrong frames are marked.
 """
 
 import argparse
@@ -52,7 +53,7 @@ OWN_FILES: Final = {
 
 
 def make_files(folder: Path, share: float) -> list[Path]:
-    """Textures that move, at a share of the full lengths."""
+    """Encode moving textures, with `share` of the full lengths."""
     rng = np.random.default_rng(0)
     paths = []
     for name, (codec, height, width, count, options) in OWN_FILES.items():
@@ -76,14 +77,14 @@ def make_files(folder: Path, share: float) -> list[Path]:
 
 @contextmanager
 def this_reader(path: Path, size: int, index: VideoIndex) -> Iterator[Read]:
-    """The reader that `vidgan.data` uses."""
+    """The reader of `vidgan.data`."""
     with VideoReader(path, size=(size, size), fit="squash", index=index) as reader:
         yield lambda start: reader.frames(range(start, start + SPAN, STRIDE))
 
 
 @contextmanager
 def raw_decode(path: Path, size: int, index: VideoIndex, scale: bool = False) -> Iterator[Read]:
-    """What FFmpeg needs to decode the frames from the last key frame on, and, with `scale`, to convert those kept."""
+    """Decode from the last key frame with FFmpeg; with `scale`, also convert the frames of the clip."""
     reformatter = VideoReformatter()
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
@@ -104,12 +105,12 @@ def raw_decode(path: Path, size: int, index: VideoIndex, scale: bool = False) ->
 
 
 def raw_decode_scale(path: Path, size: int, index: VideoIndex) -> AbstractContextManager[Read]:
-    """The floor for a method that returns pixels."""
+    """Lower bound for a method that returns pixels."""
     return raw_decode(path, size, index, scale=True)
 
 
 def scaled(frame: av.VideoFrame, size: int, reformatter: VideoReformatter) -> np.ndarray:
-    """(S, S, 3) uint8 by FFmpeg's area filter."""
+    """Scale to (S, S, 3) uint8 with FFmpeg's area filter."""
     small = reformatter.reformat(
         frame, width=size, height=size, format="rgb24", interpolation=Interpolation.AREA, threads=1
     )
@@ -118,7 +119,7 @@ def scaled(frame: av.VideoFrame, size: int, reformatter: VideoReformatter) -> np
 
 @contextmanager
 def pyav_from_start(path: Path, size: int, _: VideoIndex) -> Iterator[Read]:
-    """The usual loop."""
+    """Decode the file from its start."""
     reformatter = VideoReformatter()
 
     def read(start: int) -> np.ndarray:
@@ -138,7 +139,7 @@ def pyav_from_start(path: Path, size: int, _: VideoIndex) -> Iterator[Read]:
 
 @contextmanager
 def torchcodec(path: Path, size: int, _: VideoIndex) -> Iterator[Read]:
-    """Exact seek mode, resized in its decoder."""
+    """TorchCodec in exact seek mode, resized by its decoder."""
     from torchcodec.decoders import VideoDecoder
     from torchcodec.transforms import Resize
 
@@ -150,7 +151,7 @@ def torchcodec(path: Path, size: int, _: VideoIndex) -> Iterator[Read]:
 
 @contextmanager
 def decord(path: Path, size: int, _: VideoIndex) -> Iterator[Read]:
-    """eva-decord, resized in its decoder."""
+    """eva-decord, resized by its decoder."""
     import decord as library  # type: ignore[import-untyped]
 
     reader = library.VideoReader(str(path), ctx=library.cpu(0), width=size, height=size, num_threads=1)
@@ -159,7 +160,7 @@ def decord(path: Path, size: int, _: VideoIndex) -> Iterator[Read]:
 
 @contextmanager
 def opencv(path: Path, size: int, _: VideoIndex) -> Iterator[Read]:
-    """Sought by frame number; area filter."""
+    """OpenCV, seeking by frame number; area filter."""
     import cv2
 
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
@@ -170,10 +171,10 @@ def opencv(path: Path, size: int, _: VideoIndex) -> Iterator[Read]:
         for step in range(SPAN):
             capture.grab()
             if step % STRIDE == 0:
-                found, picture = capture.retrieve()
-                if not found:
-                    raise RuntimeError("no frame came")
-                small = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
+                has_frame, frame = capture.retrieve()
+                if not has_frame:
+                    raise RuntimeError("no frame was decoded")
+                small = cv2.resize(frame, (size, size), interpolation=cv2.INTER_AREA)
                 clip.append(cv2.cvtColor(small, cv2.COLOR_BGR2RGB))
         return np.stack(clip)
 
@@ -193,19 +194,19 @@ METHODS: Final[dict[str, Any]] = {
 
 
 def wrong_frames(clip: np.ndarray, start: int, truth: np.ndarray) -> int:
-    """How many of a clip's frames are nearer to another frame of the video than to the one that was asked for."""
+    """Number of frames of a clip that are closer to another frame of the video than to the requested one."""
     wrong = 0
     first, last = max(0, start - 60), min(len(truth), start + SPAN + 60)
     near = truth[first:last] @ LUMA
     for step, frame in enumerate(clip):
         distances = np.abs(near - frame @ LUMA).mean((1, 2))
-        # The methods scale in ways of their own, so that two nearly equal frames cannot be told apart.
+        # Each method scales differently, so that almost equal frames cannot be distinguished.
         wrong += bool(distances[start + step * STRIDE - first] > max(0.5, 1.5 * distances.min()))
     return wrong
 
 
 def bench(path: Path, size: int, *, rounds: int, clips: int, seed: int) -> dict[str, Any]:
-    """Clips per second of every method on one file."""
+    """Measure all methods on one file."""
     begun = time.perf_counter()
     index = index_video(path)
     indexing = time.perf_counter() - begun
@@ -230,16 +231,16 @@ def bench(path: Path, size: int, *, rounds: int, clips: int, seed: int) -> dict[
                     continue
                 try:
                     with methods[name](path, size, index) as read:
-                        first = read(chosen[0])  # opens what is opened late
+                        first = read(chosen[0])  # completes lazy initialisation
                         begun = time.perf_counter()
                         for start in chosen:
                             read(start)
                         rates.setdefault(name, []).append(len(chosen) / (time.perf_counter() - begun))
-                        if not name.startswith("raw"):  # these take a seek at its word
+                        if not name.startswith("raw"):  # these do not verify the result of a seek
                             clips_read = [(chosen[0], first), *((start, read(start)) for start in chosen[-2:])]
-                            found = sum(wrong_frames(clip, start, truth) for start, clip in clips_read)
-                            wrong[name] = wrong.get(name, 0) + found
-                except Exception as error:  # a peer may lack its library, or fail on this file
+                            num_wrong = sum(wrong_frames(clip, start, truth) for start, clip in clips_read)
+                            wrong[name] = wrong.get(name, 0) + num_wrong
+                except Exception as error:  # a reader may not be installed, or may fail on this file
                     skipped[name] = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
                     rates.pop(name, None)
     ours = rates["this reader"]
@@ -265,7 +266,7 @@ def bench(path: Path, size: int, *, rounds: int, clips: int, seed: int) -> dict[
 
 
 def show(result: dict[str, Any]) -> None:
-    """One file's table."""
+    """Print the table of one file."""
     print(
         f"\n{result['file']}  {result['frames']} frames to {result['size']}x{result['size']}, "
         f"{result['entry_points']} entry points, indexed in {result['index_seconds']} s"
@@ -278,15 +279,15 @@ def show(result: dict[str, Any]) -> None:
             f"{row['this_reader_is_faster_by']:18.2f}  {exact}"
         )
     for name, why in result["skipped"].items():
-        print(f"  {name:18s} left out: {why}")
+        print(f"  {name:18s} excluded: {why}")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run from the command line."""
+    """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--videos", type=Path, help="folder of videos of 31 frames or more, instead of its own files")
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds, shorter files")
-    parser.add_argument("--json", type=Path, help="also write the numbers there")
+    parser.add_argument("--videos", type=Path, help="folder of videos of at least 31 frames; default: generated")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds, shorter generated files")
+    parser.add_argument("--json", type=Path, help="output file for the results")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     rounds, clips = (3, 4) if options.quick else (7, 12)

@@ -1,16 +1,16 @@
-"""How fast training reads its clips from each store, and how long a training step waits for them.
+"""Benchmark the stores of prepared data: reading speed, and the waiting time of a training step.
 
     python tools/bench_storage.py VIDEOS [--out FOLDER] [--workers 0 2] [--step-seconds 0.05 0.5] [--quick]
 
-Prepares the videos once for each store (frames, shards, video) at the sizes of shipped configs, then reads batches as
-training does: frames, stride and batch size are the config's. Prints one JSON object:
+Prepares the videos for each store (frames, shards, video) at the frame sizes of shipped configs. Then reads batches as
+training does, with the clip length, stride and batch size of the config. Prints one JSON object:
 
-- prepared: seconds that `prepare` took and megabytes on disk, by size and store;
-- reading: items per second, the median and range of several samples;
-- waiting: the share of a step's time spent waiting for the batch, with a stand-in for the step that sleeps, as the
-  processor does while a GPU works. Where training runs on the same cores, the share is in the run's journal.
+- prepared: seconds taken by `prepare` and megabytes on disk, by size and store
+- reading: items per second, median and range of several samples
+- waiting: share of time spent waiting for the batch. The training step is replaced by a sleep, like a processor that
+  waits for a GPU. For training on the same cores, see the journal of the run.
 
-Everything is read once before it is timed, so files come from the page cache; a cold disk or network adds its own time.
+Everything is read once before it is timed, so that files come from the page cache. A cold disk or network is slower.
 """
 
 import argparse
@@ -31,13 +31,13 @@ from vidgan.data.dataset import ClipDataset
 from vidgan.data.loader import ClipLoader
 from vidgan.data.preparing.prepare import prepare
 
-# Shipped configs and the frame size (H, W) that their headers prepare.
+# Shipped configs and the frame sizes (H, W) for which they are written.
 CASES = (("mocogan/demo", (32, 32)), ("mocogan/videos", (64, 64)), ("dual_motion/kitti", (128, 160)))
 STORES = ("frames", "shards", "video")
 
 
 def prepare_stores(source: Path, out: Path, size: tuple[int, int], stores: list[str]) -> dict[str, dict[str, float]]:
-    """Prepare `source` at one size for each store: seconds and megabytes."""
+    """Prepare `source` at one size for each store; returns seconds and megabytes."""
     costs = {}
     for store in stores:
         begun = time.perf_counter()
@@ -48,7 +48,7 @@ def prepare_stores(source: Path, out: Path, size: tuple[int, int], stores: list[
 
 
 def items_per_second(loader: ClipLoader, *, samples: int, seconds: float) -> dict[str, float]:
-    """Median, lowest and highest of `samples` measurements of about `seconds` each, after a first pass."""
+    """Median, minimum and maximum of `samples` measurements of about `seconds` each, after a warm-up."""
     stream = loader.batches()
     for _ in range(max(2, 2 * loader.workers)):
         next(stream)
@@ -63,15 +63,15 @@ def items_per_second(loader: ClipLoader, *, samples: int, seconds: float) -> dic
 
 
 def waiting_share(loader: ClipLoader, *, step_seconds: float, seconds: float) -> float:
-    """Share of three steps' or `seconds` time spent in waiting for the batch; the first batch is not counted."""
+    """Share of time spent waiting for batches, over at least three steps and `seconds`; excludes the first batch."""
     stream = loader.batches()
     next(stream)
     waited, steps, begun = 0.0, 0, time.perf_counter()
     while steps < 3 or time.perf_counter() - begun < seconds:
         time.sleep(step_seconds)
-        asked = time.perf_counter()
+        requested = time.perf_counter()
         next(stream)
-        waited += time.perf_counter() - asked
+        waited += time.perf_counter() - requested
         steps += 1
     share = waited / (time.perf_counter() - begun)
     stream.close()  # type: ignore[attr-defined]
@@ -79,7 +79,7 @@ def waiting_share(loader: ClipLoader, *, step_seconds: float, seconds: float) ->
 
 
 def measure(arguments: argparse.Namespace, out: Path) -> dict[str, Any]:
-    """All measurements, by config."""
+    """Run all measurements, by config."""
     cases = CASES[1:2] if arguments.quick else CASES
     samples, seconds, waits = (1, 0.3, 0.5) if arguments.quick else (5, arguments.seconds, 2.5 * arguments.seconds)
     report: dict[str, Any] = {"source": str(arguments.source), "cores": os.cpu_count(), "cases": {}}
@@ -92,7 +92,7 @@ def measure(arguments: argparse.Namespace, out: Path) -> dict[str, Any]:
         for workers, store in itertools.product(arguments.workers, arguments.stores):
             data = ClipDataset(folder / store, frames=config.data.frames, stride=config.data.stride)
             loader = ClipLoader(data, batch_size=config.train.batch_size, seed=0, workers=workers)
-            tell(f"{name}, {store}, {workers} workers")
+            log(f"{name}, {store}, {workers} workers")
             row = {"store": store, "workers": workers}
             case["reading"].append(row | items_per_second(loader, samples=samples, seconds=seconds))
             for step in arguments.step_seconds:
@@ -102,21 +102,26 @@ def measure(arguments: argparse.Namespace, out: Path) -> dict[str, Any]:
     return report
 
 
-def tell(message: str) -> None:
-    """Progress, beside the JSON."""
+def log(message: str) -> None:
+    """Print progress to stderr; stdout holds the JSON."""
     print(message, file=sys.stderr, flush=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and print."""
+    """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path, help="folder of videos")
-    parser.add_argument("--out", type=Path, help="where to prepare them; default: a temporary folder")
+    parser.add_argument("--out", type=Path, help="folder for the prepared data; default: a temporary folder")
     parser.add_argument("--stores", nargs="+", choices=STORES, default=list(STORES))
     parser.add_argument("--workers", nargs="+", type=int, default=[0, 2])
     parser.add_argument("--step-seconds", nargs="+", type=float, default=[0.05, 0.5])
-    parser.add_argument("--seconds", type=float, default=2.0, help="of one of five samples of the reading speed")
-    parser.add_argument("--quick", action="store_true", help="one config and short samples: does it run")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=2.0,
+        help="duration in seconds of each of five samples",
+    )
+    parser.add_argument("--quick", action="store_true", help="one config and short samples, as a smoke test")
     arguments = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as temporary:
         print(json.dumps(measure(arguments, arguments.out or Path(temporary)), indent=1))

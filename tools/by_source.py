@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from vidgan.evaluation.rows import Rows, load_rows, rows_path
-from vidgan.files import claim, write_text
+from vidgan.files import check_overwrite, write_text
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="the table, as JSON")
     options = parser.parse_args(arguments)
     if options.out:
-        claim(options.out, overwrite=False)
+        check_overwrite(options.out, overwrite=False)
     rows = load_rows(rows_path(options.result))
     names = options.rows or list(rows.values)
     for name in names:

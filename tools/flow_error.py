@@ -22,7 +22,7 @@ import torch
 from vidgan import DualMotionGAN
 from vidgan.data.synthetic.shapes_data import prepare_shapes
 from vidgan.evaluation.places import ALL, Place, Places
-from vidgan.files import claim, write_text
+from vidgan.files import check_overwrite, write_text
 from vidgan.metrics.flow import end_point_error
 from vidgan.nn.warp import carry_flow
 from vidgan.tasks.forecasting.prediction import Forecaster
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="the table, as JSON")
     options = parser.parse_args(arguments)
     if options.out:
-        claim(options.out, overwrite=False)
+        check_overwrite(options.out, overwrite=False)
     model = DualMotionGAN.from_pretrained(options.model)
     data = options.data or prepare_shapes(
         options.work, clips=options.clips, frames=32, size=model.image_size[0], seed=SEED, flow=True

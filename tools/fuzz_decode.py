@@ -1,12 +1,12 @@
-"""Damages small videos at random and reads them: every one must come back sound or be refused with a known reason.
+"""Fuzz the video reader: randomly damaged files must be read correctly or refused with a known reason.
 
     python tools/fuzz_decode.py                      300 files, some seconds
-    python tools/fuzz_decode.py --count 10000        a night's worth
-    python tools/fuzz_decode.py --videos FOLDER      damages copies of the videos there instead of its own
+    python tools/fuzz_decode.py --count 10000        for a nightly run
+    python tools/fuzz_decode.py --videos FOLDER      damage copies of these videos instead of generated ones
 
-Reading runs in a child process with limits on time and memory, as in `vidgan prepare`. Exit code 0: no crash, no hang,
-no exception without a reason, no unsound result. 1: there was; the files are kept in --keep, and the same --seed and
---count make them again.
+Files are read in a child process with limits on time and memory, as in `vidgan prepare`. Exit code 1 means a crash, a
+hang, an unclassified exception or an invalid result. Such files are stored in the folder --keep, and can be reproduced
+with the same --seed and --count.
 """
 
 import argparse
@@ -52,7 +52,7 @@ EXTREMES: Final = (b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\0", b"\x80
 
 
 class Case(NamedTuple):
-    """The damaged file number `number`, made of one of `files`."""
+    """The damaged file number `number`, derived from one of `files`."""
 
     files: tuple[Path, ...]
     seed: int
@@ -60,7 +60,7 @@ class Case(NamedTuple):
     folder: Path
 
     def write(self) -> Path:
-        """Make the file; the same case always gives the same bytes."""
+        """Write the file. The same case always gives the same bytes."""
         rng = np.random.default_rng([self.seed, self.number])
         source = self.files[self.number % len(self.files)]
         donor = self.files[int(rng.integers(len(self.files)))]
@@ -70,7 +70,9 @@ class Case(NamedTuple):
 
 
 def damage(data: bytes, donor: bytes, rng: np.random.Generator) -> bytes:
-    """One to three of: flipped bits, a cut end, extreme numbers in the header, chunks removed, repeated or foreign."""
+    """Apply one to three of: changed bytes, truncation, extreme numbers in the header, and removed, repeated or foreign
+    chunks.
+    """
     for _ in range(int(rng.integers(1, 4))):
         size = max(1, len(data))
         place, length = int(rng.integers(size)), int(rng.integers(1, max(2, min(size, 512))))
@@ -100,7 +102,7 @@ def damage(data: bytes, donor: bytes, rng: np.random.Generator) -> bytes:
 
 
 def examine(case: Case) -> tuple[Case, str]:
-    """Read a damaged file; every fourth time at random places too. The outcome is ``read`` or a reason."""
+    """Read a damaged file, in every fourth case with random access too. The outcome is ``read`` or a reason."""
     try:
         path = case.write()
         video = read_video(path, size=(16, 16), fps=None if case.number % 2 else 10.0)
@@ -112,7 +114,7 @@ def examine(case: Case) -> tuple[Case, str]:
             index = index_video(path)
             with VideoReader(path, size=(16, 16), index=index) as reader:
                 wanted = [len(index) - 1, 0, len(index) // 2]
-                # Not compared: what a decoder puts where data are missing depends on what its memory held before.
+                # Pixels are not compared: where data are missing, they depend on the decoder's earlier memory content.
                 if reader.frames(wanted).shape != (3, 16, 16, 3):
                     return case, "unsound: shapes of random access"
     except VideoError as error:
@@ -123,7 +125,7 @@ def examine(case: Case) -> tuple[Case, str]:
 
 
 def make_seeds(folder: Path) -> tuple[Path, ...]:
-    """Twelve frames of 64x48 in each kind of file."""
+    """Write twelve frames of 64x48 pixels in each kind of file."""
     os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder otherwise prints its settings
     rng = np.random.default_rng(0)
     rows, columns = np.mgrid[:48, :64]
@@ -143,8 +145,8 @@ def make_seeds(folder: Path) -> tuple[Path, ...]:
 
 
 def fuzz(count: int, seed: int, keep: Path, videos: Path | None = None) -> Iterator[str]:
-    """The outcome of every case; files whose outcome is a fault are kept."""
-    # Through the module's own name, so that the child process finds the function when this is run as a script.
+    """Yield the outcome of every case; faulty files are copied to `keep`."""
+    # Imported by module name, so that the child process can find the function when this file runs as a script.
     from fuzz_decode import Case as NamedCase
     from fuzz_decode import examine as named_examine
 
@@ -152,7 +154,7 @@ def fuzz(count: int, seed: int, keep: Path, videos: Path | None = None) -> Itera
         folder = Path(scratch)
         files = make_seeds(folder) if videos is None else tuple(sorted(p for p in videos.iterdir() if p.is_file()))
         if not files:
-            raise SystemExit(f"{videos}: no files in it")
+            raise SystemExit(f"{videos}: the folder has no files")
         cases = (NamedCase(files, seed, number, folder) for number in range(count))
         results = run_jobs(
             named_examine,
@@ -172,12 +174,12 @@ def fuzz(count: int, seed: int, keep: Path, videos: Path | None = None) -> Itera
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run from the command line."""
+    """Run the fuzzer from the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--count", type=int, default=300, help="damaged files (default 300)")
+    parser.add_argument("--count", type=int, default=300, help="number of damaged files (default 300)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--videos", type=Path, help="folder of videos to damage copies of")
-    parser.add_argument("--keep", type=Path, default=Path("fuzz_failures"), help="where files with faults go")
+    parser.add_argument("--videos", type=Path, help="folder of videos to copy and damage; default: generated videos")
+    parser.add_argument("--keep", type=Path, default=Path("fuzz_failures"), help="output folder for faulty files")
     options = parser.parse_args(arguments)
     if options.count < 1:
         parser.error(f"--count must be at least 1, got {options.count}")

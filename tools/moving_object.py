@@ -22,7 +22,7 @@ import numpy.typing as npt
 from vidgan import MoCoGAN
 from vidgan.data.synthetic.shape_scores import Reading, path_scores, read_shapes
 from vidgan.evaluation.subjects import Subject, find_subject
-from vidgan.files import claim, write_text
+from vidgan.files import check_overwrite, write_text
 
 Clips = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="the table, as JSON")
     options = parser.parse_args(arguments)
     if options.out:
-        claim(options.out, overwrite=False)
+        check_overwrite(options.out, overwrite=False)
     subjects = [find_subject(run) for run in options.run]
     train, labels = real_clips(subjects[0], "train", options.clips, options.seed)
     held, held_labels = real_clips(subjects[0], "test", options.clips, options.seed)

@@ -1,18 +1,48 @@
-"""The exceptions that vidgan raises. A subclass of ValueError is a user error (exit code 2)."""
+"""The exceptions of vidgan and the exit code of the command line that each one leads to.
+
+    UserError (ValueError)            exit 2: the user can correct it
+        ConfigError                   configuration, command-line options
+        DataError                     sources, prepared data sets
+            SourceError               one source, excluded while a data set is prepared
+        VideoError                    one file that cannot be read as a video
+        PretrainedError               saved models
+        CheckpointError               checkpoints
+            DamagedError              damaged files of a checkpoint
+        RunLockedError                run folder in use
+        WeightsError                  weight files of feature networks
+        FlowFileError                 optical-flow files
+        ComparisonError               results that do not belong in one table
+    RunFailedError (RuntimeError)     exit 1: the run failed, and would fail again
+        NonFiniteError                NaN or infinity
+        CollapseError                 a guard stopped the training
+    LoaderError (RuntimeError)        exit 1: the run failed, and may succeed if it is repeated
+
+Python's own exceptions follow the same rule: ValueError and OSError lead to 2, RuntimeError and MemoryError to 1. Any
+other exception is a bug in vidgan; it shows its traceback and leads to 1. `vidgan.__main__` implements this.
+"""
 
 from pathlib import Path
 
 
-class ConfigError(ValueError):
-    """The configuration is unusable; the message names the key and what is accepted."""
+class UserError(ValueError):
+    """Base of errors that the user can correct. The message names the file or key, the fault and what is accepted."""
 
 
-class DataError(ValueError):
-    """A source or a prepared data set cannot be used; the message names the file, the fault, and what is accepted."""
+class ConfigError(UserError):
+    """A config key or a command-line option is invalid."""
+
+
+class DataError(UserError):
+    """A source or a prepared data set cannot be used."""
 
 
 class SourceError(DataError):
-    """A source that must be left out: the reason to count it by, and the details."""
+    """A source that has to be excluded.
+
+    Attributes:
+        reason: short, stable name of the fault, used for counting.
+        detail: the fault in words.
+    """
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -20,21 +50,17 @@ class SourceError(DataError):
         self.detail = detail
 
 
-class LoaderError(RuntimeError):
-    """A loader process died or hangs; the message names what it was reading."""
-
-
-class VideoError(ValueError):
+class VideoError(UserError):
     """A file cannot be read as a video.
 
     Attributes:
         path: the file.
-        reason: one of `REASONS`, short and stable, for counting.
-        detail: what was found and what is accepted.
+        reason: short, stable name of the fault, a key of `vidgan.video.REASONS`.
+        detail: the fault in words, and what is accepted.
     """
 
     def __init__(self, path: Path | str, reason: str, detail: str) -> None:
-        # All arguments go to the base class, so that the error survives the way out of a worker process.
+        # Pickling calls the constructor with `args`, so all arguments go to the base class.
         super().__init__(path, reason, detail)
         self.path = Path(path)
         self.reason = reason
@@ -44,41 +70,45 @@ class VideoError(ValueError):
         return f"{self.path}: {self.detail} ({self.reason})"
 
 
-class PretrainedError(ValueError):
-    """A folder or name does not hold weights for this model; the message says what it holds."""
+class PretrainedError(UserError):
+    """A folder or name does not hold a saved model of the requested class."""
 
 
-class CheckpointError(ValueError):
-    """A checkpoint cannot be written, read, or fitted to the objects at hand; the message says which and why."""
+class CheckpointError(UserError):
+    """A checkpoint cannot be written, read, or loaded into the present networks."""
 
 
 class DamagedError(CheckpointError):
-    """The files are not what was written: an older checkpoint may still serve."""
+    """The files of a checkpoint differ from what was written; an older checkpoint may be intact."""
 
 
-class RunLockedError(ValueError):
-    """Another process trains in this directory, or it cannot be written; the message says which."""
+class RunLockedError(UserError):
+    """The run folder is in use by another process, or cannot be written."""
+
+
+class WeightsError(UserError):
+    """A weight file of a feature network is missing, or is not the expected file."""
+
+
+class FlowFileError(UserError):
+    """An optical-flow file cannot be read."""
+
+
+class ComparisonError(UserError):
+    """Results that do not belong in one table, for example with different protocols."""
 
 
 class RunFailedError(RuntimeError):
-    """The run cannot go on, and the same command again would meet the same end; the message says what to change."""
+    """The run cannot continue, and the same command would fail again. The message says what to change."""
 
 
 class NonFiniteError(RunFailedError):
-    """A loss term, a gradient or a weight became NaN or infinite; the message names network, term and step."""
+    """A loss term, a gradient or a weight became NaN or infinite. The message names network, term and step."""
 
 
 class CollapseError(RunFailedError):
-    """A guard stopped the training; the message names the fault and what to do about it."""
+    """A guard stopped the training. The message names the fault and its remedy."""
 
 
-class WeightsError(ValueError):
-    """A weight file that is missing or is not what it should be; the message says how to get the right one."""
-
-
-class FlowFileError(ValueError):
-    """A flow file that cannot be read; the message names the file and the reason."""
-
-
-class ComparisonError(ValueError):
-    """Results that do not belong in one table; the message says what differs."""
+class LoaderError(RuntimeError):
+    """A loader worker died or stopped responding. The message names the item that it was reading."""

@@ -1,4 +1,4 @@
-"""Adversarial losses against hand-computed numbers, and the laws that all of them obey."""
+"""Adversarial losses against values computed by hand, and the properties that all of them share."""
 
 import math
 
@@ -25,12 +25,12 @@ LOG_D = mean(*(softplus(-x) for x in (2, -1, 0.5, 3))) + mean(*(softplus(x) for 
 EXPECTED = {
     "minimax": (LOG_D, -mean(*(softplus(x) for x in (-2, 1, 0, -0.5)))),
     "non_saturating": (LOG_D, mean(*(softplus(x) for x in (2, -1, 0, 0.5)))),
-    # (1 + 4 + .25 + 4)/8 + (4 + 1 + 0 + .25)/8; (9 + 0 + 1 + 2.25)/8
+    # (1 + 4 + 0.25 + 4)/8 + (4 + 1 + 0 + 0.25)/8; (9 + 0 + 1 + 2.25)/8
     "least_squares": (1.15625 + 0.65625, 1.53125),
-    # (0 + 2 + .5 + 0)/4 + (0 + 2 + 1 + .5)/4
+    # (0 + 2 + 0.5 + 0)/4 + (0 + 2 + 1 + 0.5)/4
     "hinge": (0.625 + 0.875, 0.375),
     "wasserstein": (-0.375 - 1.125, 0.375),
-    # differences real - fake: 4, -2, .5, 3.5
+    # differences real - fake: 4, -2, 0.5, 3.5
     "relativistic": (
         mean(*(softplus(-x) for x in (4, -2, 0.5, 3.5))),
         mean(*(softplus(x) for x in (4, -2, 0.5, 3.5))),
@@ -49,7 +49,7 @@ class TestEveryLoss:
         assert loss.discriminator(REAL, FAKE).item() == pytest.approx(EXPECTED[name][0], abs=1e-6)
         assert loss.generator(FAKE, REAL).item() == pytest.approx(EXPECTED[name][1], abs=1e-6)
 
-    def test_real_is_needed_only_where_declared(self, name: str) -> None:
+    def test_real_logits_are_required_only_if_declared(self, name: str) -> None:
         loss = ADVERSARIAL[name]
         if loss.needs_real:
             with pytest.raises(ValueError, match="real"):
@@ -63,16 +63,16 @@ class TestEveryLoss:
         assert torch.equal(loss.discriminator(real, fake), loss.discriminator(REAL, FAKE))
         assert torch.equal(loss.generator(fake, real), loss.generator(FAKE, REAL))
 
-    def test_gradients_point_the_right_way(self, name: str) -> None:
+    def test_signs_of_gradients(self, name: str) -> None:
         loss = ADVERSARIAL[name]
         real, fake = torch.zeros(4, requires_grad=True), torch.zeros(4, requires_grad=True)
         for_real, for_fake = torch.autograd.grad(loss.discriminator(real, fake), (real, fake), allow_unused=True)
-        assert (for_real < 0).all(), "descending must raise real logits"
-        assert (for_fake > 0).all() or name == "least_squares", "descending must lower fake logits"
+        assert (for_real < 0).all(), "gradient descent must raise real logits"
+        assert (for_fake > 0).all() or name == "least_squares", "gradient descent must lower fake logits"
         (for_generator,) = torch.autograd.grad(loss.generator(fake, real.detach()), fake)
-        assert (for_generator < 0).all(), "descending must raise the logits of what was generated"
+        assert (for_generator < 0).all(), "gradient descent must raise the logits of generated samples"
 
-    def test_halves_accumulate_to_the_whole(self, name: str) -> None:
+    def test_micro_batches_accumulate_to_the_whole_batch(self, name: str) -> None:
         loss = ADVERSARIAL[name]
         real, fake = torch.randn(2, 8, 3, 2, 2, generator=torch.Generator().manual_seed(0))
         pairs = list(zip(real.chunk(2), fake.chunk(2), strict=True))
@@ -95,14 +95,14 @@ class TestEveryLoss:
         assert loss.generator(-fake, real).isfinite()
 
 
-def test_least_squares_pushes_fakes_to_zero_from_both_sides() -> None:
+def test_least_squares_drives_fake_logits_to_zero_from_both_sides() -> None:
     for value, sign in ((0.5, 1), (-0.5, -1)):
         fake = torch.full((2,), value, requires_grad=True)
         (gradient,) = torch.autograd.grad(ADVERSARIAL["least_squares"].discriminator(REAL, fake), fake)
         assert (gradient.sign() == sign).all()
 
 
-def test_minimax_generator_saturates_where_the_other_does_not() -> None:
+def test_minimax_saturates_where_non_saturating_does_not() -> None:
     losing = torch.full((1,), -10.0, requires_grad=True)
     (weak,) = torch.autograd.grad(ADVERSARIAL["minimax"].generator(losing, None), losing)
     (strong,) = torch.autograd.grad(ADVERSARIAL["non_saturating"].generator(losing, None), losing)
@@ -110,13 +110,13 @@ def test_minimax_generator_saturates_where_the_other_does_not() -> None:
     assert strong.item() == pytest.approx(-1.0, abs=1e-4)
 
 
-def test_relativistic_is_symmetric_and_ignores_a_common_shift() -> None:
+def test_relativistic_is_symmetric_and_ignores_a_common_offset() -> None:
     loss = ADVERSARIAL["relativistic"]
     assert torch.equal(loss.discriminator(REAL, FAKE), loss.generator(REAL, FAKE))
     assert loss.discriminator(REAL + 7, FAKE + 7).item() == pytest.approx(loss.discriminator(REAL, FAKE).item())
 
 
-def test_relativistic_refuses_to_broadcast() -> None:
+def test_relativistic_rejects_broadcasting() -> None:
     with pytest.raises(ValueError, match=r"\(1,\) and \(4,\)|\(4,\) and \(1,\)"):
         ADVERSARIAL["relativistic"].discriminator(REAL, FAKE[:1])
 
@@ -124,7 +124,7 @@ def test_relativistic_refuses_to_broadcast() -> None:
 def test_accuracy() -> None:
     on_real, on_fake = accuracy(REAL, FAKE)
     assert (on_real.item(), on_fake.item()) == (0.75, 0.5)
-    # Shifted by 10 every logit is positive; the midpoint of the means still tells them apart as before.
+    # With an offset of 10 every logit is positive; the midpoint of the means separates them as before.
     on_real, on_fake = accuracy(REAL + 10, FAKE + 10)
     assert (on_real.item(), on_fake.item()) == (1.0, 0.0)
     on_real, on_fake = accuracy(REAL + 10, FAKE + 10, threshold=None)  # midpoint 10.375

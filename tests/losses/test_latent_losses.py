@@ -1,4 +1,4 @@
-"""KL, category and weighted-sum terms on hand-computed numbers."""
+"""KL, category losses and weighted sum on values computed by hand."""
 
 import math
 
@@ -20,7 +20,7 @@ def test_kl_by_hand_and_against_torch() -> None:
     assert kl_standard_normal(mean, logvar).item() == pytest.approx(expected.item(), rel=1e-5)
     halves = [kl_standard_normal(m, v) for m, v in zip(mean.chunk(2), logvar.chunk(2), strict=True)]
     assert torch.stack(halves).mean().item() == pytest.approx(expected.item(), rel=1e-5)
-    with pytest.raises(ValueError, match="one shape"):
+    with pytest.raises(ValueError, match="shape"):
         kl_standard_normal(mean, logvar[:1])
 
 
@@ -35,7 +35,7 @@ def test_category_cross_entropy_skips_unlabelled_rows() -> None:
     assert torch.stack(halves).mean().item() == pytest.approx(loss.item())
 
 
-def test_category_cross_entropy_without_any_label_is_zero_with_a_gradient() -> None:
+def test_category_cross_entropy_without_labels_is_zero_with_a_gradient() -> None:
     logits = torch.randn(3, 4, requires_grad=True)
     loss = category_cross_entropy(logits, torch.full((3,), UNLABELLED))
     loss.backward()
@@ -59,15 +59,15 @@ def test_weighted_sum() -> None:
     assert terms["kl"].grad is not None and terms["kl"].grad.item() == 0.5
 
 
-def test_weighted_sum_is_strict_both_ways() -> None:
+def test_weighted_sum_requires_equal_names_and_finite_scalars() -> None:
     one = torch.tensor(1.0)
-    with pytest.raises(ValueError, match="without a weight: kl; weights given: l1"):
+    with pytest.raises(ValueError, match="kl.*l1"):
         weighted_sum({"l1": one, "kl": one}, {"l1": 1.0})
-    with pytest.raises(ValueError, match="without a term: kl; terms computed: l1"):
+    with pytest.raises(ValueError, match="kl.*l1"):
         weighted_sum({"l1": one}, {"l1": 1.0, "kl": 1.0})
-    with pytest.raises(ValueError, match="'l1' must be a scalar"):
+    with pytest.raises(ValueError, match="'l1'.*scalar"):
         weighted_sum({"l1": torch.ones(2)}, {"l1": 1.0})
-    with pytest.raises(ValueError, match="'l1' must be a finite"):
+    with pytest.raises(ValueError, match="'l1'.*finite"):
         weighted_sum({"l1": one}, {"l1": float("nan")})
     with pytest.raises(ValueError, match="no loss term"):
         weighted_sum({}, {})

@@ -1,4 +1,4 @@
-"""Gaussian blur: the window by hand, borders, and what it leaves alone."""
+"""Gaussian blur: kernel computed by hand, borders, constant maps and precision."""
 
 import math
 
@@ -8,7 +8,7 @@ import torch
 from vidgan.nn.blur import gaussian_blur
 
 
-def test_the_window_by_hand() -> None:
+def test_kernel_computed_by_hand() -> None:
     point = torch.zeros(1, 1, 9, 11)
     point[..., 4, 5] = 1.0
     side = math.exp(-1 / (2 * 0.7**2))
@@ -18,7 +18,7 @@ def test_the_window_by_hand() -> None:
 
 
 @pytest.mark.parametrize("sigma", [0.7, 2.0, 4.0])
-def test_one_colour_stays_and_the_border_is_repeated(sigma: float) -> None:
+def test_constant_maps_are_unchanged_and_the_border_is_repeated(sigma: float) -> None:
     flat = torch.full((2, 3, 6, 10), 0.3)
     torch.testing.assert_close(gaussian_blur(flat, sigma), flat)
     frame = torch.rand(1, 1, 8, 8)
@@ -26,7 +26,7 @@ def test_one_colour_stays_and_the_border_is_repeated(sigma: float) -> None:
     torch.testing.assert_close(gaussian_blur(frame, sigma), gaussian_blur(padded, sigma)[..., 8:-8, 8:-8])
 
 
-def test_each_precision_has_its_own_window() -> None:
+def test_each_dtype_has_its_own_kernel() -> None:
     frame = torch.rand(1, 1, 9, 7)
     single = gaussian_blur(frame, 1.3)
     double = gaussian_blur(frame.double(), 1.3)

@@ -1,7 +1,8 @@
-"""ConvLSTM against PyTorch's LSTMCell, and the laws of a recurrent net."""
+"""ConvLSTM against PyTorch's LSTMCell, and properties of a recurrent network."""
 
 import pytest
 import torch
+from einops import rearrange
 from torch import nn
 
 from vidgan.nn.conv_lstm import ConvLSTM, ConvLSTMCell, ConvLSTMState
@@ -20,13 +21,13 @@ def test_with_a_1x1_kernel_it_is_an_lstm_cell_on_every_pixel() -> None:
     expected: tuple[torch.Tensor, torch.Tensor] | None = None
     for frame in inputs:
         state = cell(frame, state)
-        expected = reference(frame.permute(0, 2, 3, 1).flatten(0, 2), expected)
+        expected = reference(rearrange(frame, "b c h w -> (b h w) c"), expected)
     assert state is not None and expected is not None
     for maps, rows in zip(state, expected, strict=True):
-        torch.testing.assert_close(maps.permute(0, 2, 3, 1).flatten(0, 2), rows, atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(rearrange(maps, "b c h w -> (b h w) c"), rows, atol=1e-6, rtol=1e-5)
 
 
-def test_a_sequence_is_the_cell_step_by_step() -> None:
+def test_a_sequence_equals_the_cell_step_by_step() -> None:
     torch.manual_seed(1)
     net = ConvLSTM(in_channels=2, hidden_channels=3)
     sequence = torch.randn(2, 4, 2, 5, 7)
@@ -39,7 +40,7 @@ def test_a_sequence_is_the_cell_step_by_step() -> None:
     torch.testing.assert_close(last.cell, state.cell)
 
 
-def test_a_sequence_may_be_continued_from_its_state() -> None:
+def test_a_sequence_can_be_continued_from_its_state() -> None:
     torch.manual_seed(2)
     net = ConvLSTM(in_channels=2, hidden_channels=3)
     sequence = torch.randn(1, 5, 2, 4, 4)
@@ -49,7 +50,7 @@ def test_a_sequence_may_be_continued_from_its_state() -> None:
     torch.testing.assert_close(torch.cat([first, second], dim=1), whole)
 
 
-def test_the_kernel_reaches_its_neighbours_and_the_past_reaches_the_output() -> None:
+def test_receptive_field_in_space_and_time() -> None:
     torch.manual_seed(3)
     net = ConvLSTM(in_channels=1, hidden_channels=2)
     sequence = torch.zeros(1, 2, 1, 7, 7, requires_grad=True)
@@ -57,7 +58,7 @@ def test_the_kernel_reaches_its_neighbours_and_the_past_reaches_the_output() -> 
     assert sequence.grad is not None
     reached = (sequence.grad[0, :, 0] != 0).float()
     assert reached[1].nonzero().tolist() == [[y, x] for y in (2, 3, 4) for x in (2, 3, 4)]
-    assert reached[0].sum() == 25  # the hidden convolution widens a 3x3 field to 5x5
+    assert reached[0].sum() == 25  # the recurrent convolution extends 3x3 to 5x5
 
 
 def test_the_forget_gate_starts_open() -> None:
@@ -73,6 +74,6 @@ def test_the_state_stays_float32_under_autocast() -> None:
     assert state.cell.dtype == torch.float32
 
 
-def test_an_even_kernel_is_refused() -> None:
-    with pytest.raises(ValueError, match="kernel_size must be odd"):
+def test_an_even_kernel_is_rejected() -> None:
+    with pytest.raises(ValueError, match="kernel_size"):
         ConvLSTMCell(in_channels=1, hidden_channels=1, kernel_size=4)

@@ -1,4 +1,4 @@
-"""The convolution behind repeated pixels, taken on the coarse grid."""
+"""Upsampling fused with a convolution equals the two separate steps."""
 
 import pytest
 import torch
@@ -11,16 +11,16 @@ from vidgan.training.cost import Meter
 
 @pytest.mark.parametrize("mode", ["zeros", "replicate"])
 @pytest.mark.parametrize("bias", [True, False])
-def test_values_are_those_of_the_two_steps(mode: str, bias: bool) -> None:
+def test_values_equal_those_of_separate_steps(mode: str, bias: bool) -> None:
     torch.manual_seed(0)
     convolution = nn.Conv2d(3, 4, 3, padding=1, padding_mode=mode, bias=bias).double()
     maps = torch.randn(2, 3, 5, 6, dtype=torch.float64)
     plain = convolution(F.interpolate(maps, scale_factor=2.0, mode="nearest"))
     with torch.no_grad():
         torch.testing.assert_close(doubled_convolution(maps, convolution), plain.detach())
-    learning = doubled_convolution(maps, convolution)
-    assert torch.equal(learning, plain)
-    learning.sum().backward()
+    with_grad = doubled_convolution(maps, convolution)
+    assert torch.equal(with_grad, plain)
+    with_grad.sum().backward()
     assert convolution.weight.grad is not None and bool(convolution.weight.grad.abs().sum() > 0)
 
 
@@ -28,9 +28,9 @@ def test_fewer_operations() -> None:
     convolution, maps = nn.Conv2d(3, 4, 3, padding=1), torch.randn(1, 3, 64, 64)
     with Meter() as plain:
         doubled_convolution(maps, convolution)
-    with Meter() as ours, torch.no_grad():
+    with Meter() as fused, torch.no_grad():
         doubled_convolution(maps, convolution)
-    assert plain.flops / ours.flops == pytest.approx(9 / 4, rel=0.01)
+    assert plain.flops / fused.flops == pytest.approx(9 / 4, rel=0.01)
 
 
 def test_bfloat16_rounds_once() -> None:
@@ -43,7 +43,7 @@ def test_bfloat16_rounds_once() -> None:
 
 
 @pytest.mark.parametrize("other", [{"kernel_size": 5}, {"stride": 2}, {"dilation": 2}, {"padding_mode": "reflect"}])
-def test_other_convolutions_are_refused(other: dict[str, object]) -> None:
+def test_other_convolutions_are_rejected(other: dict[str, object]) -> None:
     options: dict[str, object] = {"kernel_size": 3, "padding": 1} | other
-    with pytest.raises(ValueError, match="keeps the size"):
+    with pytest.raises(ValueError, match="stride 1 and padding 1"):
         doubled_convolution(torch.zeros(1, 2, 4, 4), nn.Conv2d(2, 2, **options))  # type: ignore[arg-type]

@@ -35,14 +35,14 @@ def test_half_a_pixel_is_the_mean_of_two() -> None:
     torch.testing.assert_close(warp(frame, constant_flow(0.5, 0, (1, 4))), expected)
 
 
-def test_flow_that_leaves_the_frame_reads_the_border() -> None:
+def test_flow_beyond_the_frame_reads_the_border() -> None:
     frame = torch.arange(16.0).view(1, 1, 4, 4)
     far = warp(frame, constant_flow(1000, 1000, (4, 4)))
     assert torch.equal(far, torch.full_like(far, 15))
 
 
 def test_the_sign_is_backward() -> None:
-    """A square that moves right by 3 and up by 2: its flow points back, left and down, to where it came from."""
+    """A square moves right by 3 and up by 2; its flow points left and down, to its origin."""
     before, after = torch.zeros(1, 1, 32, 32), torch.zeros(1, 1, 32, 32)
     before[..., 10:18, 8:16] = 1
     after[..., 8:16, 11:19] = 1
@@ -58,15 +58,15 @@ def test_each_row_uses_its_own_flow() -> None:
         torch.testing.assert_close(both[i : i + 1], warp(frames[i : i + 1], flow[i : i + 1]))
 
 
-def test_gradients_agree_with_differences() -> None:
+def test_gradients_agree_with_finite_differences() -> None:
     torch.manual_seed(0)
     frames = torch.randn(1, 2, 5, 6, dtype=torch.float64, requires_grad=True)
-    # Away from whole pixels, where bilinear sampling has a kink, and inside the frame, where the border clamps.
+    # Not at integer positions, where bilinear sampling has a kink, and not at the border, where it is clamped.
     flow = (torch.rand(1, 2, 5, 6, dtype=torch.float64) * 0.3 + 0.2).requires_grad_()
     assert torch.autograd.gradcheck(warp, (frames, flow))
 
 
-def test_autocast_does_not_coarsen_positions() -> None:
+def test_autocast_does_not_round_positions() -> None:
     frame = torch.arange(512.0).view(1, 1, 1, 512)
     flow = constant_flow(0.25, 0, (1, 512))
     with torch.autocast("cpu", torch.bfloat16):
@@ -76,13 +76,13 @@ def test_autocast_does_not_coarsen_positions() -> None:
     assert warp(frame.bfloat16(), flow.bfloat16()).dtype == torch.float32
 
 
-def test_mismatched_shapes_are_refused() -> None:
-    with pytest.raises(ValueError, match="warp takes frames"):
+def test_mismatched_shapes_are_rejected() -> None:
+    with pytest.raises(ValueError, match="warp"):
         warp(torch.zeros(1, 3, 8, 8), torch.zeros(1, 2, 8, 4))
 
 
-def test_carried_flow_stays_with_the_object() -> None:
-    """A block moving right by 2 lies at columns 6..13; one step later its flow is found at 8..13 and no longer at 6."""
+def test_carried_flow_moves_with_the_object() -> None:
+    """A block at columns 6..13 moves right by 2; one frame later its flow is at 8..13 and no longer at 6."""
     flow = torch.zeros(1, 2, 4, 20)
     flow[:, 0, :, 6:14] = -2
     carried = carry_flow(flow)
@@ -92,7 +92,7 @@ def test_carried_flow_stays_with_the_object() -> None:
     torch.testing.assert_close(carry_flow(uniform), uniform)
 
 
-def test_resized_flow_counts_the_new_pixels() -> None:
+def test_resized_flow_is_in_pixels_of_the_new_grid() -> None:
     flow = constant_flow(4, -2, (8, 16))
     torch.testing.assert_close(resize_flow(flow, (16, 64)), constant_flow(16, -4, (16, 64)))
     torch.testing.assert_close(resize_flow(flow, (4, 8)), constant_flow(2, -1, (4, 8)))

@@ -1,4 +1,4 @@
-"""The benchmark runs and measures what it says."""
+"""The benchmark runs and reports plausible measurements."""
 
 import importlib.util
 import json

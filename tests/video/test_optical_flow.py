@@ -1,4 +1,4 @@
-"""The flow teacher: its sign, and its error on published ground truth."""
+"""Flow estimators: sign, and error on published ground truth."""
 
 import builtins
 from collections.abc import Callable
@@ -27,10 +27,10 @@ def landscape(height: int, width: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("dx", "dy"), [(2, 0), (0, -3), (-1, 2)])
-def test_the_flow_points_back_to_where_the_pixel_came_from(method: str, dx: int, dy: int) -> None:
+def test_the_flow_points_back_to_the_origin_of_the_pixel(method: str, dx: int, dy: int) -> None:
     wide = landscape(96, 112)
     previous = wide[16:80, 16:96]
-    # The scene moves by (dx, dy): the current frame shows at x what the previous one had at x - (dx, dy).
+    # The scene moves by (dx, dy): the current frame at x equals the previous one at x - (dx, dy).
     current = wide[16 - dy : 80 - dy, 16 - dx : 96 - dx]
     flow = estimate_flow(current, previous, method=method)
     assert flow.shape == (2, 64, 80)
@@ -45,7 +45,7 @@ def test_the_flow_points_back_to_where_the_pixel_came_from(method: str, dx: int,
     assert (rebuilt == current[16:48, 16:64]).all(axis=-1).mean() > 0.95
 
 
-def test_a_clip_has_one_flow_for_each_frame_but_the_first(method: str) -> None:
+def test_a_clip_has_one_flow_per_frame_except_the_first(method: str) -> None:
     wide = landscape(64, 80)
     frames = np.stack([wide[8:56, 8 + 2 * t : 56 + 2 * t] for t in range(4)])  # the view moves right
     flow = clip_flow(frames, method)
@@ -70,7 +70,7 @@ def test_the_error_on_ground_truth(method: str, shared_data: Path) -> None:
     errors, motions = [], []
     for name in PAIRS:
         first, second, truth, known = load_pair(shared_data / "flow", name)
-        # The truth leads forward from the first frame to the second: backward flow with the first as the current one.
+        # The true flow leads from the first frame to the second: backward flow if the first frame is the current one.
         flow = estimate_flow(first, second, method=method)
         errors.append(np.linalg.norm(flow - truth, axis=0)[known].mean())
         motions.append(np.linalg.norm(truth, axis=0)[known].mean())
@@ -79,15 +79,15 @@ def test_the_error_on_ground_truth(method: str, shared_data: Path) -> None:
 
 
 def load_pair(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Two frames at 240x180, their flow (2, H, W) in pixels of that size, and where it is known."""
+    """Two frames at 240x180, their flow (2, H, W) in pixels of that size, and a mask of known flow."""
     if name.isdigit():
-        pictures = [folder / "flyingchairs" / f"{name}-img{index}.ppm" for index in (0, 1)]
+        files = [folder / "flyingchairs" / f"{name}-img{index}.ppm" for index in (0, 1)]
         truth_file = folder / "flyingchairs" / f"{name}-gt.flo"
     else:
-        pictures = [folder / "middlebury" / name / f"frame{index}.png" for index in (10, 11)]
+        files = [folder / "middlebury" / name / f"frame{index}.png" for index in (10, 11)]
         truth_file = folder / "middlebury" / name / "flow10.flo"
     first, second = (
-        np.asarray(Image.open(file).convert("RGB").resize((240, 180), Image.Resampling.BOX)) for file in pictures
+        np.asarray(Image.open(file).convert("RGB").resize((240, 180), Image.Resampling.BOX)) for file in files
     )
     data = truth_file.read_bytes()
     width, height = np.frombuffer(data, "<i4", 2, offset=4)
@@ -100,7 +100,7 @@ def load_pair(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return first, second, np.where(known, truth, 0) * scale, known
 
 
-def test_dis_without_opencv_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dis_without_opencv_names_the_extra_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     real_import: Callable[..., object] = builtins.__import__
 
     def no_opencv(name: str, *rest: object, **more: object) -> object:
@@ -110,26 +110,26 @@ def test_dis_without_opencv_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(builtins, "__import__", no_opencv)
     frame = landscape(32, 32)
-    with pytest.raises(ImportError, match=r"pip install 'vidgan\[flow\]', or choose 'tvl1'"):
+    with pytest.raises(ImportError, match=r"vidgan\[flow\].*tvl1"):
         estimate_flow(frame, frame, method="dis")
 
 
-def test_the_default_is_the_best_that_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_is_the_best_installed_method(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(optical_flow.importlib.util, "find_spec", lambda name: None)
     assert default_method() == "tvl1"
     monkeypatch.setattr(optical_flow.importlib.util, "find_spec", lambda name: object())
     assert default_method() == "dis"
 
 
-def test_bad_arguments_are_refused() -> None:
+def test_invalid_arguments_are_rejected() -> None:
     frame = landscape(32, 32)
-    with pytest.raises(ValueError, match="unknown flow method 'raft'; known: dis, tvl1"):
+    with pytest.raises(ValueError, match="'raft'.*dis, tvl1"):
         estimate_flow(frame, frame, method="raft")
-    with pytest.raises(ValueError, match="one shape"):
+    with pytest.raises(ValueError, match="shape"):
         estimate_flow(frame, frame[:16], method="tvl1")
     with pytest.raises(ValueError, match="uint8"):
         estimate_flow(frame / 255, frame / 255, method="tvl1")
-    with pytest.raises(ValueError, match="at least 16x16 pixels, got 8x32"):
+    with pytest.raises(ValueError, match="16x16 pixels, got 8x32"):
         estimate_flow(frame[:8], frame[:8], method="tvl1")
     with pytest.raises(ValueError, match="T >= 1"):
         clip_flow(frame[None][:0], "tvl1")

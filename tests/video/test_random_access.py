@@ -1,4 +1,4 @@
-"""Random access gives the frames of a decode from the start, in every container and codec."""
+"""Random access yields the same frames as decoding from the start, in every container and codec."""
 
 import json
 from fractions import Fraction
@@ -10,13 +10,12 @@ import pytest
 from video_files import counting_frames, encode, encode_sound, frame_numbers, textured_frames
 
 from vidgan.errors import VideoError
-from vidgan.video.cursor import Cursor
 from vidgan.video.decode import read_frames, read_video
-from vidgan.video.random_access import VideoIndex, VideoReader, index_video
+from vidgan.video.random_access import Cursor, VideoIndex, VideoReader, index_video
 
 COUNT = 40
 
-# name -> codec, pixel format, encoder options, container options, entry points at least
+# name -> codec, pixel format, encoder options, container options, minimum number of entry points
 KINDS = {
     "closed.mp4": ("libx264", "yuv420p", {"bf": "3", "g": "10"}, {}, 4),
     "open_gop.mp4": ("libx264", "yuv420p", {"x264-params": "open-gop=1:keyint=10:bframes=3:b-pyramid=normal"}, {}, 4),
@@ -50,8 +49,8 @@ KINDS = {
 }
 
 
-def draws(count: int) -> list[list[int]]:
-    """Clips and single frames: forward, backward, near, far, at both ends, repeated."""
+def requests(count: int) -> list[list[int]]:
+    """Clips and single frames: forward, backward, near, distant, at both ends, repeated."""
     rng = np.random.default_rng(count)
     strided = [[min(count - 1, start + 2 * step) for step in range(5)] for start in rng.integers(0, count, 4).tolist()]
     return [*strided, [count - 1], [0], [0, count - 1, 0, count // 2], *rng.integers(0, count, (3, 3)).tolist()]
@@ -61,13 +60,13 @@ def assert_equal_to_linear(path: Path, index: VideoIndex, **settings: object) ->
     truth = read_video(path, **settings)  # type: ignore[arg-type]
     with VideoReader(path, index=index, **settings) as reader:  # type: ignore[arg-type]
         assert len(reader) == len(truth.frames)
-        for wanted in draws(len(reader)):
+        for wanted in requests(len(reader)):
             assert (reader.frames(wanted) == truth.frames[wanted]).all(), wanted
 
 
 @pytest.fixture
 def restarts(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Every time that a file is opened; a reader that only seeks opens it once."""
+    """Records the path each time a file is opened; a reader that only seeks opens it once."""
     opened: list[Path] = []
     restart = Cursor.restart
 
@@ -97,7 +96,7 @@ def test_any_frames_equal_those_of_a_linear_decode(name: str, tmp_path: Path, re
     ("size", "fit", "resample"),
     [((16, 16), "crop", "area"), ((20, 40), "cover", "bicubic"), ((9, 16), "squash", "lanczos")],
 )
-def test_the_pixels_are_those_of_reading(size: tuple[int, int], fit: str, resample: str, tmp_path: Path) -> None:
+def test_pixels_equal_those_of_reading(size: tuple[int, int], fit: str, resample: str, tmp_path: Path) -> None:
     path = encode(tmp_path / "a.mp4", textured_frames(20), options={"g": "5", "bf": "2"}, display=(90, True))
     assert_equal_to_linear(path, index_video(path), size=size, fit=fit, resample=resample)
 
@@ -109,7 +108,7 @@ def test_odd_sizes_and_wide_pixels(tmp_path: Path) -> None:
     assert_equal_to_linear(path, index_video(path))
 
 
-def test_stamps_in_decoding_order_are_not_believed(tmp_path: Path) -> None:
+def test_timestamps_in_decoding_order_are_not_used(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.mkv", textured_frames(COUNT), options={"bf": "3", "g": "10"}, pts_from_dts=True)
     index = index_video(path)
     assert not index.stamped
@@ -117,7 +116,7 @@ def test_stamps_in_decoding_order_are_not_believed(tmp_path: Path) -> None:
     assert_equal_to_linear(path, index)
 
 
-def test_uneven_and_negative_times(tmp_path: Path) -> None:
+def test_irregular_and_negative_times(tmp_path: Path) -> None:
     pts = [*range(-400, 0, 40), *range(100, 4000, 333), *range(5000, 5080, 5)][:COUNT]
     path = encode(
         tmp_path / "a.mkv", textured_frames(len(pts)), pts=pts, time_base=Fraction(1, 1000), options={"g": "6"}
@@ -130,7 +129,7 @@ def test_uneven_and_negative_times(tmp_path: Path) -> None:
 
 
 def test_an_edit_list_hides_frames(tmp_path: Path) -> None:
-    """The track is shown from its 13th frame on: what lies before is decoded and never seen."""
+    """The track is displayed from its 13th frame on; earlier frames are decoded and hidden."""
     path = encode(tmp_path / "whole.mp4", textured_frames(COUNT), options={"g": "8", "bf": "0"})
     data = bytearray(path.read_bytes())
     place = data.index(b"elst") + 16  # past version, flags, entry count and the duration of the segment
@@ -145,8 +144,8 @@ def test_an_edit_list_hides_frames(tmp_path: Path) -> None:
     assert_equal_to_linear(cut, index)
 
 
-def test_sound_and_cover_art_beside_the_video(tmp_path: Path) -> None:
-    """Packets of a sound track lie between those of the video, and a picture is announced as a video stream."""
+def test_audio_and_cover_art_in_the_same_file(tmp_path: Path) -> None:
+    """Packets of an audio track are interleaved with the video, and cover art is a second video stream."""
     video = encode(tmp_path / "video.mp4", textured_frames(20), options={"g": "5"})
     sound = encode_sound(tmp_path / "sound.mp4")
     cover = encode(tmp_path / "cover.mkv", counting_frames(1), "mjpeg", pix_fmt="yuvj420p")
@@ -169,7 +168,7 @@ def test_sound_and_cover_art_beside_the_video(tmp_path: Path) -> None:
     assert_equal_to_linear(path, index_video(path))
 
 
-def test_clips_in_a_row_do_not_seek_back(tmp_path: Path, restarts: list[Path]) -> None:
+def test_consecutive_clips_do_not_seek_back(tmp_path: Path, restarts: list[Path]) -> None:
     path = encode(tmp_path / "a.mp4", counting_frames(COUNT), options={"g": "40", "bf": "3"})
     with VideoReader(path, size=(24, 32)) as reader:
         for wanted in ([0, 2, 4], [1, 3, 5], [6, 8, 10], [7], [9], [39], [38]):
@@ -177,15 +176,15 @@ def test_clips_in_a_row_do_not_seek_back(tmp_path: Path, restarts: list[Path]) -
     assert len(restarts) == 1
 
 
-def test_a_changed_file_is_noticed(tmp_path: Path) -> None:
+def test_a_changed_file_is_detected(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.mp4", textured_frames(10))
     index = index_video(path)
     copy = tmp_path / "copy.mp4"
     copy.write_bytes(path.read_bytes())
-    with VideoReader(copy, index=index) as reader:  # another time, the same bytes
+    with VideoReader(copy, index=index) as reader:  # another modification time, the same bytes
         assert len(reader.frames([3])) == 1
     encode(path, textured_frames(10)[::-1])
-    with pytest.raises(VideoError, match="prepare it again") as caught:
+    with pytest.raises(VideoError, match=r"a\.mp4") as caught:
         VideoReader(path, index=index)
     assert caught.value.reason == "changed"
     path.unlink()
@@ -194,13 +193,13 @@ def test_a_changed_file_is_noticed(tmp_path: Path) -> None:
     assert caught.value.reason == "missing"
 
 
-def test_a_wrong_index_is_overcome_or_refused(tmp_path: Path, restarts: list[Path]) -> None:
+def test_a_wrong_index_is_bypassed_or_refused(tmp_path: Path, restarts: list[Path]) -> None:
     path = encode(tmp_path / "a.mp4", textured_frames(20), options={"g": "5"})
     index = index_video(path)
     truth = read_frames(path)
     data = index.to_json()
     data["entries"] = [[*entry[:4], entry[4] + 1, *entry[5:]] for entry in data["entries"]]
-    with VideoReader(path, index=VideoIndex.from_json(data)) as reader:  # no seek leads there: from the start
+    with VideoReader(path, index=VideoIndex.from_json(data)) as reader:  # seeks fail, so it decodes from the start
         assert (reader.frames([17, 3]) == truth[[17, 3]]).all()
     assert len(restarts) > 1
     data["pts"] = [stamp + 1 for stamp in data["pts"]]
@@ -209,7 +208,7 @@ def test_a_wrong_index_is_overcome_or_refused(tmp_path: Path, restarts: list[Pat
     assert caught.value.reason == "changed"
 
 
-def test_bad_numbers_and_bad_indices_are_refused(tmp_path: Path) -> None:
+def test_invalid_frame_numbers_and_indices_are_rejected(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.mp4", counting_frames(5))
     with VideoReader(path) as reader:
         for wanted in ([], [5], [-1]):
@@ -219,11 +218,11 @@ def test_bad_numbers_and_bad_indices_are_refused(tmp_path: Path) -> None:
     for data in ("{", {}, {"format": 2}, None, {**index_video(path).to_json(), "time_base": [1, 0]}):
         with pytest.raises(ValueError, match="not a video index"):
             VideoIndex.from_json(data)
-    with pytest.raises(ValueError, match="resample must be"):
+    with pytest.raises(ValueError, match="resample"):
         VideoReader(path, resample="cubic")  # type: ignore[arg-type]
 
 
-def test_thousands_of_opened_files_leave_nothing_behind(tmp_path: Path) -> None:
+def test_opening_files_repeatedly_leaks_nothing(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.mp4", counting_frames(4))
     index = index_video(path)
 
@@ -237,8 +236,8 @@ def test_thousands_of_opened_files_leave_nothing_behind(tmp_path: Path) -> None:
             reader.frames([3])
         if opened % 100 == 0:
             sizes.append(resident())
-    assert sizes[-1] - sizes[1] < 200 * 4096  # less than a page for each of 200 files
-    assert len(list(Path("/proc/self/fd").iterdir())) <= descriptors  # other tests' garbage may go meanwhile
+    assert sizes[-1] - sizes[1] < 200 * 4096  # less than one page per file
+    assert len(list(Path("/proc/self/fd").iterdir())) <= descriptors  # fewer if garbage was collected
 
 
 REAL = ("clips/ucf101", "clips/hmdb51", "clips/kinetics", "clips/gestures/eat.mkv", "clips/natural/box.mp4",
@@ -248,8 +247,8 @@ REAL = ("clips/ucf101", "clips/hmdb51", "clips/kinetics", "clips/gestures/eat.mk
 
 @pytest.mark.parametrize("name", REAL)
 def test_real_files_of_every_kind(name: str, shared_data: Path, restarts: list[Path]) -> None:
-    found = shared_data / name
-    for path in sorted(found.iterdir()) if found.is_dir() else [found]:
+    source = shared_data / name
+    for path in sorted(source.iterdir()) if source.is_dir() else [source]:
         opened = len(restarts)
         assert_equal_to_linear(path, index_video(path), size=(18, 32))
         assert len(restarts) == opened + 1, path

@@ -1,4 +1,4 @@
-"""Files that are no videos, or must not be opened, are refused by name and reason."""
+"""Files that are not videos, or must not be opened, are refused with path and reason."""
 
 import os
 import pickle
@@ -18,7 +18,7 @@ from vidgan.video.decode import VideoError, probe, read_frames, read_video
 
 
 def reason(path: Path | str) -> str:
-    """Why the file is refused; the message names it and the reason is a known one."""
+    """Reason for which the file is refused, after checking that the message names the file."""
     with pytest.raises(VideoError) as caught:
         read_frames(path)
     error = caught.value
@@ -31,7 +31,7 @@ def reason(path: Path | str) -> str:
     return error.reason
 
 
-def test_files_that_are_not_there_or_not_files(tmp_path: Path) -> None:
+def test_missing_and_irregular_files(tmp_path: Path) -> None:
     assert reason(tmp_path / "none.mp4") == "missing"
     assert reason(tmp_path) == "not-a-regular-file"
     assert reason("/dev/zero") == "not-a-regular-file"
@@ -50,7 +50,7 @@ def test_a_link_to_a_video_is_followed(tmp_path: Path) -> None:
     assert probe(link).frames == 3
 
 
-def test_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
+def test_a_pipe_is_refused_without_blocking(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe.mp4"
     os.mkfifo(pipe)
     started = time.monotonic()
@@ -70,7 +70,7 @@ def test_files_that_are_not_videos(tmp_path: Path) -> None:
         assert reason(tmp_path / name) == expected, name
 
 
-def test_sound_alone_is_no_video(tmp_path: Path) -> None:
+def test_audio_alone_is_not_a_video(tmp_path: Path) -> None:
     assert reason(encode_sound(tmp_path / "sound.mp4")) == "no-video-stream"
 
 
@@ -84,7 +84,7 @@ def test_a_video_without_frames(tmp_path: Path) -> None:
 
 
 def test_playlists_and_addresses_open_nothing_else(tmp_path: Path) -> None:
-    """A server that nobody may call, and a sibling video that nobody may read."""
+    """Neither a server nor a neighbouring video may be accessed."""
     encode(tmp_path / "a.ts", counting_frames(5), container="mpegts")
     encode(tmp_path / "a.mp4", counting_frames(5))
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -115,25 +115,25 @@ def test_playlists_and_addresses_open_nothing_else(tmp_path: Path) -> None:
             server.accept()
 
 
-def test_codecs_and_containers_off_the_list(tmp_path: Path) -> None:
+def test_codecs_and_containers_not_on_the_list(tmp_path: Path) -> None:
     assert reason(encode(tmp_path / "a.avi", counting_frames(3), "wmv2")) == "codec-not-allowed"
     assert reason(encode(tmp_path / "a.wmv", counting_frames(3), "wmv2", container="asf")) == "not-a-video"
 
 
-def test_huge_pictures_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
-    # A GIF of 44 bytes that asks for 400 million pixels.
+def test_huge_frames_are_refused_before_decoding(tmp_path: Path) -> None:
+    # A GIF of 44 bytes with 400 million pixels.
     head = b"GIF89a" + struct.pack("<HH", 20000, 20000) + b"\x80\0\0" + b"\0\0\0\xff\xff\xff"
     bomb = tmp_path / "bomb.gif"
     bomb.write_bytes(head + b"\x2c" + struct.pack("<HHHH", 0, 0, 20000, 20000) + b"\0\x02\x02\x44\x01\0\x3b")
-    with pytest.raises(VideoError, match="or larger than 33177600 pixels"):
+    with pytest.raises(VideoError, match="33177600 pixels"):
         probe(bomb)
-    # A header that claims 20000x16000 pixels for a small picture.
+    # A header with 20000x16000 pixels for small frames.
     data = encode(tmp_path / "a.avi", counting_frames(3), "ffv1", pix_fmt="bgr0").read_bytes()
     place = data.index(b"strf") + 12
     assert struct.unpack_from("<ii", data, place) == (64, 48)
-    lying = tmp_path / "lying.avi"
-    lying.write_bytes(data[:place] + struct.pack("<ii", 20000, 16000) + data[place + 8 :])
-    assert reason(lying) in {"too-many-pixels", "corrupt"}
+    false = tmp_path / "false.avi"
+    false.write_bytes(data[:place] + struct.pack("<ii", 20000, 16000) + data[place + 8 :])
+    assert reason(false) in {"too-many-pixels", "corrupt"}
 
 
 def test_frames_of_two_sizes(tmp_path: Path) -> None:
@@ -141,12 +141,12 @@ def test_frames_of_two_sizes(tmp_path: Path) -> None:
     small = encode(tmp_path / "small.h264", counting_frames(5, 32, 48), container="h264")
     both = tmp_path / "both.h264"
     both.write_bytes(large.read_bytes() + small.read_bytes())
-    with pytest.raises(VideoError, match="frame 5 is 48x32 pixels, the first 64x48") as caught:
+    with pytest.raises(VideoError, match="frame 5 .*48x32.*64x48") as caught:
         read_frames(both, size=(16, 16))
     assert caught.value.reason == "size-changes"
 
 
-def test_an_error_survives_the_way_between_processes(tmp_path: Path) -> None:
+def test_an_error_can_be_pickled(tmp_path: Path) -> None:
     with pytest.raises(VideoError) as caught:
         probe(tmp_path / "none.mp4")
     copy = pickle.loads(pickle.dumps(caught.value))
@@ -167,11 +167,11 @@ def test_nothing_stays_open(tmp_path: Path) -> None:
         for bad in (cut, sound):
             with pytest.raises(VideoError):
                 probe(bad)
-    assert len(list(Path("/proc/self/fd").iterdir())) <= before  # other tests' garbage may go meanwhile
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before  # fewer if garbage was collected
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi", "gif", "mpg"])
-def test_damaged_files_are_read_soundly_or_refused(suffix: str, tmp_path: Path) -> None:
+def test_damaged_files_are_read_correctly_or_refused(suffix: str, tmp_path: Path) -> None:
     codec, pix_fmt = {
         "avi": ("mpeg4", "yuv420p"),
         "gif": ("gif", "rgb8"),
@@ -183,7 +183,7 @@ def test_damaged_files_are_read_soundly_or_refused(suffix: str, tmp_path: Path) 
     refused = 0
     for case in range(40):
         copy = np.frombuffer(data, np.uint8).copy()
-        reach = len(copy) if case % 2 else 600  # every other time the headers
+        reach = len(copy) if case % 2 else 600  # in every other case only the headers
         places = rng.integers(0, min(reach, len(copy)), rng.integers(1, 32))
         copy[places] ^= rng.integers(1, 256, len(places)).astype(np.uint8)
         damaged.write_bytes(copy.tobytes())
@@ -200,8 +200,8 @@ def test_damaged_files_are_read_soundly_or_refused(suffix: str, tmp_path: Path) 
     assert refused >= 4
 
 
-def test_numbers_in_headers_are_not_believed(tmp_path: Path) -> None:
-    """Two billion frames, a duration of weeks: what counts is what can be decoded, and memory is taken for that."""
+def test_false_numbers_in_headers_do_no_harm(tmp_path: Path) -> None:
+    """Two billion frames and a duration of weeks: only decoded frames are counted and allocated."""
     path = encode(tmp_path / "a.mp4", counting_frames(24))
     data = bytearray(path.read_bytes())
     for box, place in (("stts", 12), ("mvhd", 20), ("mdhd", 20), ("tkhd", 24)):  # sample count, durations
@@ -218,7 +218,7 @@ def test_numbers_in_headers_are_not_believed(tmp_path: Path) -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024  # kB
 
 
-def test_a_huge_picture_is_refused_before_memory_is_taken(tmp_path: Path) -> None:
+def test_a_huge_frame_is_refused_before_memory_is_allocated(tmp_path: Path) -> None:
     """36 million grey pixels in a small file, 108 MB as RGB."""
     path = tmp_path / "huge.mkv"
     with av.open(str(path), "w") as output:
@@ -241,7 +241,7 @@ def test_an_unknown_codec(tmp_path: Path) -> None:
     assert reason(unknown) == "codec-not-allowed"
 
 
-def test_alpha_is_left_out(tmp_path: Path) -> None:
+def test_transparency_is_ignored(tmp_path: Path) -> None:
     opaque = read_frames(encode(tmp_path / "a.mov", textured_frames(3), "prores_ks", pix_fmt="yuv444p10le"))
     with av.open(str(tmp_path / "b.mov"), "w") as output:
         stream = output.add_stream("prores_ks", rate=25, options={"profile": "4444"})
@@ -254,5 +254,5 @@ def test_alpha_is_left_out(tmp_path: Path) -> None:
 
 
 def test_the_decoders_are_recent() -> None:
-    """FFmpeg 8.1.2 mends holes that a prepared file can use (CVE-2026-8461, CVE-2026-40962)."""
+    """FFmpeg 8.1.2 fixes exploitable vulnerabilities (CVE-2026-8461, CVE-2026-40962)."""
     assert av.library_versions["libavcodec"] >= (62, 28, 102)

@@ -1,4 +1,4 @@
-"""Small videos of known content, encoded on the spot."""
+"""Small videos of known content, encoded on demand."""
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
@@ -11,7 +11,7 @@ from av.video.stream import VideoStream
 
 
 def counting_frames(count: int, height: int = 48, width: int = 64) -> np.ndarray:
-    """(T, H, W, 3) uint8: flat grey that tells the frame's number (see `frame_numbers`), white in one corner."""
+    """(T, H, W, 3) uint8: a grey level that encodes the frame number (see `frame_numbers`), with one white corner."""
     levels = 20 + 5 * np.arange(count, dtype=np.uint8)
     frames = np.broadcast_to(levels[:, None, None, None], (count, height, width, 3)).copy()
     frames[:, : height // 4, : width // 4] = 255
@@ -19,14 +19,14 @@ def counting_frames(count: int, height: int = 48, width: int = 64) -> np.ndarray
 
 
 def frame_numbers(frames: np.ndarray) -> list[int]:
-    """Which frames of `counting_frames` these are, told by the lower right quarter."""
+    """Decode the frame numbers of `counting_frames` from the lower right quarter."""
     height, width = frames.shape[1:3]
     levels = frames[:, height // 2 :, width // 2 :].mean(axis=(1, 2, 3))
     return np.rint((levels - 20) / 5).astype(int).tolist()
 
 
 def textured_frames(count: int, height: int = 48, width: int = 64) -> np.ndarray:
-    """(T, H, W, 3) uint8: smooth colours with a speckled block that moves two pixels a frame."""
+    """(T, H, W, 3) uint8: smooth colours with a block of noise that moves by two pixels per frame."""
     rng = np.random.default_rng(0)
     rows, columns = np.mgrid[:height, :width]
     frames = np.empty((count, height, width, 3), np.uint8)
@@ -53,7 +53,12 @@ def encode(
     display: tuple[int, bool] = (0, False),
     pts_from_dts: bool = False,
 ) -> Path:
-    """Encode (T, H, W, 3) uint8 frames; `display` is degrees counter-clockwise and whether to mirror left to right."""
+    """Encode (T, H, W, 3) uint8 frames.
+
+    Args:
+        display: rotation in degrees counter-clockwise, and whether to mirror left to right.
+        pts_from_dts: write decoding times as presentation times, as some faulty writers do.
+    """
     with av.open(str(path), "w", format=container, options=dict(container_options or {})) as output:
         stream = cast(VideoStream, output.add_stream(codec, rate=fps, options=dict(options or {})))
         stream.height, stream.width = frames.shape[1:3]
@@ -72,7 +77,7 @@ def encode(
 
 
 def encode_sound(path: Path) -> Path:
-    """Half a second of silence."""
+    """Encode half a second of silence."""
     with av.open(str(path), "w") as output:
         stream = output.add_stream("aac", rate=16000)
         for index in range(8):

@@ -24,7 +24,7 @@ from vidgan.data.synthetic.shapes import CATEGORIES
 from vidgan.data.synthetic.shapes_data import render_shapes
 from vidgan.evaluation.results import ForecastScores
 from vidgan.evaluation.tables import score_document
-from vidgan.files import claim, write_text
+from vidgan.files import check_overwrite, write_text
 from vidgan.report import Animation, KeyValues, Picture, Section, Text, Warnings, run_sections, write_report
 from vidgan.report.scores import score_blocks
 from vidgan.tasks.base import ClipModel
@@ -58,7 +58,7 @@ def demo(out: Path, *, seed: int = 0, quick: bool = False, overwrite: bool = Fal
     Raises:
         FileExistsError: `out` is not empty and may not be replaced.
     """
-    claim(out, overwrite=overwrite, marker=MARKER)
+    check_overwrite(out, overwrite=overwrite, marker=MARKER)
     shutil.rmtree(out, ignore_errors=True)
     write_text(out / MARKER, "This folder was made by `vidgan demo` and may be overwritten by it.\n")
     num_clips = NUM_QUICK_CLIPS if quick else NUM_CLIPS

@@ -11,7 +11,7 @@ from PIL import Image
 
 import vidgan
 from vidgan.errors import ConfigError
-from vidgan.files import claim, replace_folder, write_text
+from vidgan.files import check_overwrite, replace_folder, write_text
 from vidgan.own_code import own_code
 from vidgan.tasks import load_model
 from vidgan.tasks.base import ClipModel
@@ -58,7 +58,7 @@ def generate(
         ConfigError, ValueError: an option that the model does not support, or an unreadable first frame.
         FileExistsError: `out` is not empty and may not be replaced.
     """
-    claim(out, overwrite=overwrite, marker=RECORD)
+    check_overwrite(out, overwrite=overwrite, marker=RECORD)
     with own_code(allowed=allow_own_code):
         model: ClipModel = load_model(run, "clips")
     image = None

@@ -14,7 +14,7 @@ from einops import rearrange
 import vidgan
 from vidgan.data.sources.single import read_one
 from vidgan.errors import ConfigError
-from vidgan.files import claim, write_text
+from vidgan.files import check_overwrite, write_text
 from vidgan.hub import TRAINED_ON
 from vidgan.own_code import own_code
 from vidgan.pixels import to_byte
@@ -173,7 +173,7 @@ def _claim_files(paths: Sequence[Path], *, overwrite: bool) -> None:
     for path in paths:
         if path.is_dir():
             raise IsADirectoryError(f"{path}: is a folder; choose another --out")
-        claim(path, overwrite=overwrite)
+        check_overwrite(path, overwrite=overwrite)
 
 
 @contextmanager

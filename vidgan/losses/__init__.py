@@ -1,14 +1,21 @@
-"""Losses: pure functions of tensors, each a float32 scalar that is a mean over the batch.
+"""Loss functions: pure functions of tensors, each returning a float32 scalar that is a mean over the batch.
 
-Because every one is a mean of per-sample values, the mean over equal micro-batches (or over equal ranks) is exactly the
-loss of the whole batch. Terms carry no weight; `weighted_sum` joins them with the configured weights.
+Because every loss is a mean of per-sample values, the mean over equal micro-batches or equal ranks is exactly the loss
+of the whole batch. Terms carry no weight; `weighted_sum` applies the configured weights.
+
+- adversarial: `ADVERSARIAL`, name -> `AdversarialLoss`; the metrics `accuracy` and `saturation` of its logits
+- penalties: `r1`, `gradient_penalty`, `clip_weights`
+- reconstruction: `l1`, `l2`, `log_l2`, `crps`, `dissimilarity`, `gradient_difference`
+- flow: `flow_l1`
+- latent: `kl_standard_normal`, `category_cross_entropy`; the metric `category_accuracy`
+- weighted: `weighted_sum`
 """
 
 from vidgan.losses.adversarial import ADVERSARIAL, AdversarialLoss, accuracy, saturation
-from vidgan.losses.flow import flow_l1, photometric, smoothness
+from vidgan.losses.flow import flow_l1
 from vidgan.losses.latent import category_accuracy, category_cross_entropy, kl_standard_normal
 from vidgan.losses.penalties import clip_weights, gradient_penalty, r1
-from vidgan.losses.reconstruction import gradient_difference, l1, l2
+from vidgan.losses.reconstruction import crps, dissimilarity, gradient_difference, l1, l2, log_l2
 from vidgan.losses.weighted import weighted_sum
 
 __all__ = [
@@ -18,15 +25,16 @@ __all__ = [
     "category_accuracy",
     "category_cross_entropy",
     "clip_weights",
+    "crps",
+    "dissimilarity",
     "flow_l1",
     "gradient_difference",
     "gradient_penalty",
     "kl_standard_normal",
     "l1",
     "l2",
-    "photometric",
+    "log_l2",
     "r1",
     "saturation",
-    "smoothness",
     "weighted_sum",
 ]

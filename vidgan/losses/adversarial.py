@@ -1,7 +1,8 @@
-"""The adversarial games, as pairs of functions of a discriminator's answers.
+"""Adversarial losses as pairs of functions of a discriminator's logits.
 
-Logits are (B, ...): one number a sample, or one a patch; patches are averaged with everything else. ``D`` below is the
-raw answer, never squashed by a sigmoid. Logits are taken to float32 first, so that a bf16 network gets a float32 loss.
+Logits are (B, ...), one per sample or one per patch; a loss is the mean over all of them. In the formulas, ``D`` is the
+logit, without a sigmoid, x a real sample and G(z) a generated one. Logits are converted to float32 first, so that a
+bf16 network gets a float32 loss. All losses are float32 scalars.
 """
 
 import math
@@ -14,17 +15,20 @@ from torch import Tensor
 
 from vidgan.types import Logits
 
-# Where sigmoid(logit) is 0.99: beyond it the log-loss games have less than 1 % of their gradient left.
+# sigmoid(CONFIDENT) = 0.99: beyond it, log losses have less than 1 % of their gradient left.
 CONFIDENT = math.log(99.0)
 
 
 class AdversarialLoss(NamedTuple):
-    """One game: what the discriminator minimises and what the generator minimises, both scalars.
+    """The losses of both players, and how to read the logits.
 
-    ``discriminator(real, fake)`` and ``generator(fake, real)`` take logits; ``real`` may be None for the generator
-    unless ``needs_real``. ``threshold`` is the logit above which a sample counts as judged real (None: the midpoint
-    between the mean answers, for games whose logits have no zero of their own). ``margin`` is how far beyond the
-    threshold a logit has next to no gradient left (None: this game's gradient never dies).
+    Attributes:
+        discriminator: (real logits, fake logits) -> the discriminator's loss.
+        generator: (fake logits, real logits) -> the generator's loss. The real logits may be None unless `needs_real`.
+        needs_real: the generator's loss depends on the real logits.
+        threshold: logit above which a sample counts as classified real. None: the midpoint of the mean real and the
+            mean fake logit, for losses that ignore a common offset.
+        margin: distance beyond the threshold at which the gradient has almost vanished. None: it never vanishes.
     """
 
     discriminator: Callable[[Logits, Logits], Tensor]
@@ -35,17 +39,20 @@ class AdversarialLoss(NamedTuple):
 
 
 def log_loss_discriminator(real: Logits, fake: Logits) -> Tensor:
-    """-log sigmoid(D(x)) - log(1 - sigmoid(D(G(z)))), means over all logits (Goodfellow et al. 2014, Eq. 1)."""
+    """-log sigmoid(D(x)) - log(1 - sigmoid(D(G(z)))) (Goodfellow et al. 2014, Eq. 1)."""
     return F.softplus(-real.float()).mean() + F.softplus(fake.float()).mean()
 
 
 def minimax_generator(fake: Logits, real: Logits | None = None) -> Tensor:
-    """log(1 - sigmoid(D(G(z)))), the game's own, saturating form (Goodfellow et al. 2014, Eq. 1)."""
+    """log(1 - sigmoid(D(G(z)))), the saturating loss (Goodfellow et al. 2014, Eq. 1)."""
     return -F.softplus(fake.float()).mean()
 
 
 def non_saturating_generator(fake: Logits, real: Logits | None = None) -> Tensor:
-    """-log sigmoid(D(G(z))): same fixed point, strong gradient while losing (Goodfellow et al. 2014, section 3)."""
+    """-log sigmoid(D(G(z))) (Goodfellow et al. 2014, section 3).
+
+    It has the fixed point of `minimax_generator`, and a strong gradient where the discriminator rejects a sample.
+    """
     return F.softplus(-fake.float()).mean()
 
 
@@ -65,43 +72,47 @@ def hinge_discriminator(real: Logits, fake: Logits) -> Tensor:
 
 
 def wasserstein_discriminator(real: Logits, fake: Logits) -> Tensor:
-    """D(G(z)) - D(x), minus the estimated distance (Arjovsky et al. 2017, Eq. 3); the critic must be Lipschitz."""
+    """D(G(z)) - D(x), the negative Wasserstein estimate (Arjovsky et al. 2017, Eq. 3), for a Lipschitz critic D."""
     return fake.float().mean() - real.float().mean()
 
 
 def critic_generator(fake: Logits, real: Logits | None = None) -> Tensor:
-    """-D(G(z)): the generator of the hinge and Wasserstein games (Miyato et al. 2018, Eq. 17)."""
+    """-D(G(z)), the generator's part of the hinge and the Wasserstein loss (Miyato et al. 2018, Eq. 17)."""
     return -fake.float().mean()
 
 
 def relativistic_discriminator(real: Logits, fake: Logits) -> Tensor:
     """softplus(-(D(x_i) - D(G(z_i)))) over pairs i (Jolicoeur-Martineau 2019, RpGAN; Huang et al. 2024, R3GAN, Eq. 2).
 
-    Row i of ``real`` is paired with row i of ``fake`` and patch with patch, never with a batch mean: so the loss is a
-    mean over samples, and accumulation and data parallelism leave it unchanged.
+    Row i of ``real`` is paired with row i of ``fake``, and each patch with the same patch. No batch mean is involved,
+    so gradient accumulation and data parallelism do not change the loss.
+
+    Args:
+        real: (B, ...) logits.
+        fake: (B, ...) logits of the same shape.
 
     Raises:
-        ValueError: the shapes differ, for then there are no pairs.
+        ValueError: the shapes differ.
     """
     return F.softplus(_pairs(fake, real)).mean()
 
 
 def relativistic_generator(fake: Logits, real: Logits | None = None) -> Tensor:
-    """softplus(-(D(G(z_i)) - D(x_i))) over pairs i (as `relativistic_discriminator`, the roles exchanged).
+    """softplus(-(D(G(z_i)) - D(x_i))) over pairs i: `relativistic_discriminator` with exchanged roles.
 
     Raises:
-        ValueError: ``real`` is None or its shape differs from ``fake``.
+        ValueError: ``real`` is None or differs from ``fake`` in shape.
     """
     if real is None:
-        raise ValueError("the relativistic generator loss compares with real samples: pass their logits as `real`")
+        raise ValueError("the relativistic generator loss needs the logits of real samples, got real=None")
     return F.softplus(_pairs(real, fake)).mean()
 
 
 def _pairs(minuend: Logits, subtrahend: Logits) -> Tensor:
     if minuend.shape != subtrahend.shape:
         raise ValueError(
-            "the relativistic loss pairs real with fake samples one to one, "
-            f"got logits of shapes {tuple(minuend.shape)} and {tuple(subtrahend.shape)}"
+            "the relativistic loss needs real and fake logits of one shape, "
+            f"got {tuple(minuend.shape)} and {tuple(subtrahend.shape)}"
         )
     return minuend.float() - subtrahend.float()
 
@@ -112,17 +123,24 @@ ADVERSARIAL: dict[str, AdversarialLoss] = {
     "least_squares": AdversarialLoss(least_squares_discriminator, least_squares_generator, False, 0.5, None),
     "hinge": AdversarialLoss(hinge_discriminator, critic_generator, False, 0.0, 1.0),
     "wasserstein": AdversarialLoss(wasserstein_discriminator, critic_generator, False, None, None),
-    # A pair is decided by its difference, so each side of the midpoint holds half of the margin.
+    # The loss depends on the difference of a pair, so half of the margin applies on each side of the midpoint.
     "relativistic": AdversarialLoss(relativistic_discriminator, relativistic_generator, True, None, CONFIDENT / 2),
 }
 
 
 @torch.no_grad()
 def accuracy(real: Logits, fake: Logits, threshold: float | None = 0.0) -> tuple[Tensor, Tensor]:
-    """How often the discriminator is right: (share of real logits above, share of fake logits below the threshold).
+    """Accuracy of the discriminator: shares of real logits above and of fake logits below the threshold.
 
-    ``threshold`` None takes the midpoint of the two mean logits. Both results are float32 scalars in [0, 1], without
-    gradient and still on the logits' device. Near 0.5 both: it cannot tell; near 1 both: it wins outright.
+    Both near 0.5: the discriminator cannot separate the samples; both near 1: it separates them completely.
+
+    Args:
+        real: (B, ...) logits.
+        fake: (B, ...) logits.
+        threshold: see `AdversarialLoss`.
+
+    Returns:
+        Two float32 scalars in [0, 1] on the logits' device, without gradient.
     """
     real, fake = real.float(), fake.float()
     middle = _middle(real, fake, threshold)
@@ -131,10 +149,18 @@ def accuracy(real: Logits, fake: Logits, threshold: float | None = 0.0) -> tuple
 
 @torch.no_grad()
 def saturation(real: Logits, fake: Logits, threshold: float | None = 0.0, margin: float | None = CONFIDENT) -> Tensor:
-    """Share of logits so far on the right side that they hardly teach any more, a float32 scalar in [0, 1].
+    """Share of logits that are classified correctly with an almost vanished gradient.
 
-    Real logits above ``threshold + margin`` and fake ones below ``threshold - margin``, averaged over both sides;
-    ``threshold`` None takes the midpoint of the means, ``margin`` None (a game that never saturates) gives 0.
+    The mean of two shares: real logits above ``threshold + margin``, and fake logits below ``threshold - margin``.
+
+    Args:
+        real: (B, ...) logits.
+        fake: (B, ...) logits.
+        threshold: see `AdversarialLoss`.
+        margin: see `AdversarialLoss`; None gives 0.
+
+    Returns:
+        float32 scalar in [0, 1] on the logits' device, without gradient.
     """
     real, fake = real.float(), fake.float()
     if margin is None:

@@ -1,4 +1,4 @@
-"""Losses on latent codes and categories."""
+"""Losses on latent codes and category logits."""
 
 import torch
 import torch.nn.functional as F
@@ -8,14 +8,17 @@ from vidgan.types import UNLABELLED
 
 
 def kl_standard_normal(mean: Tensor, logvar: Tensor) -> Tensor:
-    """KL(N(mean, exp(logvar)) || N(0, 1)), in nats, mean over every element (Kingma and Welling 2014, appendix B).
+    """KL divergence of N(mean, exp(logvar)) from N(0, 1) (Kingma and Welling 2014, appendix B).
 
-    1/2 (exp(logvar) + mean^2 - 1 - logvar). A mean over elements, not the paper's sum, so that one weight serves every
-    latent size; multiply by the number of elements of a sample to get the paper's number.
+    1/2 (exp(logvar) + mean^2 - 1 - logvar), averaged over elements where the paper sums, so that one weight suits every
+    latent size. Multiply by the number of elements per sample to get the paper's value.
 
     Args:
         mean: any shape.
-        logvar: the same shape.
+        logvar: natural logarithm of the variance, same shape.
+
+    Returns:
+        float32 scalar, nats per element.
 
     Raises:
         ValueError: the shapes differ.
@@ -27,17 +30,21 @@ def kl_standard_normal(mean: Tensor, logvar: Tensor) -> Tensor:
 
 
 def category_cross_entropy(logits: Tensor, category: Tensor) -> Tensor:
-    """Cross-entropy of the category head, in nats; rows whose category is UNLABELLED add nothing.
+    """Cross-entropy of the category head: the mutual-information term of InfoGAN that MoCoGAN adds to its objective.
 
-    The sum over labelled rows is divided by the number of all rows, so that accumulation over micro-batches stays
-    exact whichever rows are labelled. Without a label the result is zero and still has a (zero) gradient.
+    1/B sum over labelled rows of -log softmax(logits)[category] (Chen et al. 2016, Eq. 5; Tulyakov et al. 2018). The
+    sum is divided by the number of all rows, so that accumulation over micro-batches is exact whichever rows are
+    labelled. If no row has a label, the result is zero, with a zero gradient.
 
     Args:
         logits: (B, N).
         category: (B,) int64 in 0..N-1 or UNLABELLED.
 
+    Returns:
+        float32 scalar, nats.
+
     Raises:
-        ValueError: the shapes do not fit.
+        ValueError: the shapes do not match.
     """
     _check(logits, category)
     total = F.cross_entropy(logits.float(), category, ignore_index=UNLABELLED, reduction="sum")
@@ -46,23 +53,26 @@ def category_cross_entropy(logits: Tensor, category: Tensor) -> Tensor:
 
 @torch.no_grad()
 def category_accuracy(logits: Tensor, category: Tensor) -> Tensor:
-    """Share of labelled rows whose highest logit is the category: float32 scalar in [0, 1], NaN without a label.
+    """Share of labelled rows whose highest logit is that of their category.
 
     Args:
         logits: (B, N).
         category: (B,) int64 in 0..N-1 or UNLABELLED.
 
+    Returns:
+        float32 scalar in [0, 1]; NaN if no row has a label.
+
     Raises:
-        ValueError: the shapes do not fit.
+        ValueError: the shapes do not match.
     """
     _check(logits, category)
     labelled = category != UNLABELLED
-    right = (logits.argmax(dim=1) == category) & labelled
-    return right.sum().float() / labelled.sum().float()
+    correct = (logits.argmax(dim=1) == category) & labelled
+    return correct.sum().float() / labelled.sum().float()
 
 
 def _check(logits: Tensor, category: Tensor) -> None:
     if logits.dim() != 2 or category.shape != logits.shape[:1]:
         raise ValueError(
-            f"category logits are (B, N) and categories (B,), got {tuple(logits.shape)} and {tuple(category.shape)}"
+            f"expected logits (B, N) and categories (B,), got {tuple(logits.shape)} and {tuple(category.shape)}"
         )

@@ -1,8 +1,8 @@
-"""What keeps a discriminator smooth: penalties on its input gradient, and weight clipping.
+"""Smoothness of the discriminator: penalties on its input gradient, and weight clipping.
 
-A penalty belongs in the same sum and the same backward as the discriminator's loss; on its own, under data parallelism,
-parameters that do not shape the gradient (the last bias) get none and the next step fails.
-Under batch norm in the discriminator a sample's gradient contains its neighbours' and these are no longer per sample.
+Add a penalty to the discriminator's loss and call backward once on the sum. A separate backward leaves parameters that
+do not influence the gradient (the last bias) without one, which fails under data parallelism.
+A penalty is a mean over samples only without batch norm: with it, each sample's logit depends on the whole batch.
 """
 
 from collections.abc import Callable
@@ -14,49 +14,49 @@ from vidgan.types import Logits
 
 
 def r1(real_logits: Logits, real_input: Tensor) -> Tensor:
-    """R1: mean over samples of the squared norm of the gradient of D at real data (Mescheder et al. 2018, Eq. 9).
+    """R1 penalty: mean over samples of ||grad D(x)||^2 at real samples x (Mescheder et al. 2018, Eq. 9).
 
-    The paper's penalty is gamma/2 times this: give gamma/2 as the weight. Applied to generated samples it is R2.
-    A patch discriminator's answer is taken as the mean of its patches, which is what the adversarial loss averages.
+    The paper multiplies by gamma/2: pass gamma/2 as the weight. On generated samples, the same function is R2. For a
+    patch discriminator, D is the mean over patches, as in the adversarial loss.
 
     Args:
-        real_logits: (B, ...) the answers for ``real_input``.
-        real_input: (B, ...) the clips, frames or flows that were judged; must have required grad before that.
+        real_logits: (B, ...) logits of ``real_input``.
+        real_input: (B, ...) clips, frames or flows; must require grad before the discriminator is called.
 
     Returns:
-        float32 scalar >= 0 that can be differentiated with respect to the discriminator.
+        float32 scalar >= 0, differentiable with respect to the discriminator's weights.
 
     Raises:
         ValueError: ``real_input`` does not require grad, or the batch sizes differ.
     """
     if not real_input.requires_grad:
-        raise ValueError("r1 differentiates with respect to its input: call real_input.requires_grad_() before judging")
+        raise ValueError("r1: real_input must require grad; call real_input.requires_grad_() before the discriminator")
     return _input_gradient(real_logits, real_input).square().sum(dim=1).mean()
 
 
 def gradient_penalty(discriminator: Callable[[Tensor], Logits], real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
-    """WGAN-GP: mean over samples of (norm of the gradient of D at a mixture - 1)^2 (Gulrajani et al. 2017, Eq. 3).
+    """Gradient penalty of WGAN-GP: mean over samples of (||grad D(m)|| - 1)^2 (Gulrajani et al. 2017, Eq. 3).
+
+    m = mix * real + (1 - mix) * fake. For a patch discriminator, D is the mean over patches.
 
     Args:
-        discriminator: judges (B, ...) and answers with logits (B, ...); patches are averaged.
+        discriminator: maps samples (B, ...) to logits (B, ...).
         real: (B, ...) real samples.
-        fake: (B, ...) generated samples of the same shape; their graph is cut here.
-        mix: (B,) uniform in [0, 1), the share of the real sample in each mixture. Passed in, so that the random number
-            comes from the caller's keyed stream.
+        fake: (B, ...) generated samples of the same shape; detached here.
+        mix: (B,) uniform in [0, 1), the weight of the real sample. The caller draws it from a keyed random stream.
 
     Returns:
-        float32 scalar >= 0 that can be differentiated with respect to the discriminator.
+        float32 scalar >= 0, differentiable with respect to the discriminator's weights.
 
     Raises:
-        ValueError: the shapes of ``real`` and ``fake`` differ, or ``mix`` is not one number a sample.
+        ValueError: ``real`` and ``fake`` differ in shape, or ``mix`` is not (B,).
     """
     if real.shape != fake.shape:
         raise ValueError(
-            "gradient_penalty mixes real and fake samples of one shape, "
-            f"got {tuple(real.shape)} and {tuple(fake.shape)}"
+            f"gradient_penalty: real and fake must have the same shape, got {tuple(real.shape)} and {tuple(fake.shape)}"
         )
     if mix.shape != (real.shape[0],):
-        raise ValueError(f"mix must have shape ({real.shape[0]},), one number a sample, got {tuple(mix.shape)}")
+        raise ValueError(f"mix must have shape ({real.shape[0]},), one number per sample, got {tuple(mix.shape)}")
     share = mix.to(real).reshape(-1, *[1] * (real.dim() - 1))  # (B, 1, ...)
     mixed = (share * real.detach() + (1 - share) * fake.detach()).requires_grad_()
     norms = torch.linalg.vector_norm(_input_gradient(discriminator(mixed), mixed), dim=1)  # (B,)
@@ -64,23 +64,23 @@ def gradient_penalty(discriminator: Callable[[Tensor], Logits], real: Tensor, fa
 
 
 def _input_gradient(logits: Logits, inputs: Tensor) -> Tensor:
-    """Gradient of each sample's mean logit with respect to that sample, flattened to (B, numbers) float32."""
+    """Gradient of each sample's mean logit with respect to that sample, as (B, N) float32."""
     if logits.shape[0] != inputs.shape[0]:
-        raise ValueError(f"one row of logits a sample expected: {logits.shape[0]} rows for {inputs.shape[0]} samples")
+        raise ValueError(f"expected one row of logits per sample: {logits.shape[0]} rows for {inputs.shape[0]} samples")
     scores = logits.float().flatten(1).mean(dim=1) if logits.dim() > 1 else logits.float()  # (B,)
-    # Samples do not meet inside the network, so the gradient of the sum holds every sample's own gradient.
+    # Each logit depends on its own sample only, so the gradient of the sum holds the gradient of every sample.
     (gradient,) = torch.autograd.grad(scores.sum(), inputs, create_graph=True)
     return gradient.float().flatten(1)
 
 
 @torch.no_grad()
 def clip_weights(module: nn.Module, limit: float) -> None:
-    """Clamp every parameter to [-limit, limit], in place, after a critic's step (Arjovsky et al. 2017, Algorithm 1).
+    """Clamp every parameter to [-limit, limit] in place, after a critic step (Arjovsky et al. 2017, Algorithm 1).
 
     Raises:
         ValueError: ``limit`` is not positive.
     """
     if limit <= 0:
-        raise ValueError(f"the weight clip limit must be positive, got {limit}")
+        raise ValueError(f"limit of weight clipping must be positive, got {limit}")
     for parameter in module.parameters():
         parameter.clamp_(-limit, limit)

@@ -1,4 +1,4 @@
-"""Distances between predicted and true frames, in model pixels ([-1, 1]); float32 means over every number."""
+"""Distances between predicted and true frames. Pixels are in [-1, 1]; every loss is a float32 scalar."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -11,36 +11,45 @@ from vidgan.types import Clip
 
 
 def l1(prediction: Clip, target: Clip) -> Tensor:
-    """Mean absolute difference; any equal shapes.
+    """Mean absolute difference, mean |Y' - Y|.
+
+    Args:
+        prediction: any shape.
+        target: the same shape.
 
     Raises:
-        ValueError: the shapes differ (no broadcasting: a silently repeated batch is a wrong loss).
+        ValueError: the shapes differ. Broadcasting would silently compute another loss.
     """
     return _difference(prediction, target).abs().mean()
 
 
 def crps(futures: Sequence[Clip], target: Clip) -> Tensor:
-    """Continuous ranked probability score of several draws, mean over numbers (Gneiting and Raftery 2007, section 4.2).
+    """Continuous ranked probability score of an ensemble (Gneiting and Raftery 2007, section 4.2).
 
-    E|X - y| - E|X - X'| / 2 at every number, with pairs of different draws, so that few draws score as many would (the
-    "fair" estimate, Ferro 2014). Least where the draws are spread as the truth is; of a single draw it is `l1`.
+    mean over pixels of E|X - y| - E|X - X'| / 2, with X and X' different members. Leaving out the pairs of a member
+    with itself makes the estimate independent of the ensemble size (the "fair" score, Ferro 2014). The score is lowest
+    if the members are distributed like the truth. For a single member it equals `l1`.
 
     Args:
-        futures: one clip or more, each of the target's shape.
-        target: the true clip.
+        futures: ensemble of at least one clip, each with the shape of the target.
+        target: true clip.
 
     Raises:
-        ValueError: the shapes differ, or there is no future.
+        ValueError: the shapes differ, or `futures` is empty.
     """
     if not futures:
-        raise ValueError("crps needs one future or more")
+        raise ValueError("crps: futures must hold at least one clip, got none")
     error = torch.stack([l1(future, target) for future in futures]).mean()
     pairs = [l1(one, other) for one, other in combinations(futures, 2)]
     return error - torch.stack(pairs).mean() / 2 if pairs else error
 
 
 def l2(prediction: Clip, target: Clip) -> Tensor:
-    """Mean squared difference; any equal shapes.
+    """Mean squared difference, mean (Y' - Y)^2.
+
+    Args:
+        prediction: any shape.
+        target: the same shape.
 
     Raises:
         ValueError: the shapes differ.
@@ -49,10 +58,14 @@ def l2(prediction: Clip, target: Clip) -> Tensor:
 
 
 def log_l2(prediction: Clip, target: Clip) -> Tensor:
-    """Half the logarithm of each frame's mean squared difference, averaged; (..., C, H, W).
+    """Mean over frames of 1/2 ln(MSE + 1e-5), a linear function of PSNR: one unit is 8.7 dB.
 
-    8.7 dB of PSNR a unit. A frame's scale does not matter: easy ones count as much as hard ones, as in a mean of PSNR.
-    A floor of 1e-5 (56 dB of PSNR) keeps perfect frames finite.
+    Frames contribute by the ratio of their errors, so that easy frames count as much as hard ones, as in mean PSNR. The
+    constant limits PSNR to 56 dB, which keeps the loss of perfect frames finite.
+
+    Args:
+        prediction: (..., C, H, W).
+        target: the same shape.
 
     Raises:
         ValueError: the shapes differ.
@@ -61,15 +74,18 @@ def log_l2(prediction: Clip, target: Clip) -> Tensor:
 
 
 def dissimilarity(prediction: Clip, target: Clip) -> Tensor:
-    """1 - SSIM (Wang et al. 2004; 11 taps, sigma 1.5, K1 = 0.01, K2 = 0.03), mean over all windows inside the frame.
+    """1 - SSIM, mean over all positions of the kernel inside the frame (Wang et al. 2004, Eq. 13).
+
+    Gaussian kernel of 11 x 11 pixels with sigma 1.5; K1 = 0.01, K2 = 0.03.
 
     Args:
-        prediction, target: (..., C, H, W) in [-1, 1], H and W of 11 or more.
+        prediction: (..., C, H, W) in [-1, 1], height and width at least 11.
+        target: the same shape.
 
     Raises:
         ValueError: the shapes differ.
     """
-    require_same_shape(prediction, target)
+    _require_same_shape(prediction, target)
     offsets = torch.arange(-5, 6, dtype=torch.float32, device=target.device)
     kernel = torch.exp(-offsets.square() / (2 * 1.5**2))
     kernel = (kernel / kernel.sum())[None, None, None]  # (1, 1, 1, 11)
@@ -81,36 +97,41 @@ def dissimilarity(prediction: Clip, target: Clip) -> Tensor:
     mean_x, mean_y = local_mean(x), local_mean(y)
     variances = local_mean(x * x) - mean_x.square() + local_mean(y * y) - mean_y.square()
     covariance = local_mean(x * y) - mean_x * mean_y
-    small, less_small = (0.01 * 2) ** 2, (0.03 * 2) ** 2  # the range of values is 2; means below are of [0, 2]
-    mean_x, mean_y = mean_x + 1, mean_y + 1
-    light = (2 * mean_x * mean_y + small) / (mean_x.square() + mean_y.square() + small)
-    return (1 - light * (2 * covariance + less_small) / (variances + less_small)).mean()
+    c1, c2 = (0.01 * 2) ** 2, (0.03 * 2) ** 2  # dynamic range 2
+    mean_x, mean_y = mean_x + 1, mean_y + 1  # SSIM is defined for values from 0 on, here [0, 2]
+    luminance = (2 * mean_x * mean_y + c1) / (mean_x.square() + mean_y.square() + c1)
+    return (1 - luminance * (2 * covariance + c2) / (variances + c2)).mean()
 
 
 def gradient_difference(prediction: Clip, target: Clip) -> Tensor:
-    """Image gradient difference loss, against blur (Mathieu et al. 2016, Eq. 6, alpha = 1; means in place of sums).
+    """Image gradient difference loss, which penalises blur (Mathieu et al. 2016, Eq. 6, alpha = 1).
 
-    ||d_y Y| - |d_y Y'|| + ||d_x Y| - |d_x Y'||, with d the difference of neighbouring pixels; (..., H, W).
+    mean ||d_y Y| - |d_y Y'|| + mean ||d_x Y| - |d_x Y'||, where d is the difference of neighbouring pixels. The paper
+    sums where this takes means.
+
+    Args:
+        prediction: (..., H, W).
+        target: the same shape.
 
     Raises:
         ValueError: the shapes differ.
     """
-    require_same_shape(prediction, target)
+    _require_same_shape(prediction, target)
     loss = prediction.new_zeros((), dtype=prediction.float().dtype)
     for axis in (-2, -1):
-        steps = prediction.float().diff(dim=axis).abs(), target.float().diff(dim=axis).abs()
-        loss = loss + (steps[0] - steps[1]).abs().mean()
+        predicted, true = prediction.float().diff(dim=axis).abs(), target.float().diff(dim=axis).abs()
+        loss = loss + (predicted - true).abs().mean()
     return loss
 
 
 def _difference(prediction: Tensor, target: Tensor) -> Tensor:
-    require_same_shape(prediction, target)
+    _require_same_shape(prediction, target)
     return prediction.float() - target.float()
 
 
-def require_same_shape(prediction: Tensor, target: Tensor) -> None:
-    """Raise ValueError unless both tensors have one shape."""
+def _require_same_shape(prediction: Tensor, target: Tensor) -> None:
+    """Raise ValueError if the shapes differ."""
     if prediction.shape != target.shape:
         raise ValueError(
-            f"prediction and target must have one shape, got {tuple(prediction.shape)} and {tuple(target.shape)}"
+            f"prediction and target must have the same shape, got {tuple(prediction.shape)} and {tuple(target.shape)}"
         )

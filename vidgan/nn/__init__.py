@@ -1,1 +1,1 @@
-"""Building blocks of the networks: layers, noise, initialisation, augmentation, ConvLSTM, blur, warping."""
+"""Reusable layers: blocks, ConvLSTM, discriminators, warping, blur, noise, augmentation, initialisation."""

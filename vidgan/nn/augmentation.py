@@ -1,7 +1,8 @@
 """DiffAugment (Zhao et al. 2020) for clips: one transformation per clip, shared by all its frames.
 
-Transforming each frame on its own hurts video quality strongly (Skorokhodov et al. 2022, StyleGAN-V): the generator
-learns that frames jump. Both real and generated clips pass through before each discriminator, gradients included.
+Transforming every frame separately degrades video quality strongly (Skorokhodov et al. 2022, StyleGAN-V), because the
+generator learns to produce jumps between frames. Real and generated clips are both augmented before each discriminator;
+gradients pass through.
 """
 
 from collections.abc import Sequence
@@ -16,46 +17,47 @@ __all__ = ["POLICIES", "DiffAugment"]
 
 POLICIES = ("brightness", "saturation", "contrast", "translation", "cutout")
 
-_SHIFT = 0.125  # largest translation, share of a side
-_HOLE = 0.5  # side of the cut-out box, share of the frame's side
+_SHIFT = 0.125  # maximum translation, relative to the side
+_HOLE = 0.5  # side of the cutout box, relative to the side
 
 
 class DiffAugment(nn.Module):
-    """Brightness, saturation, contrast, translation and cutout with strengths as in the paper.
+    """Brightness, saturation, contrast, translation and cutout with the strengths of the paper.
 
-    The transformation is a function of the draws' keys and of nothing else: neither of what was drawn before nor of the
-    pixels (contrast turns about mid-grey, not about the image's mean). A clip and single frames of it that are given
-    the same draws are therefore transformed alike.
+    The transformation depends on the keys of the draws only, neither on earlier draws nor on the pixels (contrast is
+    scaled around mid-grey, not around the image's mean). With the same draws, a clip and single frames of it are
+    therefore transformed alike.
 
     Args:
-        policy: which transformations, a subset of POLICIES; always applied in that order.
+        policy: subset of POLICIES; applied in the order of POLICIES.
 
     Raises:
-        ValueError: a name is unknown or given twice, or there is none.
+        ValueError: an unknown or repeated name, or an empty policy.
     """
 
     def __init__(self, policy: Sequence[str]) -> None:
         super().__init__()
         if isinstance(policy, str) or not policy:
-            raise ValueError(f"augment: give a list of names out of {', '.join(POLICIES)}; got {policy!r}")
+            raise ValueError(f"augment: expected a list of names from {', '.join(POLICIES)}; got {policy!r}")
         for name in policy:
             require_choice("augment", name, POLICIES)
         if len(set(policy)) < len(policy):
-            raise ValueError(f"augment: a name is given twice in {list(policy)}")
+            raise ValueError(f"augment: repeated name in {list(policy)}")
         self.policy = tuple(name for name in POLICIES if name in policy)
 
     def forward(self, x: Tensor, draws: Draws) -> Tensor:
-        """Transform clips (B, T, C, H, W) or frames (B, C, H, W) in [-1, 1].
+        """Transform clips (B, T, C, H, W) or frames (B, C, H, W) in [-1, 1]; the shape is kept.
 
-        Values may leave the range, as in the paper. Uncovered borders and holes are 0, mid-grey.
+        Values may leave the range, as in the paper. Borders uncovered by translation, and the cutout box, become 0
+        (mid-grey).
 
         Raises:
-            ValueError: `draws` does not hold one stream a row.
+            ValueError: `draws` does not have B rows.
         """
         if len(draws) != x.shape[0]:
-            raise ValueError(f"augment needs one stream of draws a row: {len(draws)} streams, {x.shape[0]} rows")
+            raise ValueError(f"augment needs draws with {x.shape[0]} rows, got {len(draws)}")
         clip = x if x.dim() == 5 else x[:, None]  # (B, T, C, H, W)
-        # All numbers are drawn whatever the policy, so that adding a transformation leaves the others as they were.
+        # All numbers are drawn for any policy, so that adding a transformation does not change the others.
         unit = draws.fork("augment").uniform(7).to(x.device)  # (B, 7) in [0, 1)
         strengths = unit[:, :3, None, None, None, None].to(x.dtype)
         brightness, saturation, contrast = strengths.unbind(1)  # (B, 1, 1, 1, 1)
@@ -76,21 +78,21 @@ class DiffAugment(nn.Module):
 
 
 def _shifted(clip: Tensor, unit: Tensor, *, dim: int) -> Tensor:
-    """Move each row's clip along `dim` by a whole number of pixels, uniform in +-_SHIFT of the side; zeros follow."""
+    """Shift each clip along `dim` by an integer number of pixels, uniform in +-_SHIFT of the side; fill with zeros."""
     side = clip.shape[dim]
     reach = int(side * _SHIFT + 0.5)
     shift = (unit * (2 * reach + 1)).floor().long().clamp(max=2 * reach) - reach  # (B,)
     source = torch.arange(side, device=clip.device) - shift[:, None]  # (B, side)
     shape = [len(shift), 1, 1, 1, 1]
     shape[dim] = side
-    known = ((source >= 0) & (source < side)).reshape(shape)
-    # A gather, as no grid_sample: it has a second derivative, which R1 needs.
+    inside = ((source >= 0) & (source < side)).reshape(shape)
+    # A gather, because grid_sample has no second derivative, which R1 needs.
     moved = torch.take_along_dim(clip, source.clamp(0, side - 1).reshape(shape), dim=dim)
-    return moved.masked_fill(~known, 0.0)
+    return moved.masked_fill(~inside, 0.0)
 
 
 def _inside(unit: Tensor, side: int) -> Tensor:
-    """(B, side) bool: positions within a box of _HOLE times the side, centred anywhere on the side."""
+    """(B, side) bool: positions inside a box of _HOLE times the side whose centre is anywhere on the side."""
     centre = (unit * side).floor()[:, None]
     position = torch.arange(side, device=unit.device)
     half = side * _HOLE / 2

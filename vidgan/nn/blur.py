@@ -1,4 +1,4 @@
-"""Gaussian blur of maps."""
+"""Gaussian blur of maps as two matrix products."""
 
 from functools import lru_cache
 
@@ -9,13 +9,14 @@ __all__ = ["gaussian_blur"]
 
 
 def gaussian_blur(maps: Tensor, sigma: float) -> Tensor:
-    """Gaussian window of `sigma` pixels, cut at twice that, the border repeated outside.
+    """Blur with a Gaussian kernel truncated at 2 `sigma`; border pixels are repeated outside.
 
-    Two matrix products are several times faster on a CPU than convolutions. Under autocast they lose digits: switch it
-    off around a blur whose differences matter.
+    On a CPU, two matrix products are several times faster than convolutions. Under autocast they lose precision:
+    disable it where small differences matter.
 
     Args:
         maps: (..., H, W) float32 or float64.
+        sigma: standard deviation in pixels.
 
     Returns:
         (..., H, W).
@@ -28,9 +29,9 @@ def gaussian_blur(maps: Tensor, sigma: float) -> Tensor:
 
 @lru_cache(maxsize=64)
 def _band(length: int, sigma: float, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """(length, length) matrix that blurs a line of pixels, the border repeated outside.
+    """(length, length) matrix that blurs a line of pixels, with repeated border pixels.
 
-    It is kept, so it must not be born as a tensor of inference mode, which a later training could not use.
+    The matrix is cached, so it must not be an inference tensor, which later training could not use.
     """
     with torch.inference_mode(False):
         return _make_band(length, sigma, dtype).to(device)

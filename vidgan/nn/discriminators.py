@@ -16,18 +16,12 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from vidgan.nn.blocks import (
-    LEAK,
-    MinibatchStd,
-    channel_plan,
-    norm_layer,
-    norm_shifts,
-    pyramid,
-    require_choice,
-    spectral_normalise,
-)
+from vidgan.nn.blocks import LEAK, MinibatchStd, require_choice
 from vidgan.nn.noise import InstanceNoise, set_noise
+from vidgan.nn.norms import norm_layer, norm_shifts
+from vidgan.nn.pyramid import channel_plan, pyramid
 from vidgan.nn.recompute import recompute
+from vidgan.nn.spectral_norm import spectral_normalise
 from vidgan.sections import Section, option
 from vidgan.seeding import Draws
 from vidgan.types import Judgement, Logits

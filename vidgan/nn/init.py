@@ -1,12 +1,13 @@
-"""How weights start."""
+"""Weight initialisation."""
 
 from collections.abc import Iterator
 
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
-from vidgan.nn.blocks import require_choice, spectral_normalise
+from vidgan.nn.blocks import require_choice
 from vidgan.nn.conv_lstm import ConvLSTMCell
+from vidgan.nn.spectral_norm import spectral_normalise
 
 __all__ = ["SCHEMES", "initialise"]
 
@@ -18,12 +19,16 @@ _RECURRENT = (nn.RNNCellBase, ConvLSTMCell)
 
 
 def initialise(module: nn.Module, scheme: str) -> None:
-    """Start all convolutions, linear layers and norms of `module`, in place; recurrent cells keep their own start.
+    """Initialise all convolutions, linear layers and norms of `module` in place.
 
-    Schemes: "default" leaves the constructors' start (MoCoGAN's released code), "normal" is DCGAN's N(0, 0.02) for
-    weights and N(1, 0.02) for the norms' scales (Radford et al. 2016), "orthogonal" makes weight matrices orthogonal
-    (Saxe et al. 2014; BigGAN). The last two start biases at zero. Spectrally normalised weights stay so. Draws from
-    torch's global generator, as constructors do.
+    Recurrent cells keep the initialisation of their constructors. Spectral normalisation is kept. Random numbers come
+    from torch's global generator, as in constructors.
+
+    Args:
+        scheme:
+            "default": keep the initialisation of the constructors, as in MoCoGAN's released code.
+            "normal": weights N(0, 0.02), scales of norms N(1, 0.02), biases zero (DCGAN, Radford et al. 2016).
+            "orthogonal": orthogonal weight matrices, biases zero (Saxe et al. 2014; BigGAN, Brock et al. 2019).
 
     Raises:
         ValueError: unknown scheme.
@@ -34,7 +39,7 @@ def initialise(module: nn.Module, scheme: str) -> None:
     for layer in list(_outside_cells(module)):
         if isinstance(layer, _WEIGHTED):
             spectral = is_parametrized(layer, "weight")
-            if spectral:  # its power iteration has to start from the new weight
+            if spectral:  # its power iteration must start from the new weight
                 remove_parametrizations(layer, "weight", leave_parametrized=False)
             if scheme == "normal":
                 nn.init.normal_(layer.weight, 0.0, 0.02)
@@ -52,7 +57,7 @@ def initialise(module: nn.Module, scheme: str) -> None:
 
 
 def _outside_cells(module: nn.Module) -> Iterator[nn.Module]:
-    """`module` and all modules below it, except recurrent cells and what they contain."""
+    """Yield `module` and its descendants, except recurrent cells and their descendants."""
     if isinstance(module, _RECURRENT):
         return
     yield module

@@ -1,4 +1,4 @@
-"""Instance noise: keeps a discriminator from telling real and generated samples apart by details that no one sees."""
+"""Instance noise: hides imperceptible details by which a discriminator could separate real from generated samples."""
 
 import torch
 from torch import Tensor, nn
@@ -9,13 +9,13 @@ __all__ = ["InstanceNoise", "set_noise"]
 
 
 class InstanceNoise(nn.Module):
-    """Add sigma * N(0, 1) while training (Soenderby et al. 2017); MoCoGAN places one before each convolution.
+    """Add sigma * N(0, 1) in training mode (Soenderby et al. 2017); MoCoGAN does so before each convolution.
 
-    Each row draws from its own stream, so that a sample meets the same noise in any batch. The noise is drawn in plain
-    row-major order whatever the layout of the input: filling a channels-last tensor is ten times slower on a CPU.
+    Each row has its own random stream, so that a sample gets the same noise in any batch. The noise is drawn in
+    row-major order for any memory layout of the input: filling a channels-last tensor is ten times slower on a CPU.
 
     Args:
-        sigma: standard deviation, >= 0, in units of the input; may be changed at any time through the attribute.
+        sigma: standard deviation in units of the input, at least 0; the attribute may be changed at any time.
     """
 
     def __init__(self, sigma: float = 0.0) -> None:
@@ -23,24 +23,24 @@ class InstanceNoise(nn.Module):
         self.sigma = sigma
 
     def forward(self, x: Tensor, draws: Draws | None) -> Tensor:
-        """(N, ...) -> the same shape; continues the streams of `draws`, one stream a row.
+        """Add noise to (N, ...); the shape is kept. Advances the streams of `draws`.
 
         Raises:
-            ValueError: noise is due and `draws` is missing or holds another number of rows.
+            ValueError: in training mode with sigma > 0, if `draws` is None or does not have N rows.
         """
         if not self.training or self.sigma == 0:
             return x
         if draws is None:
             raise ValueError(
-                f"instance noise of sigma={self.sigma} in training mode needs draws; pass them, or call eval()"
+                f"instance noise with sigma={self.sigma} in training mode needs draws; pass them, or call eval()"
             )
         if len(draws) != x.shape[0]:
-            raise ValueError(f"instance noise needs one stream of draws a row: {len(draws)} streams, {x.shape[0]} rows")
+            raise ValueError(f"instance noise needs draws with {x.shape[0]} rows, got {len(draws)}")
         noise = draws.normal(*x.shape[1:]).to(device=x.device, dtype=x.dtype)
-        return torch.add(x, noise, alpha=self.sigma)  # x first: the sum takes its memory layout
+        return torch.add(x, noise, alpha=self.sigma)  # x first: the sum has its memory layout
 
     def extra_repr(self) -> str:
-        """Shown by print(module)."""
+        """Text for `print(module)`."""
         return f"sigma={self.sigma}"
 
 

@@ -1,4 +1,4 @@
-"""Activation checkpointing (Chen et al. 2016): a part keeps its inputs alone and runs again in the backward pass."""
+"""Activation checkpointing (Chen et al. 2016): store only a module's inputs, and run it again in the backward pass."""
 
 from itertools import count
 from typing import Any
@@ -14,15 +14,15 @@ __all__ = ["recompute"]
 
 
 def recompute(module: nn.Module, *arguments: Any) -> Any:
-    """`module(*arguments)`, its activations computed anew when gradients need them; the gradients are the same.
+    """Compute ``module(*arguments)`` and recompute its activations in the backward pass. Gradients are unchanged.
 
-    The second run must repeat the first. It therefore draws from copies of the random streams as they were, and works
-    on copies of the buffers as they were: batch norm would count its batch twice, and spectral norm would go one power
-    iteration on and divide by another number. Penalties that differentiate twice run it once more.
+    The second run must repeat the first. It therefore uses copies of the random streams and of the buffers from before
+    the first run. Otherwise batch norm would count its batch twice, and spectral norm would make another power
+    iteration and divide by another value. Penalties with second derivatives run the module once more.
 
     Args:
-        module: a part of a network. It is run as it is where no gradients are taken.
-        arguments: tensors, lists of tensors, and `Draws`, which go on as after a plain call.
+        module: part of a network. Called directly if gradients are disabled.
+        arguments: tensors, lists of tensors, and `Draws`, which advance as in a plain call.
     """
     if not torch.is_grad_enabled():
         return module(*arguments)
@@ -33,8 +33,8 @@ def recompute(module: nn.Module, *arguments: Any) -> Any:
     def run() -> Any:
         if next(runs) == 0:
             return module(*arguments)
-        again = tuple(part.copy() if isinstance(part, Draws) else part for part in start)
-        return functional_call(module, {name: buffer.clone() for name, buffer in buffers.items()}, again)
+        repeated = tuple(part.copy() if isinstance(part, Draws) else part for part in start)
+        return functional_call(module, {name: buffer.clone() for name, buffer in buffers.items()}, repeated)
 
-    # No part draws from torch's global generators, so their state need not be kept.
+    # No module draws from torch's global generators, so their state need not be saved.
     return checkpoint(run, use_reentrant=False, preserve_rng_state=False)

@@ -1,9 +1,8 @@
-"""Opening a video file that nobody vouches for, and the one error that every refusal becomes.
+"""Opening an untrusted video file; every refusal is a `VideoError`.
 
-A folder of downloaded videos is hostile input: playlists that make FFmpeg fetch other files or addresses, pipes that
-never end, headers that lie, pictures that fill the memory, codecs that nobody has tested. What is not on a short list
-of containers and decoders is not opened, nothing but the one regular file is read, and sizes are checked before a frame
-is allocated.
+Downloaded videos are hostile input: playlists that make FFmpeg open other files or addresses, pipes that never end,
+false headers, frames that exhaust memory, decoders that were never hardened. Therefore only containers and decoders on
+a short list are used, only the one regular file is read, and sizes are checked before a frame is allocated.
 """
 
 import os
@@ -28,49 +27,49 @@ CONTAINERS: Final = (
     *("mov", "mp4", "m4a", "3gp", "3g2", "mj2"),
     *("matroska", "webm", "avi", "gif", "mpegts", "mpeg", "ogg", "flv", "h264", "hevc", "yuv4mpegpipe"),
 )
-"""Containers that are opened, by FFmpeg's demuxer name. None of them can name a second file or an address."""
+"""Accepted containers, by FFmpeg's demuxer name. None of them can refer to another file or an address."""
 
 ACCEPTED: Final = "MP4, MOV, MKV, WebM, AVI, GIF, MPEG, OGG, FLV, Y4M"
-"""The same for people."""
+"""Accepted containers, for messages."""
 
 DECODERS: Final = (
     *("h264", "hevc", "libdav1d", "vp8", "vp9", "theora", "flv", "gif"),
     *("mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v2", "msmpeg4", "h263", "cinepak"),
     *("mjpeg", "png", "prores", "ffv1", "huffyuv", "rawvideo"),
 )
-"""Video decoders that are run, by FFmpeg's name (`msmpeg4` is version 3, `libdav1d` is AV1)."""
+"""Accepted video decoders, by FFmpeg's name (`msmpeg4` is version 3, `libdav1d` decodes AV1)."""
 
 MAX_PIXELS: Final = 7680 * 4320
-"""The largest frame that is decoded: 8K video."""
+"""Largest accepted frame, in pixels: 8K video."""
 
 REASONS: Final = {
-    "missing": "there is no such file",
+    "missing": "no such file",
     "not-a-regular-file": "a folder, pipe, device or socket",
     "empty-file": "zero bytes",
-    "unreadable": "the operating system does not let it be read",
-    "truncated": "the file ends before its own structure does",
-    "not-a-video": "not one of the containers that are opened",
-    "no-video-stream": "for example sound only",
-    "codec-not-allowed": "not one of the decoders that are run",
+    "unreadable": "the operating system denies reading",
+    "truncated": "shorter than its own structure announces",
+    "not-a-video": "not an accepted container",
+    "no-video-stream": "for example audio only",
+    "codec-not-allowed": "not an accepted decoder",
     "too-many-pixels": "frames larger than 8K video",
-    "no-frames": "a video stream without a frame",
-    "corrupt": "damage that the decoder noticed",
+    "no-frames": "a video stream without frames",
+    "corrupt": "damage reported by the decoder",
     "size-changes": "frames of different sizes",
-    "time-gap": "a hole in the presentation times that a steady frame rate would fill with copies",
-    "too-long": "the decoded frames would not fit the memory limit",
-    "changed": "the file is not the one that was indexed",
+    "time-gap": "a long pause, which a constant frame rate would fill with copies",
+    "too-long": "the decoded frames exceed the memory limit",
+    "changed": "the file differs from the one that was indexed",
 }
-"""Every `VideoError.reason`, with what it means."""
+"""Every value of `VideoError.reason`, with its meaning."""
 
-# What PyAV was seen to raise on mutated files: FFmpegError and, outside that tree, the rest.
+# Exceptions that PyAV raised on randomly damaged files; not all of them derive from FFmpegError.
 DECODER_ERRORS: Final = (av.error.FFmpegError, ValueError, OSError, EOFError, MemoryError)
 
 
 @contextmanager
 def open_video(path: Path | str) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open the first video stream of a file for decoding in one thread; the container is closed on every way out.
+    """Open the first video stream of a file for decoding; the container is closed when the block ends.
 
-    One thread because FFmpeg's frame threads hide damage: they return fewer frames where one thread raises.
+    Decoding is single-threaded: on damage, FFmpeg's frame threads return fewer frames where a single thread raises.
 
     Raises:
         VideoError: the file is refused; see `REASONS`.
@@ -84,36 +83,36 @@ def open_video(path: Path | str) -> Iterator[tuple[InputContainer, VideoStream]]
         "max_pixels": str(MAX_PIXELS),
     }
     try:
-        # The explicit protocol keeps a name such as `http:x.mp4` or `concat:a|b` a plain file name.
+        # With an explicit protocol, FFmpeg does not interpret a name such as `http:x.mp4` or `concat:a|b`.
         container = av.open(f"file:{path.absolute()}", options=options, metadata_errors="ignore")
     except DECODER_ERRORS as error:
-        detail = f"is not a video in one of the containers that are opened ({ACCEPTED}): {describe(error)}"
+        detail = f"not a video in an accepted container ({ACCEPTED}): {describe(error)}"
         raise VideoError(path, "not-a-video", detail) from error
     try:
         yield container, _video_stream(container, path)
     finally:
-        # Closing can fail on a damaged file; the error that is already on its way says more.
+        # Closing may fail on a damaged file, and must not hide the error that is being raised.
         with suppress(*DECODER_ERRORS):
             container.close()
 
 
 def describe(error: BaseException) -> str:
-    """What went wrong in FFmpeg, without the path and the log lines that its own message carries."""
+    """Type and text of an FFmpeg error, without the path and log lines of its message."""
     text = getattr(error, "strerror", None) or str(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _check_file(path: Path) -> None:
     try:
-        found = path.stat()
+        status = path.stat()
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise VideoError(path, "missing", "there is no such file") from error
-    except (OSError, ValueError) as error:  # a loop of links, a forbidden folder, a NUL in the name
+        raise VideoError(path, "missing", "no such file") from error
+    except (OSError, ValueError) as error:  # circular links, a folder without permission, a NUL in the name
         raise VideoError(path, "unreadable", f"cannot be read: {error}") from error
-    # Opening a named pipe would wait for a writer for ever.
-    if not stat.S_ISREG(found.st_mode):
-        raise VideoError(path, "not-a-regular-file", "is not a regular file; give the path of a video file")
-    if found.st_size == 0:
+    # Opening a named pipe would block until something writes to it.
+    if not stat.S_ISREG(status.st_mode):
+        raise VideoError(path, "not-a-regular-file", "not a regular file; expected the path of a video file")
+    if status.st_size == 0:
         raise VideoError(path, "empty-file", "the file is empty")
     if not os.access(path, os.R_OK):
         raise VideoError(path, "unreadable", "cannot be read: permission denied")
@@ -122,23 +121,23 @@ def _check_file(path: Path) -> None:
     except OSError as error:
         raise VideoError(path, "unreadable", f"cannot be read: {error}") from error
     if missing:
-        amount = f"{missing} bytes" if missing > 1 else "part"
-        raise VideoError(path, "truncated", f"{amount} of the file are missing at its end; copy or download it again")
+        amount = f"{missing} bytes are" if missing > 1 else "data are"
+        raise VideoError(path, "truncated", f"{amount} missing at the end of the file; copy or download it again")
 
 
 def _video_stream(container: InputContainer, path: Path) -> VideoStream:
-    pictures = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
-    if not pictures:
-        raise VideoError(path, "no-video-stream", "has no video stream")
-    stream = pictures[0]
+    streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    if not streams:
+        raise VideoError(path, "no-video-stream", "no video stream")
+    stream = streams[0]
     codec = stream.codec_context
     if codec is None or codec.codec is None:
-        raise VideoError(path, "codec-not-allowed", "its video codec is unknown; re-encode it as H.264")
+        raise VideoError(path, "codec-not-allowed", "unknown video codec; re-encode the file as H.264")
     if codec.codec.name not in DECODERS:
         raise VideoError(
             path,
             "codec-not-allowed",
-            f"its codec {codec.codec.name} is not read; re-encode it as H.264, or use one of: {', '.join(DECODERS)}",
+            f"codec {codec.codec.name} is not accepted; re-encode as H.264, or use one of {', '.join(DECODERS)}",
         )
     if codec.width * codec.height > MAX_PIXELS:
         raise VideoError(
@@ -146,6 +145,6 @@ def _video_stream(container: InputContainer, path: Path) -> VideoStream:
         )
     codec.thread_type = "NONE"
     codec.thread_count = 1
-    # The decoder's own limit: a stream may announce one size and carry another.
+    # A limit for the decoder too: frames may be larger than the stream's header announces.
     codec.options = {"max_pixels": str(MAX_PIXELS)}
     return stream

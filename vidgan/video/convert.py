@@ -1,7 +1,7 @@
-"""From a decoded frame to RGB pixels of the wanted size, scaled inside FFmpeg.
+"""Converting decoded frames to RGB of a given size inside FFmpeg.
 
-Scaling the stored planes and converting the small result is several times faster than converting every pixel to RGB
-first, and nearer to the exact average: nothing is rounded in between. Chroma is interpolated to every pixel, and the
+Scaling the stored planes and converting the small result to RGB is several times faster than converting first, and
+closer to the exact average, because nothing is rounded in between. Chroma is interpolated to full resolution, and the
 arithmetic is the same on every processor (``bitexact``).
 """
 
@@ -19,7 +19,7 @@ from vidgan.video.resize import Fit, Resample, check_fit, check_resample, check_
 
 __all__ = ["FrameConverter"]
 
-# Catmull-Rom cubic, as Pillow's; FFmpeg's own default is sharper.
+# Catmull-Rom cubic, as in Pillow; FFmpeg's default is sharper.
 _FLAGS: Final = {
     "area": "flags=area",
     "bilinear": "flags=bilinear",
@@ -27,19 +27,19 @@ _FLAGS: Final = {
     "lanczos": "flags=lanczos",
 }
 _EXACT: Final = "accurate_rnd+full_chroma_int+bitexact"
-_ANY_CLOCK: Final = Fraction(1, 1000)  # a filter wants one, though nothing here looks at times
+_TIME_BASE: Final = Fraction(1, 1000)  # required by the filter graph; times are not used
 
 
 class FrameConverter:
-    """Turns frames into (H, W, 3) uint8 RGB as shown; keeps FFmpeg's conversion tables from frame to frame.
+    """Converts frames to displayed orientation, as (H, W, 3) uint8 RGB. Reuses FFmpeg's tables between frames.
 
     Args:
-        size: (H, W) of the result in pixels; None keeps the size as shown.
+        size: (H, W) of the result in pixels; None keeps the displayed size.
         fit: see `vidgan.video.resize.Fit`.
         resample: see `vidgan.video.resize.Resample`.
 
     Raises:
-        ValueError: an argument is not valid.
+        ValueError: an argument is invalid.
     """
 
     def __init__(self, size: tuple[int, int] | None, fit: Fit, resample: Resample) -> None:
@@ -54,9 +54,9 @@ class FrameConverter:
         self._offset = (0, 0)
 
     def __call__(self, frame: VideoFrame, orientation: Orientation) -> np.ndarray:
-        """(H, W, 3) uint8. Raises what PyAV raises where the pixel format cannot be converted."""
+        """Returns (H, W, 3) uint8. PyAV's exceptions pass through if the pixel format cannot be converted."""
         if self.size is None or orientation.size(frame.height, frame.width) == self.size:
-            # One thread: on small frames automatic threads take twice as long.
+            # On small frames, automatic threading takes twice as long.
             return orientation.turn(self._reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray())
         key = (frame.height, frame.width, frame.format.name, frame.colorspace, frame.color_range, orientation)
         if self._graph is None or key != self._graph_key:
@@ -65,29 +65,32 @@ class FrameConverter:
             self._graph.push(frame)
             small = self._graph.pull()
         except Exception:
-            self._graph = None  # it may hold a frame that nobody will fetch
+            self._graph = None  # it may still hold a frame
             raise
         assert isinstance(small, VideoFrame)
-        picture = orientation.turn(small.to_ndarray())  # (H', W', 3)
+        scaled = orientation.turn(small.to_ndarray())  # (H', W', 3)
         row, column = self._offset
-        return np.ascontiguousarray(picture[row : row + self.size[0], column : column + self.size[1]])  # (H, W, 3)
+        return np.ascontiguousarray(scaled[row : row + self.size[0], column : column + self.size[1]])  # (H, W, 3)
 
     def _build(self, frame: VideoFrame, orientation: Orientation) -> av.filter.Graph:
-        """crop -> scale -> rgb24, in the stored orientation: turning the small result is cheaper."""
+        """crop -> scale -> rgb24, before rotation: rotating the small result is cheaper."""
         assert self.size is not None
-        shown = orientation.size(frame.height, frame.width)
-        placement = place(*shown, self.size, self.fit)
+        displayed = orientation.size(frame.height, frame.width)
+        placement = place(*displayed, self.size, self.fit)
         self._offset = placement.offset
-        left, top, right, bottom = orientation.stored_box(placement.box, *shown)
+        left, top, right, bottom = orientation.stored_box(placement.box, *displayed)
         height, width = orientation.size(*placement.scaled)
         flags = f"{_FLAGS[effective_resample(placement, self.resample)]}+{_EXACT}"
         graph = av.filter.Graph()
         graph.threads = 1
         steps = [
             graph.add_buffer(
-                width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base or _ANY_CLOCK
+                width=frame.width,
+                height=frame.height,
+                format=frame.format,
+                time_base=frame.time_base or _TIME_BASE,
             ),
-            # Exact: at odd offsets FFmpeg would otherwise move the box to where the chroma samples lie.
+            # Without exact=1, FFmpeg rounds odd offsets to the chroma grid.
             graph.add("crop", f"{right - left}:{bottom - top}:{left}:{top}:exact=1"),
             graph.add("scale", f"{width}:{height}:{flags}"),
             graph.add("format", "rgb24"),

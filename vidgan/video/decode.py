@@ -1,8 +1,8 @@
-"""Reading videos: exact frames, in presentation order, from files that nobody vouches for.
+"""Reading untrusted videos: exact frames in presentation order.
 
-Frames come as RGB uint8 the way a player shows them: turned and mirrored as the file asks, at the times that the file
-gives. Sound, transparency and the pixel's aspect ratio are left out (pixels are taken as square). High dynamic range
-video is converted without tone mapping and looks washed out; `VideoInfo.notes` says so.
+Frames are RGB uint8 as a player displays them: rotated, mirrored and timed as the file specifies. Audio, transparency
+and the pixel aspect ratio are ignored (pixels are treated as square). High dynamic range video is converted without
+tone mapping and looks washed out; `VideoInfo.notes` reports it.
 """
 
 import math
@@ -38,33 +38,33 @@ __all__ = [
 ]
 
 MAX_BYTES: Final = 4 * 1024**3
-"""The most that the frames of one call may take in memory."""
+"""Memory limit for the frames of one call, in bytes."""
 
 MAX_GAP_SECONDS: Final = 10.0
-"""The longest pause between two frames that resampling to a steady rate fills with copies."""
+"""Longest pause between two frames that resampling to a constant rate fills with copies."""
 
-# How far behind the newest timestamp a frame may still turn up in a file with timestamps out of order.
+# Where timestamps are out of order, a frame may come this long after a later timestamp.
 _REORDERING_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video holds, found by decoding it: headers are not believed.
+    """Properties of a video, determined by decoding it, because headers may be wrong.
 
     Attributes:
         path: the file.
-        frames: how many were decoded.
-        fps: mean frames per second by presentation time; of a single frame, the rate that the header gives.
-        width: in pixels, as shown: after rotation.
-        height: in pixels, as shown.
-        rotation: degrees counter-clockwise by which the stored picture was turned: 0, 90, 180 or 270.
-        codec: name of the codec, such as h264.
-        notes: what a person should know, from: hdr, interlaced, mirrored, non-square-pixels,
-            variable-frame-rate, timestamps-repaired, fewer-frames-than-announced.
-        pts: presentation time of every frame, increasing, in units of `time_base`: as the file gives them (perhaps
-            below zero), or counted from the first frame where the file's own had to be repaired.
-        keyframes: which frames the file marks as key frames.
-        time_base: seconds in one unit of `pts`.
+        frames: number of decoded frames.
+        fps: mean frames per second by presentation time; for a single frame, the rate in the header.
+        width: displayed width in pixels, after rotation.
+        height: displayed height in pixels, after rotation.
+        rotation: rotation of the stored frames, degrees counter-clockwise: 0, 90, 180 or 270.
+        codec: name of the codec, for example h264.
+        notes: unusual properties: hdr, interlaced, mirrored, non-square-pixels, variable-frame-rate,
+            timestamps-repaired, fewer-frames-than-announced.
+        pts: presentation time of every frame, increasing, in units of `time_base`. These are the file's timestamps
+            (possibly negative), or times since the first frame if the timestamps had to be repaired.
+        keyframes: numbers of the key frames.
+        time_base: seconds per unit of `pts`.
     """
 
     path: Path
@@ -81,19 +81,28 @@ class VideoInfo:
 
 
 class VideoFrames(NamedTuple):
-    """The frames of a video and when they are shown."""
+    """The frames of a video and their presentation times.
 
-    frames: np.ndarray  # (T, H, W, 3) uint8 RGB
-    times: np.ndarray  # (T,) float64, seconds since the first frame as the file gives them, also after resampling
-    fps: float  # frames per second of `frames`: the rate asked for, or the mean rate of the video
-    repeated: int  # how many frames are copies of the one before, where a higher rate was asked for than there is
-    info: VideoInfo  # of the frames that were decoded: all, or with `max_frames` as many as were needed
+    Attributes:
+        frames: (T, H, W, 3) uint8 RGB.
+        times: (T,) float64, the original times of the frames in seconds since the first one, also after resampling.
+        fps: frames per second of `frames`: the requested rate, or the mean rate of the video.
+        repeated: number of frames that are copies of their predecessor, because the requested rate is higher.
+        info: properties of the decoded frames: all of them, or with `max_frames` only as many as were needed.
+    """
+
+    frames: np.ndarray
+    times: np.ndarray
+    fps: float
+    repeated: int
+    info: VideoInfo
 
 
 def probe(path: Path | str) -> VideoInfo:
-    """Decode a video once, to its end, and say what it holds.
+    """Decode a video to its end and return its properties. `read_frames` accepts every file that passes.
 
-    A file that passes can be read by `read_frames`. Raises VideoError, whose `reason` says why the file is refused.
+    Raises:
+        VideoError: the file is refused; `reason` names the fault.
     """
     info, _ = _examine(Path(path), until=math.inf)
     return info
@@ -121,30 +130,30 @@ def read_video(
     fps: float | None = None,
     max_frames: int | None = None,
 ) -> VideoFrames:
-    """Read a video, each frame resized as soon as it is decoded, so that memory holds the result and one frame.
+    """Read a video. Each frame is resized when it is decoded, so that memory holds the result and one full frame.
 
     Args:
-        path: a regular file; never an address.
-        size: (H, W) of the result in pixels; None keeps the size as shown.
-        fit: what becomes of the aspect ratio, see `vidgan.video.resize.Fit`.
-        resample: the filter, see `vidgan.video.resize.Resample`. It is run by FFmpeg on the stored planes; the same
-            filter on RGB pictures (`resize_frames`) differs by rounding and at sharp edges of colour.
-        fps: steady rate to sample at, nearest frame in time; None keeps every frame, however they are spaced. The
-            video is then decoded twice: all times have to be known before the nearest frame is.
-        max_frames: stop after so many frames of the result; None reads to the end.
+        path: a regular file, not an address.
+        size: (H, W) of the result in pixels; None keeps the displayed size.
+        fit: treatment of the aspect ratio, see `vidgan.video.resize.Fit`.
+        resample: filter, see `vidgan.video.resize.Resample`. FFmpeg applies it to the stored planes. The same filter on
+            RGB frames (`resize_frames`) differs by rounding and at sharp colour edges.
+        fps: resample to this constant rate, nearest frame in time. The video is then decoded twice, because all times
+            must be known first. None keeps every frame, whatever the intervals.
+        max_frames: maximum number of frames of the result; None reads to the end.
 
     Raises:
-        VideoError: the file is refused; its `reason` says why.
-        ValueError: an argument is not valid.
+        VideoError: the file is refused; `reason` names the fault.
+        ValueError: an argument is invalid.
     """
-    convert = FrameConverter(size, fit, resample)
+    converter = FrameConverter(size, fit, resample)
     if fps is not None and not (math.isfinite(fps) and fps > 0):
-        raise ValueError(f"fps must be a number above 0, got {fps}")
+        raise ValueError(f"fps must be a positive number, got {fps}")
     if max_frames is not None and max_frames < 1:
         raise ValueError(f"max_frames must be at least 1, got {max_frames}")
     path = Path(path)
     if fps is None:
-        return _read_all(path, convert, max_frames)
+        return _read_all(path, converter, max_frames)
     info, times = _examine(path, until=math.inf if max_frames is None else max_frames / fps + _REORDERING_SECONDS)
     _check_gaps(path, times)
     indices = resample_indices(times, fps)[:max_frames]
@@ -153,42 +162,42 @@ def read_video(
         scan = Scan(path, container, stream)
         numbered = enumerate(islice(scan.frames(), wanted[-1] + 1))
         chosen = set(wanted)
-        pictures = _convert((frame for index, frame in numbered if index in chosen), scan, convert)
-    repeats = list(Counter(indices).values())  # in order, since the indices never decrease
-    _check_memory(path, len(indices), pictures[0])
-    frames = _stack(pictures, repeats)  # (T, H, W, 3)
+        images = _convert((frame for index, frame in numbered if index in chosen), scan, converter)
+    repeats = list(Counter(indices).values())  # in order, because the indices never decrease
+    _check_memory(path, len(indices), images[0])
+    frames = _stack(images, repeats)  # (T, H, W, 3)
     return VideoFrames(frames, np.array(times)[indices], float(fps), len(indices) - len(wanted), info)
 
 
-def _read_all(path: Path, convert: FrameConverter, max_frames: int | None) -> VideoFrames:
+def _read_all(path: Path, converter: FrameConverter, max_frames: int | None) -> VideoFrames:
     with open_video(path) as (container, stream):
         scan = Scan(path, container, stream)
-        pictures = _convert(islice(scan.frames(), max_frames), scan, convert)
+        images = _convert(islice(scan.frames(), max_frames), scan, converter)
         info, times = _describe(scan, complete=max_frames is None)
-    return VideoFrames(_stack(pictures, [1] * len(pictures)), np.array(times), info.fps, 0, info)
+    return VideoFrames(_stack(images, [1] * len(images)), np.array(times), info.fps, 0, info)
 
 
-def _convert(frames: Iterable[VideoFrame], scan: Scan, convert: FrameConverter) -> list[np.ndarray]:
-    """RGB pictures (H, W, 3) in the wanted size, as long as they fit into the memory limit."""
-    pictures: list[np.ndarray] = []
+def _convert(frames: Iterable[VideoFrame], scan: Scan, converter: FrameConverter) -> list[np.ndarray]:
+    """RGB images (H, W, 3) in the requested size; raises VideoError once they exceed the memory limit."""
+    images: list[np.ndarray] = []
     for frame in frames:
-        pictures.append(scan.picture(frame, convert))  # (H, W, 3)
-        _check_memory(scan.path, len(pictures), pictures[-1])
-    return pictures
+        images.append(scan.convert(frame, converter))  # (H, W, 3)
+        _check_memory(scan.path, len(images), images[-1])
+    return images
 
 
-def _stack(pictures: list[np.ndarray], repeats: list[int]) -> np.ndarray:
-    """(T, H, W, 3), each picture as often as asked; empties the list on the way, so that memory holds them once."""
-    frames = np.empty((sum(repeats), *pictures[0].shape), np.uint8)
+def _stack(images: list[np.ndarray], repeats: list[int]) -> np.ndarray:
+    """(T, H, W, 3), image i repeated `repeats[i]` times. Empties the list, so that memory holds each image once."""
+    frames = np.empty((sum(repeats), *images[0].shape), np.uint8)
     end = len(frames)
     for count in reversed(repeats):
-        frames[end - count : end] = pictures.pop()
+        frames[end - count : end] = images.pop()
         end -= count
     return frames
 
 
 def _examine(path: Path, *, until: float) -> tuple[VideoInfo, list[float]]:
-    """Decode up to about `until` seconds without keeping a picture: the description, and the time of every frame."""
+    """Decode up to about `until` seconds without keeping frames; returns the properties and the time of every frame."""
     with open_video(path) as (container, stream):
         scan = Scan(path, container, stream)
         complete = True
@@ -219,22 +228,22 @@ def _describe(scan: Scan, *, complete: bool) -> tuple[VideoInfo, list[float]]:
     return info, times
 
 
-def _check_memory(path: Path, count: int, picture: np.ndarray) -> None:
-    if count * picture.nbytes > MAX_BYTES:
-        height, width = picture.shape[:2]
+def _check_memory(path: Path, count: int, image: np.ndarray) -> None:
+    if count * image.nbytes > MAX_BYTES:
+        height, width = image.shape[:2]
         detail = (
-            f"{count} frames or more of {width}x{height} pixels do not fit into {MAX_BYTES // 1024**2} MiB; "
-            "give a smaller size, a lower fps, or max_frames"
+            f"at least {count} frames of {width}x{height} pixels exceed the limit of {MAX_BYTES // 1024**2} MiB; "
+            "reduce size or fps, or set max_frames"
         )
         raise VideoError(path, "too-long", detail)
 
 
 def _check_gaps(path: Path, times: list[float]) -> None:
-    # One damaged timestamp could otherwise ask for hours of copies.
+    # A single damaged timestamp could otherwise cause hours of copies.
     for before, after in pairwise(times):
         if after - before > MAX_GAP_SECONDS:
             detail = (
-                f"shows no new frame for {after - before:.1f} s after {before:.1f} s; a steady rate fills at most "
-                f"{MAX_GAP_SECONDS:.0f} s with copies. Leave fps out to read the frames as they are"
+                f"no new frame for {after - before:.1f} s after {before:.1f} s; a constant rate fills at most "
+                f"{MAX_GAP_SECONDS:.0f} s with copies. Omit fps to read the frames as they are"
             )
             raise VideoError(path, "time-gap", detail)

@@ -1,21 +1,21 @@
-"""Optical flow between neighbouring frames: the teacher that labels motion when a data set is prepared.
+"""Optical flow between consecutive frames: the teacher that labels motion when a data set is prepared.
 
-The flow is *backward*: for each pixel x of the current frame it says where in the previous frame that pixel came from,
-``current(x) = previous(x + flow(x))``, in pixels, x component first.
+The flow is *backward*: for each pixel x of the current frame it gives the displacement to its origin in the previous
+frame, ``current(x) = previous(x + flow(x))``, in pixels, dx then dy.
 
-Mean end-point error in pixels on the seven dense pairs of Middlebury and FlyingChairs, brought to three sizes, and time
-for a pair on two cores:
+Mean end-point error in pixels on seven dense pairs of Middlebury and FlyingChairs, resized to three sizes, and time per
+pair on two cores:
 
 =============================  =======  =======  =======  ==================
 method                         64x64    160x128  240x180  ms at 160x128
 =============================  =======  =======  =======  ==================
-no motion at all               0.59     1.39     2.05
+zero flow                      0.59     1.39     2.05
 `dis`                          0.19     0.34     0.41     10
-DIS, medium preset as it is    0.29     0.44     0.55     3
+DIS, unmodified medium preset  0.29     0.44     0.55     3
 `tvl1`                         0.24     0.40     0.53     180
 =============================  =======  =======  =======  ==================
 
-`dis` refines up to the full resolution; the preset stops at half of it, which costs a third of the accuracy.
+`dis` refines to full resolution. The preset stops at half resolution, which raises the error by a third.
 """
 
 import importlib.util
@@ -27,46 +27,46 @@ import numpy as np
 __all__ = ["METHODS", "MIN_SIDE", "clip_flow", "default_method", "estimate_flow"]
 
 MIN_SIDE: Final = 16
-"""The smallest height and width in pixels: two patches of the inverse search."""
+"""Minimum height and width in pixels: two patches of the inverse search."""
 
 _LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 
 def estimate_flow(current: np.ndarray, previous: np.ndarray, *, method: str) -> np.ndarray:
-    """Backward flow from one frame to the one before it.
+    """Backward flow from a frame to its predecessor.
 
     Args:
         current: (H, W, 3) uint8 RGB.
-        previous: (H, W, 3) uint8 RGB, of the same size.
+        previous: (H, W, 3) uint8 RGB.
         method: a key of `METHODS`.
 
     Returns:
         (2, H, W) float32, pixels, dx then dy, with ``current(x) = previous(x + flow(x))``.
 
     Raises:
-        ValueError: an unknown method, or frames of other shapes or types, or smaller than `MIN_SIDE`.
-        ImportError: `dis` without OpenCV; the message says how to install it.
+        ValueError: an unknown method, a wrong shape or dtype, or frames smaller than `MIN_SIDE`.
+        ImportError: `dis` without OpenCV.
     """
     if current.shape != previous.shape:
-        raise ValueError(f"both frames must have one shape, got {current.shape} and {previous.shape}")
+        raise ValueError(f"current and previous must have the same shape, got {current.shape} and {previous.shape}")
     return clip_flow(np.stack([previous, current]), method)[0]
 
 
 def clip_flow(frames: np.ndarray, method: str) -> np.ndarray:
-    """Backward flow of every frame but the first.
+    """Backward flow of every frame except the first.
 
     Args:
         frames: (T, H, W, 3) uint8 RGB, T >= 1.
         method: a key of `METHODS`.
 
     Returns:
-        (T-1, 2, H, W) float32; row t leads from frame t+1 back to frame t.
+        (T-1, 2, H, W) float32; row t is the backward flow of frame t+1.
 
     Raises:
         ValueError, ImportError: as in `estimate_flow`.
     """
     if method not in METHODS:
-        raise ValueError(f"unknown flow method {method!r}; known: {', '.join(METHODS)}")
+        raise ValueError(f"unknown flow method {method!r}; accepted: {', '.join(METHODS)}")
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or len(frames) == 0:
         raise ValueError(f"frames must be (T, H, W, 3) uint8 with T >= 1, got {frames.shape} {frames.dtype}")
     height, width = frames.shape[1:3]
@@ -83,12 +83,12 @@ def clip_flow(frames: np.ndarray, method: str) -> np.ndarray:
 
 
 def default_method() -> str:
-    """`dis` where OpenCV is installed, `tvl1` elsewhere."""
+    """`dis` if OpenCV is installed, otherwise `tvl1`."""
     return "dis" if importlib.util.find_spec("cv2") is not None else "tvl1"
 
 
 def _luma(frame: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8 -> (H, W) uint8."""
+    """(H, W, 3) uint8 RGB -> (H, W) uint8 luma."""
     return np.rint(frame @ _LUMA).astype(np.uint8)
 
 
@@ -96,7 +96,7 @@ Estimator = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def _dis() -> Estimator:
-    """Dense inverse search (Kroeger et al., 2016), OpenCV's medium preset refined to full resolution."""
+    """Dense inverse search (Kroeger et al. 2016): OpenCV's medium preset, refined to full resolution."""
     try:
         import cv2
     except ImportError as error:
@@ -111,8 +111,8 @@ def _dis() -> Estimator:
 
 
 def _tvl1() -> Estimator:
-    """Duality-based TV-L1 (Zach et al., 2007; Wedel et al., 2009) with scikit-image's defaults."""
-    from skimage.registration import optical_flow_tvl1  # takes most of a second to import
+    """Duality-based TV-L1 (Zach et al. 2007; Wedel et al. 2009) with the defaults of scikit-image."""
+    from skimage.registration import optical_flow_tvl1  # imported late: takes most of a second
 
     def estimate(current: np.ndarray, previous: np.ndarray) -> np.ndarray:
         return optical_flow_tvl1(current, previous, dtype=np.float32)[::-1]  # (2, H, W), rows first -> dx first
@@ -121,4 +121,4 @@ def _tvl1() -> Estimator:
 
 
 METHODS: Final[dict[str, Callable[[], Estimator]]] = {"dis": _dis, "tvl1": _tvl1}
-"""Name -> maker of a function of (current, previous), both (H, W) uint8 luma, to backward flow (2, H, W)."""
+"""Name -> constructor of an estimator: (current, previous), both (H, W) uint8 luma, -> backward flow (2, H, W)."""

@@ -1,4 +1,4 @@
-"""How a stored picture has to be turned and mirrored to be shown, as the file's display matrix asks."""
+"""Rotation and mirroring of stored frames for display, from the display matrix of the file."""
 
 import struct
 from typing import Any, Final, NamedTuple
@@ -10,7 +10,7 @@ __all__ = ["UPRIGHT", "Orientation", "orientation_of"]
 
 
 class Orientation(NamedTuple):
-    """How the stored picture has to be laid out to be shown: transposed first, then mirrored."""
+    """Transformation from the stored to the displayed frame: transpose first, then mirror."""
 
     transpose: bool
     mirror_x: bool
@@ -18,26 +18,26 @@ class Orientation(NamedTuple):
 
     @property
     def mirrored(self) -> bool:
-        """Whether the picture is mirrored left to right after it was turned by `rotation`."""
+        """Whether the frame is mirrored left to right in addition to `rotation`."""
         return self.transpose == (self.mirror_x == self.mirror_y)
 
     @property
     def rotation(self) -> int:
-        """Degrees counter-clockwise. A mirror from left to right leaves rows alone, so `mirror_y` tells the turn."""
+        """Degrees counter-clockwise. Mirroring left to right keeps rows, so `mirror_y` determines the rotation."""
         return (90 if self.mirror_y else 270) if self.transpose else (180 if self.mirror_y else 0)
 
-    def turn(self, picture: np.ndarray) -> np.ndarray:
-        """(h, w, 3) as stored -> (H, W, 3) as shown."""
+    def turn(self, frame: np.ndarray) -> np.ndarray:
+        """Stored frame (h, w, 3) -> displayed frame (H, W, 3)."""
         if self.transpose:
-            picture = picture.swapaxes(0, 1)  # (w, h, 3)
-        return np.ascontiguousarray(picture[:: -1 if self.mirror_y else 1, :: -1 if self.mirror_x else 1])
+            frame = frame.swapaxes(0, 1)  # (w, h, 3)
+        return np.ascontiguousarray(frame[:: -1 if self.mirror_y else 1, :: -1 if self.mirror_x else 1])
 
     def size(self, height: int, width: int) -> tuple[int, int]:
-        """(height, width) of a stored picture as shown, or the other way round: both are the same swap."""
+        """Displayed (height, width) for a stored frame, or the reverse: both swap the sides, or neither does."""
         return (width, height) if self.transpose else (height, width)
 
     def stored_box(self, box: tuple[int, int, int, int], height: int, width: int) -> tuple[int, int, int, int]:
-        """A box (left, top, right, bottom) of the picture as shown, height x width pixels, in the stored picture."""
+        """Map a box (left, top, right, bottom) from the displayed frame of height x width pixels to the stored one."""
         left, top, right, bottom = box
         if self.mirror_x:
             left, right = width - right, width - left
@@ -50,11 +50,11 @@ UPRIGHT: Final = Orientation(False, False, False)
 
 
 def orientation_of(frame: VideoFrame) -> Orientation:
-    """Read the display matrix [a b u; c d v; x y w]: a stored point (p, q) is shown at (a p + c q, b p + d q).
+    """Read the display matrix [a b u; c d v; x y w], which maps a stored point (p, q) to (a p + c q, b p + d q).
 
-    Angles other than quarter turns are taken to the nearest one.
+    Angles are rounded to multiples of 90 degrees.
     """
-    side_data: Any = frame.side_data  # a mapping from names to buffers; PyAV's annotation says otherwise
+    side_data: Any = frame.side_data  # a mapping from names to buffers, contrary to PyAV's annotation
     try:
         matrix = bytes(side_data["DISPLAYMATRIX"])
     except KeyError:

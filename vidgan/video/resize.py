@@ -1,4 +1,4 @@
-"""Bringing frames to one size: which part of a picture is taken, what it is scaled to, and by which filter."""
+"""Resizing frames: which part of the frame is used, what it is scaled to, and with which filter."""
 
 from typing import Final, Literal, NamedTuple, get_args
 
@@ -22,15 +22,19 @@ __all__ = [
 ]
 
 Fit = Literal["crop", "squash", "cover"]
-"""`crop` cuts what sticks out, evenly on both sides and in whole pixels, then scales; `squash` keeps the whole picture
-and not its aspect ratio; `cover` scales until the picture covers the size, its longer side rounded to whole pixels,
-then cuts the middle from int((w - W) / 2) on, as PredNet prepares KITTI."""
+"""How a frame is fitted to another aspect ratio.
+
+- `crop`: crop the centre to the aspect ratio, in whole pixels, then scale
+- `squash`: scale the whole frame, changing its aspect ratio
+- `cover`: scale until the frame covers the size, the longer side rounded to whole pixels, then crop W columns from
+  int((w - W) / 2) on (rows likewise), as PredNet prepares KITTI
+"""
 
 FITS: tuple[str, ...] = get_args(Fit)
 
 Resample = Literal["area", "bilinear", "bicubic", "lanczos"]
-"""`area` averages exactly what a target pixel covers, as the protocols of the field do when they shrink video, and is
-bicubic as soon as one side has to grow. The others widen with the scale when they shrink, so none of them aliases."""
+"""Scaling filter. `area` averages the pixels that a target pixel covers, as published protocols do, and is replaced by
+bicubic if a side grows. The support of the other filters grows with the reduction, so that none of them aliases."""
 
 RESAMPLES: tuple[str, ...] = get_args(Resample)
 
@@ -44,21 +48,21 @@ _PIL_FILTERS: Final = {
 
 
 class Placement(NamedTuple):
-    """How a picture is brought to a size: take `box`, scale it to `scaled`, cut the result out from `offset` on."""
+    """Steps of resizing: crop `box`, scale it to `scaled`, crop the result from `offset` on."""
 
-    box: tuple[int, int, int, int]  # left, top, right, bottom in the picture
+    box: tuple[int, int, int, int]  # left, top, right, bottom in the frame
     scaled: tuple[int, int]  # height, width
-    offset: tuple[int, int]  # row, column in the scaled picture
+    offset: tuple[int, int]  # row, column in the scaled box
 
 
 def place(height: int, width: int, size: tuple[int, int], fit: str) -> Placement:
-    """Where the pixels of a (height, width) picture go in a result of `size` (H, W)."""
+    """Placement of a frame of height x width pixels in a result of `size` (H, W)."""
     whole = (0, 0, width, height)
     if fit == "crop":
         return Placement(centre_crop_box(height, width, size), size, (0, 0))
     if fit == "squash":
         return Placement(whole, size, (0, 0))
-    # The side that is relatively shorter becomes exact; rounding must not make the other one too short.
+    # The relatively shorter side is scaled exactly. Rounding must not make the other one too short.
     if size[0] * width >= size[1] * height:
         scaled = (size[0], max(size[1], round(width * size[0] / height)))
     else:
@@ -67,7 +71,7 @@ def place(height: int, width: int, size: tuple[int, int], fit: str) -> Placement
 
 
 def effective_resample(placement: Placement, resample: str) -> str:
-    """The filter that is really run: `area` only shrinks."""
+    """The filter to use: `area` is replaced by bicubic if a side grows."""
     left, top, right, bottom = placement.box
     grows = placement.scaled[0] > bottom - top or placement.scaled[1] > right - left
     return "bicubic" if resample == "area" and grows else resample
@@ -85,10 +89,10 @@ def resize_frames(
         resample: see `Resample`.
 
     Returns:
-        (T, H, W, 3) uint8; `frames` itself where it has that size already.
+        (T, H, W, 3) uint8; `frames` itself if it already has that size.
 
     Raises:
-        ValueError: the frames are not (T, h, w, 3) uint8, or size, fit or resample is not valid.
+        ValueError: the frames are not (T, h, w, 3) uint8, or size, fit or resample is invalid.
     """
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8:
         raise ValueError(f"frames must be (T, H, W, 3) uint8, got {frames.shape} {frames.dtype}")
@@ -106,7 +110,7 @@ def resize_frames(
 def fit_image(
     image: np.ndarray, size: tuple[int, int], fit: Fit = "crop", *, resample: Resample = "area"
 ) -> np.ndarray:
-    """Resize one picture (h, w, 3) uint8 to (H, W, 3); see `resize_frames`."""
+    """Resize an image (h, w, 3) uint8 to (H, W, 3); see `resize_frames`."""
     if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8:
         raise ValueError(f"an image must be (H, W, 3) uint8, got {image.shape} {image.dtype}")
     check_size(size)
@@ -123,7 +127,7 @@ def fit_image(
 
 
 def centre_crop_box(height: int, width: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """The largest centred box of the aspect ratio of `size` (H, W), as (left, top, right, bottom), whole pixels."""
+    """Largest centred box with the aspect ratio of `size` (H, W): (left, top, right, bottom) in whole pixels."""
     crop_height = min(height, max(1, round(width * size[0] / size[1])))
     crop_width = min(width, max(1, round(height * size[1] / size[0])))
     left, top = (width - crop_width) // 2, (height - crop_height) // 2
@@ -131,19 +135,19 @@ def centre_crop_box(height: int, width: int, size: tuple[int, int]) -> tuple[int
 
 
 def check_size(size: tuple[int, int]) -> None:
-    """ValueError unless `size` is two whole numbers (H, W) of 1 to 8192 pixels."""
+    """Raise ValueError unless `size` is a pair of integers (H, W) from 1 to 8192."""
     valid = len(size) == 2 and all(isinstance(side, int) and 1 <= side <= _LARGEST_SIDE for side in size)
     if not valid:
-        raise ValueError(f"size must be (height, width) in whole pixels from 1 to {_LARGEST_SIDE}, got {size}")
+        raise ValueError(f"size must be (height, width), integers from 1 to {_LARGEST_SIDE}, got {size}")
 
 
 def check_fit(fit: str) -> None:
-    """ValueError unless `fit` is one of `FITS`."""
+    """Raise ValueError unless `fit` is one of `FITS`."""
     if fit not in FITS:
         raise ValueError(f"fit must be one of {', '.join(FITS)}, got {fit!r}")
 
 
 def check_resample(resample: str) -> None:
-    """ValueError unless `resample` is one of `RESAMPLES`."""
+    """Raise ValueError unless `resample` is one of `RESAMPLES`."""
     if resample not in RESAMPLES:
         raise ValueError(f"resample must be one of {', '.join(RESAMPLES)}, got {resample!r}")

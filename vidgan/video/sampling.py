@@ -1,20 +1,23 @@
-"""Index and time arithmetic: when frames are shown and which of them make a clip. No video is touched here."""
+"""Index and time arithmetic: presentation times, and which frames form a clip. No video is read here."""
 
 import math
 from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
 
-__all__ = ["clip_starts", "presentation_times", "resample_indices", "windows"]
+__all__ = ["clip_starts", "presentation_times", "resample_indices"]
 
-# Presentation times are ratios of whole numbers stored as floats: two distances closer than this are a tie.
+# Presentation times are ratios of integers stored as floats. Distances that differ by less than this are equal.
 _TIE_SECONDS = 1e-9
 
 
 def clip_starts(total: int, frames: int, stride: int = 1) -> range:
-    """Every index at which a clip of `frames` frames, `stride` apart, can start within `total` frames.
+    """Every start of a clip of `frames` frames, `stride` apart, in a video of `total` frames.
 
-    Empty where the video is too short. Raises ValueError for a negative total, or for frames or stride below 1.
+    Empty if the video is too short.
+
+    Raises:
+        ValueError: a negative total, or frames or stride below 1.
     """
     _check_count("total", total, least=0)
     _check_count("frames", frames, least=1)
@@ -22,36 +25,24 @@ def clip_starts(total: int, frames: int, stride: int = 1) -> range:
     return range(max(0, total - (frames - 1) * stride))
 
 
-def windows(total: int, length: int, hop: int) -> list[int]:
-    """Starts of the windows of `length` frames, `hop` apart from frame 0 on, that lie wholly within `total` frames.
-
-    Raises ValueError for a negative total, or for length or hop below 1.
-    """
-    _check_count("total", total, least=0)
-    _check_count("length", length, least=1)
-    _check_count("hop", hop, least=1)
-    return list(range(0, total - length + 1, hop))
-
-
 def resample_indices(pts: Sequence[float], fps: float) -> list[int]:
-    """Which frames to show for a steady rate of `fps`: at every tick, the frame that is nearest in time.
+    """Resample to a constant rate: for every tick, the frame nearest in time.
 
-    Ticks are pts[0] + k / fps up to the last presentation time. Of two frames that are equally near, the earlier one
-    is taken. A rate above the video's own repeats frames, one below it leaves frames out; the first frame always comes
-    first.
+    Ticks are pts[0] + k / fps up to the last presentation time. Of two equally distant frames, the earlier one is
+    chosen. A rate above the video's repeats frames, a lower one drops frames. The result starts with the first frame.
 
     Args:
         pts: presentation times in seconds, increasing.
-        fps: wanted frames per second, above 0.
+        fps: target frames per second, above 0.
 
     Returns:
-        Indices into `pts`, never decreasing; empty for no frames.
+        Non-decreasing indices into `pts`; empty if `pts` is empty.
 
     Raises:
         ValueError: the times do not increase, or fps is not a positive number.
     """
     if not (math.isfinite(fps) and fps > 0):
-        raise ValueError(f"fps must be a number above 0, got {fps}")
+        raise ValueError(f"fps must be a positive number, got {fps}")
     if any(after <= before for before, after in pairwise(pts)):
         raise ValueError("presentation times must increase")
     if not pts:
@@ -67,32 +58,32 @@ def resample_indices(pts: Sequence[float], fps: float) -> list[int]:
 
 
 def presentation_times(stamps: Sequence[int | None], time_base: Fraction, rate: Fraction) -> tuple[list[float], int]:
-    """Seconds since the first frame, always increasing, from the timestamps of a file.
+    """Strictly increasing times from the timestamps of a file, in seconds since the first frame.
 
-    Where a timestamp is missing or does not come after the one before, the frame is placed one nominal interval after
-    its predecessor, and a clock that went back goes on from there.
+    A frame without a timestamp, or with one that is not later than its predecessor's, is placed one nominal interval
+    after its predecessor. If the clock was set back, later times are shifted accordingly.
 
     Args:
-        stamps: timestamps in presentation order, in units of `time_base`; None where the file gives none.
+        stamps: timestamps in presentation order, in units of `time_base`; None where missing.
         time_base: seconds per unit, above 0.
         rate: nominal frames per second, above 0.
 
     Returns:
-        The times, the first 0, and how many of them had to be made up.
+        The times, starting with 0, and the number of repaired ones.
     """
     times: list[float] = []
-    origin: Fraction | None = None  # timestamp, in seconds, that is second 0
+    origin: Fraction | None = None  # timestamp of time 0, in seconds
     repaired = 0
     for stamp in stamps:
         expected = times[-1] + float(1 / rate) if times else 0.0
-        shown = None if stamp is None else stamp * time_base
-        time = expected if shown is None or origin is None else float(shown - origin)
-        if shown is None:
+        seconds = None if stamp is None else stamp * time_base
+        time = expected if seconds is None or origin is None else float(seconds - origin)
+        if seconds is None:
             repaired += 1
         elif origin is None or time <= times[-1]:
             repaired += origin is not None
             time = expected
-            origin = shown - Fraction(expected)
+            origin = seconds - Fraction(expected)
         times.append(time)
     return times, repaired
 

@@ -1,8 +1,8 @@
-"""TransNet V2, a network that finds shot changes (Soucek and Lokoc, arXiv:2008.04838), run from published weights.
+"""Inference with TransNet V2, a network for shot boundary detection (Soucek and Lokoc, arXiv:2008.04838).
 
-Names follow the published state dict, so that it loads as it is. Only what the paper calls DDCNN V2 is here: stacked
-cells of 3-D convolutions, factored into space (3x3) and time (3), with dilations 1, 2, 4, 8 in time; similarities of
-frames by learned features and by colour histogram beside them; a sigmoid for "the shot ends with this frame".
+Module names follow the published state dict, so that it loads unchanged. Cells of 3-D convolutions (DDCNN V2) are
+factored into space (3x3) and time (3), with dilations 1, 2, 4 and 8 in time. Similarities between frames, of learned
+features and of colour histograms, are added. The output is one logit per frame: the shot ends with this frame.
 """
 
 from pathlib import Path
@@ -10,22 +10,23 @@ from typing import Final
 
 import numpy as np
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
 __all__ = ["TransNetV2", "load_transnet", "shot_end_probabilities"]
 
 SIZE: Final = (27, 48)
-"""(H, W) in pixels that the network was trained on."""
+"""(H, W) in pixels of the network's input."""
 
 _DILATIONS: Final = (1, 2, 4, 8)
-_LOOKUP: Final = 101  # a frame is compared with itself and 50 on either side
-_WINDOW: Final = 100
-_MARGIN: Final = 25  # frames at either end of a window whose answers lack context and are not used
+_LOOKUP: Final = 101  # a frame is compared with itself and 50 frames on each side
+_CHUNK: Final = 100  # frames per forward pass
+_MARGIN: Final = 25  # frames at each end of a chunk whose logits lack context and are discarded
 
 
 class _Conv(nn.Module):
-    """3x3 in space, then 3 in time with a dilation."""
+    """3x3 convolution in space, then a dilated convolution of size 3 in time."""
 
     def __init__(self, channels: int, filters: int, dilation: int) -> None:
         super().__init__()
@@ -45,7 +46,7 @@ class _Conv(nn.Module):
 
 
 class _Cell(nn.Module):
-    """Four dilations side by side, batch norm over all (figure 2 of the paper)."""
+    """Four dilations in parallel, then batch norm (Figure 2 of the paper)."""
 
     def __init__(self, channels: int, filters: int) -> None:
         super().__init__()
@@ -59,7 +60,7 @@ class _Cell(nn.Module):
 
 
 class _Stack(nn.Module):
-    """Two cells with a shortcut round the second, then half the size in space."""
+    """Two cells, the second one residual, then spatial pooling by two."""
 
     def __init__(self, channels: int, filters: int) -> None:
         super().__init__()
@@ -99,7 +100,7 @@ class _ColourHistograms(nn.Module):
 
 
 def _neighbours(features: Tensor) -> Tensor:
-    """(B, T, C) -> (B, T, 101): products with the frames 50 before to 50 after; 0 outside the clip."""
+    """(B, T, C) -> (B, T, 101): dot products with the frames from 50 before to 50 after; 0 outside the clip."""
     batch, length, _ = features.shape
     half = _LOOKUP // 2
     products = functional.pad(features @ features.transpose(1, 2), (half, half))  # (B, T, T + 100)
@@ -117,31 +118,35 @@ class TransNetV2(nn.Module):
         self.color_hist_layer = _ColourHistograms()
         self.fc1 = nn.Linear(256 * 3 * 6 + 2 * 128, 1024)
         self.cls_layer1 = nn.Linear(1024, 1)
-        self.cls_layer2 = nn.Linear(1024, 1)  # marks all frames of a gradual change in training; not asked here
+        self.cls_layer2 = nn.Linear(1024, 1)  # all frames of a gradual transition; used in training only
 
     def forward(self, frames: Tensor) -> Tensor:
-        x = frames.permute(0, 4, 1, 2, 3).float() / 255  # (B, 3, T, H, W)
+        x = rearrange(frames, "b t h w c -> b c t h w").float() / 255
         blocks = []
         for stack in self.SDDCNN:
             x = stack(x)
             blocks.append(x)
-        flat = x.permute(0, 2, 3, 4, 1).flatten(2)  # (B, T, h w C)
+        flat = rearrange(x, "b c t h w -> b t (h w c)")
         x = torch.cat([self.color_hist_layer(frames), self.frame_sim_layer(blocks), flat], 2)
         return self.cls_layer1(functional.relu(self.fc1(x)))[..., 0]
 
 
 def load_transnet(weights: Path | str) -> TransNetV2:
-    """The network with published weights (PyTorch state dict, any float type). Raises ValueError for other files."""
+    """Load published weights: a PyTorch state dict of any floating-point type.
+
+    Raises:
+        ValueError: the file is missing, or is not a state dict of TransNet V2.
+    """
     path = Path(weights)
     if not path.is_file():
-        raise ValueError(f"{path}: there is no such file; give the state dict of TransNet V2 for PyTorch")
+        raise ValueError(f"{path}: no such file; expected the state dict of TransNet V2 for PyTorch")
     net = TransNetV2()
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         net.load_state_dict(
             {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
         )
-    except Exception as error:  # the unpickler raises whatever the bytes make it raise
+    except Exception as error:  # damaged bytes can make the unpickler raise anything
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ValueError(f"{path}: not the state dict of TransNet V2 for PyTorch ({reason})") from error
     return net.eval()
@@ -149,12 +154,15 @@ def load_transnet(weights: Path | str) -> TransNetV2:
 
 @torch.inference_mode()
 def shot_end_probabilities(net: TransNetV2, frames: np.ndarray) -> np.ndarray:
-    """float64 (T,) of uint8 (T, 27, 48, 3): overlapping windows of 100 frames, the middle 50 of each are used."""
+    """Probability that a shot ends with each frame: uint8 (T, 27, 48, 3) RGB -> float64 (T,).
+
+    Frames are processed in overlapping chunks of 100, of which the middle 50 are used.
+    """
     count = len(frames)
-    tail = -count % (_WINDOW - 2 * _MARGIN) + _MARGIN
+    tail = -count % (_CHUNK - 2 * _MARGIN) + _MARGIN
     padded = np.concatenate([frames[:1].repeat(_MARGIN, 0), frames, frames[-1:].repeat(tail, 0)])
-    found = []
-    for start in range(0, count, _WINDOW - 2 * _MARGIN):
-        window = torch.from_numpy(np.ascontiguousarray(padded[start : start + _WINDOW]))[None]  # (1, 100, H, W, 3)
-        found.append(torch.sigmoid(net(window))[0, _MARGIN:-_MARGIN])
-    return torch.cat(found)[:count].double().numpy()
+    probabilities = []
+    for start in range(0, count, _CHUNK - 2 * _MARGIN):
+        chunk = torch.from_numpy(np.ascontiguousarray(padded[start : start + _CHUNK]))[None]  # (1, 100, H, W, 3)
+        probabilities.append(torch.sigmoid(net(chunk))[0, _MARGIN:-_MARGIN])
+    return torch.cat(probabilities)[:count].double().numpy()

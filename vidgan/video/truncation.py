@@ -1,9 +1,9 @@
-"""Does a file hold all the bytes that its own structure announces?
+"""Detecting truncated files by the lengths in their own structure.
 
-A decoder mostly cannot tell a file that was cut from one that ends: Matroska, WebM and GIF files cut anywhere, and some
-AVI and fragmented MP4 files, decode without an error to fewer frames. Their outer structure gives it away. Streams made
-to be cut (MPEG-TS, MPEG-PS, FLV, Ogg, Y4M, raw H.264), recordings that were written live, without a length, and
-fragmented MP4 cut exactly between two fragments have nothing to check.
+Decoders often cannot detect truncation: Matroska, WebM and GIF files cut anywhere, and some AVI and fragmented MP4
+files, decode to fewer frames without an error. The structure of the container reveals it. Not detectable: streamable
+formats (MPEG-TS, MPEG-PS, FLV, Ogg, Y4M, raw H.264), live recordings without a length, and fragmented MP4 cut exactly
+between two fragments.
 """
 
 import mmap
@@ -13,19 +13,22 @@ from typing import BinaryIO, Final
 
 __all__ = ["missing_bytes"]
 
-# Top-level boxes that hold pictures or describe them. Others may be cut, or be junk after the end, without harm.
+# Top-level boxes with frames or their description. Truncation of other boxes, and junk at the end, does no harm.
 _MP4_VITAL: Final = {b"moov", b"mdat", b"moof"}
 _MP4_BOXES: Final = _MP4_VITAL | {b"ftyp", b"styp", b"sidx", b"free", b"skip", b"wide", b"uuid", b"meta", b"pnot"}
 _EBML: Final = b"\x1a\x45\xdf\xa3"
 _SEGMENT: Final = b"\x18\x53\x80\x67"
-# Some writers count the eight bytes of the RIFF header itself.
+# Some writers include the eight bytes of the RIFF header in the length.
 _RIFF_SLACK: Final = 8
 
 
 def missing_bytes(path: Path) -> int:
-    """How many bytes the file lacks at its end; 0 where it is whole or its kind has nothing to check.
+    """Number of bytes missing at the end of a file; 0 if it is complete or its format cannot be checked.
 
-    For a GIF, whose length is announced nowhere, 1 stands for an unknown amount. Raises OSError.
+    A GIF does not contain its length: 1 then means an unknown number.
+
+    Raises:
+        OSError: the file cannot be read.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -42,27 +45,27 @@ def missing_bytes(path: Path) -> int:
 
 
 def _mp4_end(file: BinaryIO, size: int) -> int:
-    """Where the last vital box ends (ISO/IEC 14496-12, 4.2)."""
+    """End of the last vital box (ISO/IEC 14496-12, section 4.2)."""
     start = 0
     while start + 8 <= size:
         file.seek(start)
         header = file.read(16)
         length, kind = int.from_bytes(header[:4], "big"), header[4:8]
-        if length == 1:  # the real length follows in eight bytes
+        if length == 1:  # a 64-bit length follows
             length = int.from_bytes(header[8:16], "big")
-        elif length == 0:  # to the end of the file, however long
+        elif length == 0:  # the box extends to the end of the file
             return size
         if length < 8 or kind not in _MP4_BOXES:
             return size
         if kind in _MP4_VITAL and start + length > size:
             return start + length
         start += length
-    # A rest of less than one header: part of the next box.
+    # Less than one header is left: the beginning of another box.
     return start + 8 if start < size and start > 0 else size
 
 
 def _matroska_end(file: BinaryIO) -> int:
-    """Where the segment ends (RFC 8794, 6 and RFC 9559, 5.1); 0 for a live recording of unknown length."""
+    """End of the segment (RFC 8794, section 6; RFC 9559, section 5.1); 0 for a live recording of unknown length."""
     file.seek(4)
     header = _ebml_length(file)
     if header is None:
@@ -75,7 +78,10 @@ def _matroska_end(file: BinaryIO) -> int:
 
 
 def _ebml_length(file: BinaryIO) -> int | None:
-    """A variable-length integer: the leading zero bits of its first byte say how many bytes follow."""
+    """Read a variable-length integer; leading zero bits of the first byte give the number of further bytes.
+
+    None for an invalid integer and for the reserved value of an unknown length.
+    """
     first = file.read(1)
     if not first or first[0] == 0:
         return None
@@ -86,23 +92,23 @@ def _ebml_length(file: BinaryIO) -> int | None:
 
 
 def _avi_end(head: bytes) -> int:
-    """Where the first RIFF chunk ends; 0 where the writer never came back to fill it in."""
+    """End of the first RIFF chunk; 0 if the writer did not fill in its length."""
     length = int.from_bytes(head[4:8], "little")
     return 0 if length in (0, 0xFFFFFFFF) else length + 8 - _RIFF_SLACK
 
 
 def _gif_is_whole(file: BinaryIO) -> bool:
-    """Walk the blocks of a GIF up to its end mark (GIF89a specification, appendix A)."""
+    """Follow the blocks of a GIF to its trailer (GIF89a specification, appendix A)."""
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         try:
             place = 13 + _colour_table(data[10])
             while data[place] != 0x3B:
-                if data[place] == 0x21:  # an extension: its label, then sub-blocks
+                if data[place] == 0x21:  # extension: label, then sub-blocks
                     place += 2
-                elif data[place] == 0x2C:  # a picture: its place and colours, the code size, then sub-blocks
+                elif data[place] == 0x2C:  # image: descriptor, colour table, code size, then sub-blocks
                     place += 11 + _colour_table(data[place + 9])
                 else:
-                    return True  # not a cut but damage, which is the decoder's to judge
+                    return True  # damage, which the decoder detects
                 while data[place] != 0:
                     place += 1 + data[place]
                 place += 1

@@ -7,8 +7,8 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from vidgan.nn.blocks import norm_layer
 from vidgan.nn.conv_lstm import ConvLSTM, ConvLSTMState
+from vidgan.nn.norms import norm_layer
 from vidgan.nn.recompute import recompute
 
 __all__ = [

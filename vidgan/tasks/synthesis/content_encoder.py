@@ -11,7 +11,9 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidgan.nn.blocks import LEAK, channel_plan, norm_layer, norm_shifts, pyramid
+from vidgan.nn.blocks import LEAK
+from vidgan.nn.norms import norm_layer, norm_shifts
+from vidgan.nn.pyramid import channel_plan, pyramid
 from vidgan.sections import Section, option
 
 __all__ = ["ContentEncoder", "ContentEncoderConfig"]

@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidgan.nn.blocks import channel_plan, norm_layer, norm_shifts, pyramid
+from vidgan.nn.norms import norm_layer, norm_shifts
+from vidgan.nn.pyramid import channel_plan, pyramid
 from vidgan.sections import Section, option
 
 __all__ = ["DCGANConfig", "DCGANFrameGenerator"]

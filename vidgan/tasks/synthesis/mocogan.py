@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
-from vidgan.nn.blocks import channel_plan, pyramid
+from vidgan.nn.pyramid import channel_plan, pyramid
 from vidgan.nn.recompute import recompute
 from vidgan.sections import OwnPart
 from vidgan.seeding import Draws

@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from vidgan.nn.blocks import LEAK, channel_plan, pyramid
+from vidgan.nn.blocks import LEAK
+from vidgan.nn.pyramid import channel_plan, pyramid
 from vidgan.nn.upsample import doubled_convolution
 from vidgan.sections import Section, option
 

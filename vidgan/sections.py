@@ -28,8 +28,7 @@ def option(
 ) -> Any:
     """A field of a section. Numbers must be finite and within the bounds; `unit` is shown in the reference."""
     extra: dict[str, Any] = {} if unit is None else {"unit": unit}
-    bounds = {name: bound for name, bound in (("ge", ge), ("gt", gt), ("le", le), ("lt", lt)) if bound is not None}
-    return Field(default, description=description, json_schema_extra=extra, **bounds)
+    return Field(default, description=description, json_schema_extra=extra, ge=ge, gt=gt, le=le, lt=lt)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -104,7 +103,7 @@ def one_of(*sections: type[Section], default: str) -> Any:
     members = [Annotated[section, Tag(name)] for name, section in tags.items()]
     union: Any = Annotated[OwnPart, Tag(OWN)]
     for member in reversed(members):
-        union = member | union  # type: ignore[operator]
+        union = member | union
     return Annotated[
         union,
         Discriminator(

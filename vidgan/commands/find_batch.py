@@ -16,7 +16,7 @@ import psutil
 import torch
 
 from vidgan.build import build_algorithm, build_dataset, build_loader, build_networks
-from vidgan.commands.plan import GB, Plan, make_plan, most_expensive_step
+from vidgan.commands.plan import GB, Plan, make_plan
 from vidgan.config import RunConfig, find_config, load_config
 from vidgan.errors import ConfigError
 from vidgan.seeding import Draws
@@ -113,7 +113,7 @@ def _measure_on_gpu(settings: RunConfig) -> tuple[int, str]:
             on_device = type(batch)(*(part.to(accelerator.device) for part in batch))
             draws = Draws(settings.seed, "fit", rows=range(clips), device=accelerator.device)
             torch.cuda.reset_peak_memory_stats(accelerator.device)
-            algorithm.step(most_expensive_step(settings), [(on_device, draws)])
+            algorithm.step(settings.lazy_period() - 1, [(on_device, draws)])
             torch.cuda.synchronize(accelerator.device)
             return bool(torch.cuda.max_memory_reserved(accelerator.device) <= GPU_SHARE * total)
         except torch.OutOfMemoryError:

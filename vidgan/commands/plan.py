@@ -7,7 +7,6 @@ kernel workspaces and the allocator's cache. `train.compile` is counted as if it
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import lcm
 
 import torch
 
@@ -68,16 +67,12 @@ class Plan:
     def flops(self, name: str) -> float:
         """Operations of a network's turns per step, over all processes; a turn that is due every N steps counts 1/N."""
         turns = self.processes * self.config.train.micro_batches * self.turn(name, self.clips).flops
-        return turns / self._interval(name)
+        return turns * self.config.updates_per_step(name)
 
     @property
     def sent(self) -> float:
         """Bytes of gradients that each process contributes to the all-reduce per step."""
-        return sum(size / self._interval(name) for name, size in self.gradients.items())
-
-    def _interval(self, name: str) -> int:
-        """Steps from one turn of a network to its next."""
-        return self.config.objective.critic_steps if name == "generator" else 1
+        return sum(size * self.config.updates_per_step(name) for name, size in self.gradients.items())
 
 
 def make_plan(config: RunConfig, processes: int = 1) -> Plan:
@@ -92,9 +87,9 @@ def make_plan(config: RunConfig, processes: int = 1) -> Plan:
     eager = {"device": "cpu", "precision": precision, "compile": False, "tf32": False, "micro_batches": 1}
     dataset = build_dataset(config)
     accelerator = build_accelerator("cpu")
-    counted = config.model_copy(update={"train": config.train.model_copy(update=eager)})
+    counted = config.with_every_turn().model_copy(update={"train": config.train.model_copy(update=eager)})
     algorithm = build_algorithm(counted, build_networks(counted, dataset), accelerator)
-    step = most_expensive_step(config)
+    step = config.lazy_period() - 1  # the first one in which a lazy penalty is computed
 
     def costs(number: int) -> dict[str, TurnCost]:
         small = counted.model_copy(update={"train": counted.train.model_copy(update={"batch_size": number})})
@@ -114,12 +109,6 @@ def make_plan(config: RunConfig, processes: int = 1) -> Plan:
         cost_of_two=costs(2),
         cost_of_three=costs(3),
     )
-
-
-def most_expensive_step(config: RunConfig) -> int:
-    """The first step in which everything periodic is due: a lazy penalty, the generator's turn."""
-    penalty = config.objective.penalty
-    return lcm(penalty.every if penalty is not None else 1, config.objective.critic_steps) - 1
 
 
 def _clip_bytes(dataset: ClipDataset) -> int:
@@ -153,8 +142,8 @@ def describe(plan: Plan) -> str:
         lines.append(f"{name:12}{size // 4:14,}{plan.flops(name) / GB:15,.1f}{cost.peak / GB:16.2f}")
     total = sum(map(plan.flops, plan.gradients))
     lines.append(f"{'all':12}{sum(plan.gradients.values()) // 4:14,}{total / GB:15,.1f}")
-    if plan.config.objective.penalty is not None and plan.config.objective.penalty.every > 1:
-        lines.append(f"  including the penalty, which is due every {plan.config.objective.penalty.every} steps")
+    if plan.config.lazy_period() > 1:
+        lines.append(f"  including the penalty, which is due every {plan.config.lazy_period()} steps")
     lines += [
         "",
         f"memory per process, micro-batch of {plan.clips} clips in {plan.precision}: "

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import field_validator, model_validator
 from torch import nn
@@ -168,6 +168,19 @@ class AdversarialRunConfig(RunConfig):
             return self.objective.turns
         _, *discriminators = self.network_names()
         return tuple(Turn(network=name) for name in (*discriminators, "generator"))
+
+    def updates_per_step(self, network: str) -> float:
+        """How often a network is updated per step, on average."""
+        turns = [turn for turn in self.turns() if turn.network == network]
+        return sum(turn.repeat / turn.every * len(set(turn.active)) / turn.cycle for turn in turns)
+
+    def lazy_period(self) -> int:
+        """The period of a lazy penalty."""
+        return 1 if self.objective.penalty is None else self.objective.penalty.every
+
+    def with_every_turn(self) -> Self:
+        """The config with the usual sequence of turns."""
+        return self.model_copy(update={"objective": self.objective.model_copy(update={"turns": None})})
 
     def problems(self) -> Iterator[str]:
         """Broken rules between sections."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator
 
@@ -196,6 +196,18 @@ class RunConfig(Section):
         """`generator` and the discriminators that are built."""
         present = [name for name in type(self.discriminators).model_fields if getattr(self.discriminators, name)]
         return ("generator", *present)
+
+    def updates_per_step(self, network: str) -> float:
+        """How often a network is updated per step, on average."""
+        return 1.0
+
+    def lazy_period(self) -> int:
+        """Steps after which everything that is computed only now and then has been computed once."""
+        return 1
+
+    def with_every_turn(self) -> Self:
+        """The config with each network updated once in every step, for counting what an update costs."""
+        return self
 
     def problems(self) -> Iterator[str]:
         """Broken rules between sections that hold for every task."""

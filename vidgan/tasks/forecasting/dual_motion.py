@@ -217,7 +217,8 @@ class DualMotionGAN(nn.Module, Forecaster):
         Least squares are left out: unrolled they are hundreds of small steps, and compiling them takes many minutes.
         """
         estimator = [] if self.fixed_estimator is not None else [self.estimator]
-        return [self.encoder.stages, *estimator, self.flow_generator, self.frame_generator, self.fusion]
+        encoder: Any = self.encoder
+        return [encoder.stages, *estimator, self.flow_generator, self.frame_generator, self.fusion]
 
     def _run(self, part: nn.Module, *inputs: Any) -> Any:
         """A part of the network, with or without its activations kept for the backward pass."""
@@ -286,7 +287,7 @@ def build_dual_motion(config: DualMotionConfig, *, image_size: tuple[int, int]) 
     """
     hints = (4 + RGB if config.motion_hints else 2) if config.extrapolate_flow else 0
     skip_channels = [width + hints for width in (*reversed(config.widths), RGB)] if config.skip_connections else [0] * 5
-    decoder = {"dim_latent": config.dim_latent, "widths": config.widths, "skip_channels": skip_channels}
+    decoder: dict[str, Any] = {"dim_latent": config.dim_latent, "widths": config.widths, "skip_channels": skip_channels}
     model = DualMotionGAN(
         encoder=MotionEncoder(
             channels=RGB,

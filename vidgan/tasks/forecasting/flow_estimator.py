@@ -5,7 +5,7 @@ Any estimator has this protocol: `forward(current, previous) -> flow`, frames (N
 are this project's.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Annotated, Literal
 
@@ -143,7 +143,7 @@ def _lucas_kanade(*, channels: int, max_flow: float) -> LucasKanadeEstimator:
 
 
 # Config section -> network. A new kind is one file with both, and one line here.
-ESTIMATORS = {
+ESTIMATORS: dict[type[Section], Callable[..., nn.Module]] = {
     HourglassConfig: HourglassEstimator,
     PyramidConfig: PyramidEstimator,
     LucasKanadeConfig: _lucas_kanade,

@@ -7,10 +7,10 @@ import av
 import numpy as np
 from clipfiles import png_bytes_of
 
+from vidgan.data.layouts.discovery import discover
 from vidgan.data.sources.blobs import source_blobs
-from vidgan.data.sources.discovery import discover
-from vidgan.data.sources.entries import Findings, Source
 from vidgan.data.sources.readers import ReadClip, ReadSettings, read_source
+from vidgan.data.sources.source import Findings, Source
 
 
 def found(source: Path, layout: str = "auto") -> dict[str, Source]:

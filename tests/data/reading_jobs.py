@@ -9,9 +9,10 @@ import os
 import time
 from pathlib import Path
 
-from vidgan.data.preparing import reader_process as child
-from vidgan.data.preparing.ledger import Outcome
-from vidgan.data.preparing.source_job import Task, work
+from vidgan.data.preparing.reading import ReadTask
+
+from vidgan.data.preparing import worker_processes
+from vidgan.data.preparing.cutting import CutSource, read_and_cut
 
 
 def logged_work(task: Task) -> Outcome:
@@ -36,7 +37,7 @@ def hostile_work(task: Task) -> Outcome:
     if stem == "slow":
         for _ in range(4):
             time.sleep(0.4)
-            child.still_alive()
+            worker_processes.still_alive()
     return work(task)
 
 

@@ -13,8 +13,8 @@ from clipfiles import noise, png_bytes_of, write_tar
 from vidgan.data.sources import archives
 from vidgan.data.sources.archives import ARCHIVE_ERRORS, Archive, archive_stem, is_archive
 from vidgan.data.sources.blobs import on_disk, source_blobs
-from vidgan.data.sources.entries import Source
-from vidgan.data.sources.single import read_one
+from vidgan.data.sources.source import Source
+from vidgan.data.unprepared import read_one
 from vidgan.errors import DataError, SourceError
 
 

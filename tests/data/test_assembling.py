@@ -3,9 +3,10 @@
 from typing import Any
 
 import pytest
+from vidgan.data.preparing.splitting import split_clips
+from vidgan.data.preparing.storing import build_index
 
-from vidgan.data.preparing.assemble import Census, assemble
-from vidgan.data.preparing.ledger import Outcome, Record
+from vidgan.data.preparing.cutting import CutClip, CutSource
 from vidgan.data.preparing.options import Options
 from vidgan.data.store.index import Index
 

@@ -10,9 +10,9 @@ import torch
 from clipfiles import noise, prepare_noise
 from torch.utils.data import default_collate
 
+from vidgan.data.augmentation import flip_flow, flip_frames
 from vidgan.data.dataset import ClipDataset
 from vidgan.data.preparing.prepare import prepare
-from vidgan.data.transforms import flip_flow, flip_frames
 from vidgan.errors import DataError
 from vidgan.types import UNLABELLED, ClipBatch
 

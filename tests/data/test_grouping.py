@@ -7,9 +7,9 @@ import pytest
 
 from vidgan.data.preparing.grouping import (
     Groupable,
-    bare_categories,
-    categories_of,
-    groups_of,
+    untrained_categories,
+    assign_categories,
+    assign_groups,
     join_twins,
     split_as_given,
     split_by_pattern,
@@ -37,26 +37,26 @@ def test_clip_ids_are_safe_and_distinct() -> None:
 
 
 def test_the_first_folder_names_the_category_in_natural_order() -> None:
-    assert categories_of(clips("10/x/1.mp4", "9/y/2.mp4", "10/3.mp4")) == (["9", "10"], [1, 0, 1])
+    assert assign_categories(clips("10/x/1.mp4", "9/y/2.mp4", "10/3.mp4")) == (["9", "10"], [1, 0, 1])
 
 
 def test_one_common_folder_gives_way_to_the_holding_folder() -> None:
-    assert categories_of(clips("set/walk/1.png", "set/run/2.png")) == (["run", "walk"], [1, 0])
-    assert categories_of(clips("s.tar.gz/s/0/1.png", "s.tar.gz/s/1/1.png")) == (["0", "1"], [0, 1])
+    assert assign_categories(clips("set/walk/1.png", "set/run/2.png")) == (["run", "walk"], [1, 0])
+    assert assign_categories(clips("s.tar.gz/s/0/1.png", "s.tar.gz/s/1/1.png")) == (["0", "1"], [0, 1])
 
 
 def test_frame_folders_directly_below_the_source_are_their_own_category() -> None:
-    assert categories_of(clips("walk", "run", is_folder=True)) == (["run", "walk"], [1, 0])
-    assert categories_of(clips("walk/p1", "run/p1", is_folder=True)) == (["run", "walk"], [1, 0])
+    assert assign_categories(clips("walk", "run", is_folder=True)) == (["run", "walk"], [1, 0])
+    assert assign_categories(clips("walk/p1", "run/p1", is_folder=True)) == (["run", "walk"], [1, 0])
 
 
 def test_categories_that_clips_bring_along_come_before_folders() -> None:
     named = [replace(clip, category=c) for clip, c in zip(clips("a/1", "b/2", "3"), ["run", None, "10"], strict=True)]
-    assert categories_of(named) == (["10", "run"], [1, -1, 0])
+    assert assign_categories(named) == (["10", "run"], [1, -1, 0])
 
 
 def test_archives_name_categories_without_their_suffix() -> None:
-    assert categories_of(clips("walk.zip/1.png", "run.tar.gz/1.png"))[0] == ["run", "walk"]
+    assert assign_categories(clips("walk.zip/1.png", "run.tar.gz/1.png"))[0] == ["run", "walk"]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_archives_name_categories_without_their_suffix() -> None:
 )
 def test_impossible_categories_are_refused(paths: list[str], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        categories_of(clips(*paths))
+        assign_categories(clips(*paths))
 
 
 @pytest.mark.parametrize(
@@ -84,19 +84,19 @@ def test_impossible_categories_are_refused(paths: list[str], message: str) -> No
     ],
 )
 def test_group_rules(rule: str | None, expected: list[str]) -> None:
-    assert groups_of(clips("a/s1_07.mp4", "a/s1_08.mp4", "b/s2_15.mp4"), rule) == expected
+    assert assign_groups(clips("a/s1_07.mp4", "a/s1_08.mp4", "b/s2_15.mp4"), rule) == expected
 
 
 def test_groups_that_clips_bring_along_and_shots_of_one_recording() -> None:
     shots = [Groupable(f"a.mp4@{i}", "a.mp4", False, str(i), origin="a.mp4") for i in (0, 57)]
     given = [replace(clip, group="person 1") for clip in clips("x.mp4")]
-    assert groups_of([*shots, *given], None) == ["a.mp4", "a.mp4", "person 1"]
-    assert groups_of([*shots, *given], "^.") == ["a", "a", "x"]
+    assert assign_groups([*shots, *given], None) == ["a.mp4", "a.mp4", "person 1"]
+    assert assign_groups([*shots, *given], "^.") == ["a", "a", "x"]
 
 
 def test_number_rule_divides_the_number_in_the_name() -> None:
-    assert groups_of(clips("0/7.png", "1/08.png", "x2/15.png", "9/16.png"), "number//8") == ["0", "1", "1", "2"]
-    assert groups_of(clips("v1/take12", is_folder=True), "number") == ["12"]
+    assert assign_groups(clips("0/7.png", "1/08.png", "x2/15.png", "9/16.png"), "number//8") == ["0", "1", "1", "2"]
+    assert assign_groups(clips("v1/take12", is_folder=True), "number") == ["12"]
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_number_rule_divides_the_number_in_the_name() -> None:
 )
 def test_group_rules_that_do_not_fit_name_the_file(path: str, rule: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        groups_of(clips(path), rule)
+        assign_groups(clips(path), rule)
 
 
 def test_twins_join_groups_across_a_chain() -> None:
@@ -159,14 +159,14 @@ def test_every_category_keeps_a_training_clip() -> None:
     categories = [0] * 10 + [1, 2]  # g10 and g11 are alone in their categories
     for seed in range(20):
         split = split_by_share(groups, categories, holdout=0.5, seed=seed)
-        assert bare_categories(["a", "b", "c"], categories, split.of_clip) == []
+        assert untrained_categories(["a", "b", "c"], categories, split.of_clip) == []
         assert Counter(split.of_clip)["test"] == 6
 
 
 def test_a_category_left_bare_is_found() -> None:
     split = split_by_share(["a", "b"], [0, 1], holdout=0.5, seed=0)
     assert sorted(split.of_clip) == ["test", "train"]
-    assert len(bare_categories(["x", "y"], [0, 1], split.of_clip)) == 1
+    assert len(untrained_categories(["x", "y"], [0, 1], split.of_clip)) == 1
 
 
 def test_a_test_pattern_decides_by_path() -> None:

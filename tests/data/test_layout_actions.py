@@ -7,7 +7,7 @@ import pytest
 from clipfiles import noise
 from layoutfiles import findings, found, labels, put, put_avi, put_images, read
 
-from vidgan.data.sources.readers import SourceError
+from vidgan.errors import SourceError
 from vidgan.errors import DataError
 
 # ---------------------------------------------------------------- KTH

@@ -13,7 +13,7 @@ from clipfiles import noise, npy_bytes, png_bytes_of, write_tar
 from layoutfiles import findings, found, labels, put, put_images, read
 from PIL import Image
 
-from vidgan.data.sources.readers import SourceError
+from vidgan.errors import SourceError
 from vidgan.errors import DataError
 
 # ---------------------------------------------------------------- KITTI raw

@@ -9,7 +9,7 @@ from clipfiles import noise, strip_of, write_frames, write_strip
 from layoutfiles import findings, found, labels, put, put_avi, read
 
 from vidgan.data.sources import segments as stretches
-from vidgan.data.sources.readers import SourceError
+from vidgan.errors import SourceError
 from vidgan.errors import DataError
 from vidgan.video.decode import read_video
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from layoutfiles import found, put, read
 
-from vidgan.data.sources.readers import SourceError
+from vidgan.errors import SourceError
 from vidgan.data.synthetic.moving_digits import draw_moving_digits, read_idx_images, trajectory
 from vidgan.errors import DataError
 

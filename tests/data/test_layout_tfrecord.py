@@ -10,7 +10,8 @@ from clipfiles import noise
 from layoutfiles import found, labels, put, read
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from vidgan.data.sources.readers import ReadSettings, SourceError, read_source
+from vidgan.data.sources.readers import ReadSettings, read_source
+from vidgan.errors import SourceError
 from vidgan.data.sources.tfrecords import crc32c, example_bytes, masked_crc32c, records
 from vidgan.errors import DataError
 

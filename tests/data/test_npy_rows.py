@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from vidgan.data.store.npy_rows import parse_header
+from vidgan.data.store.frames import parse_header
 
 
 @pytest.mark.parametrize("before", [0, 700])

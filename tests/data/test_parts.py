@@ -12,7 +12,7 @@ from clipfiles import grey_ramp, noise, write_strip, write_tar
 from vidgan.data.preparing import parts
 from vidgan.data.preparing.parts import Part, merge_parts
 from vidgan.data.preparing.prepare import prepare
-from vidgan.data.sources.entries import Source
+from vidgan.data.sources.source import Source
 from vidgan.errors import DataError
 from vidgan.video.encode import write_mp4
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from vidgan.data.preparing import pool
-from vidgan.data.preparing import reader_process as child
-from vidgan.data.preparing.pool import run_jobs
+from vidgan.data.preparing import worker_processes
+from vidgan.data.preparing import worker_processes
+from vidgan.data.preparing.worker_processes import run_jobs
 
 LIMITS: dict[str, Any] = {"time_limit": 60.0, "memory_limit": 4 << 30}
 
@@ -40,7 +40,7 @@ def beat(number: int) -> int:
     """Works for longer than the limit, but says so on the way."""
     for _ in range(number):
         time.sleep(0.2)
-        child.still_alive()
+        worker_processes.still_alive()
     return number
 
 
@@ -117,11 +117,11 @@ def test_what_a_job_raises_is_raised_here_and_a_process_is_used_again() -> None:
 
 def test_a_process_that_went_to_rest_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     (first,) = run_jobs(process_id, [1], workers=1, crashed=died, **LIMITS)
-    (worker,) = pool._resting
+    (worker,) = worker_processes._idle
     monkeypatch.setattr(worker.process, "poll", lambda: None)  # it ends just after it was looked at
     worker.connection.send("not a job")  # any fault outside a job ends it; here with a code that is not 0
     worker.process.wait()
-    monkeypatch.setattr(worker, "ended", lambda: 0)
+    monkeypatch.setattr(worker, "wait_for_exit", lambda: 0)
     (second,) = run_jobs(process_id, [1], workers=1, crashed=died, **LIMITS)
     assert second != first
 
@@ -134,7 +134,7 @@ def test_a_script_needs_no_guard_and_leaves_no_process_behind(tmp_path: Path) ->
     script = tmp_path / "script.py"
     script.write_text(
         "import os, sys\n"
-        "from vidgan.data.preparing.pool import run_jobs\n"
+        "from vidgan.data.preparing.worker_processes import run_jobs\n"
         "print('main')\n"
         "print(*run_jobs(str, [1, 2], workers=2, time_limit=60, memory_limit=1 << 32, crashed=None))\n"
     )

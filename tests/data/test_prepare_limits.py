@@ -10,8 +10,8 @@ from clipfiles import grey_ramp, noise
 from reading_jobs import hostile_work, open_files_and_memory
 
 import vidgan.data.preparing.prepare as prepare_module
-from vidgan.data.preparing.pool import run_jobs
 from vidgan.data.preparing.prepare import prepare
+from vidgan.data.preparing.worker_processes import run_jobs
 from vidgan.errors import DataError
 from vidgan.video.encode import write_gif
 
@@ -22,7 +22,7 @@ SIZE = (16, 16)
 def test_a_file_that_hangs_or_crashes_the_reader_costs_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
-    monkeypatch.setattr(prepare_module, "work", hostile_work)
+    monkeypatch.setattr(prepare_module, "read_and_cut", hostile_work)
     (tmp_path / "in").mkdir()
     for i, name in enumerate(["a", "crash", "hang", "slow", "z"]):
         np.save(tmp_path / "in" / f"{name}.npy", noise(i))
@@ -93,5 +93,5 @@ def test_memory_and_open_files_stay_flat(tmp_path: Path) -> None:
 
 def test_reading_processes_import_no_torch() -> None:
     """It takes longer than most videos take to read, and as much memory as they do."""
-    code = "import sys, vidgan.data.preparing.source_job; sys.exit('torch' in sys.modules)"
+    code = "import sys, vidgan.data.preparing.cutting; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

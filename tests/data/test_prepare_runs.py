@@ -32,7 +32,7 @@ class Reads:
 
 @pytest.fixture
 def reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reads:
-    monkeypatch.setattr(prepare_module, "work", logged_work)
+    monkeypatch.setattr(prepare_module, "read_and_cut", logged_work)
     return Reads(tmp_path / "reads.log")
 
 
@@ -174,7 +174,7 @@ def test_out_may_not_hold_other_files(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_stops_the_run_and_blames_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prepare_module, "work", work_on_a_full_disk)
+    monkeypatch.setattr(prepare_module, "read_and_cut", work_on_a_full_disk)
     with pytest.raises(DataError, match=r"out .*: cannot be written \(.*No space left.*what is finished is kept"):
         prepare(make_source(tmp_path / "in"), tmp_path / "out", size=SIZE)
     assert not (tmp_path / "out" / "quarantine.jsonl").exists()

@@ -11,18 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 from clipfiles import grey_ramp, noise, write_strip
+from vidgan.data.preparing.reading import Plan, ReadTask
 
-from vidgan.data.preparing import completion as finish
-from vidgan.data.preparing import pool
-from vidgan.data.preparing import source_job as work
+from vidgan.data.preparing import storing
+from vidgan.data.preparing import worker_processes
+from vidgan.data.preparing import cutting
 from vidgan.data.preparing.cutting import Cutting
 from vidgan.data.preparing.prepare import prepare
-from vidgan.data.preparing.source_job import Plan, Task
-from vidgan.data.sources.entries import Source
 from vidgan.data.sources.readers import ReadSettings
+from vidgan.data.sources.source import Source
 from vidgan.data.store.index import load_index
 from vidgan.data.store.storage import open_store
-from vidgan.data.store.videos import VideoFacts
+from vidgan.data.store.video import VideosFile
 from vidgan.errors import DataError, VideoError
 from vidgan.video.encode import write_mp4
 
@@ -86,7 +86,7 @@ def test_every_video_is_described(videos: Path, tmp_path: Path) -> None:
     assert line["sha256"] != lines[1]["sha256"] and lines[3]["sha256"] == lines[5]["sha256"]
     assert [clip.fps for clip in prepared.index.clips] == [2.5] * 6
     assert [clip.frames for clip in prepared.index.clips] == [2, 3, 3, 3, 3, 3]  # 0.8 to 1.2 s at 2.5 fps
-    assert VideoFacts(tmp_path / "out").of("copy.mp4")["file"] == "copy.mp4"
+    assert VideosFile(tmp_path / "out").of("copy.mp4")["file"] == "copy.mp4"
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def killed(action: Callable[[], object]) -> None:
     """Run `action` in a copy of this process, which must be killed."""
     pid = os.fork()
     if pid == 0:
-        pool._resting.clear()  # the reading process at rest is the parent's
+        worker_processes._idle.clear()  # the reading process at rest is the parent's
         try:
             action()
         finally:

@@ -14,8 +14,7 @@ import torch
 from clipfiles import noise, prepare_noise
 
 from vidgan.data.dataset import ClipDataset
-from vidgan.data.loader import ClipLoader
-from vidgan.data.order import ShardOrder
+from vidgan.data.loader import ClipLoader, ShardOrder
 from vidgan.data.store.index import Index, load_index, save_index
 from vidgan.data.store.shards import load_manifest, shard_files_ok, verify_shards, write_shards
 from vidgan.errors import DataError

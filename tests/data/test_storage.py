@@ -24,7 +24,7 @@ from vidgan.data.preparing.prepare import prepare
 from vidgan.data.store.index import load_index, save_index
 from vidgan.data.store.shards import write_shards
 from vidgan.data.store.storage import FrameStore, OpenFiles, ShardStore, VideoStore, open_store
-from vidgan.data.store.timing import AtRate
+from vidgan.data.timing import AtRate
 from vidgan.errors import ConfigError, DataError
 
 STORES = ("frames", "video", "shards")

@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 
 from vidgan.data.store.index import ClipEntry
-from vidgan.data.store.videos import VideoFacts, source_name
+from vidgan.data.store.video import VideosFile, source_name
 from vidgan.errors import DataError
 
 
 def test_lines_are_found_by_source_and_the_last_one_counts(tmp_path: Path) -> None:
-    facts = VideoFacts(tmp_path)
+    facts = VideosFile(tmp_path)
     assert "a.mp4" not in facts
     for source, width in (("a.mp4", 1), ("b/ü.mp4", 2), ("a.mp4", 3)):
         facts.append(source, {"width": width, "pts": [0, 40]})
-    for found in (facts, VideoFacts(tmp_path)):
+    for found in (facts, VideosFile(tmp_path)):
         assert found.of("a.mp4") == {"source": "a.mp4", "width": 3, "pts": [0, 40]}
         assert found.of("b/ü.mp4")["width"] == 2
     with pytest.raises(DataError, match=r"videos.jsonl: has no line for c.mp4"):
@@ -23,10 +23,10 @@ def test_lines_are_found_by_source_and_the_last_one_counts(tmp_path: Path) -> No
 
 
 def test_a_torn_end_is_cut_off_before_the_next_line(tmp_path: Path) -> None:
-    VideoFacts(tmp_path).append("a", {"n": 1})
+    VideosFile(tmp_path).append("a", {"n": 1})
     with (tmp_path / "videos.jsonl").open("ab") as file:
         file.write(b'{"source": "b", "n"')
-    facts = VideoFacts(tmp_path)
+    facts = VideosFile(tmp_path)
     assert "b" not in facts
     facts.append("c", {"n": 3})
     facts.append("d", {"n": 4})
@@ -35,11 +35,11 @@ def test_a_torn_end_is_cut_off_before_the_next_line(tmp_path: Path) -> None:
         {"source": "c", "n": 3},
         {"source": "d", "n": 4},
     ]
-    assert facts.of("d") == VideoFacts(tmp_path).of("d") == {"source": "d", "n": 4}
+    assert facts.of("d") == VideosFile(tmp_path).of("d") == {"source": "d", "n": 4}
 
 
 def test_rewriting_orders_drops_and_gathers(tmp_path: Path) -> None:
-    facts, other = VideoFacts(tmp_path), VideoFacts(tmp_path / "part")
+    facts, other = VideosFile(tmp_path), VideosFile(tmp_path / "part")
     (tmp_path / "part").mkdir()
     for source in "cab":
         facts.append(source, {"n": ord(source)})
@@ -49,7 +49,7 @@ def test_rewriting_orders_drops_and_gathers(tmp_path: Path) -> None:
     assert [(line["source"], line["n"]) for line in lines] == [("a", 97), ("d", 100), ("c", 99)]
     assert "b" not in facts and facts.of("c")["n"] == 99
     facts.append("e", {"n": 1})
-    assert VideoFacts(tmp_path).of("e")["n"] == 1
+    assert VideosFile(tmp_path).of("e")["n"] == 1
 
 
 def test_the_source_of_a_clip_is_its_name_without_the_shot() -> None:

@@ -17,7 +17,7 @@ from vidgan.build import build_accelerator, resolve_precision
 from vidgan.commands.prepare import prepare
 from vidgan.commands.train import train
 from vidgan.config import load_config, shipped_configs
-from vidgan.data.synthetic.shapes_data import render_shapes
+from vidgan.data.synthetic.shapes import render_shapes
 from vidgan.evaluation.results import library_versions
 from vidgan.video.optical_flow import default_method
 

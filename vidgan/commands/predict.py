@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 import vidgan
-from vidgan.data.sources.single import read_one
+from vidgan.data.unprepared import read_one
 from vidgan.errors import ConfigError
 from vidgan.files import claim, write_text
 from vidgan.hub import TRAINED_ON

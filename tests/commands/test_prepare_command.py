@@ -14,7 +14,7 @@ from vidgan.commands import prepare
 from vidgan.commands import prepare_progress as pace
 from vidgan.commands.prepare import parse_part, prepare_options
 from vidgan.commands.prepare_progress import Pace
-from vidgan.data.sources.discovery import check_layout
+from vidgan.data.layouts.discovery import check_layout
 from vidgan.data.store.index import load_index
 from vidgan.errors import ConfigError
 from vidgan.evaluation.protocols import PROTOCOLS, find_protocol

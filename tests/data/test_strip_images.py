@@ -57,9 +57,9 @@ def test_translucent_pixels_lie_over_black() -> None:
 
 
 def test_grey_palette_and_sixteen_bit_images_become_rgb() -> None:
-    def read(picture: Image.Image) -> np.ndarray:
+    def read(image: Image.Image) -> np.ndarray:
         buffer = BytesIO()
-        picture.save(buffer, "PNG")
+        image.save(buffer, "PNG")
         return read_image(buffer.getvalue())
 
     grey = np.arange(12, dtype=np.uint8).reshape(3, 4)
@@ -73,14 +73,14 @@ def test_grey_palette_and_sixteen_bit_images_become_rgb() -> None:
 def test_camera_orientation_is_applied() -> None:
     buffer = BytesIO()
     exif = Image.Exif()
-    exif[0x0112] = 6  # shown turned by a quarter
+    exif[0x0112] = 6  # displayed rotated by 90 degrees
     Image.fromarray(np.zeros((8, 24, 3), np.uint8)).save(buffer, "JPEG", exif=exif)
     assert read_image(buffer.getvalue()).shape == (24, 8, 3)
 
 
 @pytest.mark.parametrize("data", [b"", b"not an image", png_bytes_of(noise(0, 1, 40, 40)[0])[:600]])
 def test_damage_is_a_data_error(data: bytes) -> None:
-    with pytest.raises(DataError, match="cannot be read as an image"):
+    with pytest.raises(DataError, match="not readable as an image"):
         read_image(data)
 
 

@@ -132,9 +132,9 @@ def prepare(
             Categories defined by a manifest or a published data set are always used.
         group_by: clips that the split must keep together. None: as defined by the manifest or data set, else each file,
             folder of frames, or clip of a multi-clip array is a group. ``"folder"``: the parent folder.
-            ``"number//N"``: the number in the name divided by N, rounded down. Otherwise a regular expression, searched for in the path
-            below `source` (group: its first capture group, or the whole match). Clips with equal or mirrored frames are
-            always joined.
+            ``"number//N"``: the number in the name divided by N, rounded down. Otherwise a regular expression,
+            searched for in the path below `source` (group: its first capture group, or the whole match). Clips with
+            equal or mirrored frames are always joined.
         layout: interpretation of the files. ``"strips"`` and ``"frames"`` apply to all images, ``"videos"`` ignores
             images, ``"auto"`` decides per folder; the others are published data sets
             (`vidgan.data.layouts.discovery.LAYOUTS`).

@@ -208,20 +208,22 @@ def test_the_key_of_a_sample_does_not_depend_on_previous_calls() -> None:
 def test_reads_stay_in_a_window_of_one_shard_after_another() -> None:
     shards = [list(range(start, start + 50)) for start in range(0, 500, 50)]
     order = ShardOrder(shards, batch_size=2, seed=0, window=10)
+    visited: dict[tuple[int, int], list[int]] = {}  # (epoch, row) -> shards in reading order
     for row in range(2):
-        keys = [order.key(step, row) for step in range(250)]
-        assert {epoch for epoch, _ in keys} == {0}
-        windows = [item // 10 for _, item in keys]
-        assert [w for i, w in enumerate(windows) if i % 10 == 0] == list(dict.fromkeys(windows))  # one after another
-        visited = list(dict.fromkeys(item // 50 for _, item in keys))
-        assert visited == order.shards_of(0, row) and len(visited) == 5
-        for shard in visited:
-            in_shard = [w for w, (_, item) in zip(windows, keys, strict=True) if item // 50 == shard]
-            assert in_shard == sorted(in_shard)  # sequential
-        assert [item for _, item in keys] != sorted(item for _, item in keys)
+        keys = [order.key(step, row) for step in range(1500)]
+        for epoch in range(6):
+            items = [item for key_epoch, item in keys if key_epoch == epoch]
+            assert len(items) == 250 and items != sorted(items)
+            windows = [item // 10 for item in items]
+            assert windows[::10] == list(dict.fromkeys(windows))  # one after another
+            visited[epoch, row] = list(dict.fromkeys(item // 50 for item in items))
+            assert len(visited[epoch, row]) == 5
+            for shard in visited[epoch, row]:
+                in_shard = [window for window in windows if window // 5 == shard]
+                assert in_shard == sorted(in_shard)  # sequential
     # The boundary of the two parts is between two shards.
-    assert set(order.shards_of(0, 0)).isdisjoint(order.shards_of(0, 1))
-    assert len({tuple(order.shards_of(epoch, 0)) for epoch in range(6)}) == 6
+    assert set(visited[0, 0]).isdisjoint(visited[0, 1])
+    assert len({tuple(visited[epoch, 0]) for epoch in range(6)}) == 6
 
 
 def opened_by(loader: ClipLoader, steps: int, monkeypatch: pytest.MonkeyPatch) -> tuple[set[str], list[torch.Tensor]]:

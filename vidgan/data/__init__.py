@@ -1,4 +1,4 @@
-"""From loose files to a prepared data set, and from there to training batches.
+"""Turn loose files into a prepared data set, and a prepared data set into training batches.
 
 - `sources`, `layouts`: read what people have, and recognise published data sets
 - `preparing`: `prepare`, the five stages LIST, READ, CUT, SPLIT and STORE

@@ -105,12 +105,6 @@ class ShardOrder:
         window, offset = divmod(within, self.window)
         return epoch, int(self._shuffled(epoch, shard, window)[offset])
 
-    def shards_of(self, epoch: int, row: int) -> list[int]:
-        """Numbers of the shards that a row of the batch reads in an epoch, in order."""
-        cuts, order, ends = self._epoch(epoch)
-        first, last = cuts[row], cuts[row + 1] - 1
-        return order[bisect_right(ends, first) : bisect_right(ends, last) + 1] if last >= first else []
-
     def _epoch(self, epoch: int) -> tuple[list[int], list[int], list[int]]:
         """Starts of the parts, order of the shards, and end of each shard, in the sequence of all items."""
         if epoch not in self._epochs:

@@ -1,4 +1,4 @@
-"""CUT: from the clips of a source to its shots, with optical flow, written to disk as arrays. In a worker process.
+"""CUT: divide the clips of a source into shots, compute optical flow, and write the arrays. Runs in worker processes.
 
 The arrays are written here because a data set does not fit into memory. STORE packs them later, if necessary.
 """

@@ -1,4 +1,4 @@
-"""READ: from a source to its clips, in a worker process. Also the order in which sources are handed to the processes.
+"""READ: read the clips of a source, in a worker process. Also the order in which sources are sent to the processes.
 
 A file that cannot be used costs only that file: every error while reading becomes a refusal.
 """

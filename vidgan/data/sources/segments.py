@@ -1,7 +1,7 @@
 """Which frames of a source are read: segment, frame rate, stride. Segments of a video are read without decoding it all.
 
-The presentation times and seek points of a video are computed once per process and kept for the last few files, so that
-a thousand segments of one film cost little more than their own frames.
+The presentation times and seek points of a video are computed once per process and kept for the last few files. A
+thousand segments of one film therefore cost little more than their own frames.
 """
 
 from bisect import bisect_left

@@ -1,8 +1,8 @@
 """`VideoStore`, which decodes source videos on demand, and ``videos.jsonl``, the properties of every source video.
 
 A line of ``videos.jsonl`` contains ``source`` (the name that its clips start with), ``file`` (posix path below the
-source folder), the ``sha256`` of the file, ``fps`` (effective) and ``native_fps``, ``cuts`` (first frames of new shots,
-counted in the frames that were read), and the decoder's metadata: display size, rotation, codec, notes, presentation
+source folder), the ``sha256`` of the file, ``fps`` (effective) and ``native_fps``. ``cuts`` are the first frames of new
+shots, counted in the frames that were read. The decoder's metadata follow: display size, rotation, codec, presentation
 times and key frames. Presentation times make the lines long, so they are read one at a time, by their offset.
 """
 

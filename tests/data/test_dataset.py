@@ -101,7 +101,7 @@ def test_half_of_the_items_are_mirrored(data: Path) -> None:
     assert 70 < sum(mirrored) < 130
 
 
-def test_flow_belongs_to_the_frames_shown(data: Path) -> None:
+def test_flow_matches_the_frames_of_the_item(data: Path) -> None:
     dataset = ClipDataset(data, frames=4, flow=True, flip=True)
     seen = set()
     for epoch in range(10):

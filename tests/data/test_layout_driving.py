@@ -158,7 +158,7 @@ def test_hickle_files_with_other_content_or_with_links_are_refused(tmp_path: Pat
         file["data_0"] = h5py.ExternalLink("secret.h5", "/x")
     with pytest.raises(SourceError, match="data_0 is a link"):
         read(tmp_path, source)
-    with h5py.File(tmp_path / "X_test.hkl", "w") as file:  # a header that lies: nothing of this is allocated
+    with h5py.File(tmp_path / "X_test.hkl", "w") as file:  # a wrong header; none of this is allocated
         file.create_dataset("data_0", (3, 1 << 15, 1 << 15, 3), np.uint8, chunks=(1, 64, 64, 3))
     with pytest.raises(SourceError, match="32768x32768 pixels; accepted"):
         read(tmp_path, source)
@@ -223,7 +223,7 @@ def test_caltech_sequences_are_read_frame_by_frame(tmp_path: Path, extra: int) -
         (clip,) = read(tmp_path, source)
         assert clip.frames.shape == (7, 8, 16, 3) and clip.fps == 30.0
         assert levels_of(clip.frames) == LEVELS
-    (third,) = read(tmp_path, sources["set06/V000.seq"], every=3)  # 30 -> 10 frames a second: frames 0, 3, 6
+    (third,) = read(tmp_path, sources["set06/V000.seq"], every=3)  # 30 -> 10 fps: frames 0, 3, 6
     assert levels_of(third.frames) == [10, 160, 30] and third.fps == 10.0
     (tenth,) = read(tmp_path, sources["set06/V000.seq"], fps=10.0)
     np.testing.assert_array_equal(tenth.frames, third.frames)

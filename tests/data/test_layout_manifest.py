@@ -180,7 +180,7 @@ def test_errors_of_csv_rows_name_the_line(tmp_path: Path, text: str, message: st
         ('["a.mp4"]\n', "line 1: list; expected an object"),
         ('{"path": "a.mp4", "tag": 1}\n', "line 1: unknown column 'tag'"),
         ('{"path": 3}\n', "line 1: path is empty"),
-        ('{"path": "a.mp4", "group": [1]}\n', r"line 1: group is \[1\]; accepted: text or a whole number"),
+        ('{"path": "a.mp4", "group": [1]}\n', r"line 1: group is \[1\]; accepted: text or an integer"),
         ('{"path": "a.mp4", "start": true}\n', "line 1: start is True; accepted: a number"),
     ],
 )

@@ -15,7 +15,7 @@ from vidgan.errors import DataError
 
 @pytest.mark.parametrize("tall", [False, True])
 @pytest.mark.parametrize(("height", "width"), [(6, 6), (6, 10)])
-def test_cutting_a_strip_gives_its_frames_back(tall: bool, height: int, width: int) -> None:
+def test_cutting_a_strip_restores_its_frames(tall: bool, height: int, width: int) -> None:
     clip = noise(0, 5, height, width)
     strip = strip_of(clip, tall=tall)
     frame = strip_frame_size(strip.shape[:2], None if height == width else (height, width))
@@ -28,7 +28,7 @@ def test_cutting_a_strip_gives_its_frames_back(tall: bool, height: int, width: i
     [
         ((64, 256), None, (64, 64)),
         ((256, 64), None, (64, 64)),
-        ((64, 192), None, None),  # three tiles could be one wide picture
+        ((64, 192), None, None),  # three tiles could be one wide image
         ((64, 255), None, None),
         ((187, 621), None, None),
         ((128, 1600), None, None),
@@ -42,7 +42,7 @@ def test_what_counts_as_a_strip(image: tuple[int, int], frame: tuple[int, int] |
     assert strip_frame_size(image, frame) == expected
 
 
-def test_a_png_named_jpg_is_opened_by_content_and_opaque_alpha_dropped(tmp_path: Path) -> None:
+def test_a_png_named_jpg_is_identified_by_content_and_opaque_alpha_is_dropped(tmp_path: Path) -> None:
     image = noise(1, 1, 8, 32)[0]
     path = tmp_path / "strip.jpg"
     path.write_bytes(png_bytes_of(image, alpha=255))
@@ -50,7 +50,7 @@ def test_a_png_named_jpg_is_opened_by_content_and_opaque_alpha_dropped(tmp_path:
     np.testing.assert_array_equal(read_image(path), image)
 
 
-def test_translucent_pixels_lie_over_black() -> None:
+def test_translucent_pixels_are_blended_over_black() -> None:
     image = np.full((2, 2, 3), 200, np.uint8)
     np.testing.assert_array_equal(read_image(png_bytes_of(image, alpha=0)), np.zeros_like(image))
     assert abs(int(read_image(png_bytes_of(image, alpha=128))[0, 0, 0]) - 100) <= 1

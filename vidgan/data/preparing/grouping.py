@@ -200,8 +200,8 @@ def split_by_pattern(clips: Sequence[Groupable], groups: Sequence[str], test_pat
     """
     pattern = compile_pattern("test_pattern", test_pattern)
     sides = ["test" if pattern.search(clip.path) else "train" for clip in clips]
-    for wanted, meaning in (("test", "matches no clip"), ("train", "matches every clip")):
-        if wanted not in sides:
+    for required, meaning in (("test", "matches no clip"), ("train", "matches every clip")):
+        if required not in sides:
             raise DataError(f"test_pattern {test_pattern!r} {meaning}; paths are of the form {clips[0].path}")
     first: dict[str, int] = {}
     for i, group in enumerate(groups):

@@ -211,7 +211,7 @@ def _word(key: str, value: Any) -> str | None:
     if value is None or value == "":
         return None
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise DataError(f"{key} is {value!r}; accepted: text or a whole number")
+        raise DataError(f"{key} is {value!r}; accepted: text or an integer")
     return str(value)
 
 
@@ -229,7 +229,7 @@ def _with_files(root: Path, source: Source) -> Source | Refusal:
     if not kind and path.exists():
         return Refusal(source.name, "not-a-clip", "neither a folder nor a video, image or array by its suffix")
     if not files:
-        return Refusal(source.name, "no-frames", "the folder holds no images")
+        return Refusal(source.name, "no-frames", "the folder contains no images")
     for file in files:
         refusal = _check_listed_file(root, file)
         if refusal is not None:

@@ -23,7 +23,7 @@ from vidgan.errors import DataError, SourceError, VideoError
 from vidgan.video.decode import VideoInfo, fit_image, read_video
 from vidgan.video.resize import Fit, Resample
 
-_BLOCK_BYTES: Final = 1 << 26  # bytes of an HDF5 file to read at once
+_BLOCK_BYTES: Final = 1 << 26  # bytes of an HDF5 file per read
 _TFRECORD_SIDE: Final = 64  # pixels; BAIR's records do not store the size
 
 
@@ -35,7 +35,7 @@ class ReadClip:
         label: empty, or the suffix that distinguishes clips of the same source (``#3``).
         frames: (T, H, W, 3) uint8, resized and resampled.
         fps: frames per second of `frames`, None without a clock.
-        notes: properties of the file to report, keys of `vidgan.data.preparing.splitting.NOTE_MEANINGS`.
+        notes: short names of properties of the file to report, such as ``"hdr"``.
         video: for a video file the result of `video_metadata`, with ``span`` (first frame and end) for a segment.
         category, group, split: of this clip, where the clips of one file differ in them; None to use the source's.
     """

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, cast, get_args
 
 from vidgan.data.layouts.discovery import check_layout
 from vidgan.data.preparing.grouping import compile_pattern
@@ -15,7 +15,10 @@ from vidgan.video.optical_flow import METHODS, default_method
 from vidgan.video.resize import Fit, Resample, check_fit, check_resample, check_size
 from vidgan.video.transnet import load_transnet
 
-CUTS: Final = ("auto", "off", "transnet")
+Cuts = Literal["auto", "off", "transnet"]
+Flow = Literal["auto", "dis", "tvl1"]
+Store = Literal["frames", "video", "shards"]
+CUTS: Final = get_args(Cuts)
 HOLDOUT: Final = 0.1
 """Default fraction of the clips in the test split, where neither the user nor the source defines the split."""
 
@@ -35,13 +38,13 @@ class Options:
     resample: Resample
     fps: float | None
     every: int
-    cuts: str
+    cuts: Cuts
     cut_threshold: float | None
     cut_weights: str | None  # a path; after checking, the SHA-256 of the file
     drop_still: bool
     drop_black: bool
-    flow: str | None
-    store: str
+    flow: Flow | None
+    store: Store
     shard_mb: int | None
     protocol: str | None
     categories: bool
@@ -139,9 +142,9 @@ class Options:
             raise DataError(f"cut_weights {self.cut_weights}: {error}") from error
 
 
-def _flow_method(flow: str | None) -> str | None:
+def _flow_method(flow: Flow | None) -> Flow | None:
     if flow == "auto":
-        return default_method()
+        return cast(Flow, default_method())
     if flow is not None and flow not in METHODS:
         raise DataError(f"flow is {flow!r}; accepted: auto, {', '.join(METHODS)}, None")
     if flow == "dis" and default_method() != "dis":

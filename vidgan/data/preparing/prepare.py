@@ -20,7 +20,7 @@ from typing import Any
 
 from vidgan.data.preparing.cutting import read_and_cut, refuse_crashed
 from vidgan.data.preparing.listing import list_sources
-from vidgan.data.preparing.options import Options
+from vidgan.data.preparing.options import Cuts, Flow, Options, Store
 from vidgan.data.preparing.output_folder import Resumed, check_folders, lock_folder, resume
 from vidgan.data.preparing.parts import Part, collect_parts, finish_part, part_folders
 from vidgan.data.preparing.quarantine import Quarantine
@@ -77,13 +77,13 @@ def prepare(
     resample: Resample = "area",
     fps: float | None = None,
     every: int = 1,
-    cuts: str = "auto",
+    cuts: Cuts = "auto",
     cut_threshold: float | None = None,
     cut_weights: Path | str | None = None,
     drop_still: bool = False,
     drop_black: bool = False,
-    flow: str | None = None,
-    store: str = "frames",
+    flow: Flow | None = None,
+    store: Store = "frames",
     shard_mb: int | None = None,
     categories: bool = False,
     group_by: str | None = None,

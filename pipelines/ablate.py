@@ -22,9 +22,9 @@ import torch
 from omegaconf import OmegaConf
 
 from vidgan import MoCoGAN, train
+from vidgan.data.preparing.shapes import prepare_shapes
 from vidgan.data.synthetic.shape_scores import DEFINITIONS, shape_scores
 from vidgan.data.synthetic.shapes import CATEGORIES
-from vidgan.data.synthetic.shapes_data import prepare_shapes
 from vidgan.evaluation.places import ALL, Places
 from vidgan.evaluation.set_scores import score_synthesis
 from vidgan.files import write_text

@@ -20,7 +20,7 @@ def shared_data() -> Path:
 def shapes_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eighteen prepared clips of moving shapes: 20 frames of 32x32, three categories, flow, a test split."""
     from vidgan.data.preparing.prepare import prepare
-    from vidgan.data.synthetic.shapes_data import render_shapes
+    from vidgan.data.synthetic.shapes import render_shapes
 
     folder = tmp_path_factory.mktemp("shapes")
     render_shapes(folder / "videos", clips=18, frames=20, size=32, seed=0)

@@ -7,7 +7,7 @@ import pytest
 from vidgan.commands.train import train
 from vidgan.config import load_config, shipped_configs
 from vidgan.data.preparing.prepare import prepare
-from vidgan.data.synthetic.shapes_data import render_shapes
+from vidgan.data.synthetic.shapes import render_shapes
 
 SIZES = {"mocogan/sky": (128, 128), "dual_motion/kitti": (128, 224), "dual_motion/paper": (128, 160),
          "dual_motion/vidgan": (128, 160), "mocogan/demo": (32, 32), "dual_motion/demo": (32, 32)}  # fmt: skip

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from vidgan import DualMotionGAN
-from vidgan.data.synthetic.shapes_data import prepare_shapes
+from vidgan.data.preparing.shapes import prepare_shapes
 from vidgan.evaluation.places import ALL, Place, Places
 from vidgan.files import check_overwrite, write_text
 from vidgan.metrics.flow import end_point_error

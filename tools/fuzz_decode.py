@@ -25,7 +25,7 @@ import av
 import numpy as np
 from av.video.stream import VideoStream
 
-from vidgan.data.preparing.pool import run_jobs
+from vidgan.data.preparing.worker_processes import run_jobs
 from vidgan.errors import VideoError
 from vidgan.video import VideoReader, index_video, read_video
 

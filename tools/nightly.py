@@ -24,7 +24,7 @@ from compare_runs import checkpoint_differences, journal_differences
 from vidgan.build import HANGING
 from vidgan.config import dump_config, parse_config
 from vidgan.data.preparing.prepare import prepare
-from vidgan.data.synthetic.shapes_data import render_shapes
+from vidgan.data.synthetic.shapes import render_shapes
 from vidgan.training.checkpoint import load_latest
 from vidgan.training.journal import read_journal
 from vidgan.training.lock import RunLock

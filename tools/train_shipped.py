@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vidgan import DualMotionGAN, MoCoGAN, train
-from vidgan.data.synthetic.shapes_data import prepare_shapes
+from vidgan.data.preparing.shapes import prepare_shapes
 from vidgan.exports import save_model
 from vidgan.hub import SHIPPED, TRAINED_ON
 

@@ -13,7 +13,7 @@ from helpers import small_config
 
 from vidgan.commands.predict import predict
 from vidgan.commands.train import train
-from vidgan.data.sources.single import read_one
+from vidgan.data.unprepared import read_one
 from vidgan.tasks.forecasting.dual_motion import DualMotionGAN
 from vidgan.video.encode import write_mp4
 

@@ -13,40 +13,40 @@ from vidgan.data.preparing.prepare import PreparedData, prepare
 
 
 def noise(seed: int, frames: int = 5, height: int = 16, width: int = 16) -> np.ndarray:
-    """(T, H, W, 3) uint8 noise: no two seeds share a clip."""
+    """(T, H, W, 3) uint8 noise, different for every seed."""
     return np.random.default_rng(seed).integers(0, 256, (frames, height, width, 3), dtype=np.uint8)
 
 
 def grey_ramp(frames: int, height: int = 32, width: int = 32, step: int = 20) -> np.ndarray:
-    """Frame t has the grey level step * t everywhere, so that it survives a lossy codec."""
+    """Frame t is uniform grey of level step * t, which survives a lossy codec."""
     levels = np.arange(frames, dtype=np.uint8) * step
     return np.broadcast_to(levels[:, None, None, None], (frames, height, width, 3)).copy()
 
 
 def strip_of(clip: np.ndarray, *, tall: bool = False) -> np.ndarray:
-    """Frames side by side, or one under the other."""
+    """A strip of frames side by side, or stacked vertically."""
     return np.concatenate(list(clip), axis=0 if tall else 1)
 
 
 def png_bytes_of(image: np.ndarray, alpha: int | None = None) -> bytes:
-    """The PNG file of an image, RGBA with a constant alpha if asked for."""
+    """The PNG file of an array, RGBA if a constant alpha is given."""
     buffer = BytesIO()
-    picture = Image.fromarray(image)
+    output = Image.fromarray(image)
     if alpha is not None:
-        picture.putalpha(alpha)
-    picture.save(buffer, "PNG")
+        output.putalpha(alpha)
+    output.save(buffer, "PNG")
     return buffer.getvalue()
 
 
 def write_strip(path: Path, clip: np.ndarray, *, tall: bool = False, alpha: int | None = None) -> Path:
-    """A PNG strip under any file name."""
+    """Write a PNG strip, whatever the suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(png_bytes_of(strip_of(clip, tall=tall), alpha))
     return path
 
 
 def write_frames(folder: Path, clip: np.ndarray, name: str = "frame{}.png") -> Path:
-    """One PNG a frame, numbered without leading zeros."""
+    """Write one PNG per frame, numbered without leading zeros."""
     folder.mkdir(parents=True, exist_ok=True)
     for t, frame in enumerate(clip):
         (folder / name.format(t)).write_bytes(png_bytes_of(frame))
@@ -54,7 +54,7 @@ def write_frames(folder: Path, clip: np.ndarray, name: str = "frame{}.png") -> P
 
 
 def write_tar(path: Path, members: Mapping[str, bytes], mode: str = "w:gz") -> Path:
-    """A tar whose member names are taken as they are."""
+    """Write a tar with unchanged member names."""
     with tarfile.open(path, mode) as file:  # type: ignore[call-overload]
         for name, data in members.items():
             info = tarfile.TarInfo(name)

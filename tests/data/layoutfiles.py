@@ -1,4 +1,4 @@
-"""Finding and reading the clips of miniature benchmark files."""
+"""List and read the clips of miniature benchmark files."""
 
 from pathlib import Path
 from typing import Any
@@ -7,20 +7,20 @@ import av
 import numpy as np
 from clipfiles import png_bytes_of
 
+from vidgan.data.layouts.discovery import discover
 from vidgan.data.sources.blobs import source_blobs
-from vidgan.data.sources.discovery import discover
-from vidgan.data.sources.entries import Findings, Source
 from vidgan.data.sources.readers import ReadClip, ReadSettings, read_source
+from vidgan.data.sources.source import Listed, Source
 
 
 def found(source: Path, layout: str = "auto") -> dict[str, Source]:
     """The sources by name."""
-    return {clip.name: clip for clip in findings(source, layout).sources}
+    return {clip.name: clip for clip in list_layout(source, layout).sources}
 
 
-def findings(source: Path, layout: str = "auto") -> Findings:
-    """What `discover` finds."""
-    return discover(source, layout=layout)[1]
+def list_layout(source: Path, layout: str = "auto") -> Listed:
+    """The result of `discover`."""
+    return discover(source, layout=layout)
 
 
 def labels(sources: dict[str, Source]) -> dict[str, tuple[str | None, str | None, str | None]]:
@@ -29,26 +29,26 @@ def labels(sources: dict[str, Source]) -> dict[str, tuple[str | None, str | None
 
 
 def read(root: Path, source: Source, **settings: Any) -> list[ReadClip]:
-    """The clips of a source, at their own size unless `settings` say otherwise."""
-    asked = ReadSettings(**{"size": None, "fit": "squash", "fps": None, "strip_frame": None, **settings})
-    return list(read_source(source, source_blobs(root, source), asked))
+    """The clips of a source, by default at their own size; `settings` are fields of `ReadSettings`."""
+    reading = ReadSettings(**{"size": None, "fit": "squash", "fps": None, "strip_frame": None, **settings})
+    return list(read_source(source, source_blobs(root, source), reading))
 
 
 def put(path: Path, content: bytes | str = b"x") -> Path:
-    """A file with its folders."""
+    """Write a file, creating its folders."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     return path
 
 
 def put_images(folder: Path, names: list[str], clip: np.ndarray) -> None:
-    """One PNG (whatever the name says: images are told by content) a frame of (T, H, W, 3)."""
+    """Write one PNG per frame of (T, H, W, 3), whatever the suffix: images are identified by content."""
     for name, frame in zip(names, clip, strict=True):
         put(folder / name, png_bytes_of(frame))
 
 
 def put_avi(path: Path, levels: list[int], *, size: tuple[int, int] = (120, 160), fps: int = 25) -> Path:
-    """An MPEG-4 AVI, as KTH's and UCF-101's are, whose frame t is grey of ``levels[t]``."""
+    """Write an MPEG-4 AVI, the format of KTH and UCF-101, whose frame t is uniform grey of ``levels[t]``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w", format="avi") as container:
         stream = container.add_stream("mpeg4", rate=fps)
@@ -56,8 +56,8 @@ def put_avi(path: Path, levels: list[int], *, size: tuple[int, int] = (120, 160)
         stream.pix_fmt = "yuv420p"
         stream.bit_rate = 2_000_000
         for level in levels:
-            picture = np.full((*size, 3), level, np.uint8)
-            for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
+            frame = np.full((*size, 3), level, np.uint8)
+            for packet in stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")):
                 container.mux(packet)
         for packet in stream.encode():
             container.mux(packet)

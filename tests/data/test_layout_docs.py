@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from vidgan.data.layouts import BENCHMARKS
-from vidgan.data.sources.discovery import check_layout
+from vidgan.data.layouts.benchmarks import BENCHMARKS
+from vidgan.data.layouts.discovery import check_layout
 from vidgan.data.sources.manifest import COLUMNS
 
 TEXT = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
@@ -16,7 +16,7 @@ def test_every_layout_has_a_row_and_its_options_are_real() -> None:
     for name, layout in BENCHMARKS.items():
         named = re.findall(r"`((?:[a-z_]+=[^`,=]+,?)+)`", rows[name])
         for option in named:
-            layout.settings(option)
+            layout.parse_options(option)
         words = " ".join(re.findall(r"`([^`]*)`", rows[name]))
         assert all(re.search(rf"\b{option}\b", words) for option in layout.options), name
 

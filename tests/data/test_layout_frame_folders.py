@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from clipfiles import noise
-from layoutfiles import findings, found, labels, put, put_images, read
+from layoutfiles import found, labels, list_layout, put, put_images, read
 
 from vidgan.errors import DataError
 
@@ -30,11 +30,11 @@ def test_vimeo90k_septuplets_by_their_lists(tmp_path: Path) -> None:
         found(tmp_path)
 
 
-def test_vimeo90k_interpolation_test_set_takes_targets(tmp_path: Path) -> None:
+def test_vimeo90k_interpolation_test_set_uses_targets(tmp_path: Path) -> None:
     root = tmp_path / "vimeo_interp_test"
     put_images(root / "target" / "00001" / "0389", ["im1.png", "im2.png", "im3.png"], noise(0, 3))
     put_images(root / "input" / "00001" / "0389", ["im1.png", "im3.png"], noise(1, 2))
-    result = findings(tmp_path)
+    result = list_layout(tmp_path)
     assert [(s.name, s.split) for s in result.sources] == [("vimeo_interp_test/target/00001/0389", "test")]
     assert result.ignored == 2
 
@@ -53,7 +53,7 @@ def test_sky_timelapse(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read(tmp_path, sources["sky_train/07U1fSrk9oI/07U1fSrk9oI_2"])[0].frames, noise(1, 3))
 
 
-def test_faceforensics_takes_one_kind(tmp_path: Path) -> None:
+def test_faceforensics_uses_one_kind(tmp_path: Path) -> None:
     for part in ("train", "val", "test"):
         for kind in ("original", "altered", "mask"):
             put(tmp_path / part / kind / f"{part}_clip_0.avi")
@@ -68,7 +68,7 @@ def test_faceforensics_takes_one_kind(tmp_path: Path) -> None:
     }
 
 
-def test_taichi_pieces_of_one_video_are_a_group(tmp_path: Path) -> None:
+def test_taichi_segments_of_one_video_are_a_group(tmp_path: Path) -> None:
     clip = noise(0, 12)
     names = [f"{t:07d}.png" for t in range(12)]
     put_images(tmp_path / "train" / "aDyyTMUBoLE#000164#000351.mp4", names, clip)
@@ -92,11 +92,11 @@ def put_davis(root: Path) -> None:
     put_images(root / "JPEGImages" / "1080p" / "bear", ["00000.jpg"], noise(7, 1))
 
 
-def test_davis_lists_give_the_split_and_annotations_are_no_clips(tmp_path: Path) -> None:
+def test_davis_lists_define_the_split_and_annotations_are_not_clips(tmp_path: Path) -> None:
     put_davis(tmp_path / "DAVIS")
     assert labels(found(tmp_path))["DAVIS/JPEGImages/480p/bear"] == (None, "bear", None)
     assert set(found(tmp_path, "davis:size=1080p")) == {"DAVIS/JPEGImages/1080p/bear"}
-    with pytest.raises(DataError, match="ImageSets/2016/train.txt and val.txt are not in it"):
+    with pytest.raises(DataError, match="ImageSets/2016/train.txt or val.txt"):
         found(tmp_path, "davis:year=2016")
     lists = tmp_path / "DAVIS" / "ImageSets"
     put(lists / "2017" / "train.txt", "bear\n")

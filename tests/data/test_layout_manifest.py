@@ -1,4 +1,4 @@
-"""CSV and JSONL manifests: stretches in frames and seconds, labels, and errors that name the line."""
+"""CSV and JSONL manifests: segments in frames and seconds, labels, and errors that name the line."""
 
 import json
 from pathlib import Path
@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from clipfiles import noise, strip_of, write_frames, write_strip
-from layoutfiles import findings, found, labels, put, put_avi, read
+from layoutfiles import found, labels, list_layout, put, put_avi, read
 
-from vidgan.data.sources import segments as stretches
-from vidgan.data.sources.readers import SourceError
-from vidgan.errors import DataError
+from vidgan.data.sources import segments
+from vidgan.errors import DataError, SourceError
 from vidgan.video.decode import read_video
 
 LEVELS = list(range(20, 220, 10))  # the grey levels of twenty frames
@@ -54,11 +53,11 @@ def test_a_csv_manifest(videos: Path) -> None:
     assert level_numbers(frames["films/a.avi"].frames) == list(range(20))
     assert level_numbers(frames["films/a.avi:3-7"].frames) == [3, 4, 5, 6]
     assert level_numbers(frames["films/a.avi:0.5s-0.9s"].frames) == [5, 6, 7, 8]
-    facts = frames["films/a.avi:0.5s-0.9s"].facts
-    assert facts is not None and facts["span"] == [5, 9]
+    video = frames["films/a.avi:0.5s-0.9s"].video
+    assert video is not None and video["span"] == [5, 9]
     np.testing.assert_array_equal(frames["drive:2-"].frames, noise(0, 12)[2:])
     assert frames["drive:2-"].fps == 10.0
-    (slower,) = read(videos, sources["drive:2-"], fps=2.5)  # ten frames from frame 2 on: at 0, .4 and .8 s
+    (slower,) = read(videos, sources["drive:2-"], fps=2.5)  # ten frames from frame 2: at 0, 0.4 and 0.8 s
     np.testing.assert_array_equal(slower.frames, noise(0, 12)[[2, 6, 10]])
     (faster,) = read(videos, sources["drive:2-"], fps=20.0)
     np.testing.assert_array_equal(faster.frames[:4], noise(0, 12)[[2, 2, 3, 3]])
@@ -81,10 +80,10 @@ def test_a_jsonl_manifest_and_absolute_paths(videos: Path, tmp_path_factory: pyt
 
 
 @pytest.mark.parametrize("short", [0, 512])
-def test_a_stretch_equals_the_same_frames_of_the_whole_video(
+def test_a_segment_equals_the_same_frames_of_the_whole_video(
     videos: Path, short: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stretches, "_SHORT_FRAMES", short)  # 0: by seeking, 512: from the start
+    monkeypatch.setattr(segments, "_SHORT_FRAMES", short)  # 0: by seeking, 512: from the start
     manifest = put(videos / "clips.csv", "path,start,end\nfilms/a.avi,6,15\n")
     (source,) = found(manifest).values()
     whole = read_video(videos / "films" / "a.avi", size=(24, 24)).frames
@@ -102,29 +101,29 @@ def test_a_stretch_equals_the_same_frames_of_the_whole_video(
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("films/a.avi,10,30", "too-short: it has 20 frames, asked for 10 to 30"),
-        ("films/a.avi,20,", "too-short: it has 20 frames, asked for 20 to the end"),
-        ("one.npy,8,9", "too-short: it has 8 frames, asked for 8 to 9"),
+        ("films/a.avi,10,30", "too-short: 20 frames, .*10 to 30"),
+        ("films/a.avi,20,", "too-short: 20 frames, .*20 to the end"),
+        ("one.npy,8,9", "too-short: 8 frames, .*8 to 9"),
     ],
 )
-def test_stretches_that_are_not_there_are_refused(videos: Path, row: str, message: str) -> None:
+def test_segments_outside_the_clip_are_refused(videos: Path, row: str, message: str) -> None:
     (source,) = found(put(videos / "clips.csv", f"path,start,end\n{row}\n")).values()
     with pytest.raises(SourceError, match=message):
         read(videos, source)
 
 
-def test_seconds_need_a_clock_and_must_be_there(videos: Path) -> None:
+def test_seconds_need_a_clock_and_must_be_inside_the_clip(videos: Path) -> None:
     manifest = put(videos / "c.csv", "path,start_time,end_time\none.npy,1,2\nfilms/a.avi,1,5\nfilms/a.avi,1.05,1.1\n")
     sources = found(manifest)
-    with pytest.raises(SourceError, match="no-clock: seconds are asked for.*give fps, or frames"):
+    with pytest.raises(SourceError, match="no-clock: start_time and end_time"):
         read(videos, sources["one.npy:1s-2s"])
-    with pytest.raises(SourceError, match="too-short: it ends after 2 s, asked for up to 5 s"):
+    with pytest.raises(SourceError, match="too-short: .*2 s.*5 s"):
         read(videos, sources["films/a.avi:1s-5s"])
-    with pytest.raises(SourceError, match="no frame lies in the stretch"):
+    with pytest.raises(SourceError, match="too-short: .*no frame"):
         read(videos, sources["films/a.avi:1.05s-1.1s"])
 
 
-def test_files_that_cannot_be_used_cost_themselves(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_unusable_files_cost_only_themselves(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     outside = tmp_path_factory.mktemp("outside")
     np.save(outside / "x.npy", noise(0))
     (videos / "link.npy").symlink_to(outside / "x.npy")
@@ -132,7 +131,7 @@ def test_files_that_cannot_be_used_cost_themselves(videos: Path, tmp_path_factor
     (videos / "empty").mkdir()
     put(videos / "notes.txt")
     names = ["gone.mp4", "link.npy", "linked/x.npy", "empty", "notes.txt", "one.npy"]
-    result = findings(put(videos / "c.csv", "path\n" + "\n".join(names) + "\n"))
+    result = list_layout(put(videos / "c.csv", "path\n" + "\n".join(names) + "\n"))
     assert [source.name for source in result.sources] == ["one.npy"]
     assert {refusal.source: refusal.reason for refusal in result.refusals} == {
         "gone.mp4": "missing",
@@ -141,7 +140,7 @@ def test_files_that_cannot_be_used_cost_themselves(videos: Path, tmp_path_factor
         "empty": "no-frames",
         "notes.txt": "not-a-clip",
     }
-    assert result.refusals[0].detail == "line 2: gone.mp4: no such file or folder"
+    assert result.refusals[0].detail.startswith("line 2: gone.mp4: ")
 
 
 @pytest.mark.parametrize(
@@ -149,27 +148,27 @@ def test_files_that_cannot_be_used_cost_themselves(videos: Path, tmp_path_factor
     [
         ("path,label\na.mp4,x\n", "line 1: unknown column 'label'; accepted: path, start, end, start_time, end_time"),
         ("file\na.mp4\n", "line 1: unknown column 'file'"),
-        ("start\n3\n", "line 1: no column path"),
-        ("path,path\na,b\n", "line 1: a column is there twice"),
-        ("path,start\na.mp4\n", "line 2: 1 cells, the header has 2"),
-        ("path,start\na.mp4,1.5\n", "line 2: start is '1.5'; accepted: a whole number of frames from 0; seconds go"),
+        ("start\n3\n", "line 1: column path"),
+        ("path,path\na,b\n", "line 1: a column occurs twice"),
+        ("path,start\na.mp4\n", "line 2: 1 cells; expected 2"),
+        ("path,start\na.mp4,1.5\n", "line 2: start is '1.5'; accepted: a frame number from 0; .*start_time"),
         ("path,start\n\na.mp4,-1\n", "line 3: start is '-1'"),
-        ("path,start,end\na.mp4,5,5\n", "line 2: the end 5 does not come after the start 5"),
-        ("path,start,end_time\na.mp4,5,9\n", r"line 2: frames \(start, end\) and seconds"),
+        ("path,start,end\na.mp4,5,5\n", "line 2: end 5 .*start 5"),
+        ("path,start,end_time\na.mp4,5,9\n", r"line 2: .*\(start, end\).*\(start_time, end_time\)"),
         ("path,end_time\na.mp4,nan\n", "line 2: end_time is 'nan'; accepted: a number"),
         ("path,split\na.mp4,dev\n", "line 2: split is 'dev'; accepted: train, test"),
         ("path,fps\na,0\n", "line 2: fps is 0"),
         ("path,fps\na.mp4,25\n", "line 2: fps has no effect on a video"),
-        ("path\n../a.mp4\n", "line 2: path '../a.mp4' leads out of .*; give the absolute path if that is meant"),
-        ("path\nb/../../a.mp4\n", "line 2: path .* leads out of"),
+        ("path\n../a.mp4\n", "line 2: path '../a.mp4' .*accepted: .*absolute paths"),
+        ("path\nb/../../a.mp4\n", "line 2: path 'b/../../a.mp4'"),
         ("path,start\n,1\n", "line 2: path is empty"),
-        ("path\na.mp4\n./a.mp4\n", "line 3: a.mp4 was listed on line 2"),
-        ("path\n", "lists no clip; columns: path"),
-        ("", "no column path"),
-        ('path\n"a.mp4\n', "no CSV in UTF-8"),
+        ("path\na.mp4\n./a.mp4\n", "line 3: a.mp4 .*line 2"),
+        ("path\n", "accepted columns: path"),
+        ("", "column path is missing"),
+        ('path\n"a.mp4\n', "not CSV in UTF-8"),
     ],
 )
-def test_rows_that_are_wrong_name_the_line(tmp_path: Path, text: str, message: str) -> None:
+def test_errors_of_csv_rows_name_the_line(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(DataError, match=f"clips.csv: .*{message}"):
         found(put(tmp_path / "clips.csv", text))
 
@@ -177,21 +176,21 @@ def test_rows_that_are_wrong_name_the_line(tmp_path: Path, text: str, message: s
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"path": "a.mp4"}\n{"path": \n', "line 2: no JSON"),
-        ('["a.mp4"]\n', "line 1: list; expected an object with a path"),
+        ('{"path": "a.mp4"}\n{"path": \n', "line 2: not JSON"),
+        ('["a.mp4"]\n', "line 1: list; expected an object"),
         ('{"path": "a.mp4", "tag": 1}\n', "line 1: unknown column 'tag'"),
         ('{"path": 3}\n', "line 1: path is empty"),
-        ('{"path": "a.mp4", "group": [1]}\n', r"line 1: group is \[1\]; accepted: text or a whole number"),
+        ('{"path": "a.mp4", "group": [1]}\n', r"line 1: group is \[1\]; accepted: text or an integer"),
         ('{"path": "a.mp4", "start": true}\n', "line 1: start is True; accepted: a number"),
     ],
 )
-def test_objects_that_are_wrong_name_the_line(tmp_path: Path, text: str, message: str) -> None:
+def test_errors_of_jsonl_rows_name_the_line(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(DataError, match=f"clips.jsonl: {message}"):
         found(put(tmp_path / "clips.jsonl", text))
 
 
-def test_a_csv_in_a_folder_is_not_a_manifest_and_layout_manifest_wants_one(videos: Path) -> None:
+def test_a_csv_in_a_folder_is_not_a_manifest_and_layout_manifest_needs_a_file(videos: Path) -> None:
     put(videos / "labels.csv", "nothing,of,ours\n")
-    assert findings(videos).ignored == 1
-    with pytest.raises(DataError, match=r"a manifest is a .csv or .jsonl file"):
+    assert list_layout(videos).ignored == 1
+    with pytest.raises(DataError, match=r"accepted as a manifest: .csv or .jsonl"):
         found(videos, "manifest")

@@ -1,4 +1,4 @@
-"""Memory and open files stay flat over many files: measured as a slope, on fewer."""
+"""Memory and open files do not grow with the number of files."""
 
 import gc
 import tracemalloc
@@ -15,7 +15,7 @@ OPEN_FILES = Path("/proc/self/fd")
 
 
 def peak_of(work: Callable[[], object]) -> int:
-    """The most bytes that Python objects and arrays took while `work` ran."""
+    """Maximum bytes of Python objects and arrays while `work` runs."""
     gc.collect()
     tracemalloc.start()
     try:
@@ -25,19 +25,19 @@ def peak_of(work: Callable[[], object]) -> int:
         tracemalloc.stop()
 
 
-def test_listing_takes_little_for_each_file_and_leaves_none_open(tmp_path: Path) -> None:
+def test_listing_needs_little_memory_per_file_and_leaves_no_file_open(tmp_path: Path) -> None:
     for i in range(600):
         put(tmp_path / ("few" if i < 100 else "many") / f"c{i % 10}" / f"v_Walk{i}_g{i % 25:02d}_c01.avi", b"")
     before = len(list(OPEN_FILES.iterdir())) if OPEN_FILES.is_dir() else 0
-    # The garbage collector may run late once, so the smaller of two.
+    # The garbage collector may run late once, so take the smaller of two measurements.
     few = min(peak_of(lambda: found(tmp_path / "few")) for _ in range(2))
     many = min(peak_of(lambda: found(tmp_path / "many")) for _ in range(2))
-    assert (many - few) / 400 < 3000  # bytes a file: 10,000 files take less than 30 MB
+    assert (many - few) / 400 < 3000  # bytes per file: 10,000 files need less than 30 MB
     if before:
         assert len(list(OPEN_FILES.iterdir())) <= before + 1
 
 
-def test_reading_many_files_takes_no_more_than_reading_one(tmp_path: Path) -> None:
+def test_reading_many_files_needs_no_more_memory_than_reading_one(tmp_path: Path) -> None:
     put_avi(tmp_path / "v.avi", [30, 60, 90, 120], size=(48, 64))
     np.save(tmp_path / "a.npy", noise(0, 20))
     write_tar(tmp_path / "t.tar", {f"{i}.npy": npy_bytes(noise(i, 20)) for i in range(20)}, "w")
@@ -49,10 +49,10 @@ def test_reading_many_files_takes_no_more_than_reading_one(tmp_path: Path) -> No
             for source in sources:
                 read(tmp_path, source, size=(16, 16))
 
-    read_all(1)  # what is kept for good, such as the decoder's tables
+    read_all(1)  # allocates what is kept permanently, such as the decoder's tables
     before = len(list(OPEN_FILES.iterdir())) if OPEN_FILES.is_dir() else 0
     once, often = peak_of(lambda: read_all(1)), peak_of(lambda: read_all(4))
-    assert often - once < 100_000  # over 66 files more
+    assert often - once < 100_000  # over 66 more files
     if before:
         assert len(list(OPEN_FILES.iterdir())) <= before
 

@@ -1,4 +1,4 @@
-"""Moving MNIST: the frozen test file by its bytes, and clips drawn from IDX digits."""
+"""Moving MNIST: the published test file, and clips generated from IDX digits."""
 
 import gzip
 import json
@@ -9,29 +9,29 @@ import numpy as np
 import pytest
 from layoutfiles import found, put, read
 
-from vidgan.data.sources.readers import SourceError
-from vidgan.data.synthetic.moving_digits import draw_moving_digits, read_idx_images, trajectory
-from vidgan.errors import DataError
+from vidgan.data.sources.idx_files import read_idx_images
+from vidgan.data.synthetic.moving_digits import draw_moving_digits, trajectory
+from vidgan.errors import DataError, SourceError
 
 
 def idx_bytes(images: np.ndarray) -> bytes:
-    """The IDX file: zeros, type 8 (unsigned byte), 3 dimensions, big-endian sizes, pixels."""
+    """An IDX file: zeros, type 8 (unsigned byte), 3 dimensions, big-endian sizes, pixels."""
     return b"\0\0\x08\x03" + struct.pack(">3I", *images.shape) + images.tobytes()
 
 
 def digits(count: int, low: int) -> np.ndarray:
-    """28x28 images; the one of number i is flat, of grey level low + i."""
+    """28x28 images; image i is uniform grey of level low + i."""
     return np.broadcast_to((low + np.arange(count, dtype=np.uint8))[:, None, None], (count, 28, 28)).copy()
 
 
 def npy_of(array: np.ndarray) -> bytes:
-    """Version 1.0 of the .npy format by its bytes."""
+    """A .npy file of version 1.0."""
     header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {array.shape}, }}".encode()
     header += b" " * (63 - (10 + len(header)) % 64) + b"\n"
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + array.tobytes()
 
 
-def test_the_frozen_test_file_has_time_first(tmp_path: Path) -> None:
+def test_the_published_test_file_is_time_first(tmp_path: Path) -> None:
     array = np.random.default_rng(0).integers(0, 256, (20, 5, 8, 8), dtype=np.uint8)
     put(tmp_path / "mnist_test_seq.npy", npy_of(array))
     (source,) = found(tmp_path).values()
@@ -44,7 +44,7 @@ def test_the_frozen_test_file_has_time_first(tmp_path: Path) -> None:
             np.testing.assert_array_equal(clip.frames[..., channel], array[:, n])
 
 
-def test_training_clips_come_from_the_digits_beside_the_test_file(tmp_path: Path) -> None:
+def test_training_clips_use_the_digits_beside_the_test_file(tmp_path: Path) -> None:
     put(tmp_path / "mnist_test_seq.npy", npy_of(np.ones((20, 2, 64, 64), np.uint8)))
     with pytest.raises(DataError, match="clips has no effect without train-images-idx3-ubyte"):
         found(tmp_path, "moving-mnist:clips=251")
@@ -77,13 +77,13 @@ def test_no_digit_is_in_training_and_test_clips(tmp_path: Path, both: bool) -> N
         assert all((level < border) == (source.split == "train") for level in levels)
 
 
-def test_a_point_moves_by_a_tenth_of_the_range_and_turns_at_the_wall() -> None:
+def test_a_point_moves_by_a_tenth_of_the_range_and_bounces_at_the_wall() -> None:
     assert trajectory(0.55, 1.0, 8, 36) == [23, 27, 30, 34, 36, 32, 28, 25]
     assert trajectory(0.17, -0.5, 5, 36) == [4, 2, 0, 0, 1]
     assert trajectory(0.25, 0.0, 3, 36) == [9, 9, 9]
 
 
-def test_digits_are_laid_over_each_other_by_their_maximum() -> None:
+def test_overlapping_digits_are_merged_by_their_maximum() -> None:
     images = digits(2, 100)
     clip = draw_moving_digits(images, 20, 3, ("x",))
     assert clip.shape == (20, 64, 64) and set(np.unique(clip)) <= {0, 100, 101}
@@ -93,16 +93,16 @@ def test_digits_are_laid_over_each_other_by_their_maximum() -> None:
     assert (clip > 0).sum(axis=(1, 2)).min() >= 28 * 28
 
 
-def test_digit_files_that_are_none(tmp_path: Path) -> None:
+def test_invalid_digit_files_are_refused(tmp_path: Path) -> None:
     name = "train-images-idx3-ubyte"
     for content, message in (
         (struct.pack(">2I", 0x00000801, 5) + bytes(20), "starts with 0x00000801"),  # labels
-        (idx_bytes(digits(3, 0))[:-1], "ends after 2351 of 2352 bytes"),
+        (idx_bytes(digits(3, 0))[:-1], "2351 of 2352 bytes"),
         (b"\0\0\x08\x03" + struct.pack(">3I", 2**31, 2**15, 2**15), "accepted: 1 to"),
-        (b"", "no IDX file"),
-        (gzip.compress(b"x" * 100)[:-20], "no IDX file"),
+        (b"", "not an IDX file"),
+        (gzip.compress(b"x" * 100)[:-20], "not an IDX file"),
         (gzip.compress(idx_bytes(digits(3, 0)))[:-8] + bytes(8), "CRC check failed"),
-        (idx_bytes(digits(3, 0)) + b"x", "goes on after its 3 images"),
+        (idx_bytes(digits(3, 0)) + b"x", "after its 3 images"),
     ):
         with pytest.raises(DataError, match=message):
             read_idx_images(content)

@@ -1,4 +1,4 @@
-"""From a benchmark's files to the prepared data set: category, group and split arrive in the index."""
+"""From a benchmark's files to the prepared data set: category, group and split in the index."""
 
 import gzip
 from pathlib import Path
@@ -40,7 +40,7 @@ def test_kitti_as_prednet_prepares_it(tmp_path: Path) -> None:
     }
     np.testing.assert_array_equal(frames_of(prepared, test), noise(2, 3, 6, 8)[:, :, 1:7])  # int((8 - 6) / 2) = 1
     assert [clip.fps for clip in prepared.index.clips] == [10.0, 10.0]
-    assert any("taken for the layout kitti-raw" in notice for notice in prepared.index.notices)
+    assert any("layout kitti-raw" in notice for notice in prepared.index.notices)
     assert any("1 of 3 clips" in notice for notice in prepared.index.notices)
 
 
@@ -53,7 +53,7 @@ def test_hickle_sequences_records_and_digits(tmp_path: Path) -> None:
         "X_test.hkl:road-test2": ("road", "road-test2", "test"),
         "X_train.hkl:road-train2": ("road", "road-train2", "train"),
     }
-    assert prepared.index.quarantined == {"too-short": 2}  # one frame is left of the others
+    assert prepared.index.quarantined == {"too-short": 2}  # the others have one frame
     np.testing.assert_array_equal(frames_of(prepared, "X_test.hkl:road-test2"), noise(1, 6, 8, 8)[[2, 4]])
 
     put(tmp_path / "seq" / "set05" / "V000.seq", norpix_bytes(LEVELS))
@@ -83,7 +83,7 @@ def test_hickle_sequences_records_and_digits(tmp_path: Path) -> None:
     assert [clip.digest for clip in again.index.clips] == [clip.digest for clip in prepared.index.clips]
 
 
-def test_a_manifest_keeps_stretches_of_one_file_together(tmp_path: Path) -> None:
+def test_a_manifest_keeps_segments_of_one_file_together(tmp_path: Path) -> None:
     levels = list(range(20, 220, 10))
     put_avi(tmp_path / "in" / "a.avi", levels, size=(48, 64))
     put_images(tmp_path / "in" / "b", ["1.png", "2.png", "3.png"], noise(0, 3))
@@ -117,10 +117,10 @@ def test_labelled_samples_of_a_shard(tmp_path: Path) -> None:
     assert len(by_group) == 2 and all(len(splits) == 1 for splits in by_group.values())
 
 
-def test_a_layout_that_does_not_fit_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_wrong_layout_writes_nothing(tmp_path: Path) -> None:
     put_images(tmp_path / "in", ["1.png", "2.png"], noise(0, 2))
     for layout, message in (
-        ("bair", "not of the layout bair; expected softmotion30_44k"),
+        ("bair", "layout bair; expected softmotion30_44k"),
         ("bair:camera=left", "layout bair: camera is 'left'; accepted: image_aux1"),
         ("baer", "layout is 'baer'; accepted: auto, plain"),
     ):

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import webdataset
 from clipfiles import noise, npy_bytes, write_tar
-from layoutfiles import findings, found, labels, put, put_avi, read
+from layoutfiles import found, labels, list_layout, put, put_avi, read
 
 from vidgan.errors import DataError
 
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """An AVI of six frames, of grey level 40, 70, 100, ..."""
+    """An AVI of six frames with grey levels 40, 70, 100, ..."""
     return put_avi(tmp_path_factory.mktemp("video") / "v.avi", [40, 70, 100, 130, 160, 190], size=(48, 64)).read_bytes()
 
 
@@ -24,7 +24,7 @@ def is_the_video(frames: np.ndarray) -> bool:
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
-def test_videos_are_read_out_of_archives(tmp_path: Path, video: bytes, kind: str) -> None:
+def test_videos_are_read_from_archives(tmp_path: Path, video: bytes, kind: str) -> None:
     path = tmp_path / f"walking.{kind}"
     members = {"walking/a.avi": video, "walking/b.avi": b"no video"}
     if kind == "zip":
@@ -62,7 +62,7 @@ def test_shards_written_by_the_webdataset_library(tmp_path: Path, video: bytes) 
     with webdataset.TarWriter(str(tmp_path / "train-000000.tar")) as shard:
         for sample in samples:
             shard.write(sample)
-    result = findings(tmp_path, "webdataset")
+    result = list_layout(tmp_path, "webdataset")
     sources = {source.name.rpartition("/")[2]: source for source in result.sources}
     assert labels(sources) == {
         "000.avi": ("3", None, None),
@@ -91,12 +91,12 @@ def test_the_key_ends_at_the_first_dot_and_labels_stay_in_their_archive(tmp_path
         "v1.2/b.json": b"\xff\xfe",
     }
     write_tar(tmp_path / "s.tar", members, "w")
-    result = findings(tmp_path)
+    result = list_layout(tmp_path)
     assert {source.name: source.category for source in result.sources} == {
         "a.npy": None,
         "s.tar/v1.2/a.left.npy": "both",
         "s.tar/v1.2/a.right.npy": "both",
     }
     assert [refusal.source for refusal in result.refusals] == ["s.tar/v1.2/b.npy"]
-    with pytest.raises(DataError, match=r"not of the layout webdataset; expected \*.tar shards"):
+    with pytest.raises(DataError, match=r"layout webdataset; expected \*.tar shards"):
         found(tmp_path / "a.npy", "webdataset")

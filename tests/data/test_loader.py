@@ -1,4 +1,4 @@
-"""The stream of batches: a function of the step alone."""
+"""The stream of batches as a function of the step."""
 
 import multiprocessing
 import os
@@ -21,7 +21,7 @@ from vidgan.types import ClipBatch
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> ClipDataset:
-    """Ten items: eight clips of 6 frames and one of 11, which counts twice."""
+    """Ten items: eight clips of 6 frames and one of 11, which has two items."""
     root = prepare_noise(tmp_path_factory.mktemp("data"), [6] * 8 + [11], holdout=0, size=8).root
     dataset = ClipDataset(root, frames=4, flip=True)
     assert len(dataset) == 10
@@ -43,7 +43,7 @@ def assert_equal(a: list[list[ClipBatch]], b: list[list[ClipBatch]]) -> None:
             assert torch.equal(p, q)
 
 
-def test_batches_are_clip_batches_of_the_asked_size(dataset: ClipDataset) -> None:
+def test_batches_are_clip_batches_of_the_requested_size(dataset: ClipDataset) -> None:
     (micro_batches,) = steps(ClipLoader(dataset, batch_size=4, seed=0), 0, 1)
     (batch,) = micro_batches
     assert isinstance(batch, ClipBatch)
@@ -52,13 +52,13 @@ def test_batches_are_clip_batches_of_the_asked_size(dataset: ClipDataset) -> Non
 
 
 @pytest.mark.parametrize("batch_size", [2, 3, 4, 25])
-def test_every_item_comes_exactly_once_an_epoch(dataset: ClipDataset, batch_size: int) -> None:
+def test_every_epoch_contains_every_item_exactly_once(dataset: ClipDataset, batch_size: int) -> None:
     loader = ClipLoader(dataset, batch_size=batch_size, seed=0)
     assert loader.steps_per_epoch == 10 / batch_size
     count = -(-40 // batch_size)
     items = torch.cat([batch.item for step in steps(loader, 0, count) for batch in step])[:40].view(4, 10)
     assert all(sorted(epoch) == list(range(10)) for epoch in items.tolist())
-    assert len({tuple(epoch) for epoch in items.tolist()}) == 4  # each epoch has an order of its own
+    assert len({tuple(epoch) for epoch in items.tolist()}) == 4  # every epoch has another order
 
 
 def test_rows_are_those_of_their_epoch(dataset: ClipDataset) -> None:
@@ -76,7 +76,7 @@ def test_the_order_depends_on_the_seed(dataset: ClipDataset) -> None:
     )
 
 
-def test_starting_at_a_step_gives_the_rest_of_the_stream(dataset: ClipDataset) -> None:
+def test_starting_at_a_step_yields_the_rest_of_the_stream(dataset: ClipDataset) -> None:
     loader = ClipLoader(dataset, batch_size=4, seed=3)
     whole = steps(loader, 0, 12)
     assert_equal(steps(loader, 7, 5), whole[7:])
@@ -100,7 +100,7 @@ def test_ranks_and_micro_batches_share_the_same_global_batches(
     assert rows == list(range(batch_size))
 
 
-def test_workers_give_the_same_stream(dataset: ClipDataset) -> None:
+def test_the_stream_does_not_depend_on_workers(dataset: ClipDataset) -> None:
     options = {"batch_size": 4, "seed": 5, "micro_batches": 2}
     assert_equal(
         steps(ClipLoader(dataset, workers=2, **options), 3, 6),  # type: ignore[arg-type]
@@ -109,7 +109,7 @@ def test_workers_give_the_same_stream(dataset: ClipDataset) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_global_random_numbers_are_left_alone(dataset: ClipDataset, workers: int) -> None:
+def test_the_global_random_state_is_unchanged(dataset: ClipDataset, workers: int) -> None:
     state = torch.random.get_rng_state()
     steps(ClipLoader(dataset, batch_size=4, seed=0, workers=workers), 0, 2)
     assert torch.equal(torch.random.get_rng_state(), state)
@@ -121,7 +121,7 @@ def test_the_loader_pickles(dataset: ClipDataset) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_damaged_file_is_named(tmp_path: Path, workers: int) -> None:
+def test_the_error_names_a_damaged_file(tmp_path: Path, workers: int) -> None:
     root = prepare_noise(tmp_path, [6, 6], holdout=0, size=8).root
     dataset = ClipDataset(root, frames=4)
     path = root / "clips" / f"{dataset.entries[0].id}.npy"
@@ -129,11 +129,11 @@ def test_a_damaged_file_is_named(tmp_path: Path, workers: int) -> None:
     with pytest.raises(DataError, match=f"^{path}: cannot be read") as caught:
         steps(ClipLoader(dataset, batch_size=2, seed=0, workers=workers), 0, 1)
     assert "Traceback" not in str(caught.value)
-    assert multiprocessing.active_children() == []  # at once, not when the garbage collector comes round
+    assert multiprocessing.active_children() == []  # immediately, not after garbage collection
 
 
 class Trap(ClipDataset):
-    """Its item 3 does what `spring` says."""
+    """Reading its item 3 calls `spring`."""
 
     spring: Callable[[], object]
 
@@ -153,10 +153,10 @@ def trapped(dataset: ClipDataset, spring: Callable[[], object]) -> Trap:
     ("spring", "what"),
     [
         (lambda: os.kill(os.getpid(), signal.SIGKILL), "was killed by signal 9"),
-        (lambda: os._exit(7), "ended with code 7"),
+        (lambda: os._exit(7), "exited with code 7"),
     ],
 )
-def test_a_worker_that_dies_is_an_error_that_names_the_clip(
+def test_the_error_of_a_dead_worker_names_the_clip(
     dataset: ClipDataset, spring: Callable[[], object], what: str
 ) -> None:
     trap = trapped(dataset, spring)
@@ -170,12 +170,12 @@ def test_a_worker_that_dies_is_an_error_that_names_the_clip(
 
 
 def torch_handler() -> list[object]:
-    """What torch sets for good when it first starts loader workers."""
-    found = signal.getsignal(signal.SIGCHLD)
-    return [found] if getattr(found, "__module__", "").startswith("torch") else []
+    """The handler that torch installs permanently when it first starts loader workers."""
+    handler = signal.getsignal(signal.SIGCHLD)
+    return [handler] if getattr(handler, "__module__", "").startswith("torch") else []
 
 
-def test_a_death_is_named_although_the_main_process_is_busy(dataset: ClipDataset) -> None:
+def test_a_dead_worker_is_reported_while_the_main_process_is_busy(dataset: ClipDataset) -> None:
     stream = ClipLoader(trapped(dataset, lambda: os._exit(7)), batch_size=1, seed=0, workers=1).batches()
     with pytest.raises(LoaderError, match="reading item 3"):
         for _ in stream:
@@ -186,17 +186,17 @@ def test_a_death_is_named_although_the_main_process_is_busy(dataset: ClipDataset
 def test_a_worker_that_hangs_is_an_error_after_the_timeout(
     dataset: ClipDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # How long torch waits for a worker to end by itself before it ends it.
+    # Seconds that torch waits for a worker to exit before it terminates it.
     monkeypatch.setattr("torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL", 0.2)
     trap = trapped(dataset, lambda: time.sleep(60))
-    with pytest.raises(LoaderError, match=r"no batch came for 1 s: loader worker 0 .* was reading item 3 \("):
+    with pytest.raises(LoaderError, match=r"1 s: loader worker 0 .* reading item 3 \("):
         steps(ClipLoader(trap, batch_size=2, seed=0, workers=1, timeout=1.0), 0, 10)
     for worker in multiprocessing.active_children():
-        worker.join(20)  # ended, though a busy machine may take a moment; by itself it would sleep on
+        worker.join(20)  # it was terminated, which may take a moment on a busy machine; otherwise it would sleep
     assert multiprocessing.active_children() == []
 
 
-def test_a_fault_in_the_code_keeps_its_type_and_place(dataset: ClipDataset) -> None:
+def test_other_exceptions_keep_their_type_and_location(dataset: ClipDataset) -> None:
     trap = trapped(dataset, lambda: [][0])
     with pytest.raises(IndexError, match="in __getitem__"):
         steps(ClipLoader(trap, batch_size=2, seed=0, workers=1), 0, 10)
@@ -205,10 +205,10 @@ def test_a_fault_in_the_code_keeps_its_type_and_place(dataset: ClipDataset) -> N
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"batch_size": 8, "world_size": 3}, "batch_size 8 cannot be divided among 3 processes x 1 micro-batches"),
-        ({"batch_size": 6, "world_size": 2, "micro_batches": 2}, "use a multiple of 4"),
-        ({"batch_size": 0}, "must be 1 or more"),
-        ({"batch_size": 4, "rank": 1}, "rank 1 from 0 to world_size - 1"),
+        ({"batch_size": 8, "world_size": 3}, "batch_size is 8; .*3 processes x 1 micro-batches"),
+        ({"batch_size": 6, "world_size": 2, "micro_batches": 2}, "a multiple of 4"),
+        ({"batch_size": 0}, "batch_size is 0.*accepted: 1 or more"),
+        ({"batch_size": 4, "rank": 1}, "rank 1; accepted: .*0 to world_size - 1"),
         ({"batch_size": 4, "workers": -1}, "workers is -1"),
         ({"batch_size": 4, "timeout": 0.0}, "timeout 0.0"),
     ],

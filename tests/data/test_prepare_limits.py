@@ -1,4 +1,4 @@
-"""`prepare` on files that hang, kill or overfill what reads them: they cost themselves alone."""
+"""`prepare` with files that hang, crash or exhaust a worker process: each costs only itself."""
 
 import subprocess
 import sys
@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from clipfiles import grey_ramp, noise
-from reading_jobs import hostile_work, open_files_and_memory
+from reading_jobs import misbehave_by_name, open_files_and_memory
 
 import vidgan.data.preparing.prepare as prepare_module
-from vidgan.data.preparing.pool import run_jobs
 from vidgan.data.preparing.prepare import prepare
+from vidgan.data.preparing.worker_processes import run_jobs
 from vidgan.errors import DataError
 from vidgan.video.encode import write_gif
 
@@ -22,7 +22,7 @@ SIZE = (16, 16)
 def test_a_file_that_hangs_or_crashes_the_reader_costs_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
-    monkeypatch.setattr(prepare_module, "work", hostile_work)
+    monkeypatch.setattr(prepare_module, "read_and_cut", misbehave_by_name)
     (tmp_path / "in").mkdir()
     for i, name in enumerate(["a", "crash", "hang", "slow", "z"]):
         np.save(tmp_path / "in" / f"{name}.npy", noise(i))
@@ -54,19 +54,19 @@ def test_a_file_that_needs_too_much_memory_costs_itself(tmp_path: Path) -> None:
         ({"part": (3, 2)}, "part is 3/2; accepted: 1/N to N/N"),
     ],
 )
-def test_limits_that_are_none(tmp_path: Path, options: dict, message: str) -> None:
+def test_invalid_limits_are_refused(tmp_path: Path, options: dict, message: str) -> None:
     np.save(tmp_path / "a.npy", noise(0))
     with pytest.raises(DataError, match=message):
         prepare(tmp_path / "a.npy", tmp_path / "out", size=SIZE, **options)
 
 
-def test_the_run_stops_as_soon_as_too_many_files_are_bad(tmp_path: Path) -> None:
+def test_the_run_ends_as_soon_as_too_many_files_are_bad(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for i in range(10):
         (tmp_path / "in" / f"{i}.mp4").write_bytes(b"no video")
         np.save(tmp_path / "in" / f"x{i}.npy", noise(i))
     done = []
-    with pytest.raises(DataError, match=r"more than max_bad_share=0.1 of the files are refused: 3 refused"):
+    with pytest.raises(DataError, match=r"max_bad_share=0.1 .*3 refused"):
         prepare(
             tmp_path / "in",
             tmp_path / "out",
@@ -84,14 +84,14 @@ def test_memory_and_open_files_stay_flat(tmp_path: Path) -> None:
     path = tmp_path / "a.gif"
     write_gif(path, grey_ramp(4), fps=10)
     limits = {"workers": 1, "time_limit": 60.0, "memory_limit": 4 << 30}
-    (found,) = run_jobs(open_files_and_memory, [[path] * 400], crashed=lambda job, why: [], **limits)  # type: ignore[arg-type]
-    descriptors, memory = zip(*found, strict=True)
+    (measurements,) = run_jobs(open_files_and_memory, [[path] * 400], crashed=lambda job, why: [], **limits)  # type: ignore[arg-type]
+    descriptors, memory = zip(*measurements, strict=True)
     assert len(set(descriptors)) == 1
-    slope = np.polyfit(np.arange(2, 10), memory[2:], 1)[0] / 40  # KiB a file, once caches are filled
+    slope = np.polyfit(np.arange(2, 10), memory[2:], 1)[0] / 40  # KiB per file, after caches are filled
     assert slope < 4
 
 
-def test_reading_processes_import_no_torch() -> None:
-    """It takes longer than most videos take to read, and as much memory as they do."""
-    code = "import sys, vidgan.data.preparing.source_job; sys.exit('torch' in sys.modules)"
+def test_worker_processes_import_no_torch() -> None:
+    """Importing it takes longer than reading most videos."""
+    code = "import sys, vidgan.data.preparing.cutting; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,4 +1,4 @@
-"""`prepare` on real footage: action strips, a drive as a folder of frames, gestures as videos."""
+"""`prepare` on real data: action strips, a drive as a folder of frames, gestures as videos."""
 
 import shutil
 from collections import defaultdict
@@ -14,7 +14,7 @@ from vidgan.data.preparing.prepare import prepare
 pytestmark = pytest.mark.shared_data
 
 
-def test_action_strips_keep_persons_and_mirror_pairs_on_one_side(shared_data: Path, tmp_path: Path) -> None:
+def test_persons_and_mirror_pairs_of_action_strips_are_not_separated(shared_data: Path, tmp_path: Path) -> None:
     source = shared_data / "mocogan" / "actions"
     prepared = prepare(
         source, tmp_path / "out", size=(32, 32), categories=True, group_by="number//8", holdout=0.2, min_frames=32
@@ -31,8 +31,8 @@ def test_action_strips_keep_persons_and_mirror_pairs_on_one_side(shared_data: Pa
     assert sorted(sides) == ["0", "1", "3", "4", "5", "6"]
     assert all(len(side) == 1 for side in sides.values())
     assert len(index.of_split("test")) == 8  # one person of six, the closest to a fifth of the clips
-    assert "24 clips are exact copies or mirror images" in index.notices[0]
-    # Without the rule the mirror pairs alone still share a side.
+    assert index.notices[0].startswith("24 clips are exact copies or mirror images")
+    # Without group_by, only mirror pairs share a split.
     pairs = prepare(source, tmp_path / "pairs", size=(32, 32), categories=True, holdout=0.2).index
     side = {int(Path(clip.source).stem): clip.split for clip in pairs.clips}
     assert all(side[number] == side[number ^ 1] for number in side)
@@ -40,7 +40,7 @@ def test_action_strips_keep_persons_and_mirror_pairs_on_one_side(shared_data: Pa
     assert dataset[0, 0].clip.shape == (16, 3, 32, 32) and dataset.num_categories == 4
 
 
-def test_a_drive_is_one_clip_that_all_trains(shared_data: Path, tmp_path: Path) -> None:
+def test_a_drive_is_one_training_clip(shared_data: Path, tmp_path: Path) -> None:
     names = sorted((shared_data / "driving" / "kitti" / "street268").glob("*.jpg"))[:6]
     folder = tmp_path / "kitti" / "street"
     folder.mkdir(parents=True)
@@ -49,7 +49,7 @@ def test_a_drive_is_one_clip_that_all_trains(shared_data: Path, tmp_path: Path) 
     prepared = prepare(tmp_path / "kitti", tmp_path / "out", size=(64, 80))
     (clip,) = prepared.index.clips
     assert (clip.source, clip.frames, clip.split, clip.fps) == ("street", 6, "train", None)
-    assert "all clips belong to one group" in prepared.index.notices[0]
+    assert "one group" in prepared.index.notices[0]
     stored = np.load(tmp_path / "out" / "clips" / f"{clip.id}.npy")
     with Image.open(names[3]) as image:
         width = round(image.height * 80 / 64)
@@ -58,7 +58,7 @@ def test_a_drive_is_one_clip_that_all_trains(shared_data: Path, tmp_path: Path) 
     assert np.abs(stored[3].astype(int) - np.asarray(box)).mean() < 1
 
 
-def test_gesture_videos_hold_their_documented_frames(shared_data: Path, tmp_path: Path) -> None:
+def test_gesture_videos_have_their_documented_frames(shared_data: Path, tmp_path: Path) -> None:
     source = tmp_path / "gestures"
     source.mkdir()
     for name in ("eat", "student", "help"):

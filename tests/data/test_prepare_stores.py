@@ -1,4 +1,4 @@
-"""`prepare` into frames, shards, or no copy at all: the same data, restartable at any kill."""
+"""`prepare` with every store: the same data, resumable after a kill at any moment."""
 
 import json
 import os
@@ -12,27 +12,25 @@ import numpy as np
 import pytest
 from clipfiles import grey_ramp, noise, write_strip
 
-from vidgan.data.preparing import completion as finish
-from vidgan.data.preparing import pool
-from vidgan.data.preparing import source_job as work
-from vidgan.data.preparing.cutting import Cutting
+from vidgan.data.preparing import cutting, storing, worker_processes
 from vidgan.data.preparing.prepare import prepare
-from vidgan.data.preparing.source_job import Plan, Task
-from vidgan.data.sources.entries import Source
+from vidgan.data.preparing.reading import Plan, ReadTask
+from vidgan.data.preparing.shots import ShotSettings
 from vidgan.data.sources.readers import ReadSettings
+from vidgan.data.sources.source import Source
 from vidgan.data.store.index import load_index
 from vidgan.data.store.storage import open_store
-from vidgan.data.store.videos import VideoFacts
+from vidgan.data.store.video import VideosFile
 from vidgan.errors import DataError, VideoError
 from vidgan.video.encode import write_mp4
 
 SIZE = (16, 24)
-NO_CUTS = Cutting("off", None, None, False, False)
+NO_CUTS = ShotSettings("off", None, None, False, False)
 
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six videos; one of them twice."""
+    """Six videos; two of them are equal."""
     folder = tmp_path_factory.mktemp("videos")
     for i in range(5):
         clip = grey_ramp(8 + i, 32, 48, step=18)
@@ -43,12 +41,12 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def files(folder: Path) -> dict[str, tuple[int, int]]:
-    """Size and time of change of everything below a folder, itself included."""
+    """Size and modification time of a folder and everything below it."""
     return {str(p): (p.stat().st_size, p.stat().st_mtime_ns) for p in [folder, *sorted(folder.rglob("*"))]}
 
 
 @pytest.mark.parametrize("options", [{}, {"fps": 4.0}, {"every": 3, "fit": "cover"}])
-def test_all_stores_hold_the_same_frames(videos: Path, tmp_path: Path, options: dict[str, Any]) -> None:
+def test_all_stores_contain_the_same_frames(videos: Path, tmp_path: Path, options: dict[str, Any]) -> None:
     before = files(videos)
     stores = {
         name: prepare(videos, tmp_path / name, size=SIZE, store=name, holdout=0.4, **options)
@@ -73,7 +71,7 @@ def test_all_stores_hold_the_same_frames(videos: Path, tmp_path: Path, options: 
     assert len(sheets) == 1
 
 
-def test_every_video_is_described(videos: Path, tmp_path: Path) -> None:
+def test_every_video_has_a_line_of_metadata(videos: Path, tmp_path: Path) -> None:
     prepared = prepare(videos, tmp_path / "out", size=SIZE, fps=5.0, every=2)
     lines = [json.loads(line) for line in (tmp_path / "out" / "videos.jsonl").read_text().splitlines()]
     assert [line["source"] for line in lines] == [*(f"{i}.mp4" for i in range(5)), "copy.mp4"]
@@ -86,20 +84,22 @@ def test_every_video_is_described(videos: Path, tmp_path: Path) -> None:
     assert line["sha256"] != lines[1]["sha256"] and lines[3]["sha256"] == lines[5]["sha256"]
     assert [clip.fps for clip in prepared.index.clips] == [2.5] * 6
     assert [clip.frames for clip in prepared.index.clips] == [2, 3, 3, 3, 3, 3]  # 0.8 to 1.2 s at 2.5 fps
-    assert VideoFacts(tmp_path / "out").of("copy.mp4")["file"] == "copy.mp4"
+    assert VideosFile(tmp_path / "out").of("copy.mp4")["file"] == "copy.mp4"
 
 
 @pytest.mark.parametrize(
     ("add", "options", "message"),
     [
-        ("", {"flow": "tvl1"}, "flow cannot be stored with store='video'"),
-        ("s.png", {}, r"s.png: store='video' reads video files only"),
+        ("", {"flow": "tvl1"}, "flow .*store='video'"),
+        ("s.png", {}, r"s.png: store='video'"),
         ("", {"store": "shards", "shard_mb": 0}, "shard_mb is 0"),
         ("", {"store": "frames", "shard_mb": 8}, "shard_mb=8 has no effect with store='frames'"),
         ("", {"store": "cloud"}, "store is 'cloud'; accepted: frames, video, shards"),
     ],
 )
-def test_stores_that_cannot_be(videos: Path, tmp_path: Path, add: str, options: dict[str, Any], message: str) -> None:
+def test_impossible_stores_are_refused(
+    videos: Path, tmp_path: Path, add: str, options: dict[str, Any], message: str
+) -> None:
     source = shutil.copytree(videos, tmp_path / "in")
     if add:
         write_strip(source / add, noise(0))
@@ -108,18 +108,18 @@ def test_stores_that_cannot_be(videos: Path, tmp_path: Path, add: str, options: 
     assert not (tmp_path / "out").exists()
 
 
-def test_a_video_that_cannot_be_indexed_costs_itself(tmp_path: Path, videos: Path) -> None:
-    """The reading that makes the index goes over the file again; by then it may be another one."""
+def test_a_video_that_cannot_be_indexed_costs_only_itself(tmp_path: Path, videos: Path) -> None:
+    """Indexing reads the file again; it may have changed by then."""
     prepared = prepare(videos, tmp_path / "out", size=SIZE, store="video")
     (first, *_) = prepared.index.clips
-    task = Task(
+    task = ReadTask(
         Source(first.file, "video", (first.file,)),
         Plan(videos, tmp_path, ReadSettings(SIZE, "crop", None, None), NO_CUTS, None, 2, "video"),
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(work, "index_video", refuse_to_index)
-        outcome = work.work(task)
-    assert outcome.clips == () and [(r.source, r.reason) for r in outcome.refusals] == [(first.file, "corrupt")]
+        patch.setattr(cutting, "index_video", refuse_to_index)
+        cut = cutting.read_and_cut(task)
+    assert cut.clips == () and [(r.source, r.reason) for r in cut.refusals] == [(first.file, "corrupt")]
 
 
 def refuse_to_index(path: Path) -> None:
@@ -127,10 +127,10 @@ def refuse_to_index(path: Path) -> None:
 
 
 def killed(action: Callable[[], object]) -> None:
-    """Run `action` in a copy of this process, which must be killed."""
+    """Run `action` in a fork of this process, which must be killed."""
     pid = os.fork()
     if pid == 0:
-        pool._resting.clear()  # the reading process at rest is the parent's
+        worker_processes._idle.clear()  # the idle worker process belongs to the parent
         try:
             action()
         finally:
@@ -143,7 +143,7 @@ def kill_me(*arguments: object, **options: object) -> None:
 
 
 @pytest.mark.parametrize("store", ["frames", "video", "shards"])
-def test_a_run_killed_at_any_moment_goes_on(
+def test_a_run_killed_at_any_moment_resumes(
     videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: str
 ) -> None:
     options: dict[str, Any] = {"size": SIZE, "store": store}
@@ -155,11 +155,11 @@ def test_a_run_killed_at_any_moment_goes_on(
 
     killed(lambda: prepare(videos, tmp_path / "out", progress=third, **options))
     with (tmp_path / "out" / "videos.jsonl").open("ab") as file:
-        file.write(b'{"source": "5.mp4", "pt')  # what a power cut leaves
-    stages = ["shard_files_ok", "write_shards"] if store == "shards" else []
-    for stage in [*stages, "write_contact_sheet", "save_index"]:
+        file.write(b'{"source": "5.mp4", "pt')  # left by a power failure
+    steps = ["packed_clips", "write_shards"] if store == "shards" else []
+    for step in [*steps, "_write_contact_sheet", "save_index"]:
         with monkeypatch.context() as patch:
-            patch.setattr(finish, stage, kill_me)
+            patch.setattr(storing, step, kill_me)
             killed(lambda: prepare(videos, tmp_path / "out", **options))
         assert not (tmp_path / "out" / "index.json").exists()
     calls: list[int] = []
@@ -172,7 +172,7 @@ def test_a_run_killed_at_any_moment_goes_on(
     assert {p.relative_to(tmp_path / "out") for p in (tmp_path / "out").rglob("*")} == names
 
 
-def test_finished_shards_change_only_as_a_whole(videos: Path, tmp_path: Path) -> None:
+def test_finished_shards_are_only_replaced_as_a_whole(videos: Path, tmp_path: Path) -> None:
     source, out = shutil.copytree(videos, tmp_path / "in"), tmp_path / "out"
     first = prepare(source, out, size=SIZE, store="shards", shard_mb=1)
     before = files(out / "shards")
@@ -180,7 +180,7 @@ def test_finished_shards_change_only_as_a_whole(videos: Path, tmp_path: Path) ->
     assert (again.reused, again.prepared, again.index) == (6, 0, first.index)
     assert files(out / "shards") == before
     (source / "0.mp4").unlink()
-    with pytest.raises(DataError, match=r"holds finished shards and the source has changed since"):
+    with pytest.raises(DataError, match=f"out {out} .*finished shards"):
         prepare(source, out, size=SIZE, store="shards", shard_mb=1)
     assert files(out / "shards") == before and load_index(out) == first.index
     fewer = prepare(source, out, size=SIZE, store="shards", shard_mb=1, overwrite=True)

@@ -15,7 +15,7 @@ from vidgan.errors import DataError
 
 @pytest.mark.parametrize("tall", [False, True])
 @pytest.mark.parametrize(("height", "width"), [(6, 6), (6, 10)])
-def test_cutting_a_strip_gives_its_frames_back(tall: bool, height: int, width: int) -> None:
+def test_cutting_a_strip_restores_its_frames(tall: bool, height: int, width: int) -> None:
     clip = noise(0, 5, height, width)
     strip = strip_of(clip, tall=tall)
     frame = strip_frame_size(strip.shape[:2], None if height == width else (height, width))
@@ -28,7 +28,7 @@ def test_cutting_a_strip_gives_its_frames_back(tall: bool, height: int, width: i
     [
         ((64, 256), None, (64, 64)),
         ((256, 64), None, (64, 64)),
-        ((64, 192), None, None),  # three tiles could be one wide picture
+        ((64, 192), None, None),  # three tiles could be one wide image
         ((64, 255), None, None),
         ((187, 621), None, None),
         ((128, 1600), None, None),
@@ -42,7 +42,7 @@ def test_what_counts_as_a_strip(image: tuple[int, int], frame: tuple[int, int] |
     assert strip_frame_size(image, frame) == expected
 
 
-def test_a_png_named_jpg_is_opened_by_content_and_opaque_alpha_dropped(tmp_path: Path) -> None:
+def test_a_png_named_jpg_is_identified_by_content_and_opaque_alpha_is_dropped(tmp_path: Path) -> None:
     image = noise(1, 1, 8, 32)[0]
     path = tmp_path / "strip.jpg"
     path.write_bytes(png_bytes_of(image, alpha=255))
@@ -50,16 +50,16 @@ def test_a_png_named_jpg_is_opened_by_content_and_opaque_alpha_dropped(tmp_path:
     np.testing.assert_array_equal(read_image(path), image)
 
 
-def test_translucent_pixels_lie_over_black() -> None:
+def test_translucent_pixels_are_blended_over_black() -> None:
     image = np.full((2, 2, 3), 200, np.uint8)
     np.testing.assert_array_equal(read_image(png_bytes_of(image, alpha=0)), np.zeros_like(image))
     assert abs(int(read_image(png_bytes_of(image, alpha=128))[0, 0, 0]) - 100) <= 1
 
 
 def test_grey_palette_and_sixteen_bit_images_become_rgb() -> None:
-    def read(picture: Image.Image) -> np.ndarray:
+    def read(image: Image.Image) -> np.ndarray:
         buffer = BytesIO()
-        picture.save(buffer, "PNG")
+        image.save(buffer, "PNG")
         return read_image(buffer.getvalue())
 
     grey = np.arange(12, dtype=np.uint8).reshape(3, 4)
@@ -73,14 +73,14 @@ def test_grey_palette_and_sixteen_bit_images_become_rgb() -> None:
 def test_camera_orientation_is_applied() -> None:
     buffer = BytesIO()
     exif = Image.Exif()
-    exif[0x0112] = 6  # shown turned by a quarter
+    exif[0x0112] = 6  # displayed rotated by 90 degrees
     Image.fromarray(np.zeros((8, 24, 3), np.uint8)).save(buffer, "JPEG", exif=exif)
     assert read_image(buffer.getvalue()).shape == (24, 8, 3)
 
 
 @pytest.mark.parametrize("data", [b"", b"not an image", png_bytes_of(noise(0, 1, 40, 40)[0])[:600]])
 def test_damage_is_a_data_error(data: bytes) -> None:
-    with pytest.raises(DataError, match="cannot be read as an image"):
+    with pytest.raises(DataError, match="not readable as an image"):
         read_image(data)
 
 

@@ -1,4 +1,4 @@
-"""`videos.jsonl`: lines found by source, appended, rewritten, and safe against a torn end."""
+"""`videos.jsonl`: lookup by source, appending, rewriting, and a truncated last line."""
 
 import json
 from pathlib import Path
@@ -6,50 +6,50 @@ from pathlib import Path
 import pytest
 
 from vidgan.data.store.index import ClipEntry
-from vidgan.data.store.videos import VideoFacts, source_name
+from vidgan.data.store.video import VideosFile, source_name
 from vidgan.errors import DataError
 
 
-def test_lines_are_found_by_source_and_the_last_one_counts(tmp_path: Path) -> None:
-    facts = VideoFacts(tmp_path)
-    assert "a.mp4" not in facts
+def test_lookup_by_source_returns_the_last_line(tmp_path: Path) -> None:
+    videos = VideosFile(tmp_path)
+    assert "a.mp4" not in videos
     for source, width in (("a.mp4", 1), ("b/ü.mp4", 2), ("a.mp4", 3)):
-        facts.append(source, {"width": width, "pts": [0, 40]})
-    for found in (facts, VideoFacts(tmp_path)):
-        assert found.of("a.mp4") == {"source": "a.mp4", "width": 3, "pts": [0, 40]}
-        assert found.of("b/ü.mp4")["width"] == 2
-    with pytest.raises(DataError, match=r"videos.jsonl: has no line for c.mp4"):
-        facts.of("c.mp4")
+        videos.append(source, {"width": width, "pts": [0, 40]})
+    for videos_file in (videos, VideosFile(tmp_path)):
+        assert videos_file.of("a.mp4") == {"source": "a.mp4", "width": 3, "pts": [0, 40]}
+        assert videos_file.of("b/ü.mp4")["width"] == 2
+    with pytest.raises(DataError, match=r"videos.jsonl: .*c.mp4"):
+        videos.of("c.mp4")
 
 
-def test_a_torn_end_is_cut_off_before_the_next_line(tmp_path: Path) -> None:
-    VideoFacts(tmp_path).append("a", {"n": 1})
+def test_a_truncated_line_is_removed_before_appending(tmp_path: Path) -> None:
+    VideosFile(tmp_path).append("a", {"n": 1})
     with (tmp_path / "videos.jsonl").open("ab") as file:
         file.write(b'{"source": "b", "n"')
-    facts = VideoFacts(tmp_path)
-    assert "b" not in facts
-    facts.append("c", {"n": 3})
-    facts.append("d", {"n": 4})
+    videos = VideosFile(tmp_path)
+    assert "b" not in videos
+    videos.append("c", {"n": 3})
+    videos.append("d", {"n": 4})
     assert [json.loads(line) for line in (tmp_path / "videos.jsonl").read_bytes().splitlines()] == [
         {"source": "a", "n": 1},
         {"source": "c", "n": 3},
         {"source": "d", "n": 4},
     ]
-    assert facts.of("d") == VideoFacts(tmp_path).of("d") == {"source": "d", "n": 4}
+    assert videos.of("d") == VideosFile(tmp_path).of("d") == {"source": "d", "n": 4}
 
 
-def test_rewriting_orders_drops_and_gathers(tmp_path: Path) -> None:
-    facts, other = VideoFacts(tmp_path), VideoFacts(tmp_path / "part")
+def test_rewriting_orders_removes_and_copies_lines(tmp_path: Path) -> None:
+    videos, other = VideosFile(tmp_path), VideosFile(tmp_path / "part")
     (tmp_path / "part").mkdir()
     for source in "cab":
-        facts.append(source, {"n": ord(source)})
+        videos.append(source, {"n": ord(source)})
     other.append("d", {"n": 100})
-    facts.rewrite(["a", "d", "x", "c"], [other])
+    videos.rewrite(["a", "d", "x", "c"], [other])
     lines = [json.loads(line) for line in (tmp_path / "videos.jsonl").read_bytes().splitlines()]
     assert [(line["source"], line["n"]) for line in lines] == [("a", 97), ("d", 100), ("c", 99)]
-    assert "b" not in facts and facts.of("c")["n"] == 99
-    facts.append("e", {"n": 1})
-    assert VideoFacts(tmp_path).of("e")["n"] == 1
+    assert "b" not in videos and videos.of("c")["n"] == 99
+    videos.append("e", {"n": 1})
+    assert VideosFile(tmp_path).of("e")["n"] == 1
 
 
 def test_the_source_of_a_clip_is_its_name_without_the_shot() -> None:

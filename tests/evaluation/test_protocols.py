@@ -7,8 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from vidgan.cli.app import app
+from vidgan.data.layouts.discovery import check_layout
 from vidgan.data.preparing.prepare import prepare
-from vidgan.data.sources.discovery import check_layout
 from vidgan.evaluation import METRICS
 from vidgan.evaluation.protocols import LPIPS, PROTOCOLS, ForecastProtocol, Windows, find_protocol
 from vidgan.evaluation.published import PUBLISHED, quoted_rows

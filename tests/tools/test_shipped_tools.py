@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import train_shipped
 
+from vidgan.data.preparing.shapes import prepare_shapes
 from vidgan.data.store.index import load_index
 from vidgan.data.store.storage import open_store
 from vidgan.data.synthetic.shapes import render_moving_shape
-from vidgan.data.synthetic.shapes_data import prepare_shapes
 from vidgan.hub import read_facts
 
 

@@ -59,7 +59,7 @@ def test_changed_model_or_data_is_refused(shapes_data: Path, tmp_path: Path) -> 
         train(small_config("dual_motion", shapes_data, tmp_path, train__steps=2), quiet=True)
     other = tmp_path / "other"
     from vidgan.data.preparing.prepare import prepare
-    from vidgan.data.synthetic.shapes_data import render_shapes
+    from vidgan.data.synthetic.shapes import render_shapes
 
     render_shapes(other / "videos", clips=9, frames=20, size=32, seed=5)
     prepare(other / "videos", other / "data", size=(32, 32), categories=True)

@@ -20,8 +20,7 @@ from vidgan.config import RunConfig, load_config, shipped_configs
 from vidgan.data.dataset import ClipDataset
 from vidgan.data.preparing.prepare import prepare
 from vidgan.data.synthetic.shape_scores import DEFINITIONS, shape_scores
-from vidgan.data.synthetic.shapes import CATEGORIES
-from vidgan.data.synthetic.shapes_data import render_shapes
+from vidgan.data.synthetic.shapes import CATEGORIES, render_shapes
 from vidgan.evaluation.results import ForecastScores
 from vidgan.evaluation.tables import score_document
 from vidgan.files import check_overwrite, write_text

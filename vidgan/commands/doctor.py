@@ -16,7 +16,7 @@ from vidgan.build import resolve_precision
 from vidgan.commands.train import train
 from vidgan.config import load_config, shipped_configs
 from vidgan.data.preparing.prepare import prepare
-from vidgan.data.synthetic.shapes_data import render_shapes
+from vidgan.data.synthetic.shapes import render_shapes
 from vidgan.evaluation.results import library_versions
 from vidgan.training.accelerator import build_accelerator
 from vidgan.video.codecs import libavcodec_version, missing_codecs

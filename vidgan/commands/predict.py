@@ -12,7 +12,7 @@ import torch
 from einops import rearrange
 
 import vidgan
-from vidgan.data.sources.single import read_one
+from vidgan.data.unprepared import read_one
 from vidgan.errors import ConfigError
 from vidgan.files import check_overwrite, write_text
 from vidgan.hub import TRAINED_ON

@@ -1,4 +1,4 @@
-"""How far a long preparation is: a bar with rate and remaining time on a terminal, plain lines elsewhere."""
+"""Progress of a preparation: a bar with rate and remaining time on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -9,24 +9,24 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 PLAIN_SECONDS: Final = 15.0
-"""Plain lines are this far apart."""
+"""Minimum seconds between two plain lines."""
 
 
-class Pace:
-    """Context manager round a preparation; `show` is its `progress`."""
+class PrepareProgress:
+    """Context manager around a preparation; pass `show` as its `progress`."""
 
     def __init__(self, console: Console) -> None:
         self._bar: Progress | None = None
         if console.is_terminal:
             columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]} left"), TimeRemainingColumn())
             self._bar = Progress(TextColumn("{task.description}"), *columns, console=console)
-        self._began = self._spoke = time.monotonic()
+        self._began = self._printed = time.monotonic()
         self._calls = 0
 
-    def __enter__(self) -> "Pace":
+    def __enter__(self) -> "PrepareProgress":
         if self._bar is not None:
             self._bar.start()
-            self._task = self._bar.add_task("looking through the source", total=None, rate="")
+            self._task = self._bar.add_task("listing the source", total=None, rate="")
         return self
 
     def __exit__(
@@ -36,15 +36,15 @@ class Pace:
             self._bar.stop()
 
     def show(self, done: int, total: int, name: str) -> None:
-        """`done` of `total` files are finished, the last of them called `name`."""
+        """Report that `done` of `total` files are finished, the last of them called `name`."""
         now = time.monotonic()
         self._calls += 1
-        rate = self._calls / max(now - self._began, 1e-6)  # what an earlier run had finished comes in no time
+        rate = self._calls / max(now - self._began, 1e-6)
         if self._bar is not None:
             self._bar.update(
                 self._task, completed=done, total=total, description=name[-40:], rate=f"{rate:.1f} files/s,"
             )
-        elif now - self._spoke >= PLAIN_SECONDS:
-            self._spoke = now
-            left = (total - done) / rate
-            print(f"{done}/{total} files, {rate:.1f} files/s, left {left:.0f} s", file=sys.stderr, flush=True)
+        elif now - self._printed >= PLAIN_SECONDS:
+            self._printed = now
+            remaining = (total - done) / rate
+            print(f"{done}/{total} files, {rate:.1f} files/s, {remaining:.0f} s left", file=sys.stderr, flush=True)

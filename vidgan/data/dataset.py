@@ -1,7 +1,7 @@
 """Clips of a prepared data set as training items and as evaluation windows.
 
-What an item shows is a function of (seed, epoch, item) alone: no state, no global random numbers. Worker count, process
-count and a resume in between therefore change nothing.
+An item is a function of (seed, epoch, item): there is no state and no global random numbers. Worker count, process
+count and resuming therefore change nothing.
 """
 
 import logging
@@ -10,17 +10,26 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from einops import rearrange
 from torch.utils.data import Dataset
 
-from vidgan.data.augmentation import augment, check_augmentations, check_window, crop, crop_flow, middle
+from vidgan.data.augmentation import (
+    augment,
+    check_augmentations,
+    check_window,
+    crop,
+    crop_flow,
+    crop_middle,
+    flip_flow,
+    flip_frames,
+)
 from vidgan.data.store.index import ClipEntry, load_index
 from vidgan.data.store.storage import open_store
-from vidgan.data.store.timing import AtRate, Clock, EveryNth, Sampling
-from vidgan.data.transforms import flip_flow, flip_frames
+from vidgan.data.timing import AtRate, Clock, EveryNth, Sampling
 from vidgan.errors import DataError
 from vidgan.seeding import derive_seed
 from vidgan.types import ByteClip, ClipBatch
@@ -29,46 +38,55 @@ logger = logging.getLogger(__name__)
 
 
 class Window(NamedTuple):
-    """A piece of a clip for evaluation."""
+    """A segment of a clip for evaluation.
 
-    clip: ByteClip  # (T, 3, H, W) uint8
-    group: str  # clips of one group are not independent: resample groups, not windows
+    Attributes:
+        clip: (T, 3, H, W) uint8.
+        group: clips of one group are not independent: resample groups, not windows.
+        source: name of the clip.
+        start: number of its first frame within the clip.
+        category: see `vidgan.data.store.index.ClipEntry`.
+        fps: frames per second, None for a clip without a clock.
+    """
+
+    clip: ByteClip
+    group: str
     source: str
-    start: int  # number of the first frame within the clip
+    start: int
     category: int
-    fps: float | None = None  # frames per second shown, None for a clip without a clock
+    fps: float | None = None
 
 
 class ClipDataset(Dataset[ClipBatch]):
-    """The clips of one split, cut at random places.
+    """The clips of one split, as items that start at random frames.
 
-    A clip of many frames counts as several items, one for each full span of frames, so that an epoch sees about every
-    frame once. Clips shorter than a span are left out; `too_short` counts them.
+    A long clip counts as several items, one per full span of frames, so that an epoch contains each frame about once.
+    Clips shorter than a span are excluded; `too_short` counts them.
 
-    Pixels come from the store that the data set was prepared with (`vidgan.data.store.storage`): the same ones from each.
+    Pixels come from the store that the data set was prepared with (`vidgan.data.store`), and do not depend on it.
 
     Args:
         root: folder written by `vidgan.data.preparing.prepare.prepare`.
         split: ``"train"`` or ``"test"``.
         frames: frames T of an item.
-        stride: every how many-th frame is taken.
-        fps: take the frames nearest in time to ticks of so many a second, in place of a stride, so that clips of
-            different or varying rates move equally fast. Clips slower than that are left out; `too_slow` counts them.
-        flow: give the stored flow too.
-        flip: mirror half of the items, drawn anew each epoch.
-        window: (h, w) of what is shown of each frame: at a random place in items, the middle in evaluation windows.
-            None shows all of it.
+        stride: distance of consecutive frames of an item, in stored frames.
+        fps: use the frames nearest in time to ticks of 1 / fps seconds instead of a stride, so that motion in clips of
+            different or varying rates has the same speed. Slower clips are excluded; `too_slow` counts them.
+        flow: load the stored flow too.
+        flip: mirror half of the items, redrawn each epoch.
+        window: (h, w) of the crop of each frame: at a random position in items, centred in evaluation windows. None
+            keeps the full frame.
         augment: random changes of the items, names of `vidgan.data.augmentation.AUGMENTATIONS`.
-        seed: of starts, flips and changes.
+        seed: determines starts, crops, flips and augmentation.
 
     Attributes:
-        index: the whole index; `entries`: the clips in use; `size`: (H, W) as shown; `category_names`,
-            `num_categories`.
-        shards: items that lie together in one file and are best read together, in order; None where it makes no odds.
+        index: the whole index.
+        entries: the clips in use.
+        size: (H, W) of the items.
+        category_names, num_categories: the classes.
 
     Raises:
-        DataError: the data set is missing or damaged, or has no such split, no flow, no clock, or no clip that is long
-            enough.
+        DataError: the data set is missing or damaged, or lacks the split, flow, a clock, or a clip long enough.
     """
 
     def __init__(
@@ -96,24 +114,24 @@ class ClipDataset(Dataset[ClipBatch]):
         if frames < 1 or stride < 1:
             raise DataError(f"frames is {frames} and stride {stride}; accepted: 1 or more")
         if fps is not None and not (math.isfinite(fps) and fps > 0):
-            raise DataError(f"fps is {fps}; accepted: a number above 0, or None to go by stride")
+            raise DataError(f"fps is {fps}; accepted: a number above 0, or None to use stride")
         if fps is not None and stride > 1:
-            raise DataError(f"stride {stride} has no effect beside fps {fps}; give one of them")
+            raise DataError(f"stride {stride} has no effect with fps {fps}; remove one of them")
         if flow and (stride > 1 or fps is not None):
             chosen = f"stride {stride}" if fps is None else f"fps {fps}"
             raise DataError(
-                f"flow with {chosen}: the stored flow joins neighbouring frames and cannot be added up over several; "
-                "take every frame (stride 1, no fps), and prepare the videos at a lower fps"
+                f"flow with {chosen}: the stored flow is between neighbouring frames; accepted: stride 1 without fps. "
+                "Prepare the videos at a lower fps instead"
             )
         check_augmentations(self.augment)
         if flow and self.augment:
             raise DataError(
-                f"flow with augment {', '.join(self.augment)}: the stored flow does not follow; leave augment out, or"
-                " use an estimator that needs no stored flow (lucas_kanade)"
+                f"flow with augment {', '.join(self.augment)}: the stored flow is not augmented; remove augment, or use"
+                " an estimator that needs no stored flow (lucas_kanade)"
             )
         if flow and self.index.flow is None:
             raise DataError(
-                f"{self.root}: was prepared without flow; `vidgan prepare --flow` stores it (not with --store video)"
+                f"{self.root}: prepared without flow; `vidgan prepare --flow` stores it (not with --store video)"
             )
         self.store = open_store(self.root, self.index)
         self._sampling: Sampling = EveryNth(stride)
@@ -124,9 +142,9 @@ class ClipDataset(Dataset[ClipBatch]):
             available = [entry for entry in available if not ticks.repeats(entry)]
             self.too_slow = len(self.index.of_split(split)) - len(available)
             if not available:
-                raise DataError(f"{self.root}: fps {fps} is more than any clip of the {split} split has")
+                raise DataError(f"{self.root}: fps {fps} exceeds the frame rate of every clip of the {split} split")
             if self.too_slow:
-                logger.warning("%s: %d %s clips show less than %g fps, left out", root, self.too_slow, split, fps)
+                logger.warning("%s: excluded %d %s clips of less than %g fps", root, self.too_slow, split, fps)
         self.entries = [entry for entry in available if self._starts(entry)]
         self.too_short = len(available) - len(self.entries)
         if not self.entries:
@@ -136,16 +154,16 @@ class ClipDataset(Dataset[ClipBatch]):
         self._ends = list(accumulate(counts))
 
     def __len__(self) -> int:
-        """Number of items of an epoch."""
+        """Number of items per epoch."""
         return self._ends[-1]
 
     def __getitem__(self, key: tuple[int, int]) -> ClipBatch:
-        """Row (epoch, item), a ClipBatch without batch axis: clip (T, 3, H, W), flow (T-1, 2, H, W) or (0, 2, H, W)."""
+        """One item, a ClipBatch without batch axis: clip (T, 3, H, W), flow (T-1, 2, H, W) or (0, 2, H, W)."""
         if not (isinstance(key, tuple) and len(key) == 2):
-            raise TypeError(f"an item is asked for by (epoch, item), got {key!r}")
+            raise TypeError(f"key is {key!r}; accepted: (epoch, item)")
         epoch, item = key
         if not 0 <= item < len(self):
-            raise IndexError(f"item {item} of {len(self)}")
+            raise IndexError(f"item is {item}; accepted: 0 to {len(self) - 1}")
         entry = self.clip_of(item)
         starts = self._starts(entry)
         start = starts[derive_seed(self.seed, "start", epoch, item) % len(starts)]
@@ -172,18 +190,18 @@ class ClipDataset(Dataset[ClipBatch]):
         )
 
     def clip_of(self, item: int) -> ClipEntry:
-        """The clip that an item is cut from."""
+        """The clip that contains an item."""
         return self.entries[bisect_right(self._ends, item)]
 
     @property
     def rates(self) -> tuple[float, float] | None:
-        """The lowest and the highest rate of the clips as shown, in frames per second; None without clocks."""
+        """Lowest and highest frame rate of the items, in frames per second; None if no clip has a clock."""
         rates = [rate for entry in self.entries if (rate := self._sampling.rate(entry)) is not None]
         return (min(rates), max(rates)) if rates else None
 
     @property
     def shards(self) -> list[list[int]] | None:
-        """See the class."""
+        """Items of each shard in reading order; None where the order does not matter."""
         groups = self.store.shards(self.entries)
         if groups is None:
             return None
@@ -191,10 +209,9 @@ class ClipDataset(Dataset[ClipBatch]):
         return [[item for i in group for item in range(starts[i], starts[i + 1])] for group in groups if group]
 
     def windows(self, length: int, hop: int) -> Iterator[Window]:
-        """All windows of `length` frames as shown that start every `hop` frames of each clip of the split.
+        """Windows of `length` frames that start at every `hop`-th frame of each clip of the split.
 
-        Clips shorter than a window, and with `fps` those that are too slow, are passed over. Raises DataError when
-        there is no window at all.
+        Clips shorter than a window, and with `fps` slower clips, are skipped. Raises DataError if no window exists.
         """
         if length < 1 or hop < 1:
             raise DataError(f"length is {length} and hop {hop}; accepted: 1 or more")
@@ -210,37 +227,36 @@ class ClipDataset(Dataset[ClipBatch]):
         for entry in entries:
             for start in self._sampling.starts(entry, length)[::hop]:
                 frames = self.store.frames(entry, self._sampling.indices(entry, start, length))
-                clip = _as_clip(middle(frames, self.size))
+                clip = _as_clip(crop_middle(frames, self.size))
                 yield Window(clip, entry.group, entry.source, start, entry.category, self._sampling.rate(entry))
 
     def _starts(self, entry: ClipEntry) -> range:
         return self._sampling.starts(entry, self.frames)
 
     def _span(self, entry: ClipEntry) -> int:
-        """Frames of the clip that its first item reaches over."""
+        """Number of frames of the clip that its first item spans."""
         return self._sampling.indices(entry, 0, self.frames)[-1] + 1
 
     def _nothing_fits(self, entries: list[ClipEntry], what: str, length: int) -> str:
         if self.fps is not None:
-            lasts = f"{(length - 1) / self.fps:.2f} s, longer than any clip of the {self.split} split"
-            return f"{self.root}: {what} at {self.fps:g} a second last {lasts}"
+            duration = f"{(length - 1) / self.fps:.2f} s, longer than any clip of the {self.split} split"
+            return f"{self.root}: {what} at {self.fps:g} fps last {duration}"
         span = (length - 1) * self.stride + 1
         longest = max(entry.frames for entry in entries)
         return (
-            f"{self.root}: {what} at stride {self.stride} need clips of {span} frames, the longest of the {self.split}"
-            f" split has {longest}"
+            f"{self.root}: {what} at stride {self.stride} need clips of {span} frames; the longest clip of the"
+            f" {self.split} split has {longest}"
         )
-
-
-DATASETS: Final[dict[str, type[ClipDataset]]] = {"clips": ClipDataset}
 
 
 def _of_split(root: Path, entries: list[ClipEntry], split: str) -> list[ClipEntry]:
     if not entries:
-        raise DataError(f"{root}: the {split} split is empty; prepare with another holdout, test_pattern or group_by")
+        raise DataError(
+            f"{root}: the {split} split is empty; change holdout, test_pattern or group_by and prepare again"
+        )
     return entries
 
 
 def _as_clip(frames: np.ndarray) -> ByteClip:
     """(T, H, W, 3) array -> (T, 3, H, W) uint8 tensor."""
-    return torch.from_numpy(np.array(frames.transpose(0, 3, 1, 2), order="C"))
+    return torch.from_numpy(np.array(rearrange(frames, "t h w c -> t c h w"), order="C"))

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from vidgan.data.sources.discovery import Source
-from vidgan.data.sources.single import list_clips, read_clip
+from vidgan.data.sources.source import Source
+from vidgan.data.unprepared import list_clips, read_clip
 from vidgan.errors import ConfigError
 from vidgan.evaluation.clip_streams import random_order
 from vidgan.evaluation.folders import score_folders

@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 import torch
 
-from vidgan.data.augmentation import check_window, middle
+from vidgan.data.augmentation import check_window, crop_middle
+from vidgan.data.store.clip_store import ClipStore
 from vidgan.data.store.index import ClipEntry, Index, load_index
-from vidgan.data.store.storage import ClipStore, open_store
-from vidgan.data.store.timing import AtRate, Clock, EveryNth, Sampling
+from vidgan.data.store.storage import open_store
+from vidgan.data.timing import AtRate, Clock, EveryNth, Sampling
 from vidgan.errors import DataError
 from vidgan.evaluation.measure import WindowBatch
 from vidgan.evaluation.protocols import Windows
@@ -130,7 +131,7 @@ class Places:
 
 def read_window(store: ClipStore, entry: ClipEntry, frames: Sequence[int], size: tuple[int, int]) -> ByteClip:
     """(T, 3, h, w) uint8: the middle (h, w) of these frames."""
-    pixels = middle(store.frames(entry, frames), size)  # (T, h, w, 3)
+    pixels = crop_middle(store.frames(entry, frames), size)  # (T, h, w, 3)
     return torch.from_numpy(pixels.transpose(0, 3, 1, 2).copy())
 
 

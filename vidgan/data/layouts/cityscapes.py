@@ -1,9 +1,9 @@
-"""Cityscapes (Cordts et al., 2016) ``leftImg8bit_sequence``: snippets of 30 frames at 17 frames a second.
+"""Cityscapes (Cordts et al., 2016) ``leftImg8bit_sequence``: snippets of 30 frames at 17 frames per second.
 
-A file is ``<city>_<sequence>_<frame>_leftImg8bit.png``. Most sequences are one snippet; in some cities one sequence
-number goes through a whole drive, whose frame numbers are then cut where they jump, and every 30 frames. The test
-images are meant for the benchmark's server, so that papers on prediction test on ``val``: train trains, val tests,
-test is left out, unless the options ``val`` and ``test`` say otherwise.
+A file is ``<city>_<sequence>_<frame>_leftImg8bit.png``. Most sequences are one snippet. In some cities one sequence
+number covers a whole drive, which is cut where frame numbers jump, and every 30 frames. The test images belong to the
+benchmark's server, so papers on prediction test on ``val``: the default split is train for training, val for testing,
+test excluded. Options: ``val`` and ``test``.
 """
 
 import re
@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from vidgan.data.layouts.layout import SIDES, Layout, images_only
-from vidgan.data.sources.entries import Source
-from vidgan.data.sources.listing import Listing, parent_of
+from vidgan.data.sources.file_tree import FileTree, parent_of
+from vidgan.data.sources.source import Source
 
 SNIPPET: Final = 30
 _FPS: Final = 17.0
@@ -22,10 +22,10 @@ _FRAME: Final = re.compile(
 )
 
 
-def _find(listing: Listing, options: Mapping[str, str]) -> list[Source]:
+def _find(tree: FileTree, options: Mapping[str, str]) -> list[Source]:
     sequences: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
     splits: dict[tuple[str, str], str | None] = {}
-    for name in listing.images:
+    for name in tree.images:
         if match := _FRAME.search(name):
             key = (parent_of(name), f"{match[2]}_{match[3]}")
             sequences[key].append((int(match[4]), name))
@@ -49,7 +49,7 @@ def _find(listing: Listing, options: Mapping[str, str]) -> list[Source]:
 
 
 def _snippets(frames: list[tuple[int, str]]) -> list[tuple[int, list[str]]]:
-    """First frame number and names of every run of consecutive numbers, cut every `SNIPPET` frames."""
+    """First frame number and names of each run of consecutive numbers, cut every `SNIPPET` frames."""
     snippets: list[tuple[int, list[str]]] = []
     last = None
     for number, name in frames:
@@ -64,6 +64,6 @@ CITYSCAPES = Layout(
     "cityscapes",
     "leftImg8bit_sequence/{train,val,test}/<city>/<city>_<sequence>_<frame>_leftImg8bit.png",
     _find,
-    lambda listing: images_only(_FRAME, listing),
+    lambda tree: images_only(_FRAME, tree),
     {"val": ("test", SIDES), "test": ("out", SIDES)},
 )

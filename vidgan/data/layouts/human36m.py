@@ -1,8 +1,8 @@
 """Human3.6M (Ionescu et al., 2014) as frames: ``S1_Directions.54138969_000001.jpg``, all in one folder.
 
-A clip is one subject, action and camera; 50 frames a second (papers on prediction take every fifth: ``every``).
-Category is the action, group the subject; S9 and S11 test. The window lists that STRPM and OpenSTL use are not read:
-98.8 % of their test windows share a frame with a training window.
+A clip is one subject, action and camera at 50 frames per second (papers on prediction use every fifth: ``every``).
+Category is the action, group the subject. Test subjects are S9 and S11. The window lists of STRPM and OpenSTL are not
+read: 98.8 % of their test windows share a frame with a training window.
 """
 
 import re
@@ -11,29 +11,29 @@ from collections.abc import Mapping
 from typing import Final
 
 from vidgan.data.layouts.layout import Layout, images_only
-from vidgan.data.sources.entries import Source
-from vidgan.data.sources.listing import Listing
+from vidgan.data.sources.file_tree import FileTree
+from vidgan.data.sources.source import Source
 
 TEST_SUBJECTS: Final = frozenset({"S9", "S11"})
 _FPS: Final = 50.0
 _FRAME: Final = re.compile(r"^((?:.*/)?(S\d+)_([A-Za-z]+)((?:_|%20| )\d+)?\.(\d{8}))_(\d{6})\.(?:jpg|png)$")
 
 
-def _find(listing: Listing, options: Mapping[str, str]) -> list[Source]:
+def _find(tree: FileTree, options: Mapping[str, str]) -> list[Source]:
     clips: dict[str, list[str]] = defaultdict(list)
-    about: dict[str, re.Match[str]] = {}
-    for name in listing.images:
+    matches: dict[str, re.Match[str]] = {}
+    for name in tree.images:
         if match := _FRAME.search(name):
             clips[match[1]].append(name)
-            about[match[1]] = match
+            matches[match[1]] = match
     return [
         Source(
             clip,
             "frames",
             tuple(sorted(names, key=lambda name: name[-10:-4])),
-            category=about[clip][3],
-            group=about[clip][2],
-            split="test" if about[clip][2] in TEST_SUBJECTS else "train",
+            category=matches[clip][3],
+            group=matches[clip][2],
+            split="test" if matches[clip][2] in TEST_SUBJECTS else "train",
             fps=_FPS,
         )
         for clip, names in clips.items()
@@ -44,5 +44,5 @@ HUMAN36M = Layout(
     "human36m",
     "images/S1_Directions.54138969_000001.jpg, ...: <subject>_<action>.<camera>_<frame>.jpg",
     _find,
-    lambda listing: images_only(_FRAME, listing),
+    lambda tree: images_only(_FRAME, tree),
 )

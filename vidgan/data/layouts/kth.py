@@ -1,10 +1,10 @@
-"""KTH actions (Schuldt et al., 2004): ``person01_walking_d1_uncomp.avi``, 160x120 at 25 frames a second, 599 files.
+"""KTH actions (Schuldt et al., 2004): ``person01_walking_d1_uncomp.avi``, 160x120 at 25 frames per second, 599 files.
 
-Category is the action, group the person. Persons 17 to 25 test (MCNet, PredRNN, SimVP); ``test=21-25`` is the split of
-SVG and its followers. The frame folders of PredRNN (``walking/person01_walking_d1/image_0001.jpg``) are read as well.
-Where MCNet's lists lie beside the videos (``test_data_list.txt``, ``train_data_list.txt`` or
-``train_data_list_trimmed.txt``; lines ``person17_boxing_d1 1 95``, first and last frame counted from 1), the clips of
-that side are the listed stretches, in which the person is to be seen.
+Category is the action, group the person. Test persons are 17 to 25 (MCNet, PredRNN, SimVP); ``test=21-25`` is the split
+of SVG and later work. The frame folders of PredRNN (``walking/person01_walking_d1/image_0001.jpg``) are read too. If
+MCNet's lists are present (``test_data_list.txt``, ``train_data_list.txt`` or ``train_data_list_trimmed.txt``; lines
+``person17_boxing_d1 1 95``, first and last frame counted from 1), the clips of that split are the listed segments, in
+which the person is visible.
 """
 
 import re
@@ -13,8 +13,8 @@ from dataclasses import replace
 from typing import Final
 
 from vidgan.data.layouts.layout import Layout, images_only, only, search_all, search_folders, videos_only
-from vidgan.data.sources.entries import Source
-from vidgan.data.sources.listing import Listing
+from vidgan.data.sources.file_tree import FileTree
+from vidgan.data.sources.source import Source
 from vidgan.errors import DataError
 
 _ACTIONS: Final = "boxing|handclapping|handwaving|jogging|running|walking"
@@ -27,10 +27,10 @@ _LISTS: Final = {
 _FPS: Final = 25.0
 
 
-def _find(listing: Listing, options: Mapping[str, str]) -> list[Source]:
+def _find(tree: FileTree, options: Mapping[str, str]) -> list[Source]:
     first, last = map(int, options["test"].split("-"))
     whole: dict[str, list[Source]] = {}
-    for title, person, action, name, files in (*_videos(listing), *_frame_folders(listing)):
+    for title, person, action, name, files in (*_videos(tree), *_frame_folders(tree)):
         whole.setdefault(title, []).append(
             Source(
                 name,
@@ -46,49 +46,51 @@ def _find(listing: Listing, options: Mapping[str, str]) -> list[Source]:
     if not sources or options["lists"] == "off":
         return sources
     for side, endings in _LISTS.items():
-        path = next((path for ending in endings if (path := only(listing, ending))), None)
+        path = next((path for ending in endings if (path := only(tree, ending))), None)
         if path is not None:
             kept = [source for source in sources if source.split != side]
-            sources = kept + [source for source in _listed(listing, path, whole) if source.split == side]
+            sources = kept + [source for source in _listed(tree, path, whole) if source.split == side]
     return sources
 
 
-def _videos(listing: Listing) -> Iterable[tuple[str, str, str, str, tuple[str, ...]]]:
-    for name, match in search_all(_VIDEO, listing.videos):
+def _videos(tree: FileTree) -> Iterable[tuple[str, str, str, str, tuple[str, ...]]]:
+    for name, match in search_all(_VIDEO, tree.videos):
         yield match[1], match[2], match[3], name, ()
 
 
-def _frame_folders(listing: Listing) -> Iterable[tuple[str, str, str, str, tuple[str, ...]]]:
-    for folder, names, match in search_folders(_FRAME, listing):
+def _frame_folders(tree: FileTree) -> Iterable[tuple[str, str, str, str, tuple[str, ...]]]:
+    for folder, names, match in search_folders(_FRAME, tree):
         yield match[1], match[2], match[3], folder, tuple(names)
 
 
-def _listed(listing: Listing, path: str, whole: Mapping[str, list[Source]]) -> list[Source]:
-    """The stretches in one of MCNet's lists. A video that is not there is passed over: a part of KTH will do."""
+def _listed(tree: FileTree, path: str, whole: Mapping[str, list[Source]]) -> list[Source]:
+    """The segments in one of MCNet's lists. Listed videos that are missing are skipped, so a subset of KTH works."""
     sources: list[Source] = []
-    seen: set[tuple[str, int, int]] = set()
-    for number, line in enumerate(listing.lines(path), start=1):
+    listed: set[tuple[str, int, int]] = set()
+    for number, line in enumerate(tree.lines(path), start=1):
         words = line.replace(",", " ").split()
         if len(words) != 3 or not (words[1].isdecimal() and words[2].isdecimal()):
-            raise DataError(f"{listing.root / path}: line {number} is {line!r}; expected: person17_boxing_d1 1 95")
+            raise DataError(f"{tree.root / path}: line {number} is {line!r}; expected: person17_boxing_d1 1 95")
         title, start, end = words[0].removesuffix("_uncomp"), int(words[1]) - 1, int(words[2])
         if not 0 <= start < end:
-            raise DataError(f"{listing.root / path}: line {number}: frames {words[1]} to {words[2]}; counted from 1")
+            raise DataError(
+                f"{tree.root / path}: line {number}: frames {words[1]} to {words[2]}; accepted: first <= last, from 1"
+            )
         for source in whole.get(title, ()):
-            if (source.name, start, end) not in seen:
-                seen.add((source.name, start, end))
+            if (source.name, start, end) not in listed:
+                listed.add((source.name, start, end))
                 sources.append(replace(source, name=f"{source.name}:{start}-{end}", start=start, end=end))
     return sources
 
 
-def _fits(listing: Listing) -> bool:
-    return videos_only(_VIDEO, listing) or images_only(_FRAME, listing)
+def _matches(tree: FileTree) -> bool:
+    return videos_only(_VIDEO, tree) or images_only(_FRAME, tree)
 
 
 KTH = Layout(
     "kth",
     "person01_walking_d1_uncomp.avi ... in folders or the zips of the actions, or <action>/person01_walking_d1/*.jpg",
     _find,
-    _fits,
+    _matches,
     {"test": ("17-25", r"\d\d?-\d\d?"), "lists": ("on", "on|off")},
 )

@@ -1,86 +1,240 @@
-"""Which stretches of a recording become clips: no clip spans a shot change, and still or black ones can be left out."""
+"""CUT: divide the clips of a source into shots, compute optical flow, and write the arrays. Runs in worker processes.
 
-from bisect import bisect_left
-from collections.abc import Sequence
-from dataclasses import dataclass
+The arrays are written here because a data set does not fit into memory. STORE packs them later, if necessary.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 
-from vidgan.video.resize import resize_frames
-from vidgan.video.shots import black_spans, find_cuts, find_cuts_transnet, still_spans
+from vidgan.data.preparing.reading import Plan, ReadTask, read_clips, refuse_on_error
+from vidgan.data.preparing.shots import DETECTOR_SIZE, Shots, find_shots
+from vidgan.data.preparing.worker_processes import TIMED_OUT, still_alive
+from vidgan.data.sources.readers import ReadClip, ReadSettings, read_source
+from vidgan.data.sources.source import Refusal, Source
+from vidgan.data.store.frames import save_array
+from vidgan.data.store.video import read_frame_numbers
+from vidgan.files import clip_id
+from vidgan.video.optical_flow import clip_flow
+from vidgan.video.random_access import index_video
+from vidgan.video.sampling import resample_indices
 
-SMALL: Final = (27, 48)
-"""(H, W) of the frames that the detectors look at; the whole picture, squashed."""
+KINDS_WITH_CUTS: Final = ("video", "frames")
+"""Kinds of sources that may contain shot changes; strips and arrays are single shots."""
+_MAX_CROP: Final = 0.02  # fraction of a side that may be cropped before detectors need the full frame
 
 
 @dataclass(frozen=True)
-class Cutting:
-    """What to look for. `method` is ``"auto"``, ``"off"`` or ``"transnet"``; `threshold` None is the detector's own."""
+class CutClip:
+    """One clip whose arrays are on disk.
 
-    method: str
-    threshold: float | None
-    weights: Path | None
-    drop_still: bool
-    drop_black: bool
-
-    @property
-    def active(self) -> bool:
-        """Whether frames have to be looked at."""
-        return self.method != "off" or self.drop_still or self.drop_black
-
-
-class Shots(NamedTuple):
-    """What was found in a recording; all numbers count the frames that were taken from it."""
-
-    spans: list[tuple[int, int]]  # the stretches to keep, end exclusive
-    cuts: Sequence[int] = ()  # the frames that begin a new shot
-    still: int = 0  # frames left out
-    black: int = 0
-
-
-def find_shots(frames: np.ndarray, taken: Sequence[int], cutting: Cutting) -> Shots:
-    """Look at all frames of a recording, (T, h, w, 3) uint8, and cut the frames `taken` from it.
-
-    Args:
-        frames: at the rate of the source, so that what is found does not depend on how it is resampled.
-        taken: for each frame that was taken, its number among `frames`; never decreasing.
+    Attributes:
+        id, frames, fps, digest, start: see `vidgan.data.store.index.ClipEntry`.
+        label: suffix that distinguishes it from the other clips of its source.
+        twin: digest shared with exact copies and mirror images.
+        nbytes: size of its files.
+        notes: properties of the file to report, keys of `vidgan.data.preparing.storing.NOTE_MEANINGS`.
+        category, group, split: of this clip, where the clips of the source differ in them.
     """
-    small = resize_frames(frames, SMALL, "squash")  # (T, 27, 48, 3)
-    cuts = [bisect_left(taken, cut) for cut in _cuts(small, cutting)]
-    cuts = sorted({cut for cut in cuts if 0 < cut < len(taken)})
-    still = _taken_spans(still_spans(small), taken) if cutting.drop_still else []
-    black = _taken_spans(black_spans(small), taken) if cutting.drop_black else []
-    shots = [(start, end) for start, end in zip([0, *cuts], [*cuts, len(taken)], strict=True)]
-    spans = _without(shots, [*still, *black])
-    return Shots(spans, cuts, sum(e - s for s, e in still), sum(e - s for s, e in black))
+
+    id: str
+    label: str
+    frames: int
+    fps: float | None
+    digest: str
+    twin: str
+    nbytes: int
+    notes: tuple[str, ...] = ()
+    start: int = 0
+    category: str | None = None
+    group: str | None = None
+    split: str | None = None
 
 
-def _cuts(small: np.ndarray, cutting: Cutting) -> list[int]:
-    if cutting.method == "off":
-        return []
-    threshold = {} if cutting.threshold is None else {"threshold": cutting.threshold}
-    if cutting.method == "transnet":
-        assert cutting.weights is not None, "the options were checked"
-        return find_cuts_transnet(small, cutting.weights, **threshold)
-    return find_cuts(small, **threshold)
+@dataclass(frozen=True)
+class CutSource:
+    """The CUT stage's result: the clips of one source, or why there are none.
+
+    Attributes:
+        source: its name.
+        stamp, kind, category, group, split: as in `vidgan.data.sources.source.Source`.
+        file: posix path, below the source folder, of the file or folder of frames.
+        clips: its clips.
+        refusals: what was refused.
+        counts: number of ``cuts``, of ``short`` shots, and of excluded ``still`` and ``black`` frames.
+        has_metadata: whether ``videos.jsonl`` has a line for it.
+        metadata: that line; only on its way from the worker process.
+    """
+
+    source: str
+    stamp: str
+    kind: str
+    file: str
+    category: str | None = None
+    group: str | None = None
+    split: str | None = None
+    clips: tuple[CutClip, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+    has_metadata: bool = False
+    metadata: Mapping[str, Any] | None = None
+
+    @staticmethod
+    def of(source: Source, **results: Any) -> "CutSource":
+        """The result for `source`, with the given clips, refusals and so on."""
+        known = {name: getattr(source, name) for name in ("stamp", "kind", "category", "group", "split")}
+        return CutSource(source.name, file=source.path, **known, **results)
 
 
-def _taken_spans(spans: Sequence[tuple[int, int]], taken: Sequence[int]) -> list[tuple[int, int]]:
-    """The same spans, counted in the frames that were taken."""
-    return [(bisect_left(taken, start), bisect_left(taken, end)) for start, end in spans]
+def read_and_cut(task: ReadTask) -> CutSource:
+    """READ and CUT one source; the function that worker processes run.
+
+    Errors while reading become refusals; errors while writing (a full disk) are raised.
+    """
+    plan, source = task.plan, task.source
+    clips: list[CutClip] = []
+    refusals: list[Refusal] = [] if task.failure is None else [task.failure]
+    counts: Counter[str] = Counter()
+    metadata: Mapping[str, Any] | None = None
+    for result in refuse_on_error(source.name, _clips_with_shots(task)):
+        still_alive()
+        if isinstance(result, Refusal):
+            refusals.append(result)
+            continue
+        clip, shots, metadata = result
+        counts.update(cuts=len(shots.cuts), still=shots.still, black=shots.black)
+        for start, end in shots.spans:
+            is_whole = end - start == len(clip.frames)
+            label = clip.label if is_whole else f"{clip.label}@{start}"
+            if end - start < plan.min_frames:
+                if is_whole:
+                    detail = f"{end - start} frames; accepted: {plan.min_frames} or more"
+                    refusals.append(Refusal(source.name + label, "too-short", detail))
+                else:
+                    counts["short"] += 1
+                continue
+            frames = clip.frames[start:end]
+            flow = _compute_flow(frames, plan.flow, source.name + label)
+            if isinstance(flow, Refusal):
+                refusals.append(flow)
+            else:
+                clips.append(_write_clip(plan, source.name, replace(clip, label=label, frames=frames), start, flow))
+    if not clips and not refusals:
+        detail = f"no shot has {plan.min_frames} frames or more"
+        refusals.append(Refusal(source.name, "too-short", detail))
+    return CutSource.of(source, clips=tuple(clips), refusals=tuple(refusals), counts=dict(+counts), metadata=metadata)
 
 
-def _without(shots: Sequence[tuple[int, int]], left_out: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The parts of the shots that lie outside all of the stretches left out."""
-    kept = []
-    for start, end in shots:
-        for first, last in sorted(left_out):
-            if first > start and first < end:
-                kept.append((start, first))
-            if first < end:
-                start = max(start, last)
-        if start < end:
-            kept.append((start, end))
-    return kept
+def refuse_crashed(task: ReadTask, reason: str) -> CutSource:
+    """The result for a source that ended its worker process; `reason` is `TIMED_OUT` or `DIED`."""
+    details = {True: "no clip within time_limit, or the decoder hangs", False: "decoder crash, or out of memory"}
+    return CutSource.of(task.source, refusals=(Refusal(task.source.name, reason, details[reason == TIMED_OUT]),))
+
+
+def _clips_with_shots(task: ReadTask) -> Iterator[tuple[ReadClip, Shots, dict[str, Any] | None]]:
+    """The clips of a source, each with its shots and, for a video file, its line of ``videos.jsonl``."""
+    for clip in read_clips(task):
+        shots = _detect_shots(task, clip)
+        yield clip, shots, None if clip.video is None else _video_line(task, clip, shots)
+
+
+def _detect_shots(task: ReadTask, clip: ReadClip) -> Shots:
+    plan, source = task.plan, task.source
+    if source.kind not in KINDS_WITH_CUTS or not plan.shots.active:
+        return Shots([(0, len(clip.frames))], [])
+    still_alive()
+    reading = plan.reading
+    if reading.fps is None and reading.every == 1 and _shows_full_frame(clip, reading):
+        return find_shots(clip.frames, range(len(clip.frames)), plan.shots)
+    # Detect at the native rate in the full frame, so that the result depends on neither crop nor rate: motion between
+    # frames far apart looks like a cut.
+    unsampled = replace(reading, size=DETECTOR_SIZE, fit="squash", fps=None, every=1)
+    (native,) = read_source(source, task.contents(), unsampled)
+    return find_shots(native.frames, _frame_numbers(source, clip, len(native.frames), reading), plan.shots)
+
+
+def _shows_full_frame(clip: ReadClip, reading: ReadSettings) -> bool:
+    """Whether the frames that were read are large enough for the detectors and not cropped."""
+    height, width = clip.frames.shape[1:3]
+    if height < DETECTOR_SIZE[0] or width < DETECTOR_SIZE[1]:
+        return False
+    if reading.fit == "squash":
+        return True
+    video = clip.video
+    return video is not None and abs(video["width"] * height / (video["height"] * width) - 1) < _MAX_CROP
+
+
+def _frame_numbers(source: Source, clip: ReadClip, total: int, reading: ReadSettings) -> Sequence[int]:
+    """Number, among the `total` frames of the source, of each frame that was read."""
+    if clip.video is not None:
+        start, _ = clip.video.get("span", (0, total))
+        return (read_frame_numbers(clip.video, reading.fps, reading.every) - start).tolist()
+    if reading.fps is None or source.fps is None:
+        return range(0, total, reading.every)
+    return resample_indices([i / source.fps for i in range(total)], reading.fps)[:: reading.every]
+
+
+def _compute_flow(frames: np.ndarray, method: str | None, name: str) -> np.ndarray | Refusal | None:
+    """Backward flow (T-1, 2, H, W) float16 in pixels, or a refusal of the clip `name`; None without a method."""
+    if method is None:
+        return None
+    try:
+        return clip_flow(frames, method).astype(np.float16)
+    except Exception as error:
+        return Refusal(name, "flow-failed", f"{type(error).__name__}: {error}")
+
+
+def _write_clip(plan: Plan, source: str, clip: ReadClip, start: int, flow: np.ndarray | None) -> CutClip:
+    identity = clip_id(source + clip.label)
+    nbytes = 0
+    if plan.store != "video":
+        nbytes += save_array(plan.out / "clips" / f"{identity}.npy", clip.frames)
+    if flow is not None:
+        nbytes += save_array(plan.out / "flow" / f"{identity}.npy", flow)
+    digest, mirrored = frames_digest(clip.frames), frames_digest(clip.frames[:, :, ::-1])
+    still_alive()
+    return CutClip(
+        id=identity,
+        label=clip.label,
+        frames=len(clip.frames),
+        fps=clip.fps,
+        digest=digest,
+        twin=min(digest, mirrored),
+        nbytes=nbytes,
+        notes=tuple(clip.notes),
+        start=start,
+        category=clip.category,
+        group=clip.group,
+        split=clip.split,
+    )
+
+
+def _video_line(task: ReadTask, clip: ReadClip, shots: Shots) -> dict[str, Any]:
+    """The line of ``videos.jsonl``, without the name of the source."""
+    assert clip.video is not None
+    still_alive()
+    (blob,) = task.contents()
+    if isinstance(blob, bytes):
+        digest = hashlib.sha256(blob).hexdigest()
+    else:
+        with blob.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    named = {"file": task.source.path, "sha256": digest, "fps": clip.fps, "native_fps": clip.video.get("fps")}
+    line = {**clip.video, **named, "cuts": shots.cuts}
+    if task.plan.store == "video":  # training seeks in the video by this index
+        assert isinstance(blob, Path), "store 'video' refuses archives"
+        line["index"] = index_video(blob).to_json()
+    return line
+
+
+def frames_digest(frames: np.ndarray) -> str:
+    """32 hexadecimal digits over shape and pixels of uint8 (T, H, W, 3) frames."""
+    digest = hashlib.blake2b(repr(frames.shape).encode(), digest_size=16)
+    for frame in frames:
+        digest.update(np.ascontiguousarray(frame).data)
+    return digest.hexdigest()

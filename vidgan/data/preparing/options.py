@@ -5,21 +5,24 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, cast, get_args
 
+from vidgan.data.layouts.discovery import check_layout
 from vidgan.data.preparing.grouping import compile_pattern
-from vidgan.data.sources.discovery import check_layout
 from vidgan.data.store.index import STORES
 from vidgan.errors import DataError
 from vidgan.video.optical_flow import METHODS, default_method
 from vidgan.video.resize import Fit, Resample, check_fit, check_resample, check_size
 from vidgan.video.transnet import load_transnet
 
-CUTS: Final = ("auto", "off", "transnet")
+Cuts = Literal["auto", "off", "transnet"]
+Flow = Literal["auto", "dis", "tvl1"]
+Store = Literal["frames", "video", "shards"]
+CUTS: Final = get_args(Cuts)
 HOLDOUT: Final = 0.1
-"""The share of clips that is held out where neither the user nor the source says what to test on."""
+"""Default fraction of the clips in the test split, where neither the user nor the source defines the split."""
 
-# What changes the pixels, lengths or starts that are stored for a file; the rest only arranges finished clips.
+# Options that change the pixels, lengths or starts of clips; the others only arrange finished clips.
 _PIXEL_OPTIONS: Final = (
     *("size", "fit", "resample", "fps", "every", "flow", "layout", "strip_frame", "min_frames"),
     *("cuts", "cut_threshold", "cut_weights", "drop_still", "drop_black", "store"),
@@ -28,20 +31,20 @@ _PIXEL_OPTIONS: Final = (
 
 @dataclass(frozen=True)
 class Options:
-    """The options of `vidgan.data.preparing.prepare.prepare` that decide what a data set holds; described there."""
+    """The options of `vidgan.data.preparing.prepare.prepare` that determine a data set; described there."""
 
     size: tuple[int, int]
     fit: Fit
     resample: Resample
     fps: float | None
     every: int
-    cuts: str
+    cuts: Cuts
     cut_threshold: float | None
-    cut_weights: str | None  # a path; once checked, the sha256 of the file
+    cut_weights: str | None  # a path; after checking, the SHA-256 of the file
     drop_still: bool
     drop_black: bool
-    flow: str | None
-    store: str
+    flow: Flow | None
+    store: Store
     shard_mb: int | None
     protocol: str | None
     categories: bool
@@ -54,7 +57,7 @@ class Options:
     min_frames: int
 
     def checked(self) -> "Options":
-        """The options with ``flow="auto"`` resolved. Raises DataError for a value that is not accepted."""
+        """The options with ``flow="auto"`` and `cut_weights` resolved. Raises DataError for invalid values."""
         try:
             check_size(self.size)
             check_fit(self.fit)
@@ -69,7 +72,7 @@ class Options:
         if self.strip_frame is not None and (len(self.strip_frame) != 2 or min(self.strip_frame) < 1):
             raise DataError(f"strip_frame is {self.strip_frame}; accepted: (H, W) of one frame in pixels")
         if self.strip_frame is not None and self.layout in ("frames", "videos"):
-            raise DataError(f"strip_frame has no effect with layout={self.layout!r}; leave one of them out")
+            raise DataError(f"strip_frame has no effect with layout={self.layout!r}; remove one of them")
         if self.min_frames < 1:
             raise DataError(f"min_frames is {self.min_frames}; accepted: 1 or more")
         self._check_split()
@@ -82,50 +85,52 @@ class Options:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """All options, as they read back from JSON."""
+        """All options as JSON values."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     @staticmethod
     def from_json(content: Mapping[str, Any]) -> "Options":
-        """Options that were checked before, from what `as_json` gave."""
+        """Checked options from the result of `as_json`."""
         values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in content.items()}
         return Options(**values)
 
     def pixels(self) -> dict[str, Any]:
-        """The options that change what is stored for a file, as they read back from JSON."""
+        """The options that affect the stored clips, as JSON values."""
         return {name: value for name, value in self.as_json().items() if name in _PIXEL_OPTIONS}
 
     def _check_split(self) -> None:
         if self.holdout is not None and not 0 <= self.holdout < 1:
-            raise DataError(f"holdout is {self.holdout}; accepted: from 0 to below 1, the share of clips to test on")
+            raise DataError(
+                f"holdout is {self.holdout}; accepted: 0 to below 1, the fraction of clips in the test split"
+            )
         if self.test_pattern is not None:
             compile_pattern("test_pattern", self.test_pattern)
             if self.holdout is not None:
-                raise DataError(f"holdout={self.holdout:g} has no effect with test_pattern; leave one of them out")
+                raise DataError(f"holdout={self.holdout:g} has no effect with test_pattern; remove one of them")
 
     def _check_store(self) -> None:
         if self.store not in STORES:
             raise DataError(f"store is {self.store!r}; accepted: {', '.join(STORES)}")
         if self.store == "video" and self.flow is not None:
-            raise DataError("flow cannot be stored with store='video', which writes no pixels; use frames or shards")
+            raise DataError("flow is not supported by store='video', which stores no pixels; use frames or shards")
         if self.shard_mb is not None and self.store != "shards":
             raise DataError(f"shard_mb={self.shard_mb} has no effect with store={self.store!r}; use store='shards'")
         if self.shard_mb is not None and self.shard_mb < 1:
             raise DataError(f"shard_mb is {self.shard_mb}; accepted: 1 or more")
 
     def _checked_cuts(self) -> str | None:
-        """The sha256 of the detector's weights, if any."""
+        """The SHA-256 of the detector's weights, if any."""
         if self.cuts not in CUTS:
             raise DataError(f"cuts is {self.cuts!r}; accepted: {', '.join(CUTS)}")
         if self.cut_threshold is not None and self.cuts == "off":
-            raise DataError("cut_threshold has no effect with cuts='off'; leave one of them out")
+            raise DataError("cut_threshold has no effect with cuts='off'; remove one of them")
         low, high = (0.0, 1.0) if self.cuts == "transnet" else (1.0, math.inf)
         if self.cut_threshold is not None and not low < self.cut_threshold < high:
             accepted = "between 0 and 1, a probability" if self.cuts == "transnet" else "above 1"
             raise DataError(f"cut_threshold is {self.cut_threshold}; accepted with cuts={self.cuts!r}: {accepted}")
         if (self.cuts == "transnet") != (self.cut_weights is not None):
             raise DataError(
-                "cuts='transnet' and cut_weights belong together: give the path of TransNetV2's weights, or neither"
+                "cuts='transnet' and cut_weights require each other; cut_weights is the path of TransNetV2's weights"
             )
         if self.cut_weights is None:
             return None
@@ -137,11 +142,11 @@ class Options:
             raise DataError(f"cut_weights {self.cut_weights}: {error}") from error
 
 
-def _flow_method(flow: str | None) -> str | None:
+def _flow_method(flow: Flow | None) -> Flow | None:
     if flow == "auto":
-        return default_method()
+        return cast(Flow, default_method())
     if flow is not None and flow not in METHODS:
-        raise DataError(f"flow is {flow!r}; accepted: auto, {', '.join(METHODS)}, or None for no flow")
+        raise DataError(f"flow is {flow!r}; accepted: auto, {', '.join(METHODS)}, None")
     if flow == "dis" and default_method() != "dis":
-        raise DataError("flow 'dis' needs OpenCV: pip install 'vidgan[flow]', or choose 'tvl1'")
+        raise DataError("flow is 'dis', which needs OpenCV: pip install 'vidgan[flow]', or use 'tvl1'")
     return flow

@@ -1,24 +1,23 @@
-"""A preparation spread over machines: each makes one part, and the parts are merged into what one machine would make.
+"""Prepare a data set on several machines: each makes one part, and the parts are merged.
 
-Part I of N lies in ``OUT/part-I-of-N`` and holds the sources whose names fall to it: which, depends on nothing but the
-name and N. A part that is done has a ``part.json``, with the options and what the search of the whole source found.
+Part I of N is the folder ``OUT/part-I-of-N``. It contains the sources whose names hash to I, which depends only on the
+name and N. A finished part has a ``part.json`` with the options and the result of LIST. Merging applies SPLIT and STORE
+to the READ and CUT results of all parts, so the result equals that of one run.
 """
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from vidgan.data.preparing.assemble import Census
-from vidgan.data.preparing.completion import check_share, finish, write_quarantine
-from vidgan.data.preparing.folder import ARRAY_FOLDERS, PART_NAME, array_bytes, locked, packed_clips
-from vidgan.data.preparing.ledger import LEDGER_NAME, Ledger, Outcome, read_ledger
+from vidgan.data.preparing.cutting import CutSource
+from vidgan.data.preparing.ledger import LEDGER_NAME, Ledger, read_ledger
 from vidgan.data.preparing.options import Options
-from vidgan.data.sources.entries import Findings, Refusal, Source
-from vidgan.data.store.index import INDEX_NAME, Index, load_index
-from vidgan.data.store.videos import VideoFacts
+from vidgan.data.preparing.output_folder import ARRAY_FOLDERS, PART_NAME, array_bytes
+from vidgan.data.sources.source import Listed, Refusal, Source
+from vidgan.data.store.index import INDEX_NAME
+from vidgan.data.store.shards import packed_clips
 from vidgan.errors import DataError
 from vidgan.files import digest_of, natural_key, write_json
 
@@ -32,101 +31,103 @@ class Part(NamedTuple):
     total: int
 
     def checked(self) -> "Part":
-        """The part. Raises DataError when there is no such part."""
+        """The part itself. Raises DataError when `number` is not in 1 to `total`."""
         if not 1 <= self.number <= self.total:
             raise DataError(f"part is {self.number}/{self.total}; accepted: 1/N to N/N")
         return self
 
     def share(self, sources: Sequence[Source]) -> list[Source]:
-        """The sources that fall to this part."""
+        """The sources that belong to this part."""
         return [s for s in sources if int(digest_of("part", s.name)[:12], 16) % self.total == self.number - 1]
 
     def folder(self, out: Path) -> Path:
-        """Where the part lies. Raises DataError when `out` is finished, or made of another number of parts."""
+        """Folder of the part. Raises DataError when `out` is a whole data set, or has parts of another number."""
         if (out / INDEX_NAME).is_file() or (out / LEDGER_NAME).is_file():
-            raise DataError(f"out {out} holds a data set that is not made of parts; choose another folder")
-        other = [path.name for path in _folders(out) if not path.name.endswith(f"-of-{self.total}")]
+            raise DataError(f"out {out} contains a data set that was not made in parts; use another folder")
+        other = [path.name for path in part_folders(out) if not path.name.endswith(f"-of-{self.total}")]
         if other:
-            raise DataError(f"out {out} holds {other[0]}, which is not of {self.total} parts; choose another folder")
+            raise DataError(f"out {out} contains {other[0]}; accepted: parts of {self.total}. Use another folder")
         return out / f"part-{self.number}-of-{self.total}"
 
 
-def mark_finished(
-    folder: Path, part: Part, options: Options, settings: Mapping[str, Any], findings: Findings, root: Path
-) -> None:
-    """Write ``part.json``, which says that the part is done."""
+def finish_part(folder: Path, part: Part, options: Options, settings: Mapping[str, Any], listed: Listed) -> None:
+    """Write ``part.json``, which marks the part as finished; `listed` is the whole source."""
     content = {
         "format": _FORMAT,
         "part": list(part),
         "options": options.as_json(),
         "settings": settings,
-        "sources": digest_of(sorted(source.name for source in findings.sources)),
-        "root": str(root),
-        "refusals": [asdict(refusal) for refusal in findings.refusals],
-        "ignored": findings.ignored,
-        "notices": findings.notices,
+        "sources": digest_of(sorted(source.name for source in listed.sources)),
+        "root": str(listed.root),
+        "refusals": [asdict(refusal) for refusal in listed.refusals],
+        "ignored": listed.ignored,
+        "notices": list(listed.notices),
     }
     write_json(folder / PART_NAME, content)
 
 
-def merge_parts(out: Path, *, max_bad_share: float = 0.5) -> Index:
-    """Join the parts in `out` into one data set, the same as one run would have made, and remove their folders.
+@dataclass(frozen=True)
+class Parts:
+    """All parts of a data set.
 
-    Can be stopped at any time and run again.
+    Attributes:
+        folders: their folders, in order.
+        options: the options that all were made with.
+        settings: the options that affect the pixels, and the source.
+        listed: the result of LIST, without sources: `cut` has these.
+        cut: the results of READ and CUT, by name in natural order.
+    """
 
-    Args:
-        out: the folder that was given to every part; parts that were made elsewhere are copied into it first.
-        max_bad_share: see `vidgan.data.preparing.prepare.prepare`.
+    folders: list[Path]
+    options: Options
+    settings: dict[str, Any]
+    listed: Listed
+    cut: dict[str, CutSource]
+
+    def move_arrays(self, out: Path) -> None:
+        """Move the arrays of all parts to `out`, and write its ledger."""
+        for name in ARRAY_FOLDERS:
+            (out / name).mkdir(exist_ok=True)
+            for folder in self.folders:
+                for path in (folder / name).glob("*.npy"):
+                    path.replace(out / name / path.name)
+        Ledger(out / LEDGER_NAME, {}).rewrite(self.settings, self.cut.values())
+
+
+def part_folders(out: Path) -> list[Path]:
+    """The folders of parts in `out`, in natural order."""
+    return sorted((path for path in out.glob("part-*-of-*") if path.is_dir()), key=lambda path: natural_key(path.name))
+
+
+def collect_parts(out: Path, folders: list[Path]) -> Parts:
+    """The results of all parts in `out`.
 
     Raises:
         DataError: parts are missing, unfinished, damaged, or of different sources or options.
     """
-    folders = _folders(out)
-    if not folders:
-        raise DataError(f"{out}: holds no parts; make them with `vidgan prepare VIDEOS --out {out} --part 1/N` to N/N")
-    with locked(out):
-        finished = (out / INDEX_NAME).is_file()  # merged, but stopped before the last parts were removed
-        index = load_index(out) if finished else _merge(out, folders, max_bad_share)
-        for folder in folders:
-            shutil.rmtree(folder)
-    return index
-
-
-def _merge(out: Path, folders: Sequence[Path], max_bad_share: float) -> Index:
     marks = _read_marks(out, folders)
-    ledgers = [_read_part(folder) for folder in folders]
+    ledgers = [_read_part_ledger(folder) for folder in folders]
     mark, options = marks[0], Options.from_json(marks[0]["options"])
     packed = packed_clips(out) if options.store == "shards" else set()
-    outcomes: dict[str, Outcome] = {}
+    cut: dict[str, CutSource] = {}
     for folder, ledger in zip(folders, ledgers, strict=True):
-        outcomes |= ledger.outcomes
-        for clip in (clip for outcome in ledger.outcomes.values() for clip in outcome.clips):
-            nbytes = array_bytes(folder, clip.id) + array_bytes(out, clip.id)  # some may be moved already
+        cut |= ledger.cut
+        for clip in (clip for source in ledger.cut.values() for clip in source.clips):
+            nbytes = array_bytes(folder, clip.id) + array_bytes(out, clip.id)  # an interrupted merge has moved some
             if nbytes != clip.nbytes and (clip.id, clip.digest) not in packed:
-                raise DataError(f"{folder}: the files of clip {clip.id} are missing or cut short; make this part again")
-    searched = [Refusal(**refusal) for refusal in mark["refusals"]]
-    refusals = searched + [refusal for outcome in outcomes.values() for refusal in outcome.refusals]
-    refusals.sort(key=lambda refusal: natural_key(refusal.source))
-    bad = len(searched) + sum(not outcome.clips for outcome in outcomes.values())
-    check_share(mark["settings"]["source"], out, refusals, bad, len(searched) + len(outcomes), max_bad_share)
-    for name in ARRAY_FOLDERS:
-        (out / name).mkdir(exist_ok=True)
-        for folder in folders:
-            for path in (folder / name).glob("*.npy"):
-                path.replace(out / name / path.name)
-    ledger = Ledger(out / LEDGER_NAME, {})
-    ledger.rewrite(mark["settings"], (outcomes[name] for name in sorted(outcomes, key=natural_key)))
-    write_quarantine(out, refusals)
-    census = Census(mark["root"], refusals, mark["ignored"], mark["notices"])
-    return finish(out, outcomes, options, census, [VideoFacts(folder) for folder in folders])
-
-
-def _folders(out: Path) -> list[Path]:
-    return sorted((path for path in out.glob("part-*-of-*") if path.is_dir()), key=lambda path: natural_key(path.name))
+                raise DataError(f"{folder}: arrays of clip {clip.id} are missing or truncated; prepare this part again")
+    listed = Listed(
+        root=Path(mark["root"]),
+        sources=(),
+        refusals=tuple(Refusal(**refusal) for refusal in mark["refusals"]),
+        ignored=mark["ignored"],
+        notices=tuple(mark["notices"]),
+    )
+    return Parts(folders, options, mark["settings"], listed, {name: cut[name] for name in sorted(cut, key=natural_key)})
 
 
 def _read_marks(out: Path, folders: Sequence[Path]) -> list[dict[str, Any]]:
-    """The contents of all ``part.json``, which must agree and be complete."""
+    """The contents of all ``part.json``, which must be complete and agree."""
     marks = []
     for folder in folders:
         try:
@@ -135,28 +136,29 @@ def _read_marks(out: Path, folders: Sequence[Path]) -> list[dict[str, Any]]:
                 raise ValueError(f"format {mark['format']}")
             marks.append(mark)
         except FileNotFoundError:
-            raise DataError(f"{folder}: not finished; run its part again, then merge") from None
+            raise DataError(f"{folder}: not finished; prepare this part again, then merge") from None
         except (ValueError, KeyError, TypeError, OSError) as error:
-            raise DataError(f"{folder / PART_NAME}: damaged ({error}); run its part again") from error
+            raise DataError(f"{folder / PART_NAME}: damaged ({error}); prepare this part again") from error
     total = marks[0]["part"][1]
     missing = set(range(1, total + 1)) - {mark["part"][0] for mark in marks}
     if missing:
-        raise DataError(f"{out}: parts {', '.join(map(str, sorted(missing)))} of {total} are not there yet")
+        raise DataError(f"{out}: parts {', '.join(map(str, sorted(missing)))} of {total} are missing")
     for folder, mark in zip(folders, marks, strict=True):
         for name, value in marks[0]["options"].items():
             if mark["options"].get(name) != value:
                 raise DataError(
-                    f"{folder}: was made with {name} {mark['options'].get(name)!r}, {folders[0].name} with {value!r}; "
-                    "make one of them again"
+                    f"{folder}: made with {name} {mark['options'].get(name)!r}, but {folders[0].name} with {value!r}; "
+                    "prepare one of them again"
                 )
         if mark["sources"] != marks[0]["sources"]:
-            detail = f"the source held other files than for {folders[0].name}; make the older part again"
-            raise DataError(f"{folder}: {detail}")
+            raise DataError(
+                f"{folder}: the source contained other files than for {folders[0].name}; prepare the older part again"
+            )
     return marks
 
 
-def _read_part(folder: Path) -> Ledger:
+def _read_part_ledger(folder: Path) -> Ledger:
     ledger = read_ledger(folder)
     if ledger is None:
-        raise DataError(f"{folder}: holds no {LEDGER_NAME}; run its part again")
+        raise DataError(f"{folder}: {LEDGER_NAME} is missing; prepare this part again")
     return ledger

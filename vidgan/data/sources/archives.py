@@ -1,7 +1,7 @@
 """Members of .tar and .zip files, read by name into memory and never extracted.
 
-Nothing that a member says about itself is trusted: absolute and climbing names, links, devices, encrypted members and
-members above `MAX_MEMBER` bytes are refused one by one, and the size is enforced again while reading.
+Member headers are untrusted. Absolute names, names with ``..``, links, devices, encrypted members and members above
+`MAX_MEMBER` bytes are refused one by one, and the size is enforced again while reading.
 """
 
 import lzma
@@ -40,7 +40,7 @@ class Member(NamedTuple):
 
 
 class RefusedMember(NamedTuple):
-    """A member that will not be read, and why."""
+    """A member that is not read: short reason and details."""
 
     name: str
     reason: str
@@ -48,7 +48,7 @@ class RefusedMember(NamedTuple):
 
 
 def is_archive(name: str) -> bool:
-    """Whether the file name ends like an archive's."""
+    """Whether the file name has the suffix of an archive."""
     return name.lower().endswith(ARCHIVE_SUFFIXES)
 
 
@@ -59,9 +59,13 @@ def archive_stem(name: str) -> str:
 
 
 class Archive:
-    """An open archive. `members` are the readable regular files, in archive order; `refused` the others.
+    """An open archive.
 
-    `random_access` says that any member can be read without those before it: zip and uncompressed tar.
+    Attributes:
+        members: readable regular files, in archive order.
+        refused: all other members except folders.
+        positions: member name -> position in the archive.
+        random_access: whether a member can be read without those before it (zip and uncompressed tar).
 
     Raises any of `ARCHIVE_ERRORS` when the archive itself is damaged.
     """
@@ -72,7 +76,7 @@ class Archive:
         self.refused: list[RefusedMember] = []
         self._tar: tarfile.TarFile | None = None
         self._zip: zipfile.ZipFile | None = None
-        self.positions: dict[str, int] = {}  # name -> place in the archive
+        self.positions: dict[str, int] = {}
         self._entries: dict[str, tarfile.TarInfo | zipfile.ZipInfo] = {}
         if path.name.lower().endswith(".zip"):
             self._zip = zipfile.ZipFile(path)
@@ -100,21 +104,21 @@ class Archive:
                 file.close()
 
     def stream(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-        """Names and contents of some members, one after another.
-
-        They come in archive order, because going backwards in a compressed tar starts again at its first byte.
-        """
+        """Names and contents of members, in archive order: seeking back in a compressed tar restarts at byte 0."""
         for name in sorted(names, key=self.positions.__getitem__):
             yield name, self.read(name)
 
     def read(self, name: str) -> bytes:
-        """The content of a member. Raises DataError, KeyError for a name that is none, or any of `ARCHIVE_ERRORS`."""
+        """The content of a member.
+
+        Raises DataError, KeyError for an unknown name, or any of `ARCHIVE_ERRORS`.
+        """
         entry = self._entries[name]
         most = min(MAX_MEMBER, entry.file_size if isinstance(entry, zipfile.ZipInfo) else entry.size)
         with self._open(name) as file:
-            data = file.read(most + 1)  # tarfile takes as much memory as it is asked to read
+            data = file.read(most + 1)  # tarfile allocates as much memory as the read requests
         if len(data) > most:
-            raise DataError(f"{self.path}: member {name} is larger than it says")
+            raise DataError(f"{self.path}: member {name} exceeds the size in its header, {most} bytes")
         return data
 
     def _open(self, name: str) -> IO[bytes]:
@@ -129,18 +133,18 @@ class Archive:
         return file
 
     def _list(self) -> None:
-        listed: Iterable[tarfile.TarInfo | zipfile.ZipInfo] = (self._zip.infolist() if self._zip else self._tar) or ()
-        for position, entry in enumerate(listed):
+        entries: Iterable[tarfile.TarInfo | zipfile.ZipInfo] = (self._zip.infolist() if self._zip else self._tar) or ()
+        for position, entry in enumerate(entries):
             raw = entry.filename if isinstance(entry, zipfile.ZipInfo) else entry.name
             if entry.is_dir() if isinstance(entry, zipfile.ZipInfo) else entry.isdir():
                 continue
             size = entry.file_size if isinstance(entry, zipfile.ZipInfo) else entry.size
-            name, refusal = _judge_name(raw)
-            refusal = refusal or _judge_kind(entry)
+            name, refusal = _check_name(raw)
+            refusal = refusal or _check_kind(entry)
             if refusal is None and size > MAX_MEMBER:
-                refusal = ("too-large", f"{size} bytes, at most {MAX_MEMBER}")
+                refusal = ("too-large", f"{size} bytes; accepted: at most {MAX_MEMBER}")
             if refusal is None and name in self._entries:
-                refusal = ("unsafe-member", "the archive holds two members of this name")
+                refusal = ("unsafe-member", "two members of the archive have this name")
             if refusal is not None:
                 self.refused.append(RefusedMember(raw, *refusal))
                 continue
@@ -149,26 +153,26 @@ class Archive:
             self.members.append(Member(name, size))
 
 
-def _judge_name(raw: str) -> tuple[str, tuple[str, str] | None]:
-    """The normalised name, and a refusal for a name that points outside the archive."""
+def _check_name(raw: str) -> tuple[str, tuple[str, str] | None]:
+    """The normalised name, and reason and detail of a refusal for a name that points outside the archive."""
     parts = [part for part in raw.split("/") if part not in ("", ".")]
     if raw.startswith(("/", "\\")) or (len(raw) > 1 and raw[1] == ":"):
         return raw, ("unsafe-member", "absolute name")
     if ".." in parts or ".." in raw.split("\\"):
-        return raw, ("unsafe-member", "name climbs out of the archive")
+        return raw, ("unsafe-member", "the name leaves the archive")
     if not parts or "\0" in raw:
         return raw, ("unsafe-member", "not a file name")
     return "/".join(parts), None
 
 
-def _judge_kind(entry: tarfile.TarInfo | zipfile.ZipInfo) -> tuple[str, str] | None:
+def _check_kind(entry: tarfile.TarInfo | zipfile.ZipInfo) -> tuple[str, str] | None:
     if isinstance(entry, tarfile.TarInfo):
         if entry.issym() or entry.islnk():
-            return "unsafe-member", "a link"
+            return "unsafe-member", "link"
         return None if entry.isreg() else ("unsafe-member", "not a regular file")
     if entry.flag_bits & 0x1:
         return "unreadable-member", "encrypted"
-    mode = entry.external_attr >> 16  # Unix permissions, 0 where the archive was made elsewhere
+    mode = entry.external_attr >> 16  # Unix permissions, 0 for archives from other systems
     if stat.S_ISLNK(mode):
-        return "unsafe-member", "a link"
+        return "unsafe-member", "link"
     return None if stat.S_IFMT(mode) in (0, stat.S_IFREG) else ("unsafe-member", "not a regular file")

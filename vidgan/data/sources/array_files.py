@@ -1,4 +1,4 @@
-"""Clips in .npy and .npz files. Nothing is unpickled; no size in a header is believed before the bytes are there."""
+"""Clips in .npy and .npz files. Nothing is unpickled; sizes in headers are checked against the bytes present."""
 
 import zipfile
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import IO, Final
 import numpy as np
 
 from vidgan.data.sources.archives import ARCHIVE_ERRORS, MAX_MEMBER
-from vidgan.data.sources.images import Blob
+from vidgan.data.sources.blobs import Blob
 from vidgan.errors import DataError
 
 _SHAPES: Final = "uint8 (T, H, W, 3|1) or (N, T, H, W, 3|1)"
@@ -16,9 +16,9 @@ _TIME_FIRST: Final = "uint8 (T, N, H, W) or (T, N, H, W, 3|1)"
 
 
 def labelled_clips(name: str, blob: Blob) -> Iterator[tuple[str, np.ndarray]]:
-    """Label and (T, h, w, 3|1) frames of every clip of a .npy or .npz file, mapped where it lies on disk.
+    """Label and (T, h, w, 3|1) uint8 frames of every clip of a .npy or .npz file; memory-mapped for a .npy on disk.
 
-    Raises DataError for what is no such file or of another shape.
+    Raises DataError for another format, type or shape.
     """
     arrays = _npz_arrays(blob) if name.lower().endswith(".npz") else iter([("", _npy_array(blob))])
     for label, array in arrays:
@@ -29,7 +29,10 @@ def labelled_clips(name: str, blob: Blob) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def time_first_clips(blob: Blob) -> Iterator[tuple[str, np.ndarray]]:
-    """Label and (T, h, w, 3|1) frames of every clip of a .npy file with time before the clips, as Moving MNIST's."""
+    """Label and (T, h, w, 3|1) uint8 frames of every clip of a time-first .npy file, such as Moving MNIST's.
+
+    Raises DataError for another format, type or shape.
+    """
     array = _npy_array(blob)
     if array.ndim == 4:
         array = array[..., None]  # (T, N, h, w, 1)
@@ -40,7 +43,7 @@ def time_first_clips(blob: Blob) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _npy_array(blob: Blob) -> np.ndarray:
-    """The array of a .npy file: mapped from a file, so that only the clip in hand is in memory."""
+    """The array of a .npy file; memory-mapped if on disk, so that only the current clip is in memory."""
     try:
         if isinstance(blob, bytes):
             return _parse_npy(blob)
@@ -50,7 +53,7 @@ def _npy_array(blob: Blob) -> np.ndarray:
 
 
 def _npz_arrays(blob: Blob) -> Iterator[tuple[str, np.ndarray]]:
-    """(``#name``, array) of every member; the name is left out where there is only one."""
+    """(``#name``, array) of every member; the label is empty where there is only one."""
     try:
         with zipfile.ZipFile(BytesIO(blob) if isinstance(blob, bytes) else blob) as file:
             members = [member for member in file.infolist() if member.filename.endswith(".npy")]
@@ -58,7 +61,9 @@ def _npz_arrays(blob: Blob) -> Iterator[tuple[str, np.ndarray]]:
                 with file.open(member) as content:
                     data = content.read(MAX_MEMBER + 1)
                 if len(data) > MAX_MEMBER:
-                    raise DataError(f"{member.filename} has more than {MAX_MEMBER} bytes; use .npy")
+                    raise DataError(
+                        f"{member.filename}: too large; accepted: at most {MAX_MEMBER} bytes, or a .npy file"
+                    )
                 yield f"#{member.filename[:-4]}" if len(members) > 1 else "", _parse_npy(data)
     except DataError:
         raise
@@ -67,7 +72,7 @@ def _npz_arrays(blob: Blob) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _parse_npy(data: bytes) -> np.ndarray:
-    """A .npy file in memory, without copying and without trusting the size in its header (numpy allocates it first)."""
+    """A .npy file in memory, without a copy; numpy's own reader would first allocate the size in the header."""
     file: IO[bytes] = BytesIO(data)
     version = np.lib.format.read_magic(file)
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
@@ -75,6 +80,6 @@ def _parse_npy(data: bytes) -> np.ndarray:
         raise ValueError(f".npy version {version}")
     shape, fortran, dtype = readers[version](file)
     if dtype.hasobject:
-        raise ValueError("holds Python objects")
+        raise ValueError("array of Python objects")
     array = np.frombuffer(data, dtype, offset=file.tell())
     return array.reshape(shape, order="F" if fortran else "C")

@@ -1,4 +1,4 @@
-"""Files on disk and members of archives in one way: the contents of a source, and opening one of them."""
+"""Files on disk and members of archives under one interface: the contents of a source, opened or copied to disk."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import IO, overload
 
 from vidgan.data.sources.archives import ARCHIVE_ERRORS, Archive
-from vidgan.data.sources.entries import Source
-from vidgan.data.sources.images import Blob
+from vidgan.data.sources.source import Source
 from vidgan.errors import SourceError
+
+Blob = Path | bytes
+"""A file on disk, or the content of an archive member."""
 
 
 def source_blobs(root: Path, source: Source) -> Sequence[Blob]:
-    """The files of a source below `root`: paths, or the members of its archive, each read when it is asked for.
+    """The files of a source below `root`, in order: paths, or archive members, each read on access.
 
-    Members of a compressed tar are better streamed (`Archive.stream`): each one asked for is found from the start.
+    Prefer `Archive.stream` for members of a compressed tar: random access restarts at its first byte every time.
     """
     if source.archive is None:
         return [root / name for name in source.files]
@@ -25,7 +27,7 @@ def source_blobs(root: Path, source: Source) -> Sequence[Blob]:
 
 
 class _Members(Sequence[bytes]):
-    """Contents of members; one at a time is in memory, however many frames the source has."""
+    """Contents of archive members. Only one is in memory at a time, however many frames the source has."""
 
     def __init__(self, path: Path, names: Sequence[str]) -> None:
         self._path = path
@@ -46,7 +48,7 @@ class _Members(Sequence[bytes]):
         name = self._names[place]
         try:
             info = self._path.stat()
-            return _archive(self._path, info.st_size, info.st_mtime_ns).read(name)
+            return _open_archive(self._path, info.st_size, info.st_mtime_ns).read(name)
         except ARCHIVE_ERRORS as error:
             raise SourceError("unreadable-member", f"{name}: {type(error).__name__}: {error}") from error
         except KeyError as error:
@@ -54,14 +56,14 @@ class _Members(Sequence[bytes]):
 
 
 @lru_cache(maxsize=1)
-def _archive(path: Path, size: int, mtime_ns: int) -> Archive:
-    """The archive of this size and time of change, kept open: listing it again for every frame would take hours."""
+def _open_archive(path: Path, size: int, mtime_ns: int) -> Archive:
+    """The archive with this size and modification time, kept open: listing it for every frame would take hours."""
     return Archive(path)
 
 
 @contextmanager
-def opened(blob: Blob) -> Iterator[IO[bytes]]:
-    """A binary file that can seek."""
+def open_blob(blob: Blob) -> Iterator[IO[bytes]]:
+    """A seekable binary file."""
     if isinstance(blob, bytes):
         yield BytesIO(blob)
     else:
@@ -71,9 +73,9 @@ def opened(blob: Blob) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def on_disk(blob: Blob, suffix: str) -> Iterator[Path]:
-    """A path for what must be read from a file: a temporary one for the content of a member, gone afterwards.
+    """A path for readers that need a file. The content of a member goes to a temporary file, removed on exit.
 
-    The content is no larger than `vidgan.data.sources.archives.MAX_MEMBER`.
+    Archives bound that file to `vidgan.data.sources.archives.MAX_MEMBER` bytes.
     """
     if isinstance(blob, Path):
         yield blob

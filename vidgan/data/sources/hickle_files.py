@@ -1,9 +1,9 @@
-"""Arrays and lists of strings in hickle files (telegraphic/hickle, versions 1 to 5), read through h5py alone.
+"""Arrays and lists of strings in hickle files (telegraphic/hickle, versions 1 to 5), read with h5py.
 
-hickle itself unpickles what it finds; here only plain numbers and strings are read. Where they lie (looked up in files
-that the versions wrote): the object is ``data`` (versions 1, 4, 5) or ``data_0`` (2, 3). A list of strings is one
-dataset of strings, or in version 5 a group ``data`` of datasets ``data0``, ``data1``, ..., each the single bytes of one
-string, or a reference to an earlier one that is equal. Links to other files are refused.
+hickle itself unpickles file contents; this module reads plain numbers and strings only. Observed structure: the object
+is ``data`` (versions 1, 4, 5) or ``data_0`` (2, 3). A list of strings is one dataset of strings. In version 5 it is a
+group ``data`` of datasets ``data0``, ``data1``, ..., each the bytes of one string or a reference to an equal earlier
+one. Links to other files are refused.
 """
 
 import math
@@ -15,13 +15,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from vidgan.data.sources.images import Blob
+from vidgan.data.sources.blobs import Blob
 from vidgan.errors import DataError
 from vidgan.files import natural_key
 
 _ROOTS: Final = ("data", "data_0")
-_MAX_BYTES: Final = 1 << 28  # of a frame, of what is stored together, of all strings
-_ERRORS: Final = (OSError, KeyError, ValueError, RuntimeError, TypeError)  # what h5py raises on damaged files
+_MAX_BYTES: Final = 1 << 28  # of a frame, of an HDF5 chunk, of all strings
+_ERRORS: Final = (OSError, KeyError, ValueError, RuntimeError, TypeError)  # raised by h5py on damaged files
 
 
 def _h5py() -> ModuleType:
@@ -33,67 +33,65 @@ def _h5py() -> ModuleType:
 
 
 @contextmanager
-def _root(blob: Blob) -> Iterator[Any]:
-    """The dataset or group that holds the object."""
+def _open_object(blob: Blob) -> Iterator[Any]:
+    """The dataset or group that contains the object."""
     h5py = _h5py()
     try:
         with h5py.File(BytesIO(blob) if isinstance(blob, bytes) else blob, "r") as file:
             name = next((name for name in _ROOTS if name in file), None)
             if name is None:
-                raise DataError(f"no hickle file: it holds neither {' nor '.join(_ROOTS)}")
-            yield _own(h5py, file, name)
+                raise DataError(f"not a hickle file: no object {' or '.join(_ROOTS)}")
+            yield _local_member(h5py, file, name)
     except DataError:
         raise
     except _ERRORS as error:
-        raise DataError(f"no readable hickle file ({type(error).__name__}: {error})") from error
+        raise DataError(f"not a readable hickle file ({type(error).__name__}: {error})") from error
 
 
-def _own(h5py: ModuleType, group: Any, name: str) -> Any:
-    """The member, where it lies in this file: HDF5 can also point to others."""
+def _local_member(h5py: ModuleType, group: Any, name: str) -> Any:
+    """The member `name`, if it is stored in this file; HDF5 members can also refer to other files."""
     if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-        raise DataError(f"{name} is a link, which is not followed")
-    found = group[name]
-    if isinstance(found, h5py.Dataset):
-        if found.external or found.is_virtual:
-            raise DataError(f"{name} lies in another file, which is not opened")
-        if math.prod(found.chunks or ()) * found.dtype.itemsize > _MAX_BYTES:
-            raise DataError(
-                f"{name} is stored in pieces of {found.chunks}; at most {_MAX_BYTES} bytes are read at once"
-            )
-    return found
+        raise DataError(f"{name} is a link; links are not followed")
+    member = group[name]
+    if isinstance(member, h5py.Dataset):
+        if member.external or member.is_virtual:
+            raise DataError(f"{name} is stored in another file, which is not opened")
+        if math.prod(member.chunks or ()) * member.dtype.itemsize > _MAX_BYTES:
+            raise DataError(f"{name} has chunks of {member.chunks}; accepted: chunks of at most {_MAX_BYTES} bytes")
+    return member
 
 
 @contextmanager
 def hickle_frames(blob: Blob) -> Iterator[Any]:
     """The open dataset of uint8 (N, H, W, 3) frames, to be read by slices. Raises DataError."""
-    with _root(blob) as data:
+    with _open_object(blob) as data:
         shape, dtype = getattr(data, "shape", None), getattr(data, "dtype", None)
         if dtype != np.uint8 or shape is None or len(shape) != 4 or shape[-1] != 3 or 0 in shape:
-            raise DataError(f"holds {dtype} {shape}; expected frames, uint8 (N, H, W, 3)")
+            raise DataError(f"object is {dtype} {shape}; expected frames, uint8 (N, H, W, 3)")
         if math.prod(shape[1:]) > _MAX_BYTES:
-            raise DataError(f"frames of {shape[2]}x{shape[1]} pixels; at most {_MAX_BYTES} bytes each")
+            raise DataError(f"frames of {shape[2]}x{shape[1]} pixels; accepted: at most {_MAX_BYTES} bytes each")
         yield data
 
 
 def hickle_strings(blob: Blob) -> list[str]:
     """A list of strings. Raises DataError."""
     h5py = _h5py()
-    with _root(blob) as data:
+    with _open_object(blob) as data:
         if isinstance(data, h5py.Dataset):
-            return [_text(item) for item in np.asarray(_small(data)[()]).ravel()]
+            return [_text(item) for item in np.asarray(_bounded(data)[()]).ravel()]
         texts: list[str] = []
         for name in sorted(data, key=natural_key):
-            value = _small(_own(h5py, data, name))[()]
+            value = _bounded(_local_member(h5py, data, name))[()]
             if isinstance(value, h5py.Reference):
-                value = _small(data.file[value])[()]
+                value = _bounded(data.file[value])[()]
             texts.append(_text(value))
         return texts
 
 
-def _small(data: Any) -> Any:
-    """The dataset, if what its header announces may be read at once."""
+def _bounded(data: Any) -> Any:
+    """The dataset, if its size in the header is within the bound."""
     if data.nbytes > _MAX_BYTES:
-        raise DataError(f"{data.name} has {data.nbytes} bytes, at most {_MAX_BYTES} for names of drives")
+        raise DataError(f"{data.name} has {data.nbytes} bytes; accepted for strings: at most {_MAX_BYTES}")
     return data
 
 
@@ -105,4 +103,4 @@ def _text(value: Any) -> str:
     array = np.asarray(value)
     if array.dtype.kind in "SO" and all(isinstance(part, bytes) for part in array.ravel().tolist()):
         return b"".join(array.ravel().tolist()).decode("utf-8", "replace")
-    raise DataError(f"holds {array.dtype} where a string is expected")
+    raise DataError(f"item is {array.dtype}; expected a string")

@@ -1,4 +1,4 @@
-"""Still images: opened by content, turned into RGB, and cut into frames where one image is a whole clip (a strip)."""
+"""Still images: identified by content, converted to RGB, and cut into frames where one image is a clip (a strip)."""
 
 import struct
 import warnings
@@ -6,17 +6,15 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from vidgan.data.sources.blobs import Blob
 from vidgan.errors import DataError
 
-Blob = Path | bytes  # a file, or the content of an archive's member
-
-MIN_STRIP_FRAMES: Final = 4  # below this, an image of square tiles could as well be one wide picture
+MIN_STRIP_FRAMES: Final = 4  # with fewer square tiles, an image could equally be one wide image
 MAX_PIXELS: Final = 89_478_485  # Pillow's own bound for a decompression bomb
 _FORMATS: Final = ("PNG", "JPEG", "BMP", "PPM", "WEBP", "TIFF")
 _IMAGE_ERRORS: Final = (
@@ -34,32 +32,32 @@ _IMAGE_ERRORS: Final = (
 
 @contextmanager
 def _opened(blob: Blob) -> Iterator[Image.Image]:
-    """The image with its header read; every way in which Pillow can fail becomes a DataError."""
+    """The image with its header parsed; all of Pillow's exceptions become DataError."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(BytesIO(blob) if isinstance(blob, bytes) else blob, formats=_FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
-                    raise DataError(f"{image.width}x{image.height} pixels, at most {MAX_PIXELS} in all")
+                    raise DataError(f"{image.width}x{image.height} pixels; accepted: at most {MAX_PIXELS} in total")
                 yield image
     except DataError:
         raise
     except _IMAGE_ERRORS as error:
-        raise DataError(f"cannot be read as an image ({type(error).__name__}: {error})") from error
+        raise DataError(f"not readable as an image ({type(error).__name__}: {error})") from error
 
 
 def image_size(blob: Blob) -> tuple[int, int]:
-    """(H, W) as stored, from the header alone. Raises DataError."""
+    """(H, W) as stored, from the header. Raises DataError."""
     with _opened(blob) as image:
         return image.height, image.width
 
 
 def read_image(blob: Blob) -> np.ndarray:
-    """uint8 (H, W, 3) RGB, the camera's orientation applied.
+    """uint8 (H, W, 3) RGB in the EXIF orientation.
 
-    Grey and palette images get three channels, 16-bit grey keeps its upper byte, opaque alpha is dropped and
-    translucent pixels are laid over black. Raises DataError.
+    Grey and palette images are expanded to three channels, 16-bit grey keeps its upper byte, opaque alpha is dropped,
+    and translucent pixels are blended over black. Raises DataError.
     """
     with _opened(blob) as image:
         upright = ImageOps.exif_transpose(image)
@@ -76,10 +74,10 @@ def read_image(blob: Blob) -> np.ndarray:
 
 
 def strip_frame_size(image: tuple[int, int], frame: tuple[int, int] | None = None) -> tuple[int, int] | None:
-    """The (H, W) of one frame when an image of that (H, W) is a strip of frames, else None.
+    """(H, W) of one frame if an image of (H, W) `image` is a strip of frames, else None.
 
-    Without `frame` the frames are square and the longer side holds `MIN_STRIP_FRAMES` or more of them (MoCoGAN's
-    layout, either orientation); with `frame` one side must fit and the other hold two or more.
+    Without `frame`, frames are square and the longer side spans `MIN_STRIP_FRAMES` or more of them (MoCoGAN's layout,
+    either orientation). With `frame`, one side must match and the other must span two or more frames.
     """
     height, width = image
     if frame is not None:

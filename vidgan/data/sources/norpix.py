@@ -1,10 +1,10 @@
 """Norpix StreamPix sequences (``.seq``) of JPEG frames, the files of Caltech Pedestrian.
 
-Layout, little-endian, as in Piotr Dollar's toolbox (``seqIo``): a header of 1024 bytes with 0xFEED at 0, "Norpix seq"
-in UTF-16 at 4, and from 548 nine uint32: width, height, bits, real bits, bytes of an image, format (102 and 201 are
-JPEG), frames, 0, true size; the frames a second as float64 at 584. Each frame is a uint32 size that counts itself, the
-JPEG, a time stamp of 8 bytes, in some files 8 bytes more. Sizes that lead nowhere are not followed: the JPEG markers
-are searched instead. The number of frames in the header is not believed.
+Layout, little-endian, as in Piotr Dollar's toolbox (``seqIo``): a 1024-byte header with 0xFEED at byte 0 and "Norpix
+seq" in UTF-16 at 4. Nine uint32 follow at 548: width, height, bits, real bits, bytes of an image, format (102 and 201
+are JPEG), frames, 0, true size. The frame rate is a float64 at 584. Each frame is a uint32 size (including itself), the
+JPEG, an 8-byte timestamp and in some files 8 more bytes. Where a size does not lead to the next frame, the JPEG markers
+are searched instead. The frame count in the header is not trusted.
 """
 
 import struct
@@ -17,13 +17,13 @@ _HEADER: Final = 1024
 _MAGIC: Final = struct.pack("<I", 0xFEED) + "Norpix seq".encode("utf-16le")
 _JPEG_FORMATS: Final = (102, 201)
 _START, _END = b"\xff\xd8\xff", b"\xff\xd9"
-_PADDINGS: Final = (8, 16, 6, 12)  # bytes after an image that were seen or are announced by the time stamp's size
+_PADDINGS: Final = (8, 16, 6, 12)  # bytes after an image, as observed or implied by the timestamp's size
 _MAX_FRAME: Final = 64 << 20
 _CHUNK: Final = 1 << 20
 
 
 class SequenceHeader(NamedTuple):
-    """What the header says: size in pixels, frames a second, number of frames (0 where it was never written)."""
+    """Header fields: size in pixels, frames per second (0 if unknown), number of frames (0 if never written)."""
 
     width: int
     height: int
@@ -36,11 +36,11 @@ def read_header(file: IO[bytes]) -> SequenceHeader:
     file.seek(0)
     head = file.read(_HEADER)
     if len(head) < _HEADER or not head.startswith(_MAGIC):
-        raise DataError("no Norpix sequence: its header does not start with 0xFEED and 'Norpix seq'")
+        raise DataError("not a Norpix sequence: the header does not start with 0xFEED and 'Norpix seq'")
     width, height, _, _, _, image_format, frames, _, _ = struct.unpack_from("<9I", head, 548)
     (fps,) = struct.unpack_from("<d", head, 584)
     if image_format not in _JPEG_FORMATS:
-        raise DataError(f"images of format {image_format}; accepted: JPEG ({', '.join(map(str, _JPEG_FORMATS))})")
+        raise DataError(f"image format {image_format}; accepted: JPEG ({', '.join(map(str, _JPEG_FORMATS))})")
     return SequenceHeader(width, height, fps if 0 < fps < 1000 else 0.0, frames)
 
 
@@ -51,14 +51,14 @@ def frame_spans(file: IO[bytes]) -> list[tuple[int, int]]:
     end = file.tell()
     reached = spans[-1][0] + spans[-1][1] if spans else _HEADER
     if end - reached > max(_PADDINGS) + len(_START):
-        spans += _by_marker(file, reached)  # the sizes stop making sense before the file does
+        spans += _by_marker(file, reached)  # the sizes became invalid before the end of the file
     if not spans:
-        raise DataError("a Norpix sequence without a frame")
+        raise DataError("Norpix sequence without frames")
     return spans
 
 
 def _by_size(file: IO[bytes]) -> Iterator[tuple[int, int]]:
-    """Frames as their sizes lead from one to the next; ends where they do not lead to a JPEG."""
+    """Frames located by following the sizes; ends where a size does not lead to a JPEG."""
     position = _HEADER
     padding: int | None = None
     while (size := _size_at(file, position)) is not None:
@@ -70,7 +70,7 @@ def _by_size(file: IO[bytes]) -> Iterator[tuple[int, int]]:
 
 
 def _size_at(file: IO[bytes], position: int) -> int | None:
-    """The size that stands at `position`, if a whole JPEG follows it."""
+    """The size stored at `position`, if a complete JPEG follows it."""
     file.seek(position)
     head = file.read(7)
     if len(head) < 7 or head[4:] != _START:
@@ -80,27 +80,27 @@ def _size_at(file: IO[bytes], position: int) -> int | None:
         return None
     file.seek(position + size - 2)
     tail = file.read(2)
-    # Some cameras pad the JPEG after its end; a size that leads beyond the file is wrong.
+    # Some cameras pad the JPEG, so its last bytes need not be the end marker. A size beyond the file is invalid.
     return size if len(tail) == 2 else None
 
 
 def _by_marker(file: IO[bytes], position: int) -> Iterator[tuple[int, int]]:
-    """Frames from a start marker to the next end marker, which JPEG data cannot hold by chance."""
+    """Frames from a start marker to the next end marker, which cannot occur inside JPEG data."""
     file.seek(position)
-    held, offset = b"", position
+    buffer, offset = b"", position
     while chunk := file.read(_CHUNK):
-        held += chunk
+        buffer += chunk
         while True:
-            start = held.find(_START)
+            start = buffer.find(_START)
             if start < 0:
-                held, offset = held[-2:], offset + max(0, len(held) - 2)
+                buffer, offset = buffer[-2:], offset + max(0, len(buffer) - 2)
                 break
-            end = held.find(_END, start + len(_START))
+            end = buffer.find(_END, start + len(_START))
             if end < 0:
-                held, offset = held[start:], offset + start
+                buffer, offset = buffer[start:], offset + start
                 break
             end += len(_END)
             yield offset + start, end - start
-            held, offset = held[end:], offset + end
-        if len(held) > _MAX_FRAME:
+            buffer, offset = buffer[end:], offset + end
+        if len(buffer) > _MAX_FRAME:
             return

@@ -21,28 +21,28 @@ _LANES: Final = 1024
 
 
 def records(file: IO[bytes]) -> Iterator[bytes]:
-    """The payloads of an open TFRecord file. Raises DataError at the record that is cut or has a wrong checksum."""
+    """The payloads of an open TFRecord file. Raises DataError at a truncated record or a checksum mismatch."""
     number = 0
     while head := file.read(12):
         if len(head) < 12:
-            raise DataError(f"record {number} is cut short")
+            raise DataError(f"record {number} is truncated")
         length, length_check = struct.unpack("<QI", head)
         if masked_crc32c(head[:8]) != length_check:
-            raise DataError(f"the length of record {number} has a wrong checksum")
+            raise DataError(f"record {number}: checksum mismatch of its length")
         if length > _MAX_RECORD:
-            raise DataError(f"record {number} has {length} bytes, at most {_MAX_RECORD}")
+            raise DataError(f"record {number} has {length} bytes; accepted: at most {_MAX_RECORD}")
         payload, tail = file.read(length), file.read(4)
         if len(payload) < length or len(tail) < 4:
-            raise DataError(f"record {number} is cut short")
+            raise DataError(f"record {number} is truncated")
         if masked_crc32c(payload) != struct.unpack("<I", tail)[0]:
-            raise DataError(f"record {number} has a wrong checksum")
+            raise DataError(f"record {number}: checksum mismatch")
         yield payload
         number += 1
 
 
 def example_bytes(payload: bytes) -> dict[str, memoryview]:
-    """The features of an Example that are lists of one or more byte strings: name -> first one. Raises DataError."""
-    found: dict[str, memoryview] = {}
+    """Name -> first byte string of the features of an Example that are bytes lists. Raises DataError."""
+    features_by_name: dict[str, memoryview] = {}
     try:
         for number, features in _fields(memoryview(payload)):  # Example: features = 1
             if number != 1:
@@ -54,14 +54,14 @@ def example_bytes(payload: bytes) -> dict[str, memoryview]:
                 for kind, values in _fields(parts.get(2, memoryview(b""))):  # Feature: bytes_list = 1
                     first = next((value for place, value in _fields(values) if place == 1), None) if kind == 1 else None
                     if first is not None:
-                        found[bytes(parts.get(1, b"")).decode()] = first
+                        features_by_name[bytes(parts.get(1, b"")).decode()] = first
     except (IndexError, struct.error, UnicodeDecodeError, TypeError) as error:
-        raise DataError(f"no protobuf Example ({type(error).__name__}: {error})") from error
-    return found
+        raise DataError(f"not a protobuf Example ({type(error).__name__}: {error})") from error
+    return features_by_name
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """Number and content of the length-delimited fields of a message; others are passed over."""
+    """Number and content of the length-delimited fields of a message; other fields are skipped."""
     position = 0
     while position < len(message):
         tag, position = _varint(message, position)
@@ -69,7 +69,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
         if wire == 2:
             length, position = _varint(message, position)
             if position + length > len(message):
-                raise IndexError("a field ends after its message")
+                raise IndexError("a field exceeds its message")
             yield tag >> 3, message[position : position + length]
             position += length
         elif wire == 0:
@@ -88,11 +88,11 @@ def _varint(message: memoryview, position: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value, position
-    raise IndexError("a number of more than ten bytes")
+    raise IndexError("varint of more than ten bytes")
 
 
 def masked_crc32c(data: bytes) -> int:
-    """TFRecord's checksum: CRC-32C, rotated by 15 bits, plus a constant."""
+    """TFRecord's checksum: CRC-32C rotated by 15 bits, plus a constant."""
     crc = crc32c(data)
     return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
 
@@ -100,9 +100,8 @@ def masked_crc32c(data: bytes) -> int:
 def crc32c(data: bytes) -> int:
     """CRC-32C (Castagnoli) of `data`.
 
-    The data is cut into `_LANES` stretches whose checksums advance together in numpy, and are then joined: a checksum
-    is linear, so that of a + b is that of a followed by zeros, plus (xor) that of b. Byte by byte it would take most of
-    the time of reading a file.
+    The data is divided into `_LANES` pieces whose checksums advance together in numpy and are then combined. A CRC is
+    linear: crc(a + b) is the crc of a followed by len(b) zeros, xor crc(b). A loop over bytes would dominate reading.
     """
     table = _table()
     lane = len(data) // _LANES
@@ -141,7 +140,7 @@ def _table_list() -> list[int]:
 
 @lru_cache(maxsize=8)
 def _shift_tables(length: int) -> list[list[int]]:
-    """For each byte of a checksum, and each of its 256 values: what it becomes after `length` zero bytes."""
+    """For each byte position of a checksum and each of its 256 values: the checksum after `length` zero bytes."""
     table = _table()
     states = np.arange(256, dtype=np.uint32)[None, :] << np.array([[0], [8], [16], [24]], np.uint32)  # (4, 256)
     for _ in range(length):

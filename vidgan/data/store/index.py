@@ -1,8 +1,8 @@
-"""The index of a prepared data set: what clips there are, where they came from and which split they belong to.
+"""The index of a prepared data set: its clips, their sources and their splits.
 
-``index.json`` is the only description that training and evaluation read. It carries two digests: ``fingerprint``
-changes with any pixel, length or category, ``split_hash`` with the assignment of clips to train and test. A run
-that resumes or is scored against other data can therefore be told so.
+``index.json`` is the only description that training and evaluation read. It contains two digests: ``fingerprint``
+changes with any pixel, length or category, ``split_hash`` with the assignment of clips to train and test. Resuming and
+scoring compare them to detect other data.
 """
 
 import json
@@ -17,7 +17,7 @@ from vidgan.files import digest_of, write_json
 
 FORMAT: Final = 2
 STORES: Final = ("frames", "video", "shards")
-"""Where the pixels lie: ``clips/<id>.npy``, the source videos themselves, or tar shards."""
+"""Where the pixels are stored: ``clips/<id>.npy``, the source videos themselves, or tar shards."""
 SPLITS: Final = ("train", "test")
 INDEX_NAME: Final = "index.json"
 
@@ -28,17 +28,17 @@ class ClipEntry:
 
     Attributes:
         id: file-safe name; the pixels are ``clips/<id>.npy``, uint8 (T, H, W, 3), the flow ``flow/<id>.npy``.
-        source: posix path below the source folder; clips of one many-clip array have ``#name`` or ``#number`` added,
-            the shots of a source with shot changes ``@start``.
-        group: clips of one group always share a split, except for copies that a benchmark's own split holds twice.
-        category: position in `Index.categories`, or `UNLABELLED`.
+        source: posix path below the source folder, with the suffix ``#name`` or ``#number`` for clips of a multi-clip
+            array and ``@start`` for shots of a source with shot changes.
+        group: clips of one group share a split, except where a benchmark's own split separates them.
+        category: index into `Index.categories`, or `UNLABELLED`.
         split: ``"train"`` or ``"test"``.
         frames: number of frames T.
-        fps: effective frames per second of the stored frames, None where the source has no clock (image sequences
-            without a known rate, arrays).
+        fps: frames per second of the stored frames, None if the source has no clock (image sequences without a known
+            rate, arrays).
         digest: digest of the pixels.
-        start: number, in its source, of the frame that the clip begins with.
-        file: posix path, below the source folder, of the file or folder of frames that it was read from.
+        start: number of the clip's first frame in its source.
+        file: posix path, below the source folder, of the file or folder of frames that the clip was read from.
     """
 
     id: str
@@ -57,10 +57,19 @@ class ClipEntry:
 class Index:
     """A prepared data set.
 
-    `size` is (H, W); `fps` is the rate that was asked for, None where every frame was kept; `flow` names the method
-    that made the stored flow, None without flow. `store` is one of `STORES`; for ``"video"`` `source_root` is the
-    absolute path of the folder that the clips' files lie in. `protocol` names the benchmark protocol whose settings
-    were used, if one was named.
+    Attributes:
+        size: (H, W) of the frames in pixels.
+        fps: requested frame rate, None if every frame was kept.
+        flow: method of the stored flow, None without flow.
+        categories: class names.
+        clips: all clips, in natural order of their sources.
+        store: one of `STORES`.
+        source_root: for store ``"video"`` the absolute path of the folder that contains the clips' files, else None.
+        protocol: benchmark protocol whose settings were used, if any.
+        settings: all options of `prepare`.
+        quarantined: reason -> number of refused files.
+        ignored: number of hidden and unrelated files.
+        notices: what a person should know about the data set.
     """
 
     size: tuple[int, int]
@@ -72,8 +81,8 @@ class Index:
     source_root: str | None = None
     protocol: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
-    quarantined: dict[str, int] = field(default_factory=dict)  # reason -> number of refused files
-    ignored: int = 0  # hidden and unrelated files
+    quarantined: dict[str, int] = field(default_factory=dict)
+    ignored: int = 0
     notices: list[str] = field(default_factory=list)
 
     @property
@@ -95,12 +104,12 @@ class Index:
 
 
 def clip_path(root: Path, entry: ClipEntry) -> Path:
-    """Where the pixels of `entry` lie."""
+    """File of the pixels of `entry`."""
     return root / "clips" / f"{entry.id}.npy"
 
 
 def flow_path(root: Path, entry: ClipEntry) -> Path:
-    """Where the flow of `entry` lies, when the data set has flow."""
+    """File of the flow of `entry`, if the data set has flow."""
     return root / "flow" / f"{entry.id}.npy"
 
 
@@ -119,21 +128,20 @@ def load_index(root: Path | str) -> Index:
     root = Path(root)
     path = root / INDEX_NAME
     if not root.is_dir():
-        raise DataError(f"{root}: no such folder; give the folder that `vidgan prepare` wrote")
+        raise DataError(f"{root}: no such folder; accepted: a folder written by `vidgan prepare`")
     if not path.is_file():
         raise DataError(
-            f"{root}: holds no {INDEX_NAME}; run `vidgan prepare` on your videos (again, if it was stopped)"
+            f"{root}: contains no {INDEX_NAME}; run `vidgan prepare` on your videos (again, if it was interrupted)"
         )
     try:
         content = json.loads(path.read_bytes())
     except ValueError as error:
         raise DataError(f"{path}: not valid JSON ({error}); run `vidgan prepare` again") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        found = content.get("format") if isinstance(content, dict) else None
-        age = " was written by an earlier version" if found == 1 else ""
+        version = content.get("format") if isinstance(content, dict) else None
+        origin = " (written by an earlier version)" if version == 1 else ""
         raise DataError(
-            f"{path}: index format {found!r}{age}, this version reads {FORMAT}; run `vidgan prepare` again, into a new "
-            "folder"
+            f"{path}: index format {version!r}{origin}; accepted: {FORMAT}. Run `vidgan prepare` into a new folder"
         )
     try:
         index = _parse(content)
@@ -142,7 +150,8 @@ def load_index(root: Path | str) -> Index:
     for name in ("fingerprint", "split_hash"):
         if content.get(name) != getattr(index, name):
             raise DataError(
-                f"{path}: {name} does not fit the clips listed; the file was edited or damaged, prepare again"
+                f"{path}: {name} does not match the listed clips; the file was edited or damaged. Run `vidgan prepare` "
+                "again"
             )
     return index
 
@@ -172,7 +181,7 @@ def _parse(content: Mapping[str, Any]) -> Index:
 
 
 def _parse_clip(entry: Mapping[str, Any], num_categories: int) -> ClipEntry:
-    from vidgan.types import UNLABELLED  # here, as it needs torch, which the processes that read files do without
+    from vidgan.types import UNLABELLED  # imports torch, which the processes that read files do not need
 
     clip = ClipEntry(
         id=str(entry["id"]),
@@ -186,21 +195,21 @@ def _parse_clip(entry: Mapping[str, Any], num_categories: int) -> ClipEntry:
         start=int(entry["start"]),
         file=str(entry["file"]),
     )
-    # An id becomes a file name: anything but the letters that `clip_id` makes could lead out of the folder.
+    # An id becomes a file name: characters other than those of `clip_id` could refer to files outside the folder.
     if not re.fullmatch(r"[A-Za-z0-9-]+", clip.id):
         raise ValueError(f"clip id {clip.id!r}")
     if clip.split not in SPLITS:
         raise ValueError(f"split {clip.split!r} of clip {clip.id}")
     if clip.category != UNLABELLED and not 0 <= clip.category < num_categories:
-        raise ValueError(f"category {clip.category} of clip {clip.id}, of {num_categories}")
+        raise ValueError(f"category {clip.category} of clip {clip.id}; accepted: below {num_categories}")
     if clip.frames < 1 or clip.start < 0:
         raise ValueError(f"{clip.frames} frames from {clip.start} in clip {clip.id}")
     return clip
 
 
 def _refuse_repeats(ids: Sequence[str]) -> None:
-    seen: set[str] = set()
+    unique: set[str] = set()
     for name in ids:
-        if name in seen:
-            raise ValueError(f"clip id {name} twice")
-        seen.add(name)
+        if name in unique:
+            raise ValueError(f"clip id {name} occurs twice")
+        unique.add(name)

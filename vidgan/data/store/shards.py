@@ -1,15 +1,16 @@
-"""Shards: the clips of a prepared data set in a few large tar files, in WebDataset's layout.
+"""Shards: the clips of a prepared data set in a few large tar files in WebDataset's layout. Writing, and `ShardStore`.
 
-Network file systems and object stores are slow with many small files and quick with few large ones that are read from
-front to back. A sample of a shard is ``<id>.npy`` (uint8 (T, H, W, 3)), ``<id>.flow.npy`` where there is flow,
-``<id>.cls`` (position of the category) where there is one, and ``<id>.json``; the `webdataset` library reads them as
-they are. `vidgan` itself reads pixels in place: ``shards/manifest.json`` says at which offset each array lies.
+Network file systems and object stores are slow with many small files and fast with few large ones read sequentially. A
+sample consists of ``<id>.npy`` (uint8 (T, H, W, 3)), ``<id>.flow.npy`` if there is flow, ``<id>.cls`` (index of the
+category) if there is one, and ``<id>.json``; the `webdataset` library reads shards unchanged. `ShardStore` reads arrays
+in place, at the offsets in ``shards/manifest.json``.
 
-Clips lie in a shuffled order, so that neighbours in a shard come from different sources, and no shard mixes splits.
+Clips are stored in shuffled order, so that neighbours come from different sources. No shard mixes splits.
 """
 
 import hashlib
 import json
+import os
 import tarfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,11 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple
 
-from vidgan.data.store.index import SPLITS, ClipEntry, clip_path, flow_path
+import numpy as np
+
+from vidgan.data.store.clip_store import ClipStore, OpenFiles
+from vidgan.data.store.frames import NpyArray, parse_header
+from vidgan.data.store.index import SPLITS, ClipEntry, Index, clip_path, flow_path
 from vidgan.errors import DataError
 from vidgan.files import atomic_file, digest_of, write_json
 from vidgan.types import UNLABELLED
@@ -26,12 +31,13 @@ from vidgan.types import UNLABELLED
 SHARDS_FOLDER: Final = "shards"
 MANIFEST_NAME: Final = "manifest.json"
 _FORMAT: Final = 1
-_BLOCK: Final = 512  # tar pads members to it
+_BLOCK: Final = 512  # bytes; tar pads members to a multiple
 _CHUNK: Final = 1 << 20
+_OPEN_SHARDS: Final = 256  # per process: one descriptor each, and every row of a batch reads another shard
 
 
-class Place(NamedTuple):
-    """Where an .npy file lies in its shard."""
+class Location(NamedTuple):
+    """Location of a .npy file in its shard."""
 
     offset: int  # bytes from the start of the tar
     nbytes: int
@@ -44,8 +50,8 @@ class Member:
 
     id: str
     digest: str  # of the pixels, as in the index
-    frames: Place
-    flow: Place | None = None
+    frames: Location
+    flow: Location | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ class Shard:
 
 
 def shards_folder(root: Path) -> Path:
-    """Where the shards of a prepared data set lie."""
+    """The folder of the shards of a data set."""
     return root / SHARDS_FOLDER
 
 
@@ -69,13 +75,14 @@ def write_shards(
 ) -> None:
     """Move the arrays of `entries` from ``clips/`` and ``flow/`` into ``shards/<split>-000000.tar`` and so on.
 
-    The manifest is written when all shards are whole, and only then are the arrays removed: a run that is stopped
-    leaves them as they were. The same entries make the same bytes.
+    The manifest is written after all shards, and the arrays are removed after the manifest, so an interrupted run loses
+    nothing. Equal entries produce equal bytes.
 
     Args:
         root: folder of the data set.
-        shard_bytes: most bytes of a shard; a clip that is larger has one to itself.
-        flow: whether there is flow to go with the clips.
+        entries: the clips.
+        shard_bytes: maximum bytes of a shard; a larger clip gets a shard of its own.
+        flow: whether the clips have flow.
         categories: names, as in the index.
 
     Raises:
@@ -119,48 +126,24 @@ def load_manifest(root: Path) -> list[Shard]:
 
 
 def check_shard(root: Path, shard: Shard) -> None:
-    """Raise DataError unless the shard is there in full length."""
+    """Raise DataError unless the shard exists with its full size."""
     path = shards_folder(root) / shard.name
     if not path.is_file():
-        raise DataError(f"{path}: missing, though the manifest lists it; copy it here, or run `vidgan prepare` again")
+        raise DataError(f"{path}: missing, although the manifest lists it; copy it again or run `vidgan prepare` again")
     size = path.stat().st_size
     if size != shard.nbytes:
-        raise DataError(f"{path}: {size} bytes where the manifest says {shard.nbytes}; copy it again, or prepare again")
+        raise DataError(f"{path}: {size} bytes, expected {shard.nbytes}; copy it again or run `vidgan prepare` again")
 
 
-def shard_files_ok(root: Path, entries: Sequence[ClipEntry]) -> bool:
-    """Whether these clips, and no others, lie in shards that are there in full length; their bytes are not read."""
+def packed_clips(root: Path) -> set[tuple[str, str]]:
+    """Id and digest of the clips in shards, if all shards exist with their full size; else none."""
     try:
         shards = load_manifest(root)
         for shard in shards:
             check_shard(root, shard)
     except DataError:
-        return False
-    held = {(member.id, member.digest) for shard in shards for member in shard.clips}
-    return held == {(entry.id, entry.digest) for entry in entries}
-
-
-def verify_shards(root: Path) -> int:
-    """Read all shards and compare their checksums, as after a copy. Returns how many there are.
-
-    Raises:
-        DataError: naming each shard that is missing or damaged.
-    """
-    problems = []
-    shards = load_manifest(root)
-    for shard in shards:
-        path = shards_folder(root) / shard.name
-        try:
-            check_shard(root, shard)
-            with path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-            if found != shard.sha256:
-                raise DataError(f"{path}: damaged, its SHA-256 is {found} where the manifest says {shard.sha256}")
-        except (DataError, OSError) as error:
-            problems.append(str(error))
-    if problems:
-        raise DataError("; ".join(problems))
-    return len(shards)
+        return set()
+    return {(member.id, member.digest) for shard in shards for member in shard.clips}
 
 
 def _arrays(root: Path, entry: ClipEntry, flow: bool) -> list[Path]:
@@ -168,7 +151,7 @@ def _arrays(root: Path, entry: ClipEntry, flow: bool) -> list[Path]:
 
 
 def _groups(root: Path, entries: Sequence[ClipEntry], most: int, flow: bool) -> list[list[ClipEntry]]:
-    """The entries in order, in groups of at most `most` bytes."""
+    """The entries in order, in groups of at most `most` bytes each."""
     groups: list[list[ClipEntry]] = []
     filled = 0
     for entry in entries:
@@ -196,21 +179,21 @@ def _write_shard(
                 motion = _add_file(tar, f"{entry.id}.flow.npy", flow_path(root, entry)) if flow else None
                 if entry.category != UNLABELLED:
                     _add_bytes(tar, f"{entry.id}.cls", str(entry.category).encode())
-                _add_bytes(tar, f"{entry.id}.json", json.dumps(_facts(entry, categories)).encode())
+                _add_bytes(tar, f"{entry.id}.json", json.dumps(_sample_json(entry, categories)).encode())
                 members.append(Member(entry.id, entry.digest, frames, motion))
         return Shard(name, split, output.tell(), output.digest.hexdigest(), tuple(members))
 
 
-def _facts(entry: ClipEntry, categories: Sequence[str]) -> dict[str, Any]:
-    """What a sample says about itself: the entry of the index, with the name of its category."""
+def _sample_json(entry: ClipEntry, categories: Sequence[str]) -> dict[str, Any]:
+    """The ``.json`` member of a sample: the entry of the index, with the name of its category."""
     return asdict(entry) | {"category": None if entry.category == UNLABELLED else categories[entry.category]}
 
 
-def _add_file(tar: tarfile.TarFile, name: str, path: Path) -> Place:
+def _add_file(tar: tarfile.TarFile, name: str, path: Path) -> Location:
     with path.open("rb") as file:
         source = _Summed(file)
         nbytes = path.stat().st_size
-        return Place(_add(tar, name, source, nbytes), nbytes, source.crc32)
+        return Location(_add(tar, name, source, nbytes), nbytes, source.crc32)
 
 
 def _add_bytes(tar: tarfile.TarFile, name: str, content: bytes) -> None:
@@ -219,14 +202,14 @@ def _add_bytes(tar: tarfile.TarFile, name: str, content: bytes) -> None:
 
 def _add(tar: tarfile.TarFile, name: str, source: Any, nbytes: int) -> int:
     """Append a member and return the offset of its content."""
-    info = tarfile.TarInfo(name)  # without time and owner: equal clips make equal tars
+    info = tarfile.TarInfo(name)  # without time and owner, so that equal clips produce equal tars
     info.size = nbytes
     tar.addfile(info, source)
     return tar.offset - -(-nbytes // _BLOCK) * _BLOCK
 
 
 class _Hashed:
-    """A file that is written from front to back, and its SHA-256."""
+    """A file that is written sequentially, and its SHA-256."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.digest = hashlib.sha256()
@@ -241,7 +224,7 @@ class _Hashed:
 
 
 class _Summed:
-    """A file that is read from front to back, and its CRC-32 so far."""
+    """A file that is read sequentially, and the CRC-32 of the bytes read."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.crc32 = 0
@@ -255,15 +238,104 @@ class _Summed:
 
 def _parse_shard(value: Mapping[str, Any]) -> Shard:
     name = str(value["name"])
-    if Path(name).name != name:  # the manifest must not lead out of the folder
+    if Path(name).name != name:  # the manifest must not refer to files outside the folder
         raise ValueError(f"shard name {name!r}")
     clips = tuple(
         Member(
             str(clip["id"]),
             str(clip["digest"]),
-            Place(*(int(number) for number in clip["frames"])),
-            None if clip["flow"] is None else Place(*(int(number) for number in clip["flow"])),
+            Location(*(int(number) for number in clip["frames"])),
+            None if clip["flow"] is None else Location(*(int(number) for number in clip["flow"])),
         )
         for clip in value["clips"]
     )
     return Shard(name, str(value["split"]), int(value["nbytes"]), str(value["sha256"]), clips)
+
+
+class ShardStore(ClipStore):
+    """Frames in tar files, read in place by offset.
+
+    The first access of a process to a clip reads all of it and compares its checksum, so that a damaged clip never
+    reaches training. Later accesses read only the requested frames.
+    """
+
+    def __init__(self, root: Path, index: Index) -> None:
+        super().__init__(root, index)
+        self._shards = load_manifest(root)
+        self._members = {member.id: (shard, member) for shard in self._shards for member in shard.clips}
+        self._checked: dict[tuple[str, int], NpyArray] = {}  # by shard name and offset
+        self._handles: OpenFiles[int] = OpenFiles(self._open, os.close, _OPEN_SHARDS)
+
+    def check(self, entries: Sequence[ClipEntry], *, flow: bool) -> None:
+        """See `ClipStore`."""
+        shards = {}
+        for entry in entries:
+            shard, member = self._members.get(entry.id, (None, None))
+            if shard is None or member is None or member.digest != entry.digest or (flow and member.flow is None):
+                raise DataError(
+                    f"{shards_folder(self.root)}: clip {entry.id} of the index is not in the manifest; run `vidgan "
+                    "prepare` again"
+                )
+            shards[shard.name] = shard
+        for shard in shards.values():
+            check_shard(self.root, shard)
+
+    def frames(self, entry: ClipEntry, indices: Sequence[int]) -> np.ndarray:
+        """See `ClipStore`."""
+        shard, member = self._members[entry.id]
+        return self._rows(shard, member, member.frames, self._frames_shape(entry), np.dtype(np.uint8), indices)
+
+    def flow(self, entry: ClipEntry, start: int, count: int) -> np.ndarray:
+        """See `ClipStore`."""
+        shard, member = self._members[entry.id]
+        assert member.flow is not None, "checked by check"
+        shape, dtype = self._flow_shape(entry), np.dtype(np.float16)
+        return self._rows(shard, member, member.flow, shape, dtype, range(start, start + count)).astype(np.float32)
+
+    def shards(self, entries: Sequence[ClipEntry]) -> list[list[int]]:
+        """See `ClipStore`."""
+        positions = {entry.id: i for i, entry in enumerate(entries)}
+        return [[positions[m.id] for m in shard.clips if m.id in positions] for shard in self._shards]
+
+    def _rows(
+        self,
+        shard: Shard,
+        member: Member,
+        location: Location,
+        shape: tuple[int, ...],
+        dtype: np.dtype,
+        rows: Sequence[int],
+    ) -> np.ndarray:
+        """Rows of the first axis of an array in a shard."""
+        handle = self._handles[shard.name]
+        key = shard.name, location.offset
+        try:
+            if key not in self._checked:
+                array = _checked_array(handle, location)
+                if array.shape != shape or array.dtype != dtype:
+                    raise ValueError(f"array is {array.dtype} {array.shape}, expected {dtype} {shape} as in the index")
+                self._checked[key] = array
+            return self._checked[key].read(handle, rows)
+        except (ValueError, OSError, EOFError) as error:
+            path = shards_folder(self.root) / shard.name
+            raise DataError(
+                f"{path}: damaged at clip {member.id} ({error}); copy it again or run `vidgan prepare` again"
+            ) from error
+
+    def _open(self, name: str) -> int:
+        path = shards_folder(self.root) / name
+        try:
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise DataError(f"{path}: cannot be opened ({error.strerror})") from error
+
+
+def _checked_array(handle: int, location: Location) -> NpyArray:
+    """The array at a location of a shard, after comparing its checksum. Raises ValueError or OSError."""
+    crc32, first = 0, b""
+    for begin in range(0, location.nbytes, _CHUNK):
+        data = os.pread(handle, min(_CHUNK, location.nbytes - begin), location.offset + begin)
+        crc32, first = zlib.crc32(data, crc32), first or data
+    if crc32 != location.crc32:
+        raise ValueError("checksum differs from the manifest")
+    return parse_header(first, location.offset)

@@ -1,7 +1,7 @@
-"""Does a clip show one moving shape? Measures of generated clips against what `vidgan.data.synthetic.shapes` renders.
+"""Scores of generated clips that should show one moving shape, as `vidgan.data.synthetic.shapes` renders them.
 
-No network: what a clip of this kind has to show is known, so it can be read off the pixels. The measures are this
-project's own and say nothing about other clips.
+No network is needed, because the expected content is known and can be measured from the pixels. The scores are specific
+to this project and not meaningful for other clips.
 """
 
 from typing import Final, NamedTuple
@@ -12,51 +12,60 @@ from skimage.measure import label
 
 from vidgan.data.synthetic.shapes import BACKGROUND, CATEGORIES, HEIGHT, SHAPES, WIDTH, coverage
 
-__all__ = ["DEFINITIONS", "PATHS", "Reading", "path_scores", "read_shapes", "shape_scores"]
-
 Array = npt.NDArray[np.float64]
 
 DEFINITIONS: Final[dict[str, str]] = {
     "one": "share of frames with exactly one bright object",
-    "outline": "intersection over union with the best ideal disc, square or triangle of the same area and middle",
+    "outline": "intersection over union with the best ideal disc, square or triangle of the same area and centroid",
     "shape_held": "share of frames whose best ideal shape is the clip's most frequent one",
     "colour": "standard deviation of the object's colour within a clip, RGB in [0, 1]",
-    "category": "share of clips whose path is of the kind that was asked for",
+    "category": "share of clips whose path is of the requested category",
 }
+"""Scores of `shape_scores`."""
 
 PATHS: Final[dict[str, str]] = {
-    "step": "distance that the object moves between two frames, pixels",
+    "step": "displacement of the object between two frames, pixels",
     "path": "length of its path, pixels",
-    "straight": "distance between its first and last place, as a share of its path",
-    "turn": "change of its step between frames, as a share of its mean step; 0 for even motion",
-    "size_held": "standard deviation of its size (root of the area) within a clip, as a share of the size",
+    "straight": "distance between its first and last position, relative to its path",
+    "turn": "change of its displacement between frames, relative to its mean displacement; 0 for uniform motion",
+    "size_held": "standard deviation of its size (root of the area) within a clip, relative to the size",
     "size_spread": "standard deviation of its size between clips, pixels",
     "colour_spread": "standard deviation of its colour between clips, RGB in [0, 1]",
-    "start_spread": "standard deviation of its first place between clips, pixels",
+    "start_spread": "standard deviation of its first position between clips, pixels",
 }
+"""Scores of `path_scores`."""
 
-_VISIBLE: Final = 0.3  # brightness above the background, of 1
-_SPECK: Final = 4  # pixels; smaller components are no object
-_AREA: Final = (np.pi / 4, WIDTH[1] * HEIGHT[1], WIDTH[2] * HEIGHT[2] / 2)  # of shapes of nominal size one
-_STRAIGHT: Final = 0.3  # a path this much wider along one axis than along the other is straight
-_STILL: Final = 1 / 16  # of the frame: a shorter path is no motion
+_VISIBLE: Final = 0.3  # brightness above the background, in [0, 1]
+_SPECK: Final = 4  # pixels; smaller components are not counted as objects
+_AREA: Final = (np.pi / 4, WIDTH[1] * HEIGHT[1], WIDTH[2] * HEIGHT[2] / 2)  # of the shapes at nominal size one
+_STRAIGHT: Final = 0.3  # maximum ratio of the extents of a straight path along both axes
+_STILL: Final = 1 / 16  # fraction of the frame; a path of smaller extent has no motion
 
 
 class Reading(NamedTuple):
-    """What each frame of (N, T) shows; NaN and -1 where it shows nothing."""
+    """Measurements of each frame of (N, T) frames; NaN and -1 for frames without an object.
 
-    objects: npt.NDArray[np.int64]  # (N, T), how many
-    shape: npt.NDArray[np.int64]  # (N, T), index into SHAPES
-    outline: Array  # (N, T), 0 to 1
-    colour: Array  # (N, T, 3), 0 to 1
-    centre: Array  # (N, T, 2), x and y in pixels
-    size: Array  # (N, T), root of the area, pixels
+    Attributes:
+        objects: (N, T), number of objects.
+        shape: (N, T), index into SHAPES.
+        outline: (N, T), intersection over union with the ideal shape, 0 to 1.
+        colour: (N, T, 3), RGB in [0, 1].
+        centre: (N, T, 2), x and y in pixels.
+        size: (N, T), root of the area in pixels.
+    """
+
+    objects: npt.NDArray[np.int64]
+    shape: npt.NDArray[np.int64]
+    outline: Array
+    colour: Array
+    centre: Array
+    size: Array
 
 
 def read_shapes(clips: npt.NDArray[np.uint8]) -> Reading:
-    """Read clips (N, T, H, W, 3)."""
+    """Measure every frame of uint8 clips (N, T, H, W, 3). Raises ValueError for other arrays."""
     if clips.dtype != np.uint8 or clips.ndim != 5 or clips.shape[4] != 3:
-        raise ValueError(f"shapes are read from (N, T, H, W, 3) uint8 clips, got {clips.dtype} {clips.shape}")
+        raise ValueError(f"clips are {clips.dtype} {clips.shape}; accepted: uint8 (N, T, H, W, 3)")
     size = clips.shape[:2]
     reading = Reading(
         np.zeros(size, np.int64),
@@ -78,7 +87,7 @@ def _read_frame(frame: Array, reading: Reading, place: tuple[int, ...]) -> None:
         return
     areas = np.bincount(components.ravel())[1:]
     largest = components == 1 + areas.argmax()
-    # The whole frame is compared, not the largest component: ghosts elsewhere count against the outline.
+    # Compare the whole frame instead of the largest component, so that ghosts elsewhere reduce the outline score.
     mask = (bright / np.median(bright[largest])).clip(0, 1)
     rows, columns = np.indices(mask.shape)
     area, x, y = mask.sum(), (mask * columns).sum() / mask.sum(), (mask * rows).sum() / mask.sum()
@@ -94,13 +103,13 @@ def _read_frame(frame: Array, reading: Reading, place: tuple[int, ...]) -> None:
 def _overlap(mask: Array, shape: int, area: float, x: float, y: float) -> float:
     nominal = (area / _AREA[shape]) ** 0.5
     half_width, half_height = WIDTH[shape] * nominal / 2, HEIGHT[shape] * nominal / 2
-    below = half_height / 3 if SHAPES[shape] == "triangle" else 0.0  # its centroid lies below the middle of its box
+    below = half_height / 3 if SHAPES[shape] == "triangle" else 0.0  # its centroid is below the centre of its box
     ideal = coverage(shape, np.array([[x, y - below]]), mask.shape[0], half_width, half_height)[0]
     return float(np.minimum(ideal, mask).sum() / np.maximum(ideal, mask).sum())
 
 
 def shape_scores(clips: npt.NDArray[np.uint8], categories: npt.NDArray[np.int64]) -> dict[str, float]:
-    """The measures of `DEFINITIONS` for square clips (N, T, H, W, 3) uint8 that were asked for `categories` (N,)."""
+    """The scores of `DEFINITIONS` of square uint8 clips (N, T, H, W, 3) with requested `categories` (N,)."""
     reading = read_shapes(clips)
     held = [np.bincount(row[row >= 0], minlength=1).max() / len(row) for row in reading.shape]
     return {
@@ -113,7 +122,7 @@ def shape_scores(clips: npt.NDArray[np.uint8], categories: npt.NDArray[np.int64]
 
 
 def path_scores(reading: Reading) -> dict[str, float]:
-    """The measures of `PATHS`: means over clips in which every frame shows an object, NaN without any."""
+    """The scores of `PATHS`: means over clips with an object in every frame, NaN if there are none."""
     whole = (reading.objects > 0).all(axis=1)
     centre, size, colour = reading.centre[whole], reading.size[whole], reading.colour[whole]
     moves = np.diff(centre, axis=1)  # (N, T - 1, 2)
@@ -133,9 +142,13 @@ def path_scores(reading: Reading) -> dict[str, float]:
 
 
 def path_categories(centres: Array, size: int) -> npt.NDArray[np.int64]:
-    """Index into CATEGORIES of each path (N, T, 2), -1 for one that hardly moves."""
-    seen = np.isfinite(centres)
-    extent = np.where(seen, centres, -np.inf).max(axis=1) - np.where(seen, centres, np.inf).min(axis=1)  # (N, 2)
+    """Index into CATEGORIES of each path (N, T, 2), -1 for a path without motion; `size` is the frame's in pixels."""
+    is_visible = np.isfinite(centres)
+    highest, lowest = (
+        np.where(is_visible, centres, -np.inf).max(axis=1),
+        np.where(is_visible, centres, np.inf).min(axis=1),
+    )
+    extent = highest - lowest  # (N, 2)
     wide, high = extent[:, 0], extent[:, 1]
     kind = np.select([high < _STRAIGHT * wide, wide < _STRAIGHT * high], [0, 1], 2)
     assert CATEGORIES == ("across", "down", "circle")

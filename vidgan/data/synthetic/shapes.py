@@ -1,22 +1,23 @@
-"""Generated clips of one moving shape, with the exact motion known.
+"""Generated clips of one moving shape, with exact optical flow.
 
-Each clip shows a single saturated disc, square or triangle that glides over a plain dark frame. The motion is one of
-:data:`CATEGORIES`; shape, colour, size, place, speed, phase and sense are drawn per clip. Because the scene is
-computed, the optical flow that belongs to it is exact, which real footage never offers.
+Each clip shows one saturated disc, square or triangle on a plain dark background. The motion is one of
+:data:`CATEGORIES`; shape, colour, size, position, speed, phase and direction are random per clip. The optical flow is
+exact because the scene is computed.
 
-All lengths scale with the frame size. At 64 pixels a shape measures about 22 to 29 pixels (a triangle's base up to 35)
-and its fastest speed lies between 1.5 and 2.5 pixels per frame.
+All lengths scale with the frame size. At 64 pixels a shape measures 22 to 29 pixels (the base of a triangle up to 35)
+and its maximum speed is 1.5 to 2.5 pixels per frame.
 """
 
 import colorsys
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
 
-__all__ = ["CATEGORIES", "SHAPES", "MovingShape", "render_moving_shape"]
+from vidgan.video.encode import write_mp4
 
 CATEGORIES: Final[tuple[str, ...]] = ("across", "down", "circle")
-"""Motion categories: to and fro along x, up and down along y, round a circle (either sense)."""
+"""Motion categories: back and forth along x, up and down along y, around a circle (either direction)."""
 
 SHAPES: Final[tuple[str, ...]] = ("disc", "square", "triangle")
 """Shape names; the triangle is equilateral and points up."""
@@ -26,31 +27,31 @@ _DISC, _SQUARE, _TRIANGLE = range(len(SHAPES))
 
 BACKGROUND: Final = (12, 12, 16)
 _MIN_SIZE: Final = 16
-_NOMINAL_SIZE: Final = (0.38, 0.46)  # disc diameter as a share of the frame
+_NOMINAL_SIZE: Final = (0.38, 0.46)  # disc diameter as a fraction of the frame
 _PEAK_SPEED: Final = (1.5 / 64, 2.5 / 64)  # frame widths per frame
-_SWING: Final = (0.75, 1.0)  # amplitude as a share of the room that the shape leaves free
-_MARGIN: Final = 1.5  # pixels kept free along the border; anti-aliasing reaches one pixel beyond a sharp tip
+_SWING: Final = (0.75, 1.0)  # amplitude as a fraction of the free range
+_MARGIN: Final = 1.5  # pixels from the border; anti-aliasing extends one pixel beyond a sharp tip
 
-# Width of each shape's bounding box for a nominal size of one. The three areas then differ by a fifth at most, so that
-# the amount of colour in a frame does not give the shape away. An equilateral triangle is sqrt(3)/2 as high as wide.
+# Width of each shape's bounding box for a nominal size of one. The areas differ by at most a fifth, so that the amount
+# of colour in a frame does not reveal the shape. The height of an equilateral triangle is sqrt(3)/2 of its width.
 WIDTH: Final = (1.0, 0.9, 1.2)
 HEIGHT: Final = (1.0, 0.9, 1.2 * 3**0.5 / 2)
 
 
 class MovingShape(NamedTuple):
-    """One rendered clip and everything that is known about it.
+    """One rendered clip with its ground truth.
 
     Attributes:
         frames: ``(T, H, W, 3)`` uint8 RGB.
         flow: ``(T - 1, 2, H, W)`` float32, the true backward flow in pixels, x component first. Sampling frame ``t`` at
             ``x + flow[t](x)`` rebuilds frame ``t + 1`` at ``x``. It is minus the displacement on the pixels that the
-            shape touches in frame ``t + 1`` and zero elsewhere; background that the shape has just uncovered has no
-            counterpart in frame ``t``, so no flow can rebuild it.
+            shape touches in frame ``t + 1`` and zero elsewhere. Background that becomes visible has no counterpart in
+            frame ``t``, so no flow can rebuild it.
         category: index into :data:`CATEGORIES`.
         shape: index into :data:`SHAPES`.
         colour: RGB of the shape, each 0 to 255, the same in every frame.
-        centres: ``(T, 2)`` float32, x and y of the middle of the shape's bounding box in pixels. Pixel
-            ``(row, column)`` has its middle at ``x = column, y = row``.
+        centres: ``(T, 2)`` float32, x and y of the centre of the shape's bounding box in pixels. The centre of pixel
+            ``(row, column)`` is ``x = column, y = row``.
     """
 
     frames: np.ndarray
@@ -64,7 +65,7 @@ class MovingShape(NamedTuple):
 def _draw_kind(seed: int, index: int) -> tuple[int, int]:
     """Return ``(category, shape)`` of a clip.
 
-    Every run of ``len(CATEGORIES) * len(SHAPES)`` clips holds each pair once, in an order of its own: small sets are
+    Each block of ``len(CATEGORIES) * len(SHAPES)`` clips contains each pair once, in a random order: small sets are
     balanced, and no regular split of the indices can separate the classes.
     """
     kinds = len(CATEGORIES) * len(SHAPES)
@@ -77,11 +78,11 @@ def _draw_kind(seed: int, index: int) -> tuple[int, int]:
 def _draw_path(
     rng: np.random.Generator, category: int, frames: int, size: int, half_width: float, half_height: float
 ) -> np.ndarray:
-    """Return the ``(T, 2)`` float64 path of the shape's middle, in pixels, inside the frame at every time.
+    """Return the ``(T, 2)`` float64 path of the shape's centre in pixels; the shape always stays inside the frame.
 
     The motion is harmonic in all categories, so velocity changes smoothly and the shape turns instead of bouncing.
     """
-    # Pixel middles lie on whole numbers, so the frame spans -0.5 to size - 0.5 and its middle is (size - 1) / 2.
+    # Pixel centres are integers, so the frame spans -0.5 to size - 0.5 and its centre is (size - 1) / 2.
     middle = (size - 1) / 2
     room = np.array([size / 2 - half_width, size / 2 - half_height]) - _MARGIN
     speed = rng.uniform(*_PEAK_SPEED) * size
@@ -101,10 +102,10 @@ def _draw_path(
 
 
 def coverage(shape: int, centres: np.ndarray, size: int, half_width: float, half_height: float) -> np.ndarray:
-    """Return the ``(T, H, W)`` float64 share of each pixel, 0 to 1, that the shape covers.
+    """Return the ``(T, H, W)`` float64 fraction of each pixel, 0 to 1, that the shape covers.
 
-    The share is read off the signed distance to the outline, which changes smoothly with sub-pixel motion, where a
-    grid of sub-samples would change in steps.
+    It is computed from the signed distance to the outline, which changes smoothly with sub-pixel motion; sub-sampling
+    would change in steps.
     """
     grid = np.arange(size, dtype=np.float64)
     dx = grid[None, None, :] - centres[:, 0, None, None]
@@ -114,7 +115,7 @@ def coverage(shape: int, centres: np.ndarray, size: int, half_width: float, half
     elif shape == _SQUARE:
         distance = np.maximum(np.abs(dx) - half_width, np.abs(dy) - half_height)
     else:
-        # Right and left side have the unit normals (+-cos 30, -sin 30) and meet in the tip (0, -half_height).
+        # The right and left sides have the unit normals (+-cos 30, -sin 30) and meet at the tip (0, -half_height).
         sides = (3**0.5 * np.abs(dx) - (dy + half_height)) / 2
         distance = np.maximum(sides, dy - half_height)
     return np.clip(0.5 - distance, 0.0, 1.0)
@@ -128,28 +129,28 @@ def _draw_colour(rng: np.random.Generator) -> tuple[int, int, int]:
 
 
 def render_moving_shape(seed: int, index: int, *, frames: int = 32, size: int = 64) -> MovingShape:
-    """Render one clip; equal arguments give equal clips on every call and in every process.
+    """Render one clip; equal arguments produce equal clips in every process.
 
-    Nothing but the number of frames rendered depends on ``frames``: a longer clip begins with the shorter one.
+    A longer clip starts with the frames of a shorter one.
 
     Args:
-        seed: which data set, 0 or more.
-        index: which clip of it, 0 or more.
+        seed: seed of the data set, 0 or more.
+        index: number of the clip, 0 or more.
         frames: clip length T, 1 or more.
         size: height and width of the frames in pixels, 16 or more. Sizes and speeds scale with it.
 
     Returns:
-        The clip with its true flow and its labels.
+        The clip with its ground truth.
 
     Raises:
-        ValueError: an argument lies outside its range.
+        ValueError: an argument is out of range.
     """
     if seed < 0 or index < 0:
-        raise ValueError(f"seed and index must be 0 or more, got seed={seed}, index={index}")
+        raise ValueError(f"seed is {seed} and index {index}; accepted: 0 or more")
     if frames < 1:
-        raise ValueError(f"frames must be 1 or more, got {frames}")
+        raise ValueError(f"frames is {frames}; accepted: 1 or more")
     if size < _MIN_SIZE:
-        raise ValueError(f"size must be {_MIN_SIZE} or more for the shapes to be told apart, got {size}")
+        raise ValueError(f"size is {size}; accepted: {_MIN_SIZE} or more, so that shapes are distinguishable")
 
     category, shape = _draw_kind(seed, index)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1, index)))
@@ -174,3 +175,10 @@ def render_moving_shape(seed: int, index: int, *, frames: int = 32, size: int = 
         colour=colour,
         centres=centres.astype(np.float32),
     )
+
+
+def render_shapes(folder: Path, *, clips: int, frames: int, size: int, seed: int) -> None:
+    """Write clips 0 to `clips` - 1 of `render_moving_shape` as ``<category>/<index>.mp4`` in `folder`, 12 fps."""
+    for index in range(clips):
+        shape = render_moving_shape(seed, index, frames=frames, size=size)
+        write_mp4(folder / CATEGORIES[shape.category] / f"{index:05d}.mp4", shape.frames, fps=12)

@@ -1,4 +1,4 @@
-"""Rows of arrays read in place."""
+"""Rows of .npy arrays, read in place."""
 
 import os
 from io import BytesIO
@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vidgan.data.store.npy_rows import parse_header
+from vidgan.data.store.frames import parse_header
 
 
 @pytest.mark.parametrize("before", [0, 700])
 @pytest.mark.parametrize("rows", [range(2, 5), range(1, 7, 2), [6, 0, 0, 3], [], range(0)])
-def test_rows_are_those_of_the_array(tmp_path: Path, before: int, rows: list[int]) -> None:
+def test_rows_equal_those_of_the_array(tmp_path: Path, before: int, rows: list[int]) -> None:
     array = np.random.default_rng(0).normal(size=(7, 3, 2)).astype(np.float16)
     file = BytesIO()
     np.save(file, array)

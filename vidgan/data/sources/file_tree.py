@@ -1,7 +1,7 @@
-"""The files of a source, those inside its archives too, under one kind of name; nothing is believed or unpacked.
+"""The files below a source folder, members of archives included, under one naming scheme.
 
-A member of an archive is called ``<archive>/<member>``. Hidden files are left out, and what must not be opened (links
-that lead out, pipes, devices, climbing members) is refused by name.
+A member of an archive is called ``<archive>/<member>``; nothing is extracted. Hidden files are skipped. Files that must
+not be opened are refused by name: links that leave the folder, pipes, devices, members with absolute or ``..`` names.
 """
 
 import os
@@ -14,13 +14,13 @@ from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
 from vidgan.data.sources.archives import ARCHIVE_ERRORS, Archive, is_archive
-from vidgan.data.sources.entries import Refusal, Source
-from vidgan.data.sources.images import Blob
+from vidgan.data.sources.blobs import Blob
+from vidgan.data.sources.source import Refusal, Source
 from vidgan.errors import DataError
 from vidgan.files import digest_of, natural_key
 
 _COMMON_VIDEO: Final = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".gif", ".3gp", ".3g2", ".mj2")
-# Recognised so that the decoder can refuse them by name, rather than be passed over in silence.
+# Included so that the decoder refuses them by name; otherwise they would be ignored silently.
 _OTHER_VIDEO: Final = (".mpg", ".mpeg", ".m2v", ".ts", ".mts", ".m2ts", ".wmv", ".asf", ".flv", ".ogv", ".vob", ".y4m")
 VIDEO_SUFFIXES: Final = frozenset((*_COMMON_VIDEO, *_OTHER_VIDEO))
 IMAGE_SUFFIXES: Final = frozenset(
@@ -28,7 +28,7 @@ IMAGE_SUFFIXES: Final = frozenset(
 )
 ARRAY_SUFFIXES: Final = frozenset((".npy", ".npz"))
 _MEDIA: Final = VIDEO_SUFFIXES | IMAGE_SUFFIXES | ARRAY_SUFFIXES
-_MAX_TEXT: Final = 64 << 20  # bytes of a list or label; the longest list of a benchmark has 3 MB
+_MAX_TEXT: Final = 64 << 20  # bytes of a list or label file; the longest list of a benchmark has 3 MB
 
 
 class _Entry(NamedTuple):
@@ -37,29 +37,29 @@ class _Entry(NamedTuple):
 
 
 def suffix_of(name: str) -> str:
-    """The last suffix in small letters, such as ``.png``."""
+    """The last suffix in lower case, such as ``.png``."""
     return PurePosixPath(name).suffix.lower()
 
 
 def is_clip_file(name: str) -> bool:
-    """Whether the file is a video, an image or an array by its suffix."""
+    """Whether the suffix is that of a video, an image or an array."""
     return suffix_of(name) in _MEDIA
 
 
 def parent_of(name: str) -> str:
-    """The folder that holds the file; ``.`` at the top."""
+    """Posix path of the file's folder; ``.`` at the root."""
     return name.rpartition("/")[0] or "."
 
 
-class Listing:
-    """The readable files of a folder or of one file.
+class FileTree:
+    """The readable files of a folder, or one file.
 
     Attributes:
-        root: what names are relative to.
-        refusals: media files and archives that may not be read.
-        hidden: how many hidden files and unreadable unrelated ones there are.
+        root: folder that names are relative to.
+        refusals: media files and archives that must not be read.
+        num_hidden: number of hidden files and of unreadable unrelated ones.
 
-    Raises DataError when the source is neither file nor folder, or holds no file at all.
+    Raises DataError when the source is neither a file nor a folder, or contains no file.
     """
 
     def __init__(self, source: Path) -> None:
@@ -71,20 +71,20 @@ class Listing:
         elif source.is_file():
             self.root, names = source.parent, [source.name]
         else:
-            raise DataError(f"{source}: neither a folder nor a regular file")
+            raise DataError(f"{source}: not a folder or a regular file")
         if not names:
-            raise DataError(f"{source}: the folder is empty; put videos, frame folders, strips, .npy or archives in it")
+            raise DataError(f"{source}: empty folder; accepted: videos, frame folders, strips, arrays, archives")
         self.refusals: list[Refusal] = []
-        self.hidden = 0
+        self.num_hidden = 0
         self._entries: dict[str, _Entry] = {}
         self._used: set[str] = set()
         for name in names:
             if is_hidden(name):
-                self.hidden += 1
-            elif refusal := judge_file(self.root, name):
+                self.num_hidden += 1
+            elif refusal := check_file(self.root, name):
                 self._refuse(refusal)
             elif is_archive(name):
-                self._look_inside(name)
+                self._list_members(name)
             else:
                 self._entries[name] = _Entry(file_stamp(self.root / name), None)
 
@@ -94,94 +94,96 @@ class Listing:
         folders: dict[str, list[str]] = defaultdict(list)
         for name in self._entries:
             folders[parent_of(name)].append(name)
-        ordered = sorted(folders, key=natural_key)  # the keys of a million files at once would take a gigabyte
+        ordered = sorted(folders, key=natural_key)  # sort keys of a million files at once would take a gigabyte
         return [name for folder in ordered for name in sorted(folders[folder], key=natural_key)]
 
     @cached_property
     def images(self) -> list[str]:
-        """The still images among them."""
+        """`names` with the suffix of an image."""
         return [name for name in self.names if suffix_of(name) in IMAGE_SUFFIXES]
 
     @cached_property
     def videos(self) -> list[str]:
-        """The video files among them."""
+        """`names` with the suffix of a video."""
         return [name for name in self.names if suffix_of(name) in VIDEO_SUFFIXES]
 
     def archive_of(self, name: str) -> str | None:
-        """The archive that the file is a member of."""
+        """The archive that the file is a member of, None for a file on disk."""
         return self._entries[name].archive
 
     def blobs(self, names: Iterable[str]) -> Iterator[tuple[str, Blob]]:
-        """Names with a path or, of members, the content; each archive is read once, from front to back.
+        """Each name with its path or, for members, its content. Each archive is read once, front to back.
 
-        A damaged archive ends the members that it has left.
+        Members behind damage in an archive are skipped.
         """
-        inside: dict[str, list[str]] = defaultdict(list)
+        members_of: dict[str, list[str]] = defaultdict(list)
         for name in names:
             archive = self._entries[name].archive
             if archive is None:
                 yield name, self.root / name
             else:
-                inside[archive].append(name[len(archive) + 1 :])
-        for archive, members in inside.items():
+                members_of[archive].append(name[len(archive) + 1 :])
+        for archive, members in members_of.items():
             try:
-                with Archive(self.root / archive) as opened:
-                    for member, content in opened.stream(members):
+                with Archive(self.root / archive) as reader:
+                    for member, content in reader.stream(members):
                         yield f"{archive}/{member}", content
             except ARCHIVE_ERRORS:
                 continue
 
     def text(self, name: str) -> str:
-        """The content of a small text file, such as a list. Raises DataError."""
+        """The content of a small UTF-8 file, such as a list. Raises DataError."""
         self._used.add(name)
         for _, blob in self.blobs([name]):
             if len(blob) <= _MAX_TEXT if isinstance(blob, bytes) else blob.stat().st_size <= _MAX_TEXT:
                 try:
                     return (blob if isinstance(blob, bytes) else blob.read_bytes()).decode("utf-8-sig")
                 except (UnicodeDecodeError, OSError) as error:
-                    raise DataError(f"{self.root / name}: no readable text ({error})") from error
-            raise DataError(f"{self.root / name}: more than {_MAX_TEXT} bytes; a list of clips is smaller")
-        raise DataError(f"{self.root / name}: its archive can no longer be read")
+                    raise DataError(f"{self.root / name}: not readable as UTF-8 text ({error})") from error
+            raise DataError(f"{self.root / name}: text file too large; accepted: at most {_MAX_TEXT} bytes")
+        raise DataError(f"{self.root / name}: the archive can no longer be read")
 
     def lines(self, name: str) -> list[str]:
-        """The lines of a text file that are not blank, without spaces round them."""
+        """The stripped non-blank lines of a text file. Raises DataError."""
         return [line.strip() for line in self.text(name).splitlines() if line.strip()]
 
     def mark_used(self, name: str) -> None:
-        """The file is no clip, but of use: it is not counted as unrelated."""
+        """Do not count the file as unrelated, although no clip is read from it."""
         self._used.add(name)
 
     def refuse(self, name: str, reason: str, detail: str) -> None:
-        """Leave a file out, with the reason."""
+        """Exclude a file."""
         self._used.add(name)
         self.refusals.append(Refusal(name, reason, detail))
 
     def seal(self, source: Source) -> Source:
-        """`source`, whose files are names of this listing, with its archive, member names and stamp."""
+        """`source`, whose files are names of this tree, with archive, member names and stamp filled in."""
         self._used.update(source.files)
         entries = [self._entries[name] for name in source.files]
         archive = entries[0].archive
-        below = 0 if archive is None else len(archive) + 1
-        files = tuple(name[below:] for name in source.files)
-        # What a layout says of a source besides its pixels may change without reading it again.
-        asked = (source.start, source.end, source.start_time, source.end_time, source.fps, source.recipe)
+        prefix = 0 if archive is None else len(archive) + 1
+        files = tuple(name[prefix:] for name in source.files)
+        # Category, group and split are not stamped: they may change without reading the pixels again.
+        requested = (source.start, source.end, source.start_time, source.end_time, source.fps, source.recipe)
         if len(files) == 1:
             parts: tuple[object, ...] = (files[0], entries[0].stamp)
         else:
             parts = ([(file, entry.stamp) for file, entry in zip(files, entries, strict=True)],)
-        return replace(source, files=files, archive=archive, stamp=digest_of(*parts, *(asked if any(asked) else ())))
+        return replace(
+            source, files=files, archive=archive, stamp=digest_of(*parts, *(requested if any(requested) else ()))
+        )
 
-    def unused(self) -> int:
-        """How many files no source and no list was made of, hidden ones included."""
-        return self.hidden + len(self._entries.keys() - self._used)
+    def num_unused(self) -> int:
+        """Number of files used neither as a source nor as a list or label, hidden ones included."""
+        return self.num_hidden + len(self._entries.keys() - self._used)
 
     def _refuse(self, refusal: Refusal) -> None:
         if is_clip_file(refusal.source) or is_archive(refusal.source):
             self.refusals.append(refusal)
         else:
-            self.hidden += 1
+            self.num_hidden += 1
 
-    def _look_inside(self, name: str) -> None:
+    def _list_members(self, name: str) -> None:
         stamp = file_stamp(self.root / name)
         entries: dict[str, _Entry] = {}
         refusals: list[Refusal] = []
@@ -192,22 +194,22 @@ class Listing:
                     if is_hidden(member.name):
                         hidden += 1
                     elif is_archive(member.name):
-                        detail = "an archive inside an archive; unpack it"
+                        detail = "archive inside an archive; extract it"
                         refusals.append(Refusal(f"{name}/{member.name}", "nested-archive", detail))
                     else:
                         entries[f"{name}/{member.name}"] = _Entry((stamp, member.size), name)
-                refusals += [Refusal(f"{name}/{bad.name}", bad.reason, bad.detail) for bad in archive.refused]
+                refusals += [Refusal(f"{name}/{m.name}", m.reason, m.detail) for m in archive.refused]
         except ARCHIVE_ERRORS as error:
-            detail = f"damaged, or not an archive ({type(error).__name__}: {error})"
+            detail = f"damaged or not an archive ({type(error).__name__}: {error})"
             self.refusals.append(Refusal(name, "unreadable-archive", detail))
             return
         self._entries |= entries
         self.refusals += refusals
-        self.hidden += hidden
+        self.num_hidden += hidden
 
 
 def _walk(root: Path) -> Iterator[str]:
-    """Posix paths of all entries that are not real folders; links to folders are yielded, not followed."""
+    """Relative posix paths of all files. Links to folders are yielded, not followed."""
     for folder, folders, files in os.walk(root):
         below = Path(folder).relative_to(root).as_posix()
         prefix = "" if below == "." else f"{below}/"
@@ -219,22 +221,25 @@ def _walk(root: Path) -> Iterator[str]:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a part of the path starts with a dot, or is what macOS leaves in archives."""
+    """Whether a part of the path starts with a dot or is ``__MACOSX``, which macOS adds to archives."""
     return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
 
 
 def file_stamp(path: Path) -> tuple[int, int]:
-    """Size and time of change."""
+    """Size in bytes and modification time in nanoseconds."""
     info = path.stat()
     return info.st_size, info.st_mtime_ns
 
 
-def judge_file(root: Path, name: str) -> Refusal | None:
-    """A link may only lead to a file in the source; a FIFO or a device would block the reader forever."""
+def check_file(root: Path, name: str) -> Refusal | None:
+    """A refusal for what must not be opened, None for a readable regular file.
+
+    A link may only lead to a file below `root`; a FIFO or a device would block the reader forever.
+    """
     path = root / name
     try:
         if path.is_symlink() and not path.resolve(strict=True).is_relative_to(root):
-            return Refusal(name, "link", "the link leads out of the source folder")
+            return Refusal(name, "link", "the link leaves the source folder")
         if not stat.S_ISREG(path.stat().st_mode):
             return Refusal(name, "not-a-file", "not a regular file")
         if not os.access(path, os.R_OK):

@@ -1,0 +1,84 @@
+"""Read clips from files without preparing a data set: to forecast a video, or to compare folders of videos."""
+
+from pathlib import Path
+
+import numpy as np
+
+from vidgan.data.layouts.discovery import discover
+from vidgan.data.sources.blobs import source_blobs
+from vidgan.data.sources.manifest import is_manifest
+from vidgan.data.sources.readers import ReadSettings, read_source
+from vidgan.data.sources.source import Source
+from vidgan.errors import DataError
+from vidgan.video.resize import Fit, Resample
+
+
+def list_clips(source: Path, *, strip_frame: tuple[int, int] | None = None) -> tuple[Path, list[Source]]:
+    """The root folder, and the clips in a folder or file: videos, folders of frames, strips, arrays, also in archives.
+
+    Published data sets are not recognised: each video or folder of frames is a clip. A manifest is read.
+
+    Raises:
+        DataError: there is no clip; the message contains the reasons for refused files.
+    """
+    layout = "manifest" if is_manifest(source) else "plain"
+    listed = discover(source, layout=layout, strip_frame=strip_frame)
+    if not listed.sources:
+        reasons = "; ".join(f"{r.source}: {r.reason}" for r in listed.refusals[:3])
+        raise DataError(f"{source}: contains no readable clip{f' ({reasons})' if reasons else ''}")
+    return listed.root, list(listed.sources)
+
+
+def read_clip(
+    root: Path,
+    source: Source,
+    *,
+    size: tuple[int, int] | None = None,
+    fit: Fit = "crop",
+    resample: Resample = "area",
+    fps: float | None = None,
+    every: int = 1,
+    strip_frame: tuple[int, int] | None = None,
+) -> np.ndarray:
+    """The only clip of a source, (T, H, W, 3) uint8, in a new array.
+
+    Args:
+        root, source: as returned by `list_clips`.
+        size: (H, W) in pixels, None for the clip's own.
+        fit, resample: see `vidgan.video.resize`.
+        fps: target frame rate of clips with a clock, None to keep all frames.
+        every: stride, applied after `fps`.
+        strip_frame: (H, W) of one frame of a strip, None for square frames.
+
+    Raises:
+        DataError: it cannot be read, or contains several clips; the message names the file.
+    """
+    settings = ReadSettings(size=size, fit=fit, resample=resample, fps=fps, every=every, strip_frame=strip_frame)
+    try:
+        clips = [clip.frames for clip in read_source(source, source_blobs(root, source), settings)]
+    except DataError as error:
+        raise DataError(f"{root / source.name}: {error}") from error
+    if len(clips) != 1:
+        raise DataError(f"{root / source.name}: contains {len(clips)} clips; accepted: a file with one clip")
+    return np.array(clips[0])
+
+
+def read_one(
+    path: Path,
+    *,
+    size: tuple[int, int] | None = None,
+    fit: Fit = "crop",
+    resample: Resample = "area",
+    fps: float | None = None,
+    every: int = 1,
+) -> np.ndarray:
+    """The only clip that `path` (a video, a folder of frames, a strip, an array) contains; arguments as in `read_clip`.
+
+    Raises:
+        DataError: it contains no clip, or several.
+    """
+    root, sources = list_clips(path)
+    if len(sources) > 1:
+        names = ", ".join(source.name for source in sources[:3])
+        raise DataError(f"{path}: contains {len(sources)} clips ({names}, ...); pass the path of one of them")
+    return read_clip(root, sources[0], size=size, fit=fit, resample=resample, fps=fps, every=every)

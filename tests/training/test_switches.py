@@ -1,4 +1,4 @@
-"""Switches of speed and memory: each does what it says, changes results by rounding at most, is refused where idle."""
+"""Switches of speed and memory: each takes effect, changes results by rounding at most, is refused without effect."""
 
 import copy
 import logging
@@ -16,7 +16,7 @@ from vidgan.config import parse_config
 from vidgan.errors import ConfigError
 
 
-def assert_near(some: dict[str, dict[str, Tensor]], other: dict[str, dict[str, Tensor]]) -> None:
+def assert_close(some: dict[str, dict[str, Tensor]], other: dict[str, dict[str, Tensor]]) -> None:
     for name in other:
         for key, value in other[name].items():
             torch.testing.assert_close(some[name][key], value, rtol=1e-3, atol=2e-5)
@@ -36,7 +36,7 @@ def test_channels_last_changes_the_layout_alone(model: str, shapes_data: Path, t
         algorithm, step = build(model, shapes_data, tmp_path, train__channels_last=switched, **with_sgd(model))
         step(0)
         results.append(weights(algorithm))
-    assert_near(results[1], results[0])
+    assert_close(results[1], results[0])
     layers = [m for net in algorithm.trainees.raw.values() for m in net.modules() if isinstance(m, nn.Conv2d)]
     assert all(layer.weight.is_contiguous(memory_format=torch.channels_last) for layer in layers)
     volumes = [m for net in algorithm.trainees.raw.values() for m in net.modules() if isinstance(m, nn.Conv3d)]
@@ -45,15 +45,15 @@ def test_channels_last_changes_the_layout_alone(model: str, shapes_data: Path, t
 
 
 def test_a_run_in_channels_last_resumes_exactly(shapes_data: Path, tmp_path: Path) -> None:
-    """What comes back from a file lies in row-major order; fused Adam would pair it with the wrong weights."""
+    """State read from a file is in row-major order; fused Adam would pair it with the wrong weights."""
     algorithm, step = build("mocogan", shapes_data, tmp_path, train__channels_last=True)
     step(0)
     saved = {n: {k: t.clone().contiguous() for k, t in g.items()} for n, g in algorithm.trainees.tensors().items()}
     settings = algorithm.trainees.settings()
     step(1)
-    fresh, go_on = build("mocogan", shapes_data, tmp_path, train__channels_last=True)
+    fresh, resumed_step = build("mocogan", shapes_data, tmp_path, train__channels_last=True)
     fresh.trainees.load(saved, settings)
-    go_on(1)
+    resumed_step(1)
     for name, module in weights(algorithm).items():
         for key, value in module.items():
             assert torch.equal(fresh.trainees.raw[name].state_dict()[key], value), f"{name}: {key}"
@@ -69,14 +69,14 @@ def test_checkpointed_activations_change_no_step(model: str, shapes_data: Path, 
             model,
             shapes_data,
             tmp_path,
-            objective__noise={"start": 0.1, "steps": 9},
             objective__penalty={"kind": "r1", "weight": 1.0},
             **{f"{key}__checkpoint_activations": switched for key in keys},
+            **{f"{key}__noise": 0.1 for key in keys[1:]},
             **with_sgd(model),
         )
         step(0)
         results.append(weights(algorithm))
-    assert_near(results[1], results[0])
+    assert_close(results[1], results[0])
 
 
 @pytest.fixture
@@ -98,12 +98,12 @@ def test_compiled_networks_take_the_same_step(traced: list[str], shapes_data: Pa
         algorithm, step = build("mocogan", shapes_data, tmp_path, train__compile=switched, **with_sgd("mocogan"))
         step(0)
         results.append(weights(algorithm))
-    assert traced == ["FrameGenerator", "FrameDiscriminator", "VideoDiscriminator"]
-    assert_near(results[1], results[0])
+    assert traced == ["DCGANFrameGenerator", "FrameDiscriminator", "VideoDiscriminator"]
+    assert_close(results[1], results[0])
     assert results[0]["video"].keys() == results[1]["video"].keys()
 
 
-def test_what_cannot_be_compiled_is_left_as_it_is(
+def test_networks_that_cannot_be_compiled_are_left_as_they_are(
     traced: list[str], shapes_data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = small_config(
@@ -113,32 +113,37 @@ def test_what_cannot_be_compiled_is_left_as_it_is(
     with caplog.at_level(logging.INFO):
         assert compile_networks(config, build_networks(config, build_dataset(config))) == ["generator"]
     assert traced == ["_Stages", "PyramidEstimator", "MotionDecoder", "MotionDecoder", "MaskFusion"]
-    assert "discriminators.frame has instance noise" in caplog.text
-    assert "discriminators.flow has a gradient penalty" in caplog.text
+    left_out = [record.getMessage() for record in caplog.records]
+    assert len(left_out) == 2 and "frame" in left_out[0] and "flow" in left_out[1]
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("changes", "keys"),
     [
-        ({"train": {"tf32": True, "device": "cpu"}}, "train.tf32 has no effect on train.device=cpu"),
+        ({"train": {"tf32": True, "device": "cpu"}}, ("train.tf32", "device=cpu")),
         (
             {"train": {"compile": True}, "model": {"checkpoint_activations": True}},
-            "model.checkpoint_activations and train.compile exclude each other",
+            ("model.checkpoint_activations", "train.compile"),
         ),
-        ({"model": {"category_wiring": "frame"}}, "model.category_wiring has no effect without objective.category_so"),
+        (
+            {"train": {"compile": True}, "discriminators": {"video": {"checkpoint_activations": True}}},
+            ("discriminators.video.checkpoint_activations", "train.compile"),
+        ),
+        ({"model": {"category_input": "frame"}}, ("model.category_input", "objective.category_source")),
     ],
 )
-def test_an_idle_switch_is_refused(changes: dict[str, Any], message: str) -> None:
+def test_a_switch_without_effect_is_refused(changes: dict[str, Any], keys: tuple[str, ...]) -> None:
     values = copy.deepcopy(SMALL["mocogan"]) | {"train": {"steps": 1, "batch_size": 1}}
     values["data"]["root"] = "x"
     values["objective"] = {"weights": {"adversarial_frame": 1.0, "adversarial_video": 1.0}}
-    for section, keys in changes.items():
-        values[section] |= keys
-    with pytest.raises(ConfigError, match=message):
-        check_config(parse_config(values, "test"))
+    for section, options in changes.items():
+        values[section] |= options
+    with pytest.raises(ConfigError) as caught:
+        parse_config(values, "test")
+    assert all(key in str(caught.value) for key in keys)
 
 
 def test_tf32_is_refused_where_there_is_no_gpu() -> None:
     set_tf32(False, torch.device("cpu"))
-    with pytest.raises(ConfigError, match="train.tf32 has no effect on cpu"):
+    with pytest.raises(ConfigError, match="train.tf32"):
         set_tf32(True, torch.device("cpu"))

@@ -1,5 +1,6 @@
-"""Small configs and states that several tests train with, and the command line in this process."""
+"""Small configs that several tests train with, and the command line run in this process."""
 
+import copy
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,13 +15,11 @@ from vidgan.config import RunConfig, parse_config
 
 SMALL: dict[str, dict[str, Any]] = {
     "mocogan": {
+        "task": "synthesis",
         "name": "small",
         "data": {"frames": 13},
-        "model": {"name": "mocogan", "dim_content": 4, "dim_motion": 4, "width": 4, "norm": "none"},
-        "discriminators": {
-            "frame": {"name": "frame", "width": 4, "norm": "none"},
-            "video": {"name": "video", "width": 4, "norm": "none"},
-        },
+        "model": {"dim_content": 4, "dim_motion": 4, "frame": {"kind": "dcgan", "width": 4, "norm": "none"}},
+        "discriminators": {"frame": {"width": 4}, "video": {"width": 4}},
         "objective": {
             "weights": {"adversarial_frame": 1.0, "adversarial_video": 1.0, "category": 1.0},
             "category_source": "labels",
@@ -29,13 +28,15 @@ SMALL: dict[str, dict[str, Any]] = {
         "optimizers": {"generator": {}, "frame": {}, "video": {}},
     },
     "dual_motion": {
+        "task": "forecasting",
         "name": "small",
         "data": {"frames": 5, "context": 3},
-        "model": {"name": "dual_motion", "widths": [4, 4, 8, 8], "dim_latent": 8, "estimator_widths": [4, 4, 4, 4]},
-        "discriminators": {
-            "frame": {"name": "frame", "width": 4, "norm": "none"},
-            "flow": {"name": "flow", "width": 4, "norm": "none"},
+        "model": {
+            "widths": [4, 4, 8, 8],
+            "dim_latent": 8,
+            "estimator": {"kind": "pyramid", "widths": [4, 4, 4, 4]},
         },
+        "discriminators": {"frame": {"width": 4}, "flow": {"width": 4}},
         "objective": {
             "weights": {
                 "direct": 1.0, "warped": 1.0, "fused": 1.0, "flow": 0.1, "implied_flow": 0.1, "observed_flow": 0.1,
@@ -48,9 +49,14 @@ SMALL: dict[str, dict[str, Any]] = {
 
 
 def small_config(model: str, data: Path, out: Path, **changes: Any) -> RunConfig:
-    """A config that trains in well under a second a step; `changes` are keys with dots as `__`."""
-    import copy
+    """A config whose steps take well under a second.
 
+    Args:
+        model: "mocogan" or "dual_motion".
+        data: prepared clips.
+        out: folder of the runs.
+        changes: values of single keys, with `__` for the dots.
+    """
     values = copy.deepcopy(SMALL[model])
     values["data"]["root"] = str(data)
     values |= {
@@ -83,7 +89,7 @@ def run_vidgan(
 
 @contextmanager
 def double_precision() -> Iterator[None]:
-    """Train in float64 and look at nothing meanwhile: what then differs by more than 1e-9 is no rounding."""
+    """Train in float64 without hooks, so that a difference above 1e-9 is not a rounding error."""
     from vidgan.pixels import to_float
     from vidgan.training.recorder import Hooks
 

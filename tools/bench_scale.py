@@ -41,13 +41,13 @@ from vidgan.types import UNLABELLED, ClipBatch
 MARGIN = 0.25
 NARROW = {
     "mocogan": ("mocogan/vidgan", [
-        "model.width=8", "model.max_width=64", "discriminators.frame.width=8", "discriminators.frame.max_width=64",
-        "discriminators.video.width=8", "discriminators.video.max_width=64", "objective.category_source=null",
+        "model.frame.width=8", "model.frame.max_width=64", "discriminators.frame.width=8",
+        "discriminators.frame.max_width=64", "discriminators.video.width=8", "discriminators.video.max_width=64", "objective.category_source=null",
         "objective.weights.category=null", "objective.penalty=null",
     ]),
     "dual_motion": ("dual_motion/paper", [
-        "model.widths=[8,16,32,64]", "model.dim_latent=32", "model.estimator_widths=[8,8,8,8]",
-        "discriminators.frame.width=8", "discriminators.flow.width=8", "data.context=4", "objective.critic_steps=1",
+        "model.widths=[8,16,32,64]", "model.dim_latent=32", "model.estimator.widths=[8,8,8,8]",
+        "discriminators.frame.width=8", "discriminators.flow.width=8", "data.context=4", "objective.turns=null",
     ]),
 }  # fmt: skip
 

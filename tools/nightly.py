@@ -31,12 +31,10 @@ from vidgan.training.lock import RunLock
 
 STEPS = 60
 VALUES = {
+    "task": "synthesis",
     "data": {"frames": 13},
-    "model": {"name": "mocogan", "dim_content": 4, "dim_motion": 4, "width": 4, "norm": "none"},
-    "discriminators": {
-        "frame": {"name": "frame", "width": 4, "norm": "none"},
-        "video": {"name": "video", "width": 4, "norm": "none"},
-    },
+    "model": {"dim_content": 4, "dim_motion": 4, "frame": {"kind": "dcgan", "width": 4, "norm": "none"}},
+    "discriminators": {"frame": {"width": 4}, "video": {"width": 4}},
     "objective": {"weights": {"adversarial_frame": 1.0, "adversarial_video": 1.0}},
     "optimizers": {"generator": {}, "frame": {}, "video": {}},
     "train": {"steps": STEPS, "batch_size": 4, "precision": "fp32", "device": "cpu"},

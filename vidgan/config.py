@@ -100,7 +100,7 @@ def parse_config(values: Any, origin: str, *, template: bool = False) -> RunConf
     task = values.get("task")
     if task is None:
         raise ConfigError(f"{origin}: task is not set (accepted: {', '.join(TASKS)})")
-    if task not in TASKS:
+    if not isinstance(task, str) or task not in TASKS:
         raise ConfigError(f"{origin}: task: unknown task {task!r}{nearest(str(task), TASKS)}")
     schema = TASKS[task].config
     problems = []

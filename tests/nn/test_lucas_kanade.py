@@ -14,7 +14,7 @@ from vidgan.nn.warp import resize_flow, warp
 
 
 def texture(height: int = 64, width: int = 80) -> Tensor:
-    """A smooth random picture, (1, 3, H, W) in [-1, 1]."""
+    """A smooth random image, (1, 3, H, W) in [-1, 1]."""
     coarse = torch.rand(1, 3, height // 4, width // 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
     return torch.nn.functional.interpolate(coarse, size=(height, width), mode="bicubic").clamp(-1, 1)
 
@@ -26,13 +26,13 @@ def inside(flow: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("motion", [(0.0, 0.0), (1.3, -0.7), (-7.0, 4.0)])
 @pytest.mark.parametrize("symmetric", [True, False])
-def test_a_shift_is_found(motion: tuple[float, float], symmetric: bool) -> None:
+def test_a_shift_is_estimated(motion: tuple[float, float], symmetric: bool) -> None:
     previous = texture()
     true = torch.tensor(motion)[None, :, None, None].expand(1, 2, *previous.shape[-2:])
     current = warp(previous, true)
-    found = LucasKanadeEstimator(symmetric=symmetric)(current, previous)
-    assert found.shape == (1, 2, 64, 80)
-    assert inside(found - true).abs().max() < 0.15
+    estimated = LucasKanadeEstimator(symmetric=symmetric)(current, previous)
+    assert estimated.shape == (1, 2, 64, 80)
+    assert inside(estimated - true).abs().max() < 0.15
 
 
 def test_one_colour_does_not_move() -> None:
@@ -57,9 +57,9 @@ def test_mirrored_frames_have_mirrored_flow() -> None:
     )
 
 
-def test_learning_goes_on_after_a_forecast() -> None:
-    """What the estimator keeps for a size of frames must not come from inference mode."""
-    frames = texture(24, 40)  # a size that nothing else here has
+def test_gradients_survive_an_earlier_forecast() -> None:
+    """Tensors that the estimator caches for a frame size must not be made in inference mode."""
+    frames = texture(24, 40)  # a size that no other test uses
     with torch.inference_mode():
         LucasKanadeEstimator()(frames, frames)
     current = frames.roll(1, dims=-1).requires_grad_()
@@ -72,8 +72,8 @@ def test_gradient_is_that_of_the_motion() -> None:
     previous = texture()
     motion = torch.tensor([0.6, -0.4], requires_grad=True)
     current = warp(previous, motion[None, :, None, None].expand(1, 2, 64, 80))
-    found = inside(LucasKanadeEstimator(symmetric=False)(current, previous)).mean(dim=(0, 2, 3))
-    jacobian = torch.stack([torch.autograd.grad(part, motion, retain_graph=True)[0] for part in found])
+    estimated = inside(LucasKanadeEstimator(symmetric=False)(current, previous)).mean(dim=(0, 2, 3))
+    jacobian = torch.stack([torch.autograd.grad(part, motion, retain_graph=True)[0] for part in estimated])
     torch.testing.assert_close(jacobian, torch.eye(2), atol=0.2, rtol=0)
 
 
@@ -81,8 +81,8 @@ def test_a_start_near_the_truth_is_refined() -> None:
     previous = texture()
     true = torch.tensor([9.0, 0.0])[None, :, None, None].expand(1, 2, 64, 80)
     current = warp(previous, true)
-    found = LucasKanadeEstimator()(current, previous, true + 0.8)
-    assert inside(found - true).abs().mean() < 0.2
+    estimated = LucasKanadeEstimator()(current, previous, true + 0.8)
+    assert inside(estimated - true).abs().mean() < 0.2
 
 
 @pytest.mark.parametrize(("name", "limit"), [("RubberWhale", 0.25), ("Dimetrodon", 0.3), ("Venus", 0.7)])

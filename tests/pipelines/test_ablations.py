@@ -1,4 +1,4 @@
-"""The runs of the two studies: every change means something to the config that it changes."""
+"""The runs of the two studies: each one is a valid config, and no two are equal."""
 
 from pathlib import Path
 
@@ -16,15 +16,16 @@ RUNS = [(study, name) for study, runs in STUDIES.items() for name in runs]
 
 
 @pytest.mark.parametrize(("study", "name"), RUNS)
-def test_each_run_is_a_config_that_can_be_built(study: str, name: str) -> None:
+def test_each_run_is_a_valid_config(study: str, name: str) -> None:
     config, changes = STUDIES[study][name]
-    check_config(load_config(find_config(config), ["data.root=unused", *changes]))
+    load_config(find_config(config), ["data.root=unused", *changes])
 
 
 @pytest.mark.parametrize("study", STUDIES)
-def test_no_two_runs_are_the_same(study: str) -> None:
-    runs = [(config, tuple(changes)) for config, changes in STUDIES[study].values()]
-    assert len(set(runs)) == len(runs)
+def test_no_two_runs_are_equal(study: str) -> None:
+    runs = STUDIES[study].values()
+    configs = [load_config(find_config(config), ["data.root=unused", *changes]) for config, changes in runs]
+    assert all(one != other for number, one in enumerate(configs) for other in configs[:number])
     names = [ablate.folder_name(name) for name in STUDIES[study]]
     assert len(set(names)) == len(names)
 
@@ -32,17 +33,17 @@ def test_no_two_runs_are_the_same(study: str) -> None:
 def test_a_run_may_name_its_config_or_another_run(tmp_path: Path) -> None:
     listed = tmp_path / "runs.yaml"
     listed.write_text(
-        "plain: [seed=1]\nother (2): [config=mocogan/paper, model.width=8]\nlike it: [run=other (2), seed=2]\n"
+        "plain: [seed=1]\nother (2): [config=mocogan/paper, model.dim_content=8]\nlike it: [run=other (2), seed=2]\n"
     )
     assert ablate.read_runs(listed, "mocogan/demo") == {
         "plain": ("mocogan/demo", ["seed=1"]),
-        "other (2)": ("mocogan/paper", ["model.width=8"]),
-        "like it": ("mocogan/paper", ["model.width=8", "seed=2"]),
+        "other (2)": ("mocogan/paper", ["model.dim_content=8"]),
+        "like it": ("mocogan/paper", ["model.dim_content=8", "seed=2"]),
     }
     assert ablate.folder_name("other (2)") == "other-2"
 
 
-def test_a_study_makes_what_is_asked_for_and_keeps_what_is_there(tmp_path: Path) -> None:
+def test_a_study_runs_the_chosen_runs_once(tmp_path: Path) -> None:
     runs = {"first (1)": ("a", ["x=1"]), "second": ("b", []), "third": ("c", [])}
     made: list[tuple[str, list[str]]] = []
 
@@ -55,5 +56,5 @@ def test_a_study_makes_what_is_asked_for_and_keeps_what_is_there(tmp_path: Path)
     columns, rows = ablate.study(runs, tmp_path, ["first (1)", "third"], make)
     assert len(made) == 2 and columns == ["score", "a", "c"]
     assert rows == {"first (1)": {"score": 1, "a": 0.5}, "third": {"score": 2, "c": 0.5}}
-    with pytest.raises(SystemExit, match="--only fourth: no such run; there are: first \\(1\\), second, third"):
+    with pytest.raises(SystemExit, match=r"fourth.*first \(1\), second, third"):
         ablate.study(runs, tmp_path, ["fourth"], make)

@@ -20,7 +20,7 @@ def small_task(tmp_path_factory: pytest.TempPathFactory) -> Task:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(train_sides.SIZES, "mocogan", (32, 32))
         train_sides.make_data(folder, "mocogan", clips=6)
-    narrow = tuple(f"{key}.width=4" for key in ("model", "discriminators.frame", "discriminators.video"))
+    narrow = tuple(f"{key}.width=4" for key in ("model.frame", "discriminators.frame", "discriminators.video"))
     return Task("vidgan", "mocogan", "fp32", 2, 2, str(folder / "data"), changes=narrow)
 
 

@@ -20,7 +20,7 @@ CLIPS = 3
 
 
 class Data:
-    """What the networks' sizes are read from."""
+    """The facts of a data set that networks are built from."""
 
     def __init__(self, size: tuple[int, int], num_categories: int) -> None:
         self.size, self.num_categories = size, num_categories
@@ -33,7 +33,7 @@ def build(config: str, data: Data, *changes: str) -> Any:
 
 
 def layers(module: nn.Module) -> Iterator[list[Tensor]]:
-    """Parameters of each layer in the order of the layers; a ConvLSTM's two convolutions as the one they amount to."""
+    """Parameters of each layer in order; the two convolutions of a ConvLSTM as the single one that they equal."""
     for child in module.children():
         if isinstance(child, ConvLSTMCell):
             both = torch.cat([child.input_gates.weight, child.hidden_gates.weight], dim=1)
@@ -44,8 +44,8 @@ def layers(module: nn.Module) -> Iterator[list[Tensor]]:
             yield own
 
 
-def hand_over(ours: nn.Module, plain: nn.Module) -> None:
-    """Our weights into the textbook's network; norms and the other layers are in the same order each."""
+def copy_weights(ours: nn.Module, plain: nn.Module) -> None:
+    """Copy our weights to the textbook's network; norms have the same order in both, and so have the other layers."""
     with torch.no_grad():
         for norms in (True, False):
             pairs = [[layer for layer in layers(module) if (layer[0].dim() == 1) == norms] for module in (ours, plain)]
@@ -67,13 +67,13 @@ def test_mocogan(monkeypatch: pytest.MonkeyPatch) -> None:
     from textbook.mocogan import Drawn, Training
 
     ours = build("mocogan/paper", Data((32, 32), 3), *(f"{key}=4" for key in (
-        "model.width", "discriminators.frame.width", "discriminators.video.width")))  # fmt: skip
+        "model.frame.width", "discriminators.frame.width", "discriminators.video.width")))  # fmt: skip
     plain = Training(size=32, categories=3, width=4, sigma=0.0)
     for name, network in ours.trainees.raw.items():
         assert parameters(network) == parameters(plain.networks[name])
-        hand_over(network, plain.networks[name])
-    for adversary in ours.adversaries.values():
-        adversary.set_noise(0.0)
+        copy_weights(network, plain.networks[name])
+    for name in ours.adversaries:
+        ours.trainees.raw[name].set_noise(0.0)
     clips = torch.randint(256, (CLIPS, 13, 3, 32, 32), dtype=torch.uint8)
     labels = torch.tensor([2, 0, 1])
     batch = ClipBatch(clip=clips, category=labels, flow=torch.zeros(CLIPS, 0), item=torch.arange(CLIPS))
@@ -82,16 +82,16 @@ def test_mocogan(monkeypatch: pytest.MonkeyPatch) -> None:
         turn = draws.fork(name)
         latents = ours.trainees.raw["generator"].draw_latents(turn.fork("latents"), 13)
         keys = ("times", "times") if name == "generator" else ("real times", "fake times")
-        times = [ours._times(turn.fork(key), 13)[:, 0] for key in keys]
+        times = [ours._random_times(turn.fork(key), 13)[:, 0] for key in keys]
         drawn = Drawn(latents.content, latents.motion, latents.category, times[0], times[1])
-        # Batch norm's statistics are of the frames that are rendered: here those that are judged, there whole clips.
+        # Batch norm's statistics are of the frames that are rendered: ours are the scored ones, the textbook's whole clips.
         for network in (ours.trainees.raw["generator"], plain.generator):
             network.train(name != "frame")
         if name == "generator":
-            measured = weighted(ours._generator_terms(batch, draws), ours.weights)
+            measured = weighted(ours.generator_losses(batch, draws).losses, ours.weights)
         else:
             adversary = ours.adversaries[name]
-            measured = weighted(ours._discriminator_terms(adversary, 0, batch, draws), adversary.weights(0))
+            measured = weighted(ours.discriminator_losses(adversary, 0, batch, draws).losses, adversary.weights(0))
         torch.testing.assert_close(plain.losses[name](clips.float() / 127.5 - 1, labels, drawn), measured)
 
 
@@ -101,14 +101,14 @@ def test_dual_motion(monkeypatch: pytest.MonkeyPatch) -> None:
 
     widths = [8, 8, 16, 16]
     ours = build(
-        "dual_motion/paper", Data((32, 48), 0), f"model.widths={widths}", f"model.estimator_widths={widths}",
+        "dual_motion/paper", Data((32, 48), 0), f"model.widths={widths}", f"model.estimator.widths={widths}",
         "model.dim_latent=16", "discriminators.frame.width=4", "discriminators.flow.width=4",
-        "data.frames=4", "data.context=3", "objective.kl_warmup=null", "objective.critic_steps=1",
+        "data.frames=4", "data.context=3", "objective.kl_warmup=null", "objective.turns=null",
     )  # fmt: skip
     plain = Training(context=3, widths=widths, latent=16, estimator_widths=widths, width=4, layers=2)
     for name, network in ours.trainees.raw.items():
         assert parameters(network) == parameters(plain.networks[name])
-        hand_over(network, plain.networks[name])
+        copy_weights(network, plain.networks[name])
     clips = torch.randint(256, (CLIPS, 4, 3, 32, 48), dtype=torch.uint8)
     flow = 3 * torch.randn(CLIPS, 3, 2, 32, 48)
     batch = ClipBatch(clip=clips, category=torch.zeros(CLIPS).long(), flow=flow, item=torch.arange(CLIPS))
@@ -116,9 +116,9 @@ def test_dual_motion(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("frame", "flow", "generator"):
         noise = draws.fork(name).fork("posterior").normal(16, 2, 3)
         if name == "generator":
-            measured = weighted(ours._generator_terms(batch, draws), ours.weights)
+            measured = weighted(ours.generator_losses(batch, draws).losses, ours.weights)
         else:
             adversary = ours.adversaries[name]
-            measured = weighted(ours._discriminator_terms(adversary, 0, batch, draws), adversary.weights(0))
+            measured = weighted(ours.discriminator_losses(adversary, 0, batch, draws).losses, adversary.weights(0))
         loss = plain.losses[name](clips.float() / 127.5 - 1, flow[:, 2], noise)
         torch.testing.assert_close(loss, measured, rtol=1e-5, atol=1e-6)

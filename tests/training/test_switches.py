@@ -1,4 +1,4 @@
-"""Speed and memory options: each has its effect, changes results at most by rounding, and is refused if ineffective."""
+"""Switches of speed and memory: each takes effect, changes results by rounding at most, is refused without effect."""
 
 import copy
 import logging
@@ -47,16 +47,16 @@ def test_channels_last_changes_only_the_memory_layout(model: str, shapes_data: P
     assert layers and (volumes or model == "dual_motion")
 
 
-def test_run_in_channels_last_resumes_exactly(shapes_data: Path, tmp_path: Path) -> None:
-    """Tensors from a file are row-major; without conversion fused Adam would pair them with the wrong weights."""
+def test_a_run_in_channels_last_resumes_exactly(shapes_data: Path, tmp_path: Path) -> None:
+    """State read from a file is in row-major order; fused Adam would pair it with the wrong weights."""
     algorithm, step = build("mocogan", shapes_data, tmp_path, train__channels_last=True)
     step(0)
     saved = {n: {k: t.clone().contiguous() for k, t in g.items()} for n, g in algorithm.trainees.tensors().items()}
     settings = algorithm.trainees.settings()
     step(1)
-    fresh, fresh_step = build("mocogan", shapes_data, tmp_path, train__channels_last=True)
+    fresh, resumed_step = build("mocogan", shapes_data, tmp_path, train__channels_last=True)
     fresh.trainees.load(saved, settings)
-    fresh_step(1)
+    resumed_step(1)
     for name, module in weights(algorithm).items():
         for key, value in module.items():
             assert torch.equal(fresh.trainees.raw[name].state_dict()[key], value), f"{name}: {key}"
@@ -72,9 +72,9 @@ def test_activation_checkpointing_does_not_change_the_step(model: str, shapes_da
             model,
             shapes_data,
             tmp_path,
-            objective__noise={"start": 0.1, "steps": 9},
             objective__penalty={"kind": "r1", "weight": 1.0},
             **{f"{key}__checkpoint_activations": switched for key in keys},
+            **{f"{key}__noise": 0.1 for key in keys[1:]},
             **with_sgd(model),
         )
         step(0)
@@ -101,12 +101,12 @@ def test_compiled_networks_make_the_same_step(traced: list[str], shapes_data: Pa
         algorithm, step = build("mocogan", shapes_data, tmp_path, train__compile=switched, **with_sgd("mocogan"))
         step(0)
         results.append(weights(algorithm))
-    assert traced == ["FrameGenerator", "FrameDiscriminator", "VideoDiscriminator"]
+    assert traced == ["DCGANFrameGenerator", "FrameDiscriminator", "VideoDiscriminator"]
     assert_close(results[1], results[0])
     assert results[0]["video"].keys() == results[1]["video"].keys()
 
 
-def test_network_that_cannot_be_compiled_is_unchanged(
+def test_networks_that_cannot_be_compiled_are_left_as_they_are(
     traced: list[str], shapes_data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = small_config(
@@ -116,32 +116,37 @@ def test_network_that_cannot_be_compiled_is_unchanged(
     with caplog.at_level(logging.INFO):
         assert compile_networks(config, build_networks(config, build_dataset(config))) == ["generator"]
     assert traced == ["_Stages", "PyramidEstimator", "MotionDecoder", "MotionDecoder", "MaskFusion"]
-    assert "discriminators.frame" in caplog.text
-    assert "discriminators.flow" in caplog.text
+    left_out = [record.getMessage() for record in caplog.records]
+    assert len(left_out) == 2 and "frame" in left_out[0] and "flow" in left_out[1]
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("changes", "keys"),
     [
-        ({"train": {"tf32": True, "device": "cpu"}}, r"train\.tf32.*train\.device=cpu"),
+        ({"train": {"tf32": True, "device": "cpu"}}, ("train.tf32", "device=cpu")),
         (
             {"train": {"compile": True}, "model": {"checkpoint_activations": True}},
-            r"model\.checkpoint_activations.*train\.compile",
+            ("model.checkpoint_activations", "train.compile"),
         ),
-        ({"model": {"category_wiring": "frame"}}, r"model\.category_wiring.*objective\.category_so"),
+        (
+            {"train": {"compile": True}, "discriminators": {"video": {"checkpoint_activations": True}}},
+            ("discriminators.video.checkpoint_activations", "train.compile"),
+        ),
+        ({"model": {"category_input": "frame"}}, ("model.category_input", "objective.category_source")),
     ],
 )
-def test_ineffective_option_is_refused(changes: dict[str, Any], message: str) -> None:
+def test_a_switch_without_effect_is_refused(changes: dict[str, Any], keys: tuple[str, ...]) -> None:
     values = copy.deepcopy(SMALL["mocogan"]) | {"train": {"steps": 1, "batch_size": 1}}
     values["data"]["root"] = "x"
     values["objective"] = {"weights": {"adversarial_frame": 1.0, "adversarial_video": 1.0}}
-    for section, keys in changes.items():
-        values[section] |= keys
-    with pytest.raises(ConfigError, match=message):
-        check_config(parse_config(values, "test"))
+    for section, options in changes.items():
+        values[section] |= options
+    with pytest.raises(ConfigError) as caught:
+        parse_config(values, "test")
+    assert all(key in str(caught.value) for key in keys)
 
 
 def test_tf32_is_refused_without_a_gpu() -> None:
     set_tf32(False, torch.device("cpu"))
-    with pytest.raises(ConfigError, match=r"train\.tf32.*cpu"):
+    with pytest.raises(ConfigError, match="train.tf32"):
         set_tf32(True, torch.device("cpu"))

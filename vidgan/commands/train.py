@@ -3,7 +3,7 @@
 import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from vidgan.training.launcher import exit_with_launcher
 from vidgan.training.lock import RunLock
 from vidgan.training.loop import Periods, Protection, run_loop
 from vidgan.training.recorder import Hooks
+from vidgan.training.run_state import Algorithm
 
 logger = logging.getLogger(__name__)
 
@@ -155,79 +156,78 @@ def _start(settings: RunConfig, *, accept_changes: bool, quiet: bool) -> TrainRe
         logging.getLogger("vidgan").setLevel(logging.ERROR)  # what every process notices is reported once
     dataset = build_dataset(settings)
     loader = build_loader(settings, dataset, accelerator)
+    algorithm = build_algorithm(settings, build_networks(settings, dataset), accelerator, num_clips=len(dataset))
+    start = _Start(settings, dataset, loader, accelerator, algorithm)
     if accelerator.is_main_process:
         with RunLock(settings.run_dir):
-            return _train(settings, dataset, loader, accelerator, accept_changes=accept_changes, quiet=quiet)
-    return _train(settings, dataset, loader, accelerator, accept_changes=accept_changes, quiet=True)
+            return start.run(accept_changes=accept_changes, quiet=quiet)
+    return start.run(accept_changes=accept_changes, quiet=True)
 
 
-def _train(
-    settings: RunConfig,
-    dataset: ClipDataset,
-    loader: ClipLoader,
-    accelerator: Accelerator,
-    *,
-    accept_changes: bool,
-    quiet: bool,
-) -> TrainResult:
-    run_dir = settings.run_dir
-    precision = resolve_precision(settings.train.precision, accelerator.device)
-    resume = _resumable(settings, dataset, precision, accept_changes)
-    finished = resume is not None and resume.step >= settings.train.steps and _last_observed(run_dir) == resume.step
-    accelerator.wait_for_everyone()  # all have read the run directory before the first writes into it
-    with explain_io_errors(run_dir):
-        if resume is not None and accelerator.is_main_process:
-            refresh_exports(settings, dataset, resume)
-        if resume is not None and finished:
-            logger.warning("%s is finished: %d of %d steps", run_dir, resume.step, settings.train.steps)
-            return TrainResult(run_dir, resume.step)
-        return _run(settings, dataset, loader, accelerator, precision=precision, resume=resume, quiet=quiet)
+@dataclass(frozen=True)
+class _Start:
+    """One start of a run: all that was built for it before the run directory is touched."""
+
+    settings: RunConfig
+    dataset: ClipDataset
+    loader: ClipLoader
+    accelerator: Accelerator
+    algorithm: Algorithm
+
+    def run(self, *, accept_changes: bool, quiet: bool) -> TrainResult:
+        """From the newest checkpoint, or the start, to the end."""
+        settings, run_dir = self.settings, self.settings.run_dir
+        precision = resolve_precision(settings.train.precision, self.accelerator.device)
+        resume = _resumable(settings, self.dataset, precision, accept_changes)
+        finished = resume is not None and resume.step >= settings.train.steps and _last_observed(run_dir) == resume.step
+        self.accelerator.wait_for_everyone()  # all have read the run directory before the first writes into it
+        with explain_io_errors(run_dir):
+            if resume is not None and finished:
+                if self.accelerator.is_main_process:
+                    refresh_exports(settings, self.dataset, resume)
+                logger.warning("%s is finished: %d of %d steps", run_dir, resume.step, settings.train.steps)
+                return TrainResult(run_dir, resume.step)
+            outcome = run_loop(
+                self.algorithm,
+                self.loader,
+                accelerator=self.accelerator,
+                run_dir=run_dir,
+                steps=settings.train.steps,
+                seed=settings.seed,
+                every=Periods(**settings.every.model_dump()),
+                hooks=self._hooks(resume) if self.accelerator.is_main_process else Hooks(),
+                state={
+                    "task": settings.task,
+                    "data": self.dataset.index.fingerprint,
+                    "split": self.dataset.index.split_hash,
+                    "precision": precision,
+                },
+                resume=resume,
+                protection=_protection(settings),
+                quiet=quiet,
+            )
+        return TrainResult(run_dir, outcome.steps, outcome.signal)
+
+    def _hooks(self, resume: Checkpoint | None) -> Hooks:
+        """What the main process does beside training."""
+        settings = self.settings
+
+        def note_beginning(step: int) -> None:
+            write_text(settings.run_dir / "config.yaml", dump_config(settings))
+            note_start(settings.run_dir, step, self.accelerator.num_processes)
+            if resume is not None:
+                refresh_exports(settings, self.dataset, resume)
+
+        export = Exporter(settings, self.dataset, self.algorithm.ema.module)
+        hooks = build_hooks(settings, self.dataset, self.algorithm, export=export, trackers=open_trackers(settings))
+        return replace(hooks, start=note_beginning)
 
 
-def _run(
-    settings: RunConfig,
-    dataset: ClipDataset,
-    loader: ClipLoader,
-    accelerator: Accelerator,
-    *,
-    precision: str,
-    resume: Checkpoint | None,
-    quiet: bool,
-) -> TrainResult:
-    """From `resume`, or the start, to the end; from here on files are written."""
-    run_dir = settings.run_dir
-    networks = build_networks(settings, dataset)
-    algorithm = build_algorithm(settings, networks, accelerator, num_clips=len(dataset))
-    hooks = Hooks()
-    if accelerator.is_main_process:
-        write_text(run_dir / "config.yaml", dump_config(settings))
-        export = Exporter(settings, dataset, algorithm.ema.module)
-        note_start(run_dir, 0 if resume is None else resume.step, accelerator.num_processes)
-        trackers = open_trackers(settings)
-        hooks = build_hooks(settings, dataset, algorithm, export=export, trackers=trackers)
+def _protection(settings: RunConfig) -> Protection:
+    """The reaction to faults that the config asks for."""
     guards = settings.guards
-    outcome = run_loop(
-        algorithm,
-        loader,
-        accelerator=accelerator,
-        run_dir=run_dir,
-        steps=settings.train.steps,
-        seed=settings.seed,
-        every=Periods(**settings.every.model_dump()),
-        hooks=hooks,
-        state={
-            "task": settings.task,
-            "data": dataset.index.fingerprint,
-            "split": dataset.index.split_hash,
-            "precision": precision,
-        },
-        resume=resume,
-        protection=Protection(
-            stop=guards.stop, rollbacks=(guards.rollbacks or 3) if guards.on_nonfinite == "rollback" else 0
-        ),
-        quiet=quiet,
-    )
-    return TrainResult(run_dir, outcome.steps, outcome.signal)
+    rollbacks = (guards.rollbacks or 3) if guards.on_nonfinite == "rollback" else 0
+    return Protection(stop=guards.stop, rollbacks=rollbacks)
 
 
 def _last_observed(run_dir: Path) -> int:

@@ -131,11 +131,9 @@ def run_loop(
         RuntimeError: a loader worker or another process died or hangs.
     """
     ranks = Ranks(accelerator)
-    journal = Journal(run_dir / JOURNAL) if ranks.is_main else None
     run_state = RunState(
         algorithm,
         ranks=ranks,
-        journal=journal,
         checkpoints=run_dir / "checkpoints",
         record=state,
         export=hooks.export,
@@ -143,6 +141,10 @@ def run_loop(
         max_rollbacks=protection.rollbacks,
     )
     step = run_state.restore(resume) if resume is not None else 0
+    journal = None
+    if ranks.is_main:
+        hooks.start(step)  # the first moment at which nothing can refuse the start any more
+        journal = run_state.journal = Journal(run_dir / JOURNAL)
     batches = BatchStream(loader, seed=seed, device=accelerator.device)
     with ExitStack() as stack:
         stack.enter_context(explain_lost_processes(accelerator.process_index))

@@ -25,6 +25,7 @@ class Hooks:
     """Callbacks of the main process.
 
     Attributes:
+        start: takes the step at which training starts, once everything is loaded and nothing can refuse the start.
         preview, evaluate: take the number of finished steps and return metrics. "evaluation/score" (higher is better)
             selects the best weights.
         export: takes the step and whether it is the best so far, and writes the model.
@@ -32,6 +33,7 @@ class Hooks:
         close: called at the end, however the run ends.
     """
 
+    start: Callable[[int], None] = field(default=lambda step: None)
     preview: Callable[[int], Scores] = field(default=lambda step: {})
     evaluate: Callable[[int], Scores] = field(default=lambda step: {})
     export: Callable[[int, bool], None] = field(default=lambda step, best: None)

@@ -58,13 +58,13 @@ class RunState:
         ranks: the processes of the run.
         checkpoints: directory of the checkpoints, readable by every process.
         record: JSON that each checkpoint carries in addition to the training state (config, data fingerprint, ...).
-        journal: the open journal, on the main process. It is synced before each save, so that a checkpoint never
-            covers steps that the journal lacks.
         export: called after each save with the step and whether it is the best.
         keep: number of most recent checkpoints to keep.
         max_rollbacks: number of times that the run may go back to the same checkpoint; 0: a failure ends it.
 
     Attributes:
+        journal: the open journal, on the main process once the start is certain. It is synced before each save, so that
+            a checkpoint never covers steps that the journal lacks.
         best_score: highest "evaluation/score" so far, -inf before the first evaluation.
         rollbacks: all rollbacks so far.
         saved_step: step of the newest checkpoint, None if there is none.
@@ -77,7 +77,6 @@ class RunState:
         ranks: Ranks,
         checkpoints: Path,
         record: Mapping[str, Any],
-        journal: Journal | None,
         export: Callable[[int, bool], None],
         keep: int,
         max_rollbacks: int,
@@ -86,7 +85,7 @@ class RunState:
         self.ranks = ranks
         self.checkpoints = checkpoints
         self.record = dict(record)
-        self.journal = journal
+        self.journal: Journal | None = None
         self.export = export
         self.keep = keep
         self.max_rollbacks = max_rollbacks

@@ -1,37 +1,52 @@
-"""Dual Motion GAN's generator: the laws its parts must keep, and the ways gradients must flow."""
+"""Dual Motion GAN's generator: identities between its parts, and where gradients flow."""
 
 from typing import Any
 
 import pytest
 import torch
-from vidgan.tasks.forecasting.motion_uncertainty import MotionDrift, flow_change, strayed
+from small_networks import small_dual_motion
 
 from vidgan.losses.latent import kl_standard_normal
 from vidgan.nn.blur import gaussian_blur
 from vidgan.nn.warp import warp
-from vidgan.pixels import to_byte
+from vidgan.pixels import to_byte, to_float
 from vidgan.seeding import Draws
-from vidgan.tasks.forecasting.dual_motion import DualMotionGAN
-from vidgan.tasks.forecasting.fusion import NO_HINDSIGHT, hindsight, restore_detail
+from vidgan.tasks.forecasting.config import DualMotionConfig
+from vidgan.tasks.forecasting.decoding import (
+    PRIOR_TRUST,
+    Decoding,
+    MotionDrift,
+    agreement,
+    displacement_deviation,
+    flow_change,
+    restore_detail,
+)
+from vidgan.tasks.forecasting.dual_motion import DualMotionGAN, build_dual_motion
+from vidgan.tasks.forecasting.flow_estimator import PyramidEstimator
+from vidgan.tasks.forecasting.fusion import MaskFusion
+from vidgan.tasks.forecasting.motion_decoder import MotionDecoder
+from vidgan.tasks.forecasting.motion_encoder import MotionEncoder
 from vidgan.types import Prediction
 
 PAPER: dict[str, Any] = {
     "skip_connections": False,
     "extrapolate_flow": False,
     "residual_frame": False,
-    "fusion": "conv",
-    "estimator": "hourglass",
-    "estimator_widths": (8, 8, 8, 8),
+    "fusion": {"kind": "conv"},
+    "estimator": {"kind": "hourglass", "widths": (8, 8, 8, 8)},
 }
-OURS: dict[str, Any] = {"estimator_widths": (8, 8)}
+OURS: dict[str, Any] = {"estimator": {"kind": "pyramid", "widths": (8, 8)}}
 HINTED: dict[str, Any] = {**OURS, "motion_hints": True}
-BLEND: dict[str, Any] = {"motion_hints": True, "estimator": "lucas_kanade", "fusion": "blend"}
+BLEND: dict[str, Any] = {
+    "motion_hints": True,
+    "estimator": {"kind": "lucas_kanade"},
+    "fusion": {"kind": "blend"},
+}
 VARIANTS = {"paper": PAPER, "ours": OURS, "hinted": HINTED, "blend": BLEND}
 
 
 def build(size: tuple[int, int] = (32, 32), **options: Any) -> DualMotionGAN:
-    torch.manual_seed(0)
-    return DualMotionGAN(image_size=size, widths=(8, 8, 16, 16), dim_latent=8, max_flow=6.0, **options)
+    return small_dual_motion(image_size=size, **options)
 
 
 def context_clip(batch: int = 2, times: int = 3, size: tuple[int, int] = (32, 32), channels: int = 3) -> torch.Tensor:
@@ -64,7 +79,7 @@ def test_shapes_types_and_ranges(name: str, size: tuple[int, int]) -> None:
 def test_the_released_size() -> None:
     """Channels 64-128-256-512 and total stride 16, as in the public re-implementation: 2.76 M in the convolutions."""
     with torch.device("meta"):
-        encoder = DualMotionGAN(image_size=(256, 256), **{**PAPER, "norm": "batch"}).encoder
+        encoder: Any = build_dual_motion(DualMotionConfig(), image_size=(256, 256)).encoder
     stages = sum(parameter.numel() for parameter in encoder.stages.parameters())
     assert stages == pytest.approx(2.76e6, rel=0.01)
     assert encoder.shared.cell.hidden_channels == 512
@@ -79,30 +94,30 @@ def test_the_warped_frame_is_the_last_frame_moved_by_the_flow(model: DualMotionG
     clip = context_clip()
     prediction = model(clip)
     torch.testing.assert_close(prediction.warped[:, 0], warp(clip[:, -1], prediction.flow[:, 0]))
-    seen = prediction.direct[:, 0], clip[:, -1]
+    frames = prediction.direct[:, 0], clip[:, -1]
     # Least squares need no search for what A implies: they start from the flow that A was made with.
     fixed = model.fixed_estimator
-    implied = model.estimate_flow(*seen) if fixed is None else fixed(*seen, prediction.flow[:, 0])
+    implied = model.estimator(*frames) if fixed is None else fixed(*frames, prediction.flow[:, 0])
     torch.testing.assert_close(prediction.implied_flow[:, 0], implied)
-    torch.testing.assert_close(prediction.observed_flow[:, 0], model.estimate_flow(clip[:, -1], clip[:, -2]))
+    torch.testing.assert_close(prediction.observed_flow[:, 0], model.estimator(clip[:, -1], clip[:, -2]))
 
 
 @pytest.mark.parametrize("times", [2, 4])
 def test_a_longer_horizon_is_feedback_by_hand(model: DualMotionGAN, times: int) -> None:
     clip = context_clip(times=times)
     together = model(clip, horizon=3)
-    seen = [model.estimate_flow(clip[:, i + 1], clip[:, i]) for i in range(times - 1)]
+    flows = [model.estimator(clip[:, i + 1], clip[:, i]) for i in range(times - 1)]
     for k in range(3):
-        # Q without weights is not asked again: the flow of the last true frames goes on.
+        # Q without weights is not run again: the flow of the last true frames continues.
         fixed = model.fixed_estimator is not None
-        flow = torch.stack([*seen, *[seen[-1]] * k], dim=1) if fixed else None
+        flow = torch.stack([*flows, *[flows[-1]] * k], dim=1) if fixed else None
         single = model(torch.cat([clip, together.frames[:, :k]], dim=1), flow=flow)
         for field in ("frames", "warped", "direct", "flow", "implied_flow", "mean", "logvar"):
             torch.testing.assert_close(getattr(together, field)[:, k], getattr(single, field)[:, 0], atol=1e-4, rtol=0)
     torch.testing.assert_close(together.observed_flow, model(clip).observed_flow)
 
 
-def test_the_mean_is_one_future_and_draws_are_many(model: DualMotionGAN) -> None:
+def test_the_mean_is_one_forecast_and_samples_differ(model: DualMotionGAN) -> None:
     clip = context_clip()
     assert torch.equal(model(clip).frames, model(clip).frames)
     first, again, other = (model(clip, horizon=2, draws=draws(key)) for key in (0, 0, 1))
@@ -113,7 +128,7 @@ def test_the_mean_is_one_future_and_draws_are_many(model: DualMotionGAN) -> None
     assert kl_standard_normal(first.mean, first.logvar) > 0
 
 
-def test_a_plain_encoder_has_one_future() -> None:
+def test_a_deterministic_encoder_has_one_forecast() -> None:
     model = build(probabilistic=False)
     clip = context_clip()
     prediction = model(clip, horizon=2)
@@ -125,7 +140,7 @@ def test_a_plain_encoder_has_one_future() -> None:
         model.predict(to_byte(clip), samples=2)
 
 
-def test_each_step_draws_afresh() -> None:
+def test_each_step_draws_fresh_noise() -> None:
     model = build(**PAPER)
     prediction = model(context_clip(), horizon=2, draws=draws())
     noise = draws()
@@ -146,81 +161,91 @@ def total(prediction: Prediction) -> torch.Tensor:
     return sum((part.square().mean() for part in prediction), torch.zeros(()))
 
 
-@pytest.mark.parametrize("norm", ["group", "none", "batch"])
 @pytest.mark.parametrize("name", VARIANTS)
 @pytest.mark.parametrize("horizon", [1, 2])
-def test_every_parameter_gets_a_gradient(name: str, horizon: int, norm: str) -> None:
-    model = build(**VARIANTS[name], norm=norm)
+def test_every_parameter_gets_a_gradient(name: str, horizon: int) -> None:
+    model = build(**VARIANTS[name])
     total(model(context_clip(), horizon=horizon, draws=draws())).backward()
-    without = [key for key, value in model.named_parameters() if value.grad is None or not value.grad.any()]
-    # A bias in front of batch norm changes nothing, so its gradient is zero; it must still exist.
-    assert [key for key in without if norm != "batch" or model.get_parameter(key).grad is None] == []
+    assert [key for key, value in model.named_parameters() if value.grad is None or not value.grad.any()] == []
 
 
 def gradient_sum(module: torch.nn.Module) -> float:
     return sum(float(p.grad.abs().sum()) for p in module.parameters() if p.grad is not None)
 
 
-def test_restored_detail_is_shown_and_not_fed_back() -> None:
+def test_restored_detail_is_returned_and_not_fed_back() -> None:
     clip = context_clip()
     model = build(**BLEND)
     plain = model(clip, horizon=2)
-    restored = build(**BLEND, restore_detail=0.5)(clip, horizon=2)
+    restored = model(clip, horizon=2, decoding=Decoding(restore_detail=0.5))
     true, previous = clip[:, -1], clip[:, -2]
-    observed = model.estimate_flow(true, previous)
-    change = flow_change(observed, warp(model.estimate_flow(previous, clip[:, -3]), observed))
+    observed = model.estimator(true, previous)
+    change = flow_change(observed, warp(model.estimator(previous, clip[:, -3]), observed))
     for step, last in enumerate((true, plain.frames[:, 0])):
-        shown = restore_detail(plain.frames[:, step], last, true, strayed(change, step + 1), 0.5)
-        torch.testing.assert_close(restored.frames[:, step], shown)
+        expected = restore_detail(plain.frames[:, step], last, true, displacement_deviation(change, step + 1), 0.5)
+        torch.testing.assert_close(restored.frames[:, step], expected)
     assert (restored.frames - plain.frames).abs().max() > 0.01
     for field in ("warped", "direct", "flow", "implied_flow", "mean"):
         torch.testing.assert_close(getattr(restored, field), getattr(plain, field))
 
 
 @pytest.mark.parametrize("times", [3, 4])
-def test_hindsight_mends_the_next_frame_by_how_the_last_one_was_met(times: int) -> None:
-    # Smooth pictures: about noise, which no motion explains, the past says the same everywhere.
+def test_hindsight_corrects_the_next_frame_by_the_error_of_the_last_one(times: int) -> None:
+    # Smooth images: about noise, which no motion explains, the past says the same everywhere.
     clip = gaussian_blur(context_clip(times=times).flatten(0, 1), 2.0).unflatten(0, (2, times))
-    plain, mended = build(**BLEND).eval(), build(**BLEND, hindsight=True).eval()
-    prediction, ungated = mended(clip, horizon=3), plain(clip, horizon=3)
-    before = plain(clip[:, :-1])
-    trust = hindsight(before.frames[:, 0], before.warped[:, 0], clip[:, -1])
-    assert trust.max() - trust.min() > 0.05  # it says something
-    mixed = ungated.warped[:, 0] + trust * (ungated.frames[:, 0] - ungated.warped[:, 0])
+    model, hindsight = build(**BLEND).eval(), Decoding(hindsight=True)
+    prediction, plain = model(clip, horizon=3, decoding=hindsight), model(clip, horizon=3)
+    before = model(clip[:, :-1])
+    trust = agreement(before.frames[:, 0], before.warped[:, 0], clip[:, -1])
+    assert trust.max() - trust.min() > 0.05  # it varies
+    mixed = plain.warped[:, 0] + trust * (plain.frames[:, 0] - plain.warped[:, 0])
     torch.testing.assert_close(prediction.frames[:, 0], mixed, atol=1e-4, rtol=0)
-    # What is fed back goes without, so nothing else changes.
-    torch.testing.assert_close(prediction.frames[:, 1:], ungated.frames[:, 1:], atol=1e-4, rtol=0)
+    # Frames are fed back uncorrected, so nothing else changes.
+    torch.testing.assert_close(prediction.frames[:, 1:], plain.frames[:, 1:], atol=1e-4, rtol=0)
     for field in ("warped", "direct", "flow", "implied_flow", "mean"):
-        torch.testing.assert_close(getattr(prediction, field), getattr(ungated, field), atol=1e-4, rtol=0)
-    known = torch.stack([mended.estimate_flow(clip[:, i + 1], clip[:, i]) for i in range(times - 1)], dim=1)
-    torch.testing.assert_close(mended(clip, flow=known).frames, prediction.frames[:, :1], atol=1e-5, rtol=0)
+        torch.testing.assert_close(getattr(prediction, field), getattr(plain, field), atol=1e-4, rtol=0)
+    known = torch.stack([model.estimator(clip[:, i + 1], clip[:, i]) for i in range(times - 1)], dim=1)
+    torch.testing.assert_close(
+        model(clip, flow=known, decoding=hindsight).frames, prediction.frames[:, :1], atol=1e-5, rtol=0
+    )
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert all(part.dtype == torch.float32 for part in mended(clip))
-    torch.testing.assert_close(mended.train()(clip, horizon=3).frames, ungated.frames)
+        assert all(part.dtype == torch.float32 for part in model(clip, decoding=hindsight))
 
 
-def test_without_a_past_hindsight_knows_its_usual_share() -> None:
-    clip = context_clip(times=2)
-    prediction, ungated = build(**BLEND, hindsight=True).eval()(clip), build(**BLEND)(clip)
-    mixed = ungated.warped + NO_HINDSIGHT * (ungated.frames - ungated.warped)
+def test_without_a_past_hindsight_takes_the_prior() -> None:
+    clip, model = context_clip(times=2), build(**BLEND).eval()
+    prediction, plain = model(clip, decoding=Decoding(hindsight=True)), model(clip)
+    mixed = plain.warped + PRIOR_TRUST * (plain.frames - plain.warped)
     torch.testing.assert_close(prediction.frames, mixed)
 
 
-def test_futures_part_where_motion_was_seen_to_change() -> None:
-    model, spread = build(**BLEND), build(**BLEND, motion_spread=1.0)
+def test_users_get_decoded_forecasts_and_training_restored_detail_alone() -> None:
+    clip = to_byte(context_clip(times=4))
+    settings = {"hindsight": True, "restore_detail": 0.5, "motion_spread": 1.0}
+    model, plain = build(**BLEND, decoding=settings), build(**BLEND)
+    assert model.decoding == Decoding(**settings)
+    assert model.decoding.in_training() == Decoding(restore_detail=0.5)
+    for seed in (None, 3):
+        forecast = model.forecast(clip, 2, seed=seed)
+        noise = None if seed is None else Draws(seed, "forecast", rows=range(2))
+        with torch.no_grad():
+            expected = plain.eval()(to_float(clip), horizon=2, draws=noise, decoding=Decoding(**settings))
+        torch.testing.assert_close(forecast.frames, expected.frames)
+    assert torch.equal(model(to_float(clip)).frames, plain(to_float(clip)).frames), "the network itself does not decode"
+
+
+def test_samples_diverge_where_motion_changed() -> None:
+    model = build(**BLEND).eval()
     clip = gaussian_blur(context_clip(1, 4, (32, 64)), 2.0)
     clip[..., :32] = clip[:, :1, ..., :32]  # the left half stands still
-    futures = []
-    for net in (model, spread):
+    forecasts = []
+    for decoding in (Decoding(), Decoding(motion_spread=1.0)):
         with torch.no_grad():
-            best = net.eval()(clip, horizon=3).frames
-            drawn = torch.stack([net(clip, horizon=3, draws=draws(key, 1)).frames for key in range(4)])
-            assert torch.equal(
-                net.train()(clip, draws=draws(0, 1)).frames, model.train()(clip, draws=draws(0, 1)).frames
-            )
-        futures.append((best, drawn.std(dim=0)[0, :, 0]))  # (K, H, W)
-    (best, narrow), (same, wide) = futures
-    assert torch.equal(best, same)  # the single best guess goes without
+            best = model(clip, horizon=3, decoding=decoding).frames
+            drawn = [model(clip, horizon=3, draws=draws(key, 1), decoding=decoding).frames for key in range(4)]
+        forecasts.append((best, torch.stack(drawn).std(dim=0)[0, :, 0]))  # (K, H, W)
+    (best, narrow), (same, wide) = forecasts
+    assert torch.equal(best, same)  # the single best guess is not spread
     still, moving = wide[..., :20].mean(dim=(1, 2)), wide[..., 44:].mean(dim=(1, 2))  # (K,)
     assert bool((moving > 3 * narrow[..., 44:].mean(dim=(1, 2))).all())
     assert bool((moving > 5 * still).all()) and float(moving[2]) > float(moving[0])
@@ -231,13 +256,13 @@ def test_the_drift_of_motion_is_a_random_walk_as_strong_as_the_change() -> None:
     change = flow_change(former + torch.tensor([0.3, 0.4])[:, None, None], former)
     assert torch.allclose(change, torch.full((400, 1, 32, 32), 0.125**0.5), atol=1e-4)
     assert not bool(flow_change(former, former).any())
-    walk, place, expected = MotionDrift(Draws("drift", rows=range(400)), change), torch.zeros(400, 2, 2, 2), 0.0
+    walk, position, expected = MotionDrift(Draws("drift", rows=range(400)), change), torch.zeros(400, 2, 2, 2), 0.0
     for frame in (1, 2, 3, 4):
         moved = walk.step()[:, :, ::31, ::31]  # at the corners, which are points of the noise's own grid: unit variance
         assert moved.std().item() == pytest.approx((0.125 * frame) ** 0.5, rel=0.06)
-        place = place + moved
-        expected = float(strayed(change, frame).mean())
-        assert place.std().item() == pytest.approx(expected, rel=0.06)
+        position = position + moved
+        expected = float(displacement_deviation(change, frame).mean())
+        assert position.std().item() == pytest.approx(expected, rel=0.06)
     assert expected == pytest.approx((0.125 * (1 + 4 + 9 + 16)) ** 0.5, rel=1e-4)
 
 
@@ -280,17 +305,17 @@ def test_without_corrections_it_continues_the_observed_flow() -> None:
     torch.testing.assert_close(prediction.frames, prediction.warped)
 
 
-def test_hints_of_steady_motion_show_neither_change_nor_surprise() -> None:
-    """A scene that shifts by whole pixels: the flow repeats and explains the last frame wherever it was in view."""
+def test_hints_of_steady_motion_are_zero() -> None:
+    """A scene that shifts by whole pixels: the flow repeats and explains the last frame wherever that was visible."""
     model = build(**HINTED)
     wide = context_clip(1, 1, (32, 48))[:, 0]
     previous, last = wide[..., 6:38], wide[..., 4:36]  # the scene moves right by 2
     flow = torch.tensor([-2.0, 0.0]).view(1, 2, 1, 1).expand(1, 2, 32, 32)
-    hints = model._hints(*model._seen(last, previous, flow, flow)[2:])
+    hints = model._hints(model._evidence(last, previous, flow, flow))
     torch.testing.assert_close(hints[:, :2], flow / 6)
     torch.testing.assert_close(hints[:, 2:4], torch.zeros(1, 2, 32, 32), atol=1e-5, rtol=0)
     torch.testing.assert_close(hints[:, 4:, :, 4:], torch.zeros(1, 3, 32, 28), atol=1e-5, rtol=0)
-    faster = model._hints(*model._seen(last, previous, flow, flow / 2)[2:])
+    faster = model._hints(model._evidence(last, previous, flow, flow / 2))
     torch.testing.assert_close(faster[:, 2:4], 6 * torch.tanh(flow / 2 / 6))
 
 
@@ -309,8 +334,29 @@ def test_outputs_are_float32_under_autocast(model: DualMotionGAN) -> None:
     assert (prediction.frames - exact.frames).abs().mean() < 0.02
 
 
-def test_other_channel_counts() -> None:
-    assert build(**OURS, channels=1)(context_clip(channels=1)).frames.shape == (2, 1, 1, 32, 32)
+def test_the_generator_is_composed_from_parts_of_any_channel_count() -> None:
+    widths = (8, 8, 16, 16)
+    decoder: dict[str, Any] = {
+        "dim_latent": 8,
+        "widths": widths,
+        "skip_channels": [16 + 2, 16 + 2, 8 + 2, 8 + 2, 1 + 2],
+    }
+    model = DualMotionGAN(
+        encoder=MotionEncoder(channels=1, widths=widths, dim_latent=8),
+        estimator=PyramidEstimator(channels=1, max_flow=6.0, widths=(8, 8)),
+        frame_generator=MotionDecoder(**decoder, out_channels=1),
+        flow_generator=MotionDecoder(**decoder, out_channels=2),
+        fusion=MaskFusion(channels=1, max_flow=6.0),
+        image_size=(32, 32),
+        channels=1,
+        max_flow=6.0,
+        skip_connections=True,
+        extrapolate_flow=True,
+        motion_hints=False,
+        residual_frame=True,
+        reads_earlier_motion=False,
+    )
+    assert model(context_clip(channels=1)).frames.shape == (2, 1, 1, 32, 32)
 
 
 def test_neither_draws_nor_mean_touch_the_global_random_state(model: DualMotionGAN) -> None:
@@ -322,25 +368,27 @@ def test_neither_draws_nor_mean_touch_the_global_random_state(model: DualMotionG
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"image_size": (32, 40)}, "multiples of 16"),
-        ({"motion_hints": True, "skip_connections": False}, "needs skip_connections"),
-        ({"motion_hints": True, "extrapolate_flow": False}, "needs skip_connections"),
-        ({"fusion": "sum"}, "fusion: unknown name 'sum'; accepted are 'conv', 'mask', 'blend'"),
-        ({"estimator": "raft"}, "accepted are 'hourglass', 'pyramid', 'lucas_kanade'"),
-        ({"estimator": "lucas_kanade", "estimator_widths": (8, 8)}, "estimator_widths has no effect"),
-        ({"fusion": "blend", "extrapolate_flow": False}, "needs extrapolate_flow"),
-        ({"widths": (8, 8)}, "4 stages"),
-        ({"max_flow": 0.0}, "positive"),
-        ({"restore_detail": 1.5}, "a share between 0 and 1, got 1.5"),
-        ({"motion_spread": 1.0}, "motion_spread: 0 or more; it needs"),
-        ({"motion_spread": 1.0, "motion_hints": True, "probabilistic": False}, "needs probabilistic, and"),
-        ({"motion_spread": -1.0, "motion_hints": True}, "motion_spread: 0 or more"),
-        ({"norm": "layer"}, "norm: unknown name 'layer'; accepted are 'none', 'batch'"),
+        ({"size": (32, 40)}, "multiples of 16"),
+        ({"motion_hints": True, "skip_connections": False}, "skip_connections"),
+        ({"motion_hints": True, "extrapolate_flow": False}, "extrapolate_flow"),
+        ({"fusion": {"kind": "sum"}}, "conv, mask, blend"),
+        ({"estimator": {"kind": "raft"}}, "hourglass, pyramid, lucas_kanade"),
+        ({"estimator": {"kind": "lucas_kanade", "widths": (8, 8)}}, "widths"),
+        ({"estimator": {"kind": "hourglass", "widths": (8, 8)}}, "widths"),
+        ({"estimator": {"kind": "pyramid", "widths": ()}}, "widths"),
+        ({"fusion": {"kind": "blend"}, "extrapolate_flow": False}, "extrapolate_flow"),
+        ({"widths": (8, 8)}, "widths"),
+        ({"max_flow": 0.0}, "max_flow"),
+        ({"decoding": {"restore_detail": 1.5}}, "restore_detail"),
+        ({"decoding": {"motion_spread": 1.0}}, "motion_spread"),
+        ({"decoding": {"motion_spread": 1.0}, "motion_hints": True, "probabilistic": False}, "probabilistic"),
+        ({"decoding": {"motion_spread": -1.0}, "motion_hints": True}, "motion_spread"),
+        ({"norm": "group"}, "norm"),
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        DualMotionGAN(**{"image_size": (32, 32), "widths": (8, 8, 8, 8), "dim_latent": 8, **options})
+        build(**options)
 
 
 def test_wrong_inputs_are_refused() -> None:

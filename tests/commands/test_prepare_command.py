@@ -51,8 +51,8 @@ def test_only_explicit_options_are_passed_to_prepare() -> None:
     ("explicit", "message"),
     [
         ({"flow_method": "dis"}, "--flow-method has no effect without --flow"),
-        ({"part": "2"}, "--part is '2'; accepted: I/N"),
-        ({"size": "big"}, "--size is 'big'; accepted: 64"),
+        ({"part": "2"}, "--part 2: .*accepted: I/N"),
+        ({"size": "big"}, "--size big: .*accepted: 64"),
     ],
 )
 def test_meaningless_options_are_refused(explicit: dict[str, Any], message: str) -> None:

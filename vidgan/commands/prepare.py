@@ -28,7 +28,7 @@ def parse_size(text: str, option: str = "--size") -> tuple[int, int]:
     """
     match = re.fullmatch(r"(\d+)(?:[xX](\d+))?", text.strip())
     if match is None:
-        raise ConfigError(f"{option} is {text!r}; accepted: 64, or HEIGHTxWIDTH such as 128x160")
+        raise ConfigError(f"{option} {text}: not a frame size; accepted: 64, or HEIGHTxWIDTH such as 128x160")
     return int(match[1]), int(match[2] or match[1])
 
 
@@ -40,7 +40,7 @@ def parse_part(text: str) -> tuple[int, int]:
     """
     match = re.fullmatch(r"(\d+)/(\d+)", text.strip())
     if match is None:
-        raise ConfigError(f"--part is {text!r}; accepted: I/N such as 1/4, the first of four parts")
+        raise ConfigError(f"--part {text}: not a part; accepted: I/N such as 1/4, the first of four parts")
     return int(match[1]), int(match[2])
 
 

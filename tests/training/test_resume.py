@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import torch
 from helpers import small_config
-from vidgan.commands.monitor import _Forecast, _Synthesis
 
 from vidgan.commands.train import train
+from vidgan.commands.training_hooks import _Observer
 from vidgan.config import dump_config
 from vidgan.exports import exported_step
 from vidgan.training.checkpoint import load_checkpoint, load_latest
@@ -125,7 +125,7 @@ def dies_at(moment: str, step: int, patch: pytest.MonkeyPatch) -> None:
     from vidgan.training.run_state import RunState
 
     owner, name = {
-        "evaluation": (_Forecast, "evaluate"), "preview": (_Forecast, "preview"), "best": (RunState, "write"),
+        "evaluation": (_Observer, "evaluate"), "preview": (_Observer, "preview"), "best": (RunState, "write"),
     }[moment]  # fmt: skip
     original = getattr(owner, name)
 
@@ -142,7 +142,7 @@ def test_preview_is_repeated_after_a_kill_during_the_last_one(
 ) -> None:
     config = small_config("mocogan", shapes_data, tmp_path, train__steps=2)
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(_Synthesis, "preview", raiser(Killed()))
+        patch.setattr(_Observer, "preview", raiser(Killed()))
         train(config, quiet=True)
     assert not (config.run_dir / "previews").exists()
     assert train(config, quiet=True).steps == 2

@@ -141,7 +141,10 @@ def test_a_problem_is_reported_with_its_key(written: Path, override: str, keys: 
         (["model.fusion.kind=sum"], ("model.fusion", "conv", "mask", "blend")),
         (["model.estimator.kind=raft"], ("model.estimator", "hourglass", "pyramid", "lucas_kanade")),
         (["model.estimator.kind=lucas_kanade"], ("model.estimator.widths",)),
-        (["model.estimator.kind=lucas_kanade", "model.estimator.widths=null"], ("objective.weights.observed_flow", "lucas_kanade")),
+        (
+            ["model.estimator.kind=lucas_kanade", "model.estimator.widths=null"],
+            ("objective.weights.observed_flow", "lucas_kanade"),
+        ),
         (["model.fusion.kind=blend", "model.extrapolate_flow=false"], ("model.fusion.kind=blend", "extrapolate_flow")),
         (["model.motion_hints=true", "model.skip_connections=false"], ("model.motion_hints", "skip_connections")),
         (["model.motion_hints=true", "model.extrapolate_flow=false"], ("model.motion_hints", "extrapolate_flow")),
@@ -388,10 +391,13 @@ def test_the_reference_lists_every_key(task: str) -> None:
     assert by_key["train.tf32"] == ("true | false", "false")
     assert by_key["data.fps"][1] == "null"
     kinds = {kind for key, kind, *_ in rows if key in ("model.frame", "model.fusion")}
-    assert kinds == {
-        "synthesis": {"section, kind dcgan", "section, kind style"},
-        "forecasting": {"section, kind conv", "section, kind mask", "section, kind blend"},
-    }[task]
+    assert (
+        kinds
+        == {
+            "synthesis": {"section, kind dcgan", "section, kind style"},
+            "forecasting": {"section, kind conv", "section, kind mask", "section, kind blend"},
+        }[task]
+    )
     described = {key: description for key, _, _, description in rows}
     assert "Unit: frames" in described["data.frames"]
 

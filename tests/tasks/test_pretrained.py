@@ -14,7 +14,6 @@ from vidgan.errors import PretrainedError
 from vidgan.hub import read_facts
 
 
-
 def small(num_categories: int = 2) -> MoCoGAN:
     frame = {"width": 4, "norm": "batch"}
     return small_mocogan(image_size=(32, 48), num_categories=num_categories, dim_content=4, frame=frame)

@@ -102,9 +102,7 @@ def test_mocogan_has_the_same_gradients_and_statistics(
 
 def test_dual_motion_has_the_same_forecast_and_gradients() -> None:
     results = []
-    for network in pair(
-        small_dual_motion, widths=(4, 4, 8, 8), estimator={"widths": (4, 4)}, motion_hints=True
-    ):
+    for network in pair(small_dual_motion, widths=(4, 4, 8, 8), estimator={"widths": (4, 4)}, motion_hints=True):
         prediction = network(clips(2, 4, 3, *SIZE), horizon=2, draws=draws())
         sum(part.square().mean() for part in prediction).backward()
         results.append((prediction, gradients(network)))

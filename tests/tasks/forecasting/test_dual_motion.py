@@ -336,7 +336,11 @@ def test_outputs_are_float32_under_autocast(model: DualMotionGAN) -> None:
 
 def test_the_generator_is_composed_from_parts_of_any_channel_count() -> None:
     widths = (8, 8, 16, 16)
-    decoder: dict[str, Any] = {"dim_latent": 8, "widths": widths, "skip_channels": [16 + 2, 16 + 2, 8 + 2, 8 + 2, 1 + 2]}
+    decoder: dict[str, Any] = {
+        "dim_latent": 8,
+        "widths": widths,
+        "skip_channels": [16 + 2, 16 + 2, 8 + 2, 8 + 2, 1 + 2],
+    }
     model = DualMotionGAN(
         encoder=MotionEncoder(channels=1, widths=widths, dim_latent=8),
         estimator=PyramidEstimator(channels=1, max_flow=6.0, widths=(8, 8)),

@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
-
 from small_networks import small_mocogan, style_mocogan
+from torch import Tensor, nn
 
 from vidgan.seeding import Draws
 from vidgan.tasks.synthesis.config import MoCoGANConfig

@@ -21,7 +21,14 @@ from vidgan.training.turns import Turn
 
 def generator(**changes: Any) -> StyleFrameGenerator:
     torch.manual_seed(0)
-    options = {"image_size": (32, 32), "dim_content": 4, "dim_motion": 3, "width": 4, "max_width": 8, "mapping_width": 8}
+    options = {
+        "image_size": (32, 32),
+        "dim_content": 4,
+        "dim_motion": 3,
+        "width": 4,
+        "max_width": 8,
+        "mapping_width": 8,
+    }
     return StyleFrameGenerator(**(options | changes)).eval()
 
 

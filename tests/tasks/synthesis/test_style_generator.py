@@ -11,7 +11,13 @@ from vidgan.tasks.synthesis.style import Coordinates, StyleFrameGenerator
 def generator(moves_origin: bool, size: tuple[int, int] = (32, 32)) -> StyleFrameGenerator:
     torch.manual_seed(0)
     return StyleFrameGenerator(
-        image_size=size, dim_content=4, dim_motion=3, width=4, max_width=8, mapping_width=8, motion_moves_origin=moves_origin
+        image_size=size,
+        dim_content=4,
+        dim_motion=3,
+        width=4,
+        max_width=8,
+        mapping_width=8,
+        motion_moves_origin=moves_origin,
     ).eval()
 
 

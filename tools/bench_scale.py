@@ -40,8 +40,8 @@ from vidgan.types import UNLABELLED, ClipBatch
 MARGIN = 0.25
 NARROW = {
     "mocogan": ("mocogan/vidgan", [
-        "model.frame.width=8", "model.frame.max_width=64", "discriminators.frame.width=8",
-        "discriminators.frame.max_width=64",
+        "model.frame.width=8", "model.frame.max_width=64",
+        "discriminators.frame.width=8", "discriminators.frame.max_width=64",
         "discriminators.video.width=8", "discriminators.video.max_width=64",
         "objective.category_source=null", "objective.weights.category=null", "objective.penalty=null",
     ]),

@@ -27,7 +27,7 @@ from vidgan.training.cost import start_optimizers, turn_costs
 def wide(data: Path, out: Path, **changes: Any) -> Any:
     """A MoCoGAN whose activations outweigh the interpreter's own memory."""
     return small_config(
-        "mocogan", data, out, model__width=16, discriminators__video__width=16, train__batch_size=60, **changes
+        "mocogan", data, out, model__frame__width=16, discriminators__video__width=16, train__batch_size=60, **changes
     )
 
 
@@ -102,7 +102,8 @@ def test_a_penalty_that_is_due_and_rare_turns_are_counted(shapes_data: Path, tmp
     plain = make_plan(small_config("mocogan", shapes_data, tmp_path))
     lazy = small_config(
         "mocogan", shapes_data, tmp_path,
-        objective__penalty={"kind": "r1", "weight": 1.0, "every": 4}, objective__critic_steps=6,
+        objective__penalty={"kind": "r1", "weight": 1.0, "every": 4},
+        objective__turns=["frame", "video", {"network": "generator", "every": 6}],
     )  # fmt: skip
     assert due_step(lazy) == 11
     rare = make_plan(lazy)

@@ -14,8 +14,8 @@ import pytest
 import torch
 from helpers import small_config
 
-from vidgan.commands.monitor import _Forecast, _Synthesis
 from vidgan.commands.train import train
+from vidgan.commands.training_hooks import _Observer
 from vidgan.config import dump_config
 from vidgan.exports import exported_step
 from vidgan.training.checkpoint import load_checkpoint, load_latest
@@ -29,7 +29,7 @@ CHANGES: dict[str, Any] = {
     "every__keep": 9,
     "every__preview": 2,
     "every__evaluate": 3,
-    "objective__noise": {"start": 0.1, "steps": 5},
+    "discriminators__frame__noise": 0.1,
     "objective__penalty": {"kind": "r1", "weight": 0.1, "every": 2},
 }
 EPOCH = 3  # steps: 12 training clips in batches of 4
@@ -124,7 +124,7 @@ def dies_at(moment: str, step: int, patch: pytest.MonkeyPatch) -> None:
     from vidgan.training.state import RunState
 
     owner, name = {
-        "evaluation": (_Forecast, "evaluate"), "preview": (_Forecast, "preview"), "best": (RunState, "write"),
+        "evaluation": (_Observer, "evaluate"), "preview": (_Observer, "preview"), "best": (RunState, "write"),
     }[moment]  # fmt: skip
     original = getattr(owner, name)
 
@@ -141,7 +141,7 @@ def test_a_kill_in_the_last_preview_is_made_good(
 ) -> None:
     config = small_config("mocogan", shapes_data, tmp_path, train__steps=2)
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(_Synthesis, "preview", raiser(Killed()))
+        patch.setattr(_Observer, "preview", raiser(Killed()))
         train(config, quiet=True)
     assert not (config.run_dir / "previews").exists()
     assert train(config, quiet=True).steps == 2

@@ -157,16 +157,16 @@ def main(argv: Sequence[str] | None = None) -> int:
                 results = measure(config, batch, horizon, forms=forms, rounds=rounds, device=args.device)
                 unit = "ms a frame" if config in FORECASTS else "clips/s"
                 for form in forms:
-                    result = results[form]
+                    told = results[form]
                     case = {"config": config, "batch": batch, "horizon": horizon, "form": form, "unit": unit}
-                    report["rows"].append(case | result)
+                    report["rows"].append(case | told)
                     names = [config, batch, horizon if config in FORECASTS else "", form]
-                    if "failed" in result:
-                        lines.append([*names, "failed", unit, "", result["failed"]])
+                    if "failed" in told:
+                        lines.append([*names, "failed", unit, "", told["failed"]])
                         continue
-                    faster = shown(result["times_eager"]) if result["times_eager"] else ""
-                    lines.append([*names, shown(result["rate"]), unit, faster, f"{result['ready_seconds']:.1f} s"])
-                    print(*names, shown(result["rate"]), unit, file=sys.stderr, flush=True)
+                    faster = shown(told["times_eager"]) if told["times_eager"] else ""
+                    lines.append([*names, shown(told["rate"]), unit, faster, f"{told['ready_seconds']:.1f} s"])
+                    print(*names, shown(told["rate"]), unit, file=sys.stderr, flush=True)
     head = ["config", "batch", "horizon", "form", "median (low-high)", "", "times faster than eager", "ready after"]
     print(table(head, lines))
     save(args.json, report)

@@ -81,7 +81,7 @@ def recipes_report(rounds: int = 3, *, timed: bool = True) -> dict[str, Any]:
         }
         work = {side: recipe.gflop() for side, recipe in pair.items()}
         less = sum(work["paper"].values()) / sum(work["ours"].values())
-        result: dict[str, Any] = {
+        found: dict[str, Any] = {
             "size": size,
             "frames": frames,
             "batch": clips,
@@ -98,14 +98,14 @@ def recipes_report(rounds: int = 3, *, timed: bool = True) -> dict[str, Any]:
                     plain = steps[side](0)
                     due = steps[side](recipe.every - 1) if recipe.every > 1 else plain
                     seconds[side].append(recipe.mean_seconds(plain, due))
-            result |= {"seconds": {side: spread(samples) for side, samples in seconds.items()}}
-            result |= {"faster": ratios(seconds["paper"], seconds["ours"])}
-        report["recipes"][name] = result
+            found |= {"seconds": {side: spread(samples) for side, samples in seconds.items()}}
+            found |= {"faster": ratios(seconds["paper"], seconds["ours"])}
+        report["recipes"][name] = found
         lines.append([
             name, "x".join(map(str, (frames, *size))), clips,
             *(f"{sum(work[side].values()):.1f}" for side in ("paper", "ours")), f"{less:.2f}",
-            *(shown(result["seconds"][side]) if timed else "" for side in ("paper", "ours")),
-            shown(result["faster"]) if timed else "",
+            *(shown(found["seconds"][side]) if timed else "" for side in ("paper", "ours")),
+            shown(found["faster"]) if timed else "",
         ])  # fmt: skip
     head = [
         "recipe",

@@ -25,7 +25,7 @@ from vidgan.report.cases import Cases
 
 SHORT = {
     "data__frames": 5,
-    "discriminators__video": {"width": 4, "max_receptive_frames": 4},
+    "discriminators__video": {"name": "video", "width": 4, "norm": "none", "max_receptive_frames": 4},
     "train__steps": 1,
 }
 
@@ -83,9 +83,9 @@ def test_frames_of_the_other_form_are_told_apart(run: Path) -> None:
 
 def test_pictures_of_real_clips_are_continued(shapes_data: Path, tmp_path: Path) -> None:
     """As long as trained and longer, by a model that draws them anew and by one that moves them."""
-    moving = {"model__frame": {"kind": "style", "width": 4}, "model__warp_first_frame": True}
+    moving = {"generator": "style", "norm": None, "move_picture": True}
     for name, model in {"drawn": {}, "moved": moving}.items():
-        changes = SHORT | {"model__encoder": {"width": 4}} | model
+        changes = SHORT | {"model__image_to_video": True} | {f"model__{key}": value for key, value in model.items()}
         config = small_config("mocogan", shapes_data, tmp_path / name, **changes)
         run = train(config, quiet=True).run_dir
         scores = evaluate(run, clips=4)

@@ -19,17 +19,15 @@ from torch import Tensor, nn
 from vidgan.commands.train import train
 from vidgan.config import dump_config
 from vidgan.errors import ConfigError, NonFiniteError
-from vidgan.losses import ADVERSARIAL
 from vidgan.seeding import Draws
 from vidgan.tasks.synthesis.training import MoCoGANTraining
-from vidgan.training.adversary import Adversary, Penalty
+from vidgan.training.adversary import Penalty
 from vidgan.training.checkpoint import load_checkpoint, load_latest
 from vidgan.training.ema import ExponentialMovingAverage
 from vidgan.training.journal import read
 from vidgan.training.lock import RunLock
 from vidgan.training.loop import Periods, Protection, StopRequest, learning_rate_factor, run_loop
 from vidgan.training.trainees import Trainees
-from vidgan.training.turns import Turn
 from vidgan.training.watch import Hooks
 from vidgan.types import ClipBatch, Judgement, Latents
 
@@ -150,7 +148,7 @@ def test_learning_rates_are_a_function_of_the_step() -> None:
 class Point(nn.Module):
     """The Dirac GAN's generator: a single number (Mescheder et al., ICML 2018)."""
 
-    needs_first_frame = False
+    image_to_video = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -209,15 +207,9 @@ def play_dirac(
     algorithm = MoCoGANTraining(
         trainees=trainees,
         ema=ExponentialMovingAverage(networks["generator"]),
-        adversaries={
-            "video": Adversary(
-                trainees=trainees, name="video", loss=ADVERSARIAL["minimax"], penalty=penalty, scores_clips=True
-            )
-        },
-        turns=(Turn(network="video"), Turn(network="generator")),
-        steps_per_epoch=steps,
         weights={"adversarial_video": 1.0},
-        own_terms={},
+        adversarial="minimax",
+        penalties={"video": penalty} if penalty is not None else {},
     )
     distances: list[float] = []
     inner = algorithm.step

@@ -18,7 +18,7 @@ from pathlib import Path
 from vidgan import DualMotionGAN, MoCoGAN, train
 from vidgan.data.synthetic.shapes_data import prepare_shapes
 from vidgan.exports import save_model
-from vidgan.hub import SHIPPED, TRAINED_ON
+from vidgan.hub import SHIPPED
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "vidgan" / SHIPPED
 LARGEST = 5_000_000  # bytes of a folder
@@ -95,7 +95,7 @@ def save(run: Path, name: str, recipe: Recipe, folder: Path) -> Path:
     model = kind.from_pretrained(run)
     told = {
         "name": name,
-        TRAINED_ON: "moving shapes that vidgan rendered",
+        "trained_on": "moving shapes that vidgan rendered",
         "licence": "Apache-2.0",
         "made_by": f"python tools/train_shipped.py --only {name}",
         "config": recipe.config,

@@ -14,7 +14,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vidgan.commands.compare import compare
     from vidgan.commands.evaluate import evaluate
+    from vidgan.commands.table import table
     from vidgan.commands.train import train
     from vidgan.data.preparing.prepare import prepare
     from vidgan.tasks.forecasting.dual_motion import DualMotionGAN
@@ -29,10 +31,22 @@ _HOMES = {
     "DualMotionGAN": "vidgan.tasks.forecasting.dual_motion",
     "prepare": "vidgan.data.preparing.prepare",
     "train": "vidgan.commands.train",
+    "compare": "vidgan.commands.compare",
     "evaluate": "vidgan.commands.evaluate",
+    "table": "vidgan.commands.table",
     "read_frames": "vidgan.video.decode",
 }
-__all__ = ["DualMotionGAN", "MoCoGAN", "__version__", "evaluate", "prepare", "read_frames", "train"]
+__all__ = [
+    "DualMotionGAN",
+    "MoCoGAN",
+    "__version__",
+    "compare",
+    "evaluate",
+    "prepare",
+    "read_frames",
+    "table",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

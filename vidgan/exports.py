@@ -14,6 +14,7 @@ from vidgan.config import RunConfig
 from vidgan.data.dataset import ClipDataset
 from vidgan.errors import CheckpointError
 from vidgan.files import replace_folder
+from vidgan.hub import ModelFacts
 from vidgan.training.checkpoint import Checkpoint, load_best, load_strict
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ class Exporter:
     def __call__(self, step: int, best: bool) -> None:
         """Write `model/`, and `best/` too where `step` is the best so far."""
         for name in ("model", "best") if best else ("model",):
-            save_model(self.module, self.config.run_dir / name, facts(self.config, self.dataset, step))
+            save_model(self.module, self.config.run_dir / name, facts(self.config, self.dataset, step).to_json())
 
 
 def refresh_exports(config: RunConfig, dataset: ClipDataset, latest: Checkpoint) -> None:
@@ -49,12 +50,11 @@ def refresh_exports(config: RunConfig, dataset: ClipDataset, latest: Checkpoint)
         if exported_step(folder) != checkpoint.step:
             module = build_networks(config, dataset)["generator"].eval()
             load_strict(module, checkpoint.tensors["ema"])
-            save_model(module, folder, facts(config, dataset, checkpoint.step))
+            save_model(module, folder, facts(config, dataset, checkpoint.step).to_json())
             logger.warning("%s was older than %s and was written again", folder, checkpoint.path.name)
 
 
-# How the training clips were made of videos, and what that is where nothing is said.
-PREPARATION: dict[str, Any] = {"fps": None, "every": 1, "fit": "crop", "resample": "area"}
+PREPARATION = ("fps", "every", "fit", "resample")  # options of `vidgan prepare` that a model's facts record
 
 
 def exported_step(folder: Path) -> int | None:
@@ -66,25 +66,23 @@ def exported_step(folder: Path) -> int | None:
     return step if isinstance(step, int) else None
 
 
-def facts(config: RunConfig, dataset: ClipDataset, step: int) -> dict[str, Any]:
-    """What the saved model tells of its training."""
-    told: dict[str, Any] = {
-        "run": config.name,
-        "step": step,
-        "frames": config.data.frames,
-        "stride": config.data.stride,
-        "sampled_fps": config.data.fps,  # in place of a stride
-        **{key: dataset.index.settings.get(key, usual) for key, usual in PREPARATION.items()},
-        "batch_size": config.train.batch_size,
-        "seed": config.seed,
-        "data": {"fingerprint": dataset.index.fingerprint, "split": dataset.index.split_hash},
-        "vidgan": vidgan.__version__,
-    }
-    if config.objective.category_source is not None:
-        told["categories"] = list(dataset.category_names)
-    if config.data.context is not None:
-        told["context"] = config.data.context
-    return told
+def facts(config: RunConfig, dataset: ClipDataset, step: int) -> ModelFacts:
+    """How the weights of a run at `step` were trained."""
+    return ModelFacts(
+        run=config.name,
+        step=step,
+        frames=config.data.frames,
+        stride=config.data.stride,
+        sampled_fps=config.data.fps,
+        **{key: dataset.index.settings[key] for key in PREPARATION if key in dataset.index.settings},
+        batch_size=config.train.batch_size,
+        seed=config.seed,
+        fingerprint=dataset.index.fingerprint,
+        split=dataset.index.split_hash,
+        vidgan=vidgan.__version__,
+        categories=None if config.objective.category_source is None else tuple(dataset.category_names),
+        context=config.data.context,
+    )
 
 
 def save_model(model: Any, folder: Path, told: dict[str, Any]) -> None:

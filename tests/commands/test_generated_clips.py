@@ -1,4 +1,4 @@
-"""`vidgan evaluate` of a model that generates: longer than trained, and beside the training clips."""
+"""`vidgan evaluate` of a model that generates clips: longer than trained, and compared with the training clips."""
 
 import json
 from pathlib import Path
@@ -9,18 +9,16 @@ import torch
 from helpers import small_config
 from PIL import Image
 
-from vidgan.commands.evaluate import evaluate, evaluate_command
+from vidgan.commands.evaluate import evaluate
 from vidgan.commands.report import report
-from vidgan.commands.table import compare_results
+from vidgan.commands.table import table
 from vidgan.commands.train import train
 from vidgan.errors import ConfigError
-from vidgan.evaluation.folder_scoring import FolderSettings
+from vidgan.evaluation.models import load_model
 from vidgan.evaluation.nearest_clips import nearest_windows
-from vidgan.evaluation.places import Places
 from vidgan.evaluation.results import LongerScores, SynthesisScores
-from vidgan.evaluation.settings import Settings
-from vidgan.evaluation.subjects import find_subject
 from vidgan.evaluation.tables import text_table
+from vidgan.evaluation.windows import WindowSet
 from vidgan.report.cases import Cases
 
 SHORT = {
@@ -42,47 +40,35 @@ def longer(run: Path) -> LongerScores:
     return scores
 
 
-def test_a_line_a_stretch_and_real_clips_as_far_as_they_reach(longer: LongerScores, run: Path) -> None:
+def test_one_line_per_segment_and_real_clips_up_to_their_length(longer: LongerScores, run: Path) -> None:
     assert longer.protocol == "held-out-25-frames-by-5"
     assert (longer.frames, longer.real_frames, longer.stretch) == (25, 20, 5)  # the clips of the data have 20 frames
     lines = text_table(longer).splitlines()
     names = [line.split("  ")[0] for line in lines if line.startswith(("generated", "real"))]
     assert names[0] == "generated, frames 1-5" and names[4:6] == ["generated, frames 21-25", "real, frames 1-5"]
     assert len(names) == 9
-    assert any("no 4 real clips are longer than 20 frames" in note for note in longer.notes)
+    assert any("4 real clips" in note and "20 frames" in note for note in longer.notes)
     written = json.loads((run / "scores" / "held-out-25-frames-by-5-clips-4.json").read_text())
     assert [len(written["curves"]["motion_energy"][row]) for row in ("generated", "real")] == [5, 4]
     assert written["curves"]["recurrence"]["generated"][0] is None
-    assert "motion_energy" in compare_results(
-        [run / "scores" / "held-out-25-frames-by-5-clips-4.json"], protocol=None, published=False, form="csv"
-    )
+    assert "motion_energy" in table([run / "scores" / "held-out-25-frames-by-5-clips-4.json"], format="csv")
 
 
-def test_the_first_stretch_is_what_a_short_clip_shows(longer: LongerScores, run: Path) -> None:
-    made = find_subject(run).model.sample(4, frames=5, seed=0)  # type: ignore[union-attr]
+def test_the_first_segment_is_that_of_a_short_clip(longer: LongerScores, run: Path) -> None:
+    made = load_model(run).clip_model.sample(4, frames=5, seed=0)
     moved = float(made.float().diff(dim=1).abs().mean() / 255)
     first = longer.scores["generated"]["motion_energy"].horizon[0].mean
     assert first == pytest.approx(moved, rel=1e-3)
 
 
 @pytest.mark.parametrize("frames", [5, 8, 12])
-def test_only_whole_stretches_are_measured(run: Path, frames: int) -> None:
-    with pytest.raises(ConfigError, match=f"--frames {frames}: .* trained on clips of 5 frames.*multiple, 10 or more"):
+def test_only_whole_segments_are_measured(run: Path, frames: int) -> None:
+    with pytest.raises(ConfigError, match=f"--frames {frames}: .* 5 frames.* 10 "):
         evaluate(run, frames=frames)
 
 
-def test_frames_of_the_other_form_are_told_apart(run: Path) -> None:
-    options = {"table": False, "published": False, "form": None, "processes": 1, "out": None}
-    with pytest.raises(ConfigError, match="FIRST:END is for two folders"):
-        evaluate_command([run], Settings(), FolderSettings(frames=(2, 10)), **options)  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="--frames 64: of two folders write FIRST:END"):
-        evaluate_command([run, run], Settings(frames=64), FolderSettings(), **options)  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="--mcs has no effect on clips longer than trained"):
-        evaluate(run, frames=25, mcs=True)
-
-
-def test_pictures_of_real_clips_are_continued(shapes_data: Path, tmp_path: Path) -> None:
-    """As long as trained and longer, by a model that draws them anew and by one that moves them."""
+def test_first_frames_of_real_clips_are_continued(shapes_data: Path, tmp_path: Path) -> None:
+    """At the training length and longer, by a model that synthesises frames and by one that moves pixels."""
     moving = {"generator": "style", "norm": None, "move_picture": True}
     for name, model in {"drawn": {}, "moved": moving}.items():
         changes = SHORT | {"model__image_to_video": True} | {f"model__{key}": value for key, value in model.items()}
@@ -90,50 +76,50 @@ def test_pictures_of_real_clips_are_continued(shapes_data: Path, tmp_path: Path)
         run = train(config, quiet=True).run_dir
         scores = evaluate(run, clips=4)
         assert isinstance(scores, SynthesisScores)
-        assert any("goes on from the first frame of a real one" in note for note in scores.notes)
+        assert any("continues the first frame of a real clip" in note for note in scores.notes)
         assert scores.generated_clips == scores.real_clips == 8 and "copy_ratio" not in scores.scores["generated"]
         longer = evaluate(run, frames=10, clips=4)
         assert isinstance(longer, LongerScores) and len(longer.scores["generated"]["content_drift"].horizon) == 2
-        with pytest.raises(ConfigError, match="--mcs has no effect on an image-to-video model"):
+        with pytest.raises(ConfigError, match="--mcs.*image-to-video"):
             evaluate(run, mcs=True)
-        model = find_subject(run).model
-        pictures = torch.randint(0, 256, (3, 3, *model.image_size), dtype=torch.uint8)  # type: ignore[union-attr]
-        made = model.sample(3, frames=4, seed=1, first_frame=pictures, batch_size=2)  # type: ignore[union-attr]
-        assert torch.equal(made[2:], model.sample(3, frames=4, seed=1, first_frame=pictures[2])[2:])  # type: ignore[union-attr]
-        assert (made[:, 0] == pictures).all() == (name == "moved")
-        with pytest.raises(ValueError, match=r"first_frame must be \(C, H, W\) = .*, or 3 of them, got \(2, "):
-            model.sample(3, first_frame=pictures[:2])  # type: ignore[union-attr]
+        generator = load_model(run).clip_model
+        first_frames = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
+        clips = generator.sample(3, frames=4, seed=1, first_frame=first_frames, batch_size=2)
+        assert torch.equal(clips[2:], generator.sample(3, frames=4, seed=1, first_frame=first_frames[2])[2:])
+        assert (clips[:, 0] == first_frames).all() == (name == "moved")
+        with pytest.raises(ValueError, match=r"first_frame.*\(2, "):
+            generator.sample(3, first_frame=first_frames[:2])
 
 
-def test_the_nearest_training_windows_are_found_shown_and_kept(run: Path, longer: LongerScores) -> None:
+def test_the_nearest_training_windows_are_saved_and_displayed(run: Path, longer: LongerScores) -> None:
     scores = evaluate(run, clips=4)
     assert isinstance(scores, SynthesisScores)
     made, real = (scores.scores[row]["nearest_training"].mean.mean for row in ("generated", "real"))
     ratio = scores.scores["generated"]["copy_ratio"].mean.mean
     assert made is not None and real is not None and ratio == pytest.approx(made / real)
-    assert made > real  # one step of training: noise is farther from the clips than other clips are
+    assert made > real  # after one training step: noise is farther from the training clips than held-out clips
     pairs = scores.provenance["nearest"]["pairs"]
     distances = [pair["distance"] for pair in pairs]
     assert len(pairs) == 8 and distances == sorted(distances)
     sheet = np.asarray(Image.open(run / "scores" / "held-out-5-frames-clips-4.nearest.png"))
     blocks = Cases(run).pictures()["held-out-5-frames-clips-4.json"]
     assert len(blocks) == 1 + 8 and f"distance {distances[0]:.4f}" in blocks[1].caption  # type: ignore[union-attr]
-    # The pictures are of the very pair: the right half of the first row is the training window that is named.
-    places = Places(find_subject(run).data, 5, split="train")
-    entry = next(place.entry for place in places.found if place.entry.id == pairs[0]["video"])
-    window = places.store.frames(entry, pairs[0]["frames"])[0]
-    window = window[:, ::-1] if pairs[0]["mirrored"] else window
-    columns = [x for x in range(sheet.shape[1] - 31) if (sheet[2:34, x : x + 32] == window).all()]
+    # The right half of the first row is the training window of the first pair.
+    windows = WindowSet(load_model(run).data, 5, split="train")
+    entry = next(window.entry for window in windows.windows if window.entry.id == pairs[0]["video"])
+    frame = windows.store.frames(entry, pairs[0]["frames"])[0]
+    frame = frame[:, ::-1] if pairs[0]["mirrored"] else frame
+    columns = [x for x in range(sheet.shape[1] - 31) if (sheet[2:34, x : x + 32] == frame).all()]
     assert len(columns) >= 1 and columns[0] > sheet.shape[1] // 2
     page = report(run).read_text()
     assert "nearest training clip" in page and "Is it copied?" in page
     assert longer.stretch == 5 and "Motion energy over the clip" in page and "stretch of 5 frames" in page
 
 
-def test_a_copied_clip_shows_as_a_copy(run: Path) -> None:
-    subject = find_subject(run)
-    places = Places(subject.data, 5, split="train")
-    stolen = places.store.frames(places.found[-1].entry, range(3, 8)).transpose(0, 3, 1, 2)  # no window of the grid
-    found, compared, there = nearest_windows(subject, torch.from_numpy(stolen.copy())[None])
-    assert found[0].distance < 1e-6 and found[0].frames == (3, 4, 5, 6, 7) and not found[0].mirrored
-    assert compared == there == 16 * len({place.entry.id for place in places.found})
+def test_a_copied_clip_is_recognised(run: Path) -> None:
+    trained = load_model(run)
+    windows = WindowSet(trained.data, 5, split="train")
+    copy = windows.store.frames(windows.windows[-1].entry, range(3, 8)).transpose(0, 3, 1, 2)  # between two windows
+    nearest, num_compared, num_windows = nearest_windows(trained, torch.from_numpy(copy.copy())[None])
+    assert nearest[0].distance < 1e-6 and nearest[0].frames == (3, 4, 5, 6, 7) and not nearest[0].mirrored
+    assert num_compared == num_windows == 16 * len({window.entry.id for window in windows.windows})

@@ -139,23 +139,23 @@ class TestForecast:
         def run(predictor=off_by_one, batches=None, **options):  # type: ignore[no-untyped-def]
             return score_forecast({"mine": predictor}, batches or windows(), **{"context": 2, "horizon": 3, **options})
 
-        with pytest.raises(ValueError, match=r"'mine' must give uint8 \(3, 3, 3, 12, 12\).*\(3, 1, 3, 12, 12\)"):
+        with pytest.raises(ValueError, match=r"'mine'.*\(3, 3, 3, 12, 12\).*\(3, 1, 3, 12, 12\)"):
             run(lambda seen, horizon: seen[:, :1])
-        with pytest.raises(ValueError, match=r"'mine' must give uint8.*float32"):
+        with pytest.raises(ValueError, match=r"'mine'.*float32"):
             run(lambda seen, horizon: off_by_one(seen, horizon).float())
         with pytest.raises(ValueError, match=r"uint8 \(B, 6, C, H, W\)"):
             run(horizon=4)
-        with pytest.raises(ValueError, match="3 windows, 2 names"):
+        with pytest.raises(ValueError, match="3 windows, 2"):
             run(batches=[(windows()[0][0], NAMES[:2])])
-        with pytest.raises(ValueError, match="unknown metrics: fvd; there are mse"):
+        with pytest.raises(ValueError, match="fvd.*mse"):
             run(metrics=["mse", "fvd"])
-        with pytest.raises(ValueError, match="reference 'zero'"):
+        with pytest.raises(ValueError, match="zero.*copy-last"):
             run(reference="zero")
         with pytest.raises(ValueError, match="no window"):
             score_forecast({}, [], context=2, horizon=3)
-        with pytest.raises(ValueError, match="both as predictor and as sampler: mine"):
+        with pytest.raises(ValueError, match="mine"):
             run(samplers={"mine": off_by_one})
-        with pytest.raises(ValueError, match="at least 2 samples"):
+        with pytest.raises(ValueError, match="'one'"):
             run(samplers={"one": lambda seen, horizon, rows: off_by_one(seen, horizon)[None]})
 
 
@@ -249,21 +249,21 @@ class TestSynthesis:
         mixed = score_synthesis(real, real[:16])
         assert apart.scores["real"]["nearest_clip"].mean.mean > 3 * mixed.scores["real"]["nearest_clip"].mean.mean  # type: ignore
         few = score_synthesis(real, real[:16], sources=["one"] * 32)
-        assert any("without a common one" in note for note in few.notes)
+        assert any("same videos" in note and "'real'" in note for note in few.notes)
 
     def test_same_seed_same_result_and_json(self) -> None:
         real, fake = moving_squares(12, seed=0), moving_squares(6, seed=1)
         first, again, other = (score_synthesis(real, fake, seed=seed) for seed in (0, 0, 1))
         assert first == again == SynthesisScores.from_json(first.to_json())
         assert first.scores["real"]["frechet_inhouse"] != other.scores["real"]["frechet_inhouse"]
-        assert any("6 clips a set" in note for note in first.notes)
+        assert any("6 clips per set" in note for note in first.notes)
         assert not any("fvd" in name.lower() for name in first.definitions)
 
     def test_mistakes_are_named(self) -> None:
         real = moving_squares(6, seed=0)
-        with pytest.raises(ValueError, match="real and generated clips must have one length"):
+        with pytest.raises(ValueError, match="real and generated clips"):
             score_synthesis(real, real[:, :5])
-        with pytest.raises(ValueError, match="at least 4 real and 2 generated"):
+        with pytest.raises(ValueError, match="4 real and 2 generated"):
             score_synthesis(real[:3], real)
         with pytest.raises(ValueError, match="6 clips, 2 sources"):
             score_synthesis(real, real, sources=["a", "b"])

@@ -85,7 +85,7 @@ def test_too_few_clips_are_named_with_the_bias() -> None:
     wide = FeatureNet(lambda given: np.random.default_rng(0).random((len(given), 400)), "x", {}, ("fvd", "kvd"))
     notes = score_synthesis(clips, clips[:4], features={"i3d": wide}, splits=1).notes
     (note,) = [note for note in notes if "fvd" in note]
-    assert "4 clips a set" in note and "below 4000" in note and "below 400 the covariance is singular" in note
+    assert "4 clips per set" in note and "below 4000" in note and "below 400 the covariance is singular" in note
     narrow = score_synthesis(clips, clips[:4], features={"one": lambda given: np.ones((len(given), 1))}, splits=1)
     assert any("frechet_one below 10" in note for note in narrow.notes)
 
@@ -98,12 +98,12 @@ def test_features_of_another_shape_are_refused() -> None:
         score_synthesis(clips, clips, features={"nan": lambda given: np.full((len(given), 3), np.nan)})
 
 
-def test_clips_that_go_on_from_real_ones_stand_beside_the_controls_of_the_same_clips() -> None:
+def test_continued_clips_are_compared_with_the_controls_of_the_same_clips() -> None:
     real = sliding(12, seed=0)
     frozen = real[:, :1].expand_as(real).contiguous()
     scores = score_synthesis(real, frozen, continued=True, splits=3).scores
     assert scores["generated"].keys() == scores["frozen"].keys()
     for measure, score in scores["frozen"].items():
         assert scores["generated"][measure].mean.mean == score.mean.mean, measure
-    with pytest.raises(ValueError, match="one clip that goes on from each real one is needed: 6 and 12"):
+    with pytest.raises(ValueError, match="6 of 12"):
         score_synthesis(real, frozen[:6], continued=True)

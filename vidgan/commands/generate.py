@@ -10,6 +10,7 @@ from PIL import Image
 
 import vidgan
 from vidgan.files import claim, replace_folder, write_text
+from vidgan.hub import ModelFacts
 from vidgan.tasks.synthesis.mocogan import MoCoGAN
 from vidgan.types import ByteClip
 from vidgan.video.encode import contact_sheet, tile, write_gif, write_mp4, write_png
@@ -46,7 +47,7 @@ def generate(
     model = MoCoGAN.from_pretrained(run)
     given = None
     if first_frame is not None:
-        given = read_picture(first_frame, model.image_size, fit=model.facts.get("fit", "crop"))
+        given = read_picture(first_frame, model.image_size, fit=ModelFacts.from_json(model.facts).fit)
     made = model.sample(clips, frames=frames, seed=seed, category=category, first_frame=given)
     new = out.with_name(f".{out.name}.new")
     shutil.rmtree(new, ignore_errors=True)

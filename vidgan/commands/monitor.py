@@ -7,14 +7,11 @@ import torch
 from vidgan.checks import model_name
 from vidgan.config import RunConfig
 from vidgan.data.dataset import ClipDataset
-from vidgan.evaluation.scoring import (
-    FEWEST_REAL,
-    forecast_scores,
-    held_out_or_training,
-    held_out_windows,
-    real_clips,
-    synthesis_scores,
-)
+from vidgan.evaluation.clips import synthesis_scores
+from vidgan.evaluation.forecasts import forecast_scores
+from vidgan.evaluation.models import held_out_or_training
+from vidgan.evaluation.set_scores import FEWEST_REAL
+from vidgan.evaluation.windows import held_out_windows, real_clips
 from vidgan.files import write_bytes
 from vidgan.metrics.clip_statistics import describe, pairwise_diversity
 from vidgan.tasks.forecasting.prediction import Forecaster

@@ -2,7 +2,6 @@
 
 import json
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import vidgan
 from vidgan.data.sources.single import read_one
 from vidgan.errors import ConfigError
 from vidgan.files import claim, write_text
-from vidgan.hub import TRAINED_ON
+from vidgan.hub import ModelFacts
 from vidgan.pixels import to_byte
 from vidgan.tasks.forecasting.dual_motion import DualMotionGAN
 from vidgan.tasks.pictures import forecast_rows, forecast_strip, spread_picture
@@ -20,6 +19,8 @@ from vidgan.types import ByteClip
 from vidgan.video.encode import contact_sheet, write_mp4, write_png
 
 logger = logging.getLogger(__name__)
+
+DEFAULT_CONTEXT = 10  # frames, for weights whose facts do not record a context
 
 
 def predict(
@@ -53,13 +54,13 @@ def predict(
     if out.suffix.lower() != ".mp4":
         raise ValueError(f"--out {out}: the forecast is written as .mp4")
     model = DualMotionGAN.from_pretrained(run)
-    facts = model.facts
+    facts = ModelFacts.from_json(model.facts)
     if seed is not None and samples == 1:
         raise ConfigError("--seed has no effect on a single forecast, the posterior's mean; ask for --samples")
-    given = int(context or facts.get("context", 10))
+    given = context or facts.context or DEFAULT_CONTEXT
     pixels = read_one(video, size=model.image_size, **as_trained(facts))
     frames = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()  # (T, 3, H, W)
-    frames = frames[start:] if facts.get("sampled_fps") else frames[start :: int(facts.get("stride", 1))]
+    frames = frames[start:] if facts.sampled_fps else frames[start :: facts.stride]
     if len(frames) < given:
         raise ValueError(
             f"{video}: {len(frames)} frames from frame {start} on, but --context is {given}; start earlier or give less"
@@ -72,8 +73,8 @@ def predict(
     for path in paths:
         claim(path, overwrite=overwrite)
 
-    if TRAINED_ON in facts:
-        logger.warning("these weights were trained only on %s: expect little of other videos", facts[TRAINED_ON])
+    if facts.trained_on is not None:
+        logger.warning("these weights were trained only on %s: expect little of other videos", facts.trained_on)
     prediction = model.forecast(seen[None], horizon)
     best = to_byte(prediction.frames[0])
     write_mp4(out, torch.cat([seen, best]), fps=fps, overwrite=overwrite)
@@ -92,7 +93,7 @@ def predict(
         write_png(out.with_name(f"{out.stem}-spread.png"), contact_sheet(rows, columns=1), overwrite=overwrite)
     told = {
         "model": str(run),
-        "facts": facts,
+        "facts": model.facts,
         "video": str(video),
         "start": start,
         "context": given,
@@ -107,12 +108,11 @@ def predict(
     return result
 
 
-def as_trained(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """How a video is read for a model, by the facts it was saved with: another frame rate would be another motion."""
-    sampled = facts.get("sampled_fps")
+def as_trained(facts: ModelFacts) -> dict[str, Any]:
+    """Options that read a video as the training clips were read: at another frame rate the motion would differ."""
     return {
-        "fit": facts.get("fit", "crop"),
-        "resample": facts.get("resample", "area"),
-        "fps": sampled or facts.get("fps"),
-        "every": 1 if sampled else int(facts.get("every", 1)),
+        "fit": facts.fit,
+        "resample": facts.resample,
+        "fps": facts.sampled_fps or facts.fps,
+        "every": 1 if facts.sampled_fps else facts.every,
     }

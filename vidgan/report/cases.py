@@ -9,14 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from vidgan.data.augmentation import check_window
 from vidgan.data.store.index import Index, load_index
 from vidgan.data.store.storage import open_store
 from vidgan.errors import DataError
-from vidgan.evaluation.nearest_clips import neighbour_blocks
-from vidgan.evaluation.places import read_window
-from vidgan.evaluation.scoring import forecast_of, join_forecasts
-from vidgan.evaluation.subjects import CHECKPOINTS, Subject, find_subject
+from vidgan.evaluation.models import CHECKPOINTS, TrainedModel, load_model
+from vidgan.evaluation.nearest_clips import nearest_pairs
+from vidgan.evaluation.predictors import forecast_any_size, join_forecasts
+from vidgan.evaluation.windows import read_window
 from vidgan.report import Animation, Block, Text
 from vidgan.runs import run_config
 from vidgan.tasks.forecasting.prediction import Forecaster
@@ -31,6 +33,13 @@ EXPLAINED = (
 )
 FPS = 4.0
 LEAST_WIDTH = 96  # pixels across, to which smaller frames are enlarged
+NEAREST_FPS = 8.0
+NEAREST_WIDTH = 128  # pixels across, to which smaller frames are enlarged
+NEAREST = (
+    "Is it copied? The generated clips that are nearest to a training clip, each beside that clip (the nearest first,"
+    " of {clips}). Relative: distance over the mean distance of held-out real clips to the training clips; far below 1"
+    " is a copy."
+)
 MISSING = "The pictures of this result are not shown"
 
 
@@ -67,7 +76,7 @@ class Cases:
         told = result.get("provenance", {})
         if "nearest" in told:
             root, _ = self._prepared(result["fingerprint"], told["data"]["root"])
-            return neighbour_blocks(replace(self._subject(told["weights"]), data=root), told["nearest"])
+            return nearest_blocks(replace(self._subject(told["weights"]), data=root), told["nearest"])
         if result.get("kind") != "forecast":
             return []
         frames = result["provenance"].get("case_frames")  # a result without provenance is incomplete
@@ -86,13 +95,13 @@ class Cases:
             blocks.append(self._picture(subject, clip, case, result, growing=told["growing"]))
         return blocks
 
-    def _subject(self, weights: Mapping[str, str]) -> Subject:
+    def _subject(self, weights: Mapping[str, str]) -> TrainedModel:
         """The model whose files have these hashes."""
         checkpoints = [self.run / CHECKPOINTS / name.partition("/")[0] for name in weights]
         for path in (self.run, self.run / "best", *checkpoints):
             if path.is_dir():
                 try:
-                    subject = find_subject(path)
+                    subject = load_model(path)
                 except (OSError, ValueError):
                     continue  # a model that cannot be loaded is none that was scored
                 if subject.weights == weights:
@@ -112,7 +121,13 @@ class Cases:
         raise ValueError(f"the data that were scored ({name}) are not found unchanged; give their folder with --data")
 
     def _picture(
-        self, subject: Subject, clip: ByteClip, case: Mapping[str, Any], result: Mapping[str, Any], *, growing: bool
+        self,
+        subject: TrainedModel,
+        clip: ByteClip,
+        case: Mapping[str, Any],
+        result: Mapping[str, Any],
+        *,
+        growing: bool,
     ) -> Animation:
         """One window: (T+K, 3, H, W) uint8."""
         assert isinstance(subject.model, Forecaster)
@@ -136,10 +151,29 @@ def _forecast(
 ) -> Forecast:
     """The forecast of one clip as it was scored; `growing`: each frame from all true ones before it."""
     if not growing:
-        return forecast_of(model, clip[None, :context], len(clip) - context, seed=seed, rows=[row])
+        return forecast_any_size(model, clip[None, :context], len(clip) - context, seed=seed, rows=[row])
     parts = []
     for end in range(context, len(clip)):
         # Motion needs two frames: a single one is handed over twice, as in the evaluation.
         seen = clip[:end] if end > 1 else clip[:1].expand(2, -1, -1, -1)
-        parts.append(forecast_of(model, seen[None], 1))
+        parts.append(forecast_any_size(model, seen[None], 1))
     return join_forecasts(parts, dim=1)
+
+
+def nearest_blocks(trained: TrainedModel, nearest: Mapping[str, Any]) -> list[Block]:
+    """The generated clips of a result and their nearest training clips, playing side by side."""
+    blocks: list[Block] = [Text(NEAREST.format(clips=nearest["clips"]))]
+    for pair, clips in nearest_pairs(trained, nearest):
+        usual = nearest["held_out_distance"]
+        relative = f", relative {pair['distance'] / usual:.2f}" if usual else ""
+        first, last = pair["frames"][0], pair["frames"][-1]
+        scale = max(1, NEAREST_WIDTH // clips[0].shape[-1])
+        blocks.append(
+            Animation(
+                webp_bytes(torch.cat(clips, dim=-1), fps=NEAREST_FPS, scale=scale),
+                f"Clip {pair['clip']}, distance {pair['distance']:.4f}{relative}; {pair['video']}, frames {first} to"
+                f" {last}{', mirrored' if pair['mirrored'] else ''}",
+                columns=["generated", "nearest training clip"],
+            )
+        )
+    return blocks

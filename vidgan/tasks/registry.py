@@ -2,12 +2,11 @@
 
 from torch import nn
 
-from vidgan.evaluation.baselines import BASELINES
 from vidgan.nn.discriminators import FlowDiscriminator, FrameDiscriminator, VideoDiscriminator
 from vidgan.tasks.forecasting.dual_motion import DualMotionGAN
 from vidgan.tasks.synthesis.mocogan import MoCoGAN
 
-__all__ = ["BASELINES", "DISCRIMINATORS", "GENERATORS", "PREDICTORS"]
+__all__ = ["DISCRIMINATORS", "GENERATORS", "PREDICTORS"]
 
 GENERATORS: dict[str, type[nn.Module]] = {"mocogan": MoCoGAN}
 PREDICTORS: dict[str, type[nn.Module]] = {"dual_motion": DualMotionGAN}

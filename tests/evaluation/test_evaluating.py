@@ -109,7 +109,7 @@ def test_batches_of_one_and_of_eight_give_the_same_forecasts(forecast_run: Path)
 
 
 def test_sets_of_real_clips_start_anywhere(shapes_data: Path) -> None:
-    """In these data a window of eight frames has thirteen possible starts in a clip of 20."""
+    """A clip of 20 frames has thirteen possible starts of a window of eight frames."""
     front, shifted = (WindowSet(shapes_data, 8, split="all", shifted=choice) for choice in (False, True))
     assert {window.frames[0] for window in front.windows} == {0, 8}
     starts = [window.frames[0] for window in shifted.windows]

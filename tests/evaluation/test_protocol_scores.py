@@ -1,4 +1,4 @@
-"""Sets of clips by a protocol: distances at equal n beside their floor, the Inception Score, several seeds."""
+"""Sets of clips scored by a protocol: distances at equal n and their floor, the Inception Score, several seeds."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ def test_the_floor_is_at_the_same_number() -> None:
     assert SynthesisScores.from_json(scores.to_json()) == scores
 
 
-def test_a_floor_of_half_the_clips_brings_the_generated_ones_at_that_number() -> None:
+def test_a_floor_of_half_the_clips_adds_a_row_of_generated_clips_at_that_number() -> None:
     real = {"net": cloud(60, 0.0)}
     scores = score_features({"net": real["net"] + 1.0}, real, NET, **COMMON)
     assert set(scores.scores) == {"generated", "real", "generated, n=30"}
@@ -43,7 +43,7 @@ def test_a_floor_of_half_the_clips_brings_the_generated_ones_at_that_number() ->
     assert any("only 60 real clips" in note for note in scores.notes)
 
 
-def test_few_clips_for_the_features_are_named() -> None:
+def test_a_note_warns_of_few_clips() -> None:
     scores = score_features({"net": cloud(8, 0.0)}, {"net": cloud(16, 0.0, seed=1)}, NET, **COMMON)
     assert any("n = 8 clips for 2 features: sampling bias" in note for note in scores.notes)
     with pytest.raises(ValueError, match="8 generated and 5 real clips"):
@@ -62,7 +62,7 @@ def test_inception_score_in_one_and_in_two_splits() -> None:
     assert "2 splits" in two.definitions["inception_score_2"] and two.better["inception_score_2"] == "higher"
 
 
-def test_clips_are_described_in_order_and_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_features_are_extracted_in_order_and_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vidgan.evaluation.protocol_scores.CHUNK_BYTES", 2 * 4 * 3 * 8 * 8)
     sizes = []
 

@@ -1,4 +1,4 @@
-"""What a caller adds to the scores of a set: feature networks and optical flow, with floor, controls and hashes."""
+"""Optional scores of sets of clips: feature networks and optical flow, with floor, controls and hashes."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from vidgan.types import ByteClip
 
 
 def sliding(number: int, seed: int, size: int = 24) -> torch.Tensor:
-    """Smooth textures that slide right by one pixel a frame: (N, 6, 3, size, size)."""
+    """Smooth textures that move right by one pixel per frame: (N, 6, 3, size, size)."""
     random = torch.Generator().manual_seed(seed)
     coarse = torch.rand(number, 3, 6, 8, generator=random) * 255
     wide = torch.nn.functional.interpolate(coarse, (size, size + 6), mode="bilinear").to(torch.uint8)
@@ -29,14 +29,14 @@ def frame_means(clips: ByteClip) -> np.ndarray:
 
 
 def flow(now: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """Backward flow along x by the constraint of constant brightness, one number a frame: enough for a test."""
+    """Backward flow along x from the brightness constraint, one number per frame."""
     current, previous = (frame.astype(float).sum(axis=2) for frame in (now, before))
     slope = np.gradient(previous, axis=1)
     shift = ((current - previous) * slope).sum() / max((slope * slope).sum(), 1e-9)
     return np.stack([np.full(current.shape, shift), np.zeros(current.shape)])
 
 
-def test_feature_networks_and_flow_get_rows_of_their_own() -> None:
+def test_feature_networks_and_flow_add_measures() -> None:
     real, fake = sliding(40, seed=0), sliding(20, seed=1)
     net = FeatureNet(frame_means, "means of every frame", {"net.pt": "ab12"}, ("frame_fid", "frame_kid"))
     result = score_synthesis(real, fake, flow=flow, features={"motion": motion, "frames": net}, splits=2)

@@ -95,7 +95,7 @@ def plan_forecasts(
 
 
 def evaluate_forecasts(trained: TrainedModel, settings: ForecastSettings, share: Share) -> ForecastScores:
-    """Score a forecasting model. With several processes, each returns the same result.
+    """Score a forecasting model; each of several processes returns the same result.
 
     Raises:
         ConfigError, DataError: as `plan_forecasts`. WeightsError: weights of a metric are missing.

@@ -115,7 +115,7 @@ def nearest_pairs(
 
 
 def _held_out(trained: TrainedModel) -> tuple[ByteClip | None, list[str]]:
-    """At most `CLIPS` held-out windows and their groups; None if nothing is held out."""
+    """Read at most `CLIPS` held-out windows; returns them with their groups, None if nothing is held out."""
     try:
         windows = trained.windows(shifted=True)
     except DataError:

@@ -104,7 +104,7 @@ def join_forecasts(forecasts: Sequence[Forecast], *, dim: int) -> Forecast:
 def _batches(
     model: ForecastModel, context: ByteClip, rows: Sequence[int] = ()
 ) -> Iterator[tuple[ByteClip, Sequence[int]]]:
-    """On a CPU one clip at a time, because rounding there depends on the batch size."""
+    """Split a batch into single clips on a CPU, where rounding depends on the batch size."""
     weight = next(model.parameters(), None) if isinstance(model, nn.Module) else None
     size = len(context) if weight is not None and weight.device.type != "cpu" else 1
     for first in range(0, len(context), size):

@@ -98,7 +98,7 @@ class WindowSet:
         return len(self.windows)
 
     def spread(self, count: int) -> list[Window]:
-        """At most `count` of the windows, evenly spaced over all of them."""
+        """Select at most `count` windows, evenly spaced over all of them."""
         number = min(count, len(self))
         return [self.windows[position * len(self) // number] for position in range(number)]
 
@@ -189,7 +189,7 @@ def _one_window(sampling: Sampling, entry: ClipEntry, length: int, *, seed: int)
 
 
 def _disjoint(sampling: Sampling, entry: ClipEntry, length: int, *, seed: int | None) -> list[Window]:
-    """From the first frame on, or with a seed from a random start within the first window."""
+    """Non-overlapping windows from the first frame on, or with a seed from a random start in the first window."""
     starts = _starts(sampling, entry, length)
     if not starts:
         return []

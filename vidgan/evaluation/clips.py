@@ -4,7 +4,7 @@
 short evaluation during training.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -14,7 +14,7 @@ from torch import nn
 from vidgan.data.dataset import ClipDataset
 from vidgan.data.store.index import load_index
 from vidgan.errors import ConfigError, DataError
-from vidgan.evaluation.clip_streams import generated_clips, real_clip_stream, real_windows
+from vidgan.evaluation.clip_streams import generated_clips, random_order
 from vidgan.evaluation.models import TrainedModel
 from vidgan.evaluation.nearest_clips import add_nearest
 from vidgan.evaluation.networks import FACE, set_networks
@@ -22,9 +22,9 @@ from vidgan.evaluation.protocol_scores import merge_seeds, require_weights, scor
 from vidgan.evaluation.protocols import GenerationProtocol
 from vidgan.evaluation.protocols.fitting import fit_to_data
 from vidgan.evaluation.results import Score, SynthesisScores
-from vidgan.evaluation.set_scores import FEWEST_REAL, background_level, score_synthesis
+from vidgan.evaluation.set_scores import CLIPS, FEWEST_REAL, background_level, score_synthesis
 from vidgan.evaluation.settings import ClipSettings
-from vidgan.evaluation.windows import labelled_clips, real_clips
+from vidgan.evaluation.windows import Window, WindowSet, labelled_clips, real_clips
 from vidgan.metrics.classifier import CategoryCheck, Classifier, train_classifier
 from vidgan.metrics.content import embedding_distance, face_embedding
 from vidgan.metrics.features import FeatureNet
@@ -32,9 +32,9 @@ from vidgan.metrics.histograms import FlowFunction
 from vidgan.metrics.statistics import SourceBootstrap
 from vidgan.metrics.weights import file_hash
 from vidgan.tasks.base import ClipModel
+from vidgan.types import ByteClip
 from vidgan.video.optical_flow import default_method, estimate_flow
 
-CLIPS = 256  # generated clips of an evaluation
 NEAREST_AMONG = 1024  # training clips that generated clips are compared with
 CLASSIFIER_CLIPS = 2048  # most training clips of the category classifier
 ACD = (
@@ -79,6 +79,26 @@ def _by_protocol(
         for seed in seeds
     ]
     return replace(merge_seeds(results), fingerprint=index.fingerprint)
+
+
+def real_windows(trained: TrainedModel, frames: int, seed: int) -> list[tuple[WindowSet, Window]]:
+    """One window with a random start per training and test video, at the frame rate of the training clips."""
+    pairs = []
+    for split in ("train", "test"):
+        try:
+            windows = trained.windows(frames, split=split, one_each=True, seed=seed)
+        except DataError:
+            continue  # no video of this split is long enough
+        pairs += [(windows, window) for window in windows.windows]
+    return pairs
+
+
+def real_clip_stream(trained: TrainedModel, frames: int, seed: int) -> Iterator[ByteClip]:
+    """The clips of `real_windows`, in random order."""
+    pairs = real_windows(trained, frames, seed)
+    for position in random_order(len(pairs), seed):
+        windows, window = pairs[position]
+        yield windows.read(window)
 
 
 def _by_own_measures(trained: TrainedModel, settings: ClipSettings, seeds: Sequence[int]) -> SynthesisScores:

@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from vidgan.errors import ComparisonError
-from vidgan.evaluation.folders import video_means
 from vidgan.evaluation.protocols import ForecastProtocol, GenerationProtocol
 from vidgan.evaluation.published import quoted_rows
 from vidgan.evaluation.results import AnyResult, FolderScores, ForecastScores, LongerScores, Score, SynthesisScores
-from vidgan.evaluation.rows import Rows, Values
+from vidgan.evaluation.rows import Rows, Values, video_means
 from vidgan.metrics.frame import SEQUENCE_SUMS
 from vidgan.metrics.statistics import MIN_RESAMPLES, Estimate, SourceBootstrap
 

@@ -22,14 +22,13 @@ from vidgan.data.sources.discovery import Source
 from vidgan.data.sources.single import list_clips, read_clip
 from vidgan.errors import ConfigError
 from vidgan.evaluation.clip_streams import Fingerprint, cut_clips, random_order
-from vidgan.evaluation.clips import CLIPS
 from vidgan.evaluation.networks import perceptual_metrics, set_networks
 from vidgan.evaluation.protocol_scores import ClipStream, merge_seeds, require_weights, score_by_protocol, weight_hashes
 from vidgan.evaluation.protocols import DEFAULT_METRICS, GenerationProtocol, check_metrics
 from vidgan.evaluation.protocols.fitting import mark_deviations
 from vidgan.evaluation.results import FolderScores, Score, SynthesisScores
-from vidgan.evaluation.rows import Rows, Table, Values
-from vidgan.evaluation.set_scores import background_level, score_synthesis
+from vidgan.evaluation.rows import Rows, Table, Values, video_means
+from vidgan.evaluation.set_scores import CLIPS, background_level, score_synthesis
 from vidgan.evaluation.settings import PairSettings, SetSettings
 from vidgan.metrics.frame import METRICS, FrameMetric, score_frames
 from vidgan.metrics.frame_torch import metrics_on
@@ -257,13 +256,6 @@ def _padded(parts: Sequence[Values]) -> Values:
     for row, values in zip(table, parts, strict=True):
         row[: len(values)] = values
     return table
-
-
-def video_means(table: Values) -> Values:
-    """(V, T) -> (V,): mean over the finite values of a video, NaN if there are none."""
-    finite = np.isfinite(table)
-    with np.errstate(invalid="ignore"):
-        return np.where(finite, table, 0).sum(axis=1) / np.where(finite.any(axis=1), finite.sum(axis=1), np.nan)
 
 
 def _number(value: float) -> float | None:

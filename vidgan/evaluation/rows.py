@@ -49,6 +49,13 @@ class Rows:
                         }
 
 
+def video_means(table: Values) -> Values:
+    """(V, T) -> (V,): mean over the finite values of a video, NaN if there are none."""
+    finite = np.isfinite(table)
+    with np.errstate(invalid="ignore"):
+        return np.where(finite, table, 0).sum(axis=1) / np.where(finite.any(axis=1), finite.sum(axis=1), np.nan)
+
+
 def rows_path(result: Path) -> Path:
     """The file with the measurements of the result file `result`."""
     return result.with_name(f"{result.name.removesuffix('.json')}.rows.npz")

@@ -35,6 +35,7 @@ Features: TypeAlias = Callable[[ByteClip], Array]
 Estimates: TypeAlias = Callable[[Array], tuple[Estimate, list[Estimate]]]
 
 CLIPS_PER_FEATURE = 10  # with fewer clips per feature, sampling bias dominates a Fréchet distance
+CLIPS = 256  # generated clips of an evaluation
 FEWEST_REAL = 4  # clips; a smaller set cannot be halved for its own floor
 
 

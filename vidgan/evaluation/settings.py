@@ -99,10 +99,9 @@ class ForecastSettings(Settings):
             )
         if self.num_samples == 1:
             self._exclude("on a single forecast; give --samples", "best_by")
-        elif self.protocol is not None and self.protocol.growing:
-            raise ConfigError(
-                f"--samples has no effect on --protocol {self.protocol.name}: it forecasts frame by frame"
-            )
+        elif self.growing or (self.protocol is not None and self.protocol.growing):
+            cause = "--growing" if self.protocol is None else f"--protocol {self.protocol.name}"
+            raise ConfigError(f"--samples has no effect on {cause}, which forecasts frame by frame")
 
     @property
     def num_samples(self) -> int:

@@ -44,4 +44,4 @@ def find_protocol(name: str) -> ForecastProtocol | GenerationProtocol:
         return PROTOCOLS[name]
     similar = get_close_matches(name, PROTOCOLS, 1)
     hint = f" (did you mean {similar[0]}?)" if similar else ""
-    raise ValueError(f"--protocol {name}: unknown{hint}; accepted are {', '.join(PROTOCOLS)}")
+    raise ValueError(f"--protocol {name!r} is unknown{hint}; accepted are {', '.join(PROTOCOLS)}")

@@ -16,7 +16,7 @@ from vidgan.commands.train import train
 from vidgan.errors import ConfigError
 from vidgan.evaluation.models import load_model
 from vidgan.evaluation.nearest_clips import nearest_windows
-from vidgan.evaluation.results import LongerScores, SynthesisScores
+from vidgan.evaluation.results import LongClipScores, SynthesisScores
 from vidgan.evaluation.tables import text_table
 from vidgan.evaluation.windows import WindowSet
 from vidgan.report.cases import Cases
@@ -34,13 +34,13 @@ def run(shapes_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def longer(run: Path) -> LongerScores:
+def longer(run: Path) -> LongClipScores:
     scores = evaluate(run, frames=25, clips=4)
-    assert isinstance(scores, LongerScores)
+    assert isinstance(scores, LongClipScores)
     return scores
 
 
-def test_one_line_per_segment_and_real_clips_up_to_their_length(longer: LongerScores, run: Path) -> None:
+def test_one_line_per_segment_and_real_clips_up_to_their_length(longer: LongClipScores, run: Path) -> None:
     assert longer.protocol == "held-out-25-frames-by-5"
     assert (longer.frames, longer.real_frames, longer.stretch) == (25, 20, 5)  # the clips of the data have 20 frames
     lines = text_table(longer).splitlines()
@@ -54,7 +54,7 @@ def test_one_line_per_segment_and_real_clips_up_to_their_length(longer: LongerSc
     assert "motion_energy" in table([run / "scores" / "held-out-25-frames-by-5-clips-4.json"], format="csv")
 
 
-def test_the_first_segment_is_that_of_a_short_clip(longer: LongerScores, run: Path) -> None:
+def test_the_first_segment_is_that_of_a_short_clip(longer: LongClipScores, run: Path) -> None:
     made = load_model(run).clip_model.sample(4, frames=5, seed=0)
     moved = float(made.float().diff(dim=1).abs().mean() / 255)
     first = longer.scores["generated"]["motion_energy"].horizon[0].mean
@@ -79,7 +79,7 @@ def test_first_frames_of_real_clips_are_continued(shapes_data: Path, tmp_path: P
         assert any("continues the first frame of a real clip" in note for note in scores.notes)
         assert scores.generated_clips == scores.real_clips == 8 and "copy_ratio" not in scores.scores["generated"]
         longer = evaluate(run, frames=10, clips=4)
-        assert isinstance(longer, LongerScores) and len(longer.scores["generated"]["content_drift"].horizon) == 2
+        assert isinstance(longer, LongClipScores) and len(longer.scores["generated"]["content_drift"].horizon) == 2
         with pytest.raises(ConfigError, match="--mcs.*image-to-video"):
             evaluate(run, mcs=True)
         generator = load_model(run).clip_model
@@ -91,7 +91,7 @@ def test_first_frames_of_real_clips_are_continued(shapes_data: Path, tmp_path: P
             generator.sample(3, first_frame=first_frames[:2])
 
 
-def test_the_nearest_training_windows_are_saved_and_displayed(run: Path, longer: LongerScores) -> None:
+def test_the_nearest_training_windows_are_saved_and_displayed(run: Path, longer: LongClipScores) -> None:
     scores = evaluate(run, clips=4)
     assert isinstance(scores, SynthesisScores)
     made, real = (scores.scores[row]["nearest_training"].mean.mean for row in ("generated", "real"))

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from vidgan.evaluation.long_clips import content_drift, edge_strength, recurrence, score_long_clips
-from vidgan.evaluation.results import LongerScores
+from vidgan.evaluation.results import LongClipScores
 from vidgan.types import ByteClip
 
 SEGMENT = 8
@@ -84,7 +84,7 @@ def test_decay_leaves_the_frames_of_real_clips() -> None:
     assert len(curve) == 4 and len(floor) == 2
     assert max(curve[:2]) < 3 * max(floor) < min(curve[2:])
     assert scores.spans("real") == ["1-8", "9-16"] and scores.spans("generated")[-1] == "25-32"
-    assert LongerScores.from_json(scores.to_json()) == scores
+    assert LongClipScores.from_json(scores.to_json()) == scores
 
 
 @pytest.mark.parametrize(

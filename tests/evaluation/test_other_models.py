@@ -13,7 +13,7 @@ from vidgan.commands.evaluate import evaluate
 from vidgan.data.store.index import load_index
 from vidgan.errors import ConfigError
 from vidgan.evaluation.models import TrainedModel
-from vidgan.evaluation.results import ForecastScores, LongerScores, SynthesisScores
+from vidgan.evaluation.results import ForecastScores, LongClipScores, SynthesisScores
 from vidgan.hub import ModelFacts
 from vidgan.pixels import to_byte, to_float
 from vidgan.types import ByteClip, Forecast, Latents
@@ -129,7 +129,7 @@ def test_clips_of_another_model_are_compared_with_real_ones(use_model: Any) -> N
     assert scores.scores["generated"]["motion_energy"].mean.mean == 0
     assert "copy_ratio" in scores.scores["generated"]
     longer = evaluate("toy", clips=4, frames=10)
-    assert isinstance(longer, LongerScores) and longer.frames == 10
+    assert isinstance(longer, LongClipScores) and longer.frames == 10
     with pytest.raises(ConfigError, match="--mcs"):
         evaluate("toy", mcs=True)
     with pytest.raises(ConfigError, match="--horizon"):

@@ -15,7 +15,7 @@ from vidgan.evaluation.long_clips import evaluate_long_clips
 from vidgan.evaluation.models import TrainedModel, data_facts, load_model
 from vidgan.evaluation.nearest_clips import nearest_sheet
 from vidgan.evaluation.output import Output, circumstances, write_measurements
-from vidgan.evaluation.results import ForecastScores, LongerScores, SynthesisScores
+from vidgan.evaluation.results import ForecastScores, LongClipScores, SynthesisScores
 from vidgan.evaluation.settings import ForecastSettings, LongClipSettings, ModelSettings, settings_for_model
 from vidgan.evaluation.tables import score_document
 from vidgan.files import write_bytes
@@ -46,7 +46,7 @@ def evaluate(
     weights: Mapping[str, Path] | None = None,
     seed: int = 0,
     device: str = "auto",
-) -> ForecastScores | SynthesisScores | LongerScores:
+) -> ForecastScores | SynthesisScores | LongClipScores:
     """Score a trained model on held-out data and save the result in `scores/` of its run.
 
     Args:
@@ -72,8 +72,8 @@ def evaluate(
         device: "auto", "cpu" or "cuda".
 
     Returns:
-        `ForecastScores` of a forecasting model. `SynthesisScores` of a model that generates clips, or `LongerScores` if
-        `frames` is set.
+        `ForecastScores` of a forecasting model. `SynthesisScores` of a model that generates clips, or `LongClipScores`
+        if `frames` is set.
 
     Raises:
         ConfigError: no model at `run`, or an option that does not apply to it or to the data.
@@ -88,7 +88,7 @@ def evaluate(
     trained = _load(run, data, best)
     settings = settings_for_model(trained.model, options)
     share = Share.of_launcher()
-    scores: ForecastScores | SynthesisScores | LongerScores
+    scores: ForecastScores | SynthesisScores | LongClipScores
     if isinstance(settings, ForecastSettings):
         scores = evaluate_forecasts(trained, settings, share)
     elif share.processes > 1:

@@ -12,7 +12,7 @@ import numpy as np
 from vidgan.errors import ComparisonError
 from vidgan.evaluation.protocols import ForecastProtocol, GenerationProtocol
 from vidgan.evaluation.published import quoted_rows
-from vidgan.evaluation.results import AnyResult, FolderScores, ForecastScores, LongerScores, Score, SynthesisScores
+from vidgan.evaluation.results import AnyResult, FolderScores, ForecastScores, LongClipScores, Score, SynthesisScores
 from vidgan.evaluation.rows import Rows, Values, video_means
 from vidgan.metrics.frame import SEQUENCE_SUMS
 from vidgan.metrics.statistics import MIN_RESAMPLES, Estimate, SourceBootstrap
@@ -180,7 +180,7 @@ def _differences(
 ) -> tuple[list[Line], list[str]]:
     """Each subject minus the first one, paired by window; sets of clips have no windows."""
     first = entries[0]
-    if len(entries) < 2 or isinstance(first.result, SynthesisScores | LongerScores):
+    if len(entries) < 2 or isinstance(first.result, SynthesisScores | LongClipScores):
         return [], []
     bootstrap = SourceBootstrap(first.result.rows.sources, resamples=resamples, seed=seed)
     lines = []

@@ -17,7 +17,7 @@ from torch import nn
 
 from vidgan.errors import ConfigError, DataError
 from vidgan.evaluation.models import TrainedModel
-from vidgan.evaluation.results import LongerScores, Score
+from vidgan.evaluation.results import LongClipScores, Score
 from vidgan.evaluation.set_scores import FEWEST_REAL, background_level, halves, over_splits
 from vidgan.evaluation.settings import LongClipSettings
 from vidgan.evaluation.windows import WindowSet
@@ -51,7 +51,7 @@ DEFINITIONS = {
 BETTER = {"frame_frechet": "lower"}
 
 
-def evaluate_long_clips(trained: TrainedModel, settings: LongClipSettings) -> LongerScores:
+def evaluate_long_clips(trained: TrainedModel, settings: LongClipSettings) -> LongClipScores:
     """Score clips of `settings.frames` frames, with real clips of up to that length.
 
     An image-to-video model continues the first frames of the real clips in turn.
@@ -120,7 +120,7 @@ def score_long_clips(
     fingerprint: str = "",
     resamples: int = MIN_RESAMPLES,
     seed: int = 0,
-) -> LongerScores:
+) -> LongClipScores:
     """Measure generated clips segment by segment, with real clips up to their length.
 
     For ``frame_frechet`` the real clips are halved at random, by source if there are several. The frames of one half
@@ -162,7 +162,7 @@ def score_long_clips(
     ]
     if not separable:
         notes.append("the real clips are of one source: the row 'real' of frame_frechet is too low as a floor")
-    return LongerScores(
+    return LongClipScores(
         protocol=protocol,
         definitions=DEFINITIONS,
         better=BETTER,

@@ -181,7 +181,7 @@ class SynthesisScores(Result):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LongerScores(Result):
+class LongClipScores(Result):
     """Scores of generated clips longer than the training clips, "generated", and of real clips, "real".
 
     The horizon of a score is its curve over the segments of the clips of its row.
@@ -222,9 +222,9 @@ class FolderScores(Result):
     rows: Rows = field(default_factory=Rows, metadata={"stored": False}, compare=False, repr=False)
 
 
-AnyResult: TypeAlias = ForecastScores | SynthesisScores | LongerScores | FolderScores
+AnyResult: TypeAlias = ForecastScores | SynthesisScores | LongClipScores | FolderScores
 KINDS: dict[str, type[AnyResult]] = {
-    kind.kind: kind for kind in (ForecastScores, SynthesisScores, LongerScores, FolderScores)
+    kind.kind: kind for kind in (ForecastScores, SynthesisScores, LongClipScores, FolderScores)
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from vidgan.evaluation.comparison import Comparison, Line, quoted_lines
 from vidgan.evaluation.protocols import PROTOCOLS
-from vidgan.evaluation.results import FolderScores, ForecastScores, LongerScores, Result, SynthesisScores
+from vidgan.evaluation.results import FolderScores, ForecastScores, LongClipScores, Result, SynthesisScores
 from vidgan.metrics.statistics import Estimate
 
 FEW_VIDEOS = 20  # at most this number of videos is listed individually
@@ -38,7 +38,7 @@ def result_tables(scores: Result, *, published: bool = False) -> list[Table]:
     lines = [
         Line(name, {metric: score.mean for metric, score in table.items()}) for name, table in scores.scores.items()
     ]
-    if isinstance(scores, LongerScores):
+    if isinstance(scores, LongClipScores):
         lines = [
             Line(f"{name}, frames {span}", {metric: score.horizon[at] for metric, score in table.items()})
             for name, table in scores.scores.items()
@@ -96,7 +96,7 @@ def describe_result(scores: Result) -> str:
             f"{scores.protocol}: {scores.clips} clips of {scores.frames} frames at {size} on each side; `real` is the"
             " real-versus-real floor, further rows are damaged real clips"
         )
-    if isinstance(scores, LongerScores):
+    if isinstance(scores, LongClipScores):
         return (
             f"{scores.protocol}: {scores.clips} clips of {scores.frames} frames at {size}, trained on {scores.stretch},"
             f" segment by segment; `real`: {scores.real_clips} clips of {scores.real_frames} frames"
@@ -190,7 +190,7 @@ def score_document(scores: Result) -> dict[str, Any]:
     table = result_tables(scores)[0]
     curves: dict[str, dict[str, list[float | None]]] = {}
     intervals: dict[str, dict[str, list[list[float | None]]]] = {}
-    if isinstance(scores, LongerScores) or (isinstance(scores, ForecastScores) and scores.horizon > 1):
+    if isinstance(scores, LongClipScores) or (isinstance(scores, ForecastScores) and scores.horizon > 1):
         for name, metrics in scores.scores.items():
             for metric, score in metrics.items():
                 steps = score.horizon

@@ -122,7 +122,7 @@ def test_a_first_frame_needs_an_image_to_video_model(run, mocogan_run: Path, tmp
 
 def test_image_to_video_from_training_to_clip(run, shapes_data: Path, tmp_path: Path) -> None:
     config = small_config(
-        "mocogan", shapes_data, tmp_path / "runs", model__image_to_video=True, objective__weights__first_frame=10.0,
+        "mocogan", shapes_data, tmp_path / "runs", model__encoder={"width": 4}, objective__weights__first_frame=10.0,
         train__steps=2, every__evaluate=2,
     )  # fmt: skip
     trained = train(config, quiet=True).run_dir

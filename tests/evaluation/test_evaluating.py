@@ -150,9 +150,8 @@ def test_a_run_is_scored_on_the_window_that_it_was_shown(shapes_data: Path, tmp_
     changes = {
         "data__window": [16, 32],
         "data__augment": ["camera", "tone", "grey", "blur"],
-        "model__estimator": "lucas_kanade",
-        "model__estimator_widths": None,
-        "model__fusion": "blend",
+        "model__estimator": {"kind": "lucas_kanade"},
+        "model__fusion": {"kind": "blend"},
         "objective": {"weights": {"fused": 1.0, "implied_flow": 0.1}},
         "discriminators": {},
         "optimizers": {"generator": {}},

@@ -84,7 +84,7 @@ def test_mocogan(monkeypatch: pytest.MonkeyPatch) -> None:
         keys = ("times", "times") if name == "generator" else ("real times", "fake times")
         times = [ours._random_times(turn.fork(key), 13)[:, 0] for key in keys]
         drawn = Drawn(latents.content, latents.motion, latents.category, times[0], times[1])
-        # Batch norm's statistics are of the frames that are rendered: ours are the scored ones, the textbook's whole clips.
+        # Batch norm's statistics depend on the rendered frames: ours are the scored ones, the textbook's whole clips.
         for network in (ours.trainees.raw["generator"], plain.generator):
             network.train(name != "frame")
         if name == "generator":

@@ -29,7 +29,7 @@ CHANGES: dict[str, Any] = {
     "every__keep": 9,
     "every__preview": 2,
     "every__evaluate": 3,
-    "objective__noise": {"start": 0.1, "steps": 5},
+    "discriminators__frame__noise": 0.1,
     "objective__penalty": {"kind": "r1", "weight": 0.1, "every": 2},
 }
 EPOCH = 3  # steps: 12 training clips in batches of 4

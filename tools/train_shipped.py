@@ -17,8 +17,8 @@ from pathlib import Path
 
 from vidgan import DualMotionGAN, MoCoGAN, train
 from vidgan.data.preparing.shapes import prepare_shapes
-from vidgan.exports import save_model
-from vidgan.hub import SHIPPED, TRAINED_ON
+from vidgan.hub import SHIPPED
+from vidgan.runs import save_model
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "vidgan" / SHIPPED
 MAX_BYTES = 5_000_000  # of a folder
@@ -99,13 +99,13 @@ def save(run: Path, name: str, recipe: Recipe, folder: Path) -> Path:
     model = model_class.from_pretrained(run)
     facts = {
         "name": name,
-        TRAINED_ON: "moving shapes that vidgan rendered",
+        "trained_on": "moving shapes that vidgan rendered",
         "licence": "Apache-2.0",
         "made_by": f"python tools/train_shipped.py --only {name}",
         "config": recipe.config,
         "clips": recipe.clips,
     }
-    save_model(model, folder, model.facts | facts)
+    save_model(model, folder, ModelFacts.from_json(model.facts | facts))
     (folder / "model.safetensors").chmod(0o644)
     if (size := size_of(folder)) > MAX_BYTES:
         raise ValueError(f"{folder}: {size} bytes; shipped weights have at most {MAX_BYTES}")

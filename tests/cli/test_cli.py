@@ -262,14 +262,14 @@ def test_evaluate_two_folders_of_videos(run, video: Path, tmp_path: Path) -> Non
     clip = np.zeros((5, 32, 32, 3), np.uint8)
     np.save(_folder(truth) / "a.npy", clip)
     np.save(_folder(forecast) / "a.npy", clip + 51)
-    code, printed, _ = run("evaluate", forecast, truth, "--json")
+    code, printed, _ = run("compare", forecast, truth, "--json")
     assert code == 0
     scores = json.loads(printed)["scores"]["prediction"]
     assert scores["mse"]["mean"]["mean"] == pytest.approx(0.04)
     assert scores["psnr"]["mean"]["mean"] == pytest.approx(10 * np.log10(25))
     np.save(truth / "b.npy", clip)
-    code, _, err = run("evaluate", forecast, truth)
-    assert code == 2 and "video named b" in err
+    code, _, err = run("compare", forecast, truth)
+    assert code == 2 and "named b" in err
 
 
 def _folder(path: Path) -> Path:

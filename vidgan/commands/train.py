@@ -17,10 +17,9 @@ from vidgan.config import RunConfig, differences, dump_config, find_config, load
 from vidgan.data.dataset import ClipDataset
 from vidgan.data.loader import ClipLoader
 from vidgan.errors import ConfigError
-from vidgan.exports import Exporter, refresh_exports
 from vidgan.files import write_text
 from vidgan.own_code import own_code, path_of
-from vidgan.runs import note_start
+from vidgan.runs import Exporter, note_start, refresh_exports
 from vidgan.sections import OBJECT, Section, kind_of, nearest
 from vidgan.tasks import TASKS
 from vidgan.training.accelerator import Accelerator, build_accelerator

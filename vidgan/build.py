@@ -54,7 +54,7 @@ def build_dataset(config: RunConfig, split: str = "train") -> ClipDataset:
         DataError: no such data, or no clip is long enough.
     """
     training = split == "train"
-    return ClipDataset(
+    dataset = ClipDataset(
         Path(config.data.root),
         split=split,
         frames=config.data.frames,
@@ -66,6 +66,9 @@ def build_dataset(config: RunConfig, split: str = "train") -> ClipDataset:
         flow=training and find_task(config).needs_label_flow(config),
         seed=config.seed,
     )
+    if training and not config.data.allow_few:
+        dataset.check_enough(config.train.batch_size)
+    return dataset
 
 
 def data_facts(config: RunConfig, dataset: ClipDataset) -> DataFacts:

@@ -30,6 +30,7 @@ class Plan:
         clips: clips of one micro-batch of one process.
         num_items: items of an epoch.
         clip_bytes: bytes read from disk for one clip.
+        usage: how many of the prepared clips are used.
         state: part -> bytes that stay in memory between steps: weights, optimizers, average.
         gradients: network -> bytes averaged over the processes in its turn.
         cost_of_two, cost_of_three: network -> cost of its turn with two and with three clips.
@@ -41,6 +42,7 @@ class Plan:
     clips: int
     num_items: int
     clip_bytes: int
+    usage: str
     state: Mapping[str, int]
     gradients: Mapping[str, int]
     cost_of_two: Mapping[str, TurnCost]
@@ -104,6 +106,7 @@ def make_plan(config: RunConfig, processes: int = 1) -> Plan:
         clips=clips,
         num_items=len(dataset),
         clip_bytes=_clip_bytes(dataset),
+        usage=dataset.usage,
         state=state_bytes(algorithm),
         gradients=gradient_bytes(algorithm.trainees),
         cost_of_two=costs(2),
@@ -155,6 +158,7 @@ def describe(plan: Plan) -> str:
         f"disk: {plan.checkpoint_bytes / MB:,.1f} MB per checkpoint; {plan.config.every.keep} and the best are kept",
         f"data: {plan.num_items:,} clips; {plan.steps_per_epoch:,.1f} steps per epoch, {train.steps:,} steps are"
         f" {train.steps / plan.steps_per_epoch:,.1f} epochs",
+        f"  {plan.usage}",
         f"  {plan.clip_bytes / MB:.3f} MB per clip, {plan.clip_bytes * train.batch_size / MB:.2f} MB per step over all"
         " processes",
         _communication(plan),

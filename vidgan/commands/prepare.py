@@ -129,6 +129,9 @@ def summary(index: Index, out: Path) -> str:
         f"{out}: {counts['train']} training clips, {counts['test']} test clips, {frames} frames of"
         f" {index.size[0]}x{index.size[1]}"
     ]
+    lengths = sorted(clip.frames for clip in index.clips)
+    if lengths and lengths[0] < lengths[-1]:
+        lines.append(f"length of a clip: {lengths[0]} to {lengths[-1]} frames, median {lengths[len(lengths) // 2]}")
     if index.categories:
         lines.append(f"categories: {', '.join(index.categories)}")
     if index.flow:

@@ -170,7 +170,7 @@ def labelled_sources(tree: FileTree, media: Sequence[str]) -> list[Source]:
         if label.fault is not None:
             tree.refuse(name, "wrong-label", label.fault)
             continue
-        kind = "video" if suffix_of(name) in VIDEO_SUFFIXES else "array"
+        kind = "array" if suffix_of(name) in ARRAY_SUFFIXES else "video"
         sources.append(Source(name, kind, (name,), category=label.category, group=label.group, split=label.split))
     return sources
 

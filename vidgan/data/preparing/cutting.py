@@ -24,7 +24,7 @@ from vidgan.video.optical_flow import clip_flow
 from vidgan.video.random_access import index_video
 from vidgan.video.sampling import resample_indices
 
-KINDS_WITH_CUTS: Final = ("video", "frames")
+KINDS_WITH_CUTS: Final = ("video", "frames", "pages")
 """Kinds of sources that may contain shot changes; strips and arrays are single shots."""
 _MAX_CROP: Final = 0.02  # fraction of a side that may be cropped before detectors need the full frame
 

@@ -55,6 +55,7 @@ class Options:
     test_pattern: str | None
     seed: int
     min_frames: int
+    follow_links: bool = False
 
     def checked(self) -> "Options":
         """The options with ``flow="auto"`` and `cut_weights` resolved. Raises DataError for invalid values."""
@@ -86,7 +87,10 @@ class Options:
 
     def as_json(self) -> dict[str, Any]:
         """All options as JSON values."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        values = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        if not self.follow_links:  # younger than data sets on disk, whose settings are compared with these
+            del values["follow_links"]
+        return values
 
     @staticmethod
     def from_json(content: Mapping[str, Any]) -> "Options":

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 from vidgan.data.preparing.cutting import CutSource
 from vidgan.data.preparing.ledger import LEDGER_NAME, Ledger, read_ledger
 from vidgan.data.preparing.options import Options
+from vidgan.data.preparing.quarantine import QUARANTINE_NAME
 from vidgan.data.sources.source import Source
 from vidgan.data.store.index import INDEX_NAME
 from vidgan.data.store.shards import packed_clips, shards_folder
@@ -32,7 +33,8 @@ def check_folders(source: Path, out: Path) -> None:
         raise DataError(f"out {out} is inside the source {source}; accepted: a folder outside it")
     if out.exists() and not out.is_dir():
         raise DataError(f"out {out} is a file; accepted: a folder")
-    if out.is_dir() and not (out / LEDGER_NAME).is_file() and any(out.iterdir()):
+    others = {path.name for path in out.iterdir()} - {QUARANTINE_NAME} if out.is_dir() else set()
+    if others and not (out / LEDGER_NAME).is_file():
         raise DataError(f"out {out} contains files that are not a prepared data set; accepted: a new or empty folder")
 
 

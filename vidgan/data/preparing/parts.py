@@ -62,6 +62,7 @@ def finish_part(folder: Path, part: Part, options: Options, settings: Mapping[st
         "refusals": [asdict(refusal) for refusal in listed.refusals],
         "ignored": listed.ignored,
         "notices": list(listed.notices),
+        "remarks": list(listed.remarks),
     }
     write_json(folder / PART_NAME, content)
 
@@ -122,6 +123,7 @@ def collect_parts(out: Path, folders: list[Path]) -> Parts:
         refusals=tuple(Refusal(**refusal) for refusal in mark["refusals"]),
         ignored=mark["ignored"],
         notices=tuple(mark["notices"]),
+        remarks=tuple(mark.get("remarks", ())),
     )
     return Parts(folders, options, mark["settings"], listed, {name: cut[name] for name in sorted(cut, key=natural_key)})
 

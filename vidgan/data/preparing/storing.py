@@ -91,7 +91,7 @@ def build_index(
         settings=options.as_json(),
         quarantined=dict(sorted(Counter(refusal.reason for refusal in refusals).items())),
         ignored=listed.ignored,
-        notices=[*listed.notices, *split.notices, *_cut_notices(cut, options), *_file_notices(cut)],
+        notices=[*listed.notices, *split.notices, *_cut_notices(cut, options), *_file_notices(cut), *listed.remarks],
     )
 
 

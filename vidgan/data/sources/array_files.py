@@ -49,7 +49,9 @@ def _npy_array(blob: Blob) -> np.ndarray:
             return _parse_npy(blob)
         return np.load(blob, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
-        raise DataError(f"not a plain .npy file ({error})") from error
+        # numpy's own message recommends options that no command has.
+        reason = "another format, or Python objects" if "pickle" in str(error) else error
+        raise DataError(f"not a plain .npy file ({reason})") from error
 
 
 def _npz_arrays(blob: Blob) -> Iterator[tuple[str, np.ndarray]]:

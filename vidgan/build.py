@@ -54,7 +54,7 @@ def build_dataset(config: RunConfig, split: str = "train") -> ClipDataset:
         DataError: no such data, or no clip is long enough.
     """
     training = split == "train"
-    dataset = ClipDataset(
+    return ClipDataset(
         Path(config.data.root),
         split=split,
         frames=config.data.frames,
@@ -66,7 +66,16 @@ def build_dataset(config: RunConfig, split: str = "train") -> ClipDataset:
         flow=training and find_task(config).needs_label_flow(config),
         seed=config.seed,
     )
-    if training and not config.data.allow_few:
+
+
+def build_training_data(config: RunConfig) -> ClipDataset:
+    """The clips to train on.
+
+    Raises:
+        DataError: as in `build_dataset`, or too few clips are long enough (`data.allow_few`).
+    """
+    dataset = build_dataset(config)
+    if not config.data.allow_few:
         dataset.check_enough(config.train.batch_size)
     return dataset
 

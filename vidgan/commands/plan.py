@@ -10,7 +10,14 @@ from dataclasses import dataclass
 
 import torch
 
-from vidgan.build import build_algorithm, build_dataset, build_loader, build_networks, resolve_precision, share_of_batch
+from vidgan.build import (
+    build_algorithm,
+    build_loader,
+    build_networks,
+    build_training_data,
+    resolve_precision,
+    share_of_batch,
+)
 from vidgan.config import RunConfig, differences, dump_config, find_config, load_config
 from vidgan.data.dataset import ClipDataset
 from vidgan.errors import CheckpointError
@@ -87,7 +94,7 @@ def make_plan(config: RunConfig, processes: int = 1) -> Plan:
     gpu = config.train.device != "cpu" and torch.cuda.is_available()
     precision = resolve_precision(config.train.precision, torch.device("cuda" if gpu else "cpu"))
     eager = {"device": "cpu", "precision": precision, "compile": False, "tf32": False, "micro_batches": 1}
-    dataset = build_dataset(config)
+    dataset = build_training_data(config)
     accelerator = build_accelerator("cpu")
     counted = config.with_every_turn().model_copy(update={"train": config.train.model_copy(update=eager)})
     algorithm = build_algorithm(counted, build_networks(counted, dataset), accelerator)

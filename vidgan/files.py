@@ -4,14 +4,19 @@ A reader never sees a half-written result: content goes to a hidden temporary pa
 when it is complete. Text is UTF-8.
 """
 
+import errno
+import fcntl
 import hashlib
 import json
 import os
 import re
 import shutil
 import stat
+import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -26,11 +31,13 @@ __all__ = [
     "clip_id",
     "digest_of",
     "escape_controls",
+    "explain_full_disk",
     "natural_key",
     "open_regular",
     "parse_json",
     "read_json",
     "replace_folder",
+    "temporary_folder",
     "write_bytes",
     "write_json",
     "write_text",
@@ -146,6 +153,76 @@ def parse_json(text: str | bytes, origin: object) -> Any:
 _TOO_DEEP: Final = f"lists and objects are nested too deeply; accepted: at most {MAX_JSON_DEPTH} levels"
 
 
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextmanager
+def explain_full_disk(path: Path, nbytes: int | None = None) -> Iterator[None]:
+    """Name the file and the bytes in the error of a full disk.
+
+    Args:
+        path: file that is written.
+        nbytes: size that it would have, if known.
+
+    Raises:
+        OSError: instead of one that names neither; other errors pass through.
+    """
+    try:
+        yield
+    except OSError as error:
+        code = error.errno
+        if code is None and " requested and " in str(error):  # numpy reports only a short write
+            code = errno.ENOSPC
+        if code not in _FULL:
+            raise
+        needed = "" if nbytes is None else f"{nbytes} bytes to write, "
+        raise OSError(code, f"{os.strerror(code)} ({needed}{_free_bytes(path)} free)", str(path)) from error
+
+
+def _free_bytes(path: Path) -> int:
+    folder = next((parent for parent in path.absolute().parents if parent.is_dir()), Path("/"))
+    return shutil.disk_usage(folder).free
+
+
+_TEMPORARY: Final = "vidgan-"
+_YOUNG_SECONDS: Final = 60.0  # a younger folder may not be locked yet
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder for temporary files, removed at the end; if the process is killed, by a later one that needs a folder.
+
+    A lock on the folder shows that it is in use. It ends with the process.
+    """
+    _remove_stale_folders()
+    folder = Path(tempfile.mkdtemp(prefix=_TEMPORARY))
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(handle)
+
+
+@lru_cache(maxsize=1)
+def _remove_stale_folders() -> None:
+    """Delete the temporary folders of killed processes of this user; once per process."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY}*"):
+        with suppress(OSError):
+            status = folder.lstat()
+            is_own = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+            if not is_own or time.time() - status.st_mtime < _YOUNG_SECONDS:
+                continue
+            handle = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises while the folder is in use
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(handle)
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`, which must exist.
@@ -155,8 +232,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        yield temporary
-        temporary.replace(path)
+        with explain_full_disk(path):
+            yield temporary
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -85,6 +85,13 @@ class Options:
             cut_weights=self._checked_cuts(),
         )
 
+    def checked_again(self) -> "Options":
+        """Options read from a file, whose detector weights are already a digest. Raises DataError or TypeError."""
+        replace(
+            self, cuts="off" if self.cuts == "transnet" else self.cuts, cut_weights=None, cut_threshold=None
+        ).checked()
+        return self
+
     def as_json(self) -> dict[str, Any]:
         """All options as JSON values."""
         values = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}

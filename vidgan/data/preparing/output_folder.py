@@ -1,7 +1,6 @@
 """The folder that `prepare` writes: whether it may be used, its lock, and what an earlier run has finished in it."""
 
 import fcntl
-import json
 import os
 import shutil
 from collections.abc import Collection, Iterator
@@ -18,6 +17,7 @@ from vidgan.data.store.index import INDEX_NAME
 from vidgan.data.store.shards import packed_clips, shards_folder
 from vidgan.data.store.video import VideosFile
 from vidgan.errors import DataError
+from vidgan.files import read_json
 
 ARRAY_FOLDERS: Final = ("clips", "flow")
 PART_NAME: Final = "part.json"
@@ -112,7 +112,7 @@ def _open_ledger(out: Path, settings: dict[str, Any], options: Options, overwrit
 def _index_settings(out: Path) -> dict[str, Any]:
     """The settings of a finished data set; empty for an unfinished one, whose settings may still change."""
     try:
-        return dict(json.loads((out / INDEX_NAME).read_bytes())["settings"])
+        return dict(read_json(out / INDEX_NAME, max_bytes=1 << 29)["settings"])
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 

@@ -27,6 +27,7 @@ _SHEET_CLIPS: Final = 16
 _SHEET_FRAMES: Final = 8
 NOTE_MEANINGS: Final = {
     "hdr": "high dynamic range, converted without tone mapping (colours look washed out)",
+    "assumed-bt709": "720 lines or more without a colour tag, read as BT.709 like players do",
     "interlaced": "interlaced frames (moving edges show combs)",
     "variable-frame-rate": "variable frame rate (set fps to sample evenly in time)",
     "non-square-pixels": "non-square pixels (shapes look stretched)",

@@ -1,31 +1,51 @@
-"""File names that sort and store well, and writing files and folders atomically.
+"""File names that sort and store well, reading untrusted JSON, and writing files and folders atomically.
 
 A reader never sees a half-written result: content goes to a hidden temporary path in the same folder, which is renamed
 when it is complete. Text is UTF-8.
 """
 
+import errno
+import fcntl
 import hashlib
 import json
 import os
 import re
 import shutil
+import stat
+import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
+
+from vidgan.errors import JsonError, UserError
 
 __all__ = [
+    "MAX_JSON_BYTES",
+    "MAX_JSON_DEPTH",
     "atomic_file",
     "atomic_path",
     "check_overwrite",
     "clip_id",
     "digest_of",
+    "escape_controls",
+    "explain_full_disk",
     "natural_key",
+    "open_regular",
+    "parse_json",
+    "read_json",
     "replace_folder",
+    "temporary_folder",
     "write_bytes",
     "write_json",
     "write_text",
 ]
+
+MAX_JSON_BYTES: Final = 64_000_000
+MAX_JSON_DEPTH: Final = 64
+"""Deepest nesting of lists and objects that is accepted; files of vidgan have less than ten levels."""
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:
@@ -47,6 +67,162 @@ def digest_of(*parts: object) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
+def escape_controls(text: str, *, keep: str = "") -> str:
+    r"""`text` with every character that could control a terminal written as an escape, such as ``\x1b``.
+
+    Escaped are control characters (C0, DEL, C1), line and paragraph separators, characters that reorder text, and the
+    surrogates that stand for undecodable bytes of a file name. Names from files and folders pass through this before
+    they are printed.
+
+    Args:
+        text: any text.
+        keep: characters that stay as they are, for example newlines in a message of several lines.
+    """
+    return _CONTROLS.sub(lambda match: match[0] if match[0] in keep else _escape(ord(match[0])), text)
+
+
+_CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def _escape(code: int) -> str:
+    if 0xDC80 <= code <= 0xDCFF:  # an undecodable byte of a file name
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+@contextmanager
+def open_regular(path: Path) -> Iterator[IO[bytes]]:
+    """Open a regular file for reading.
+
+    Raises:
+        UserError: `path` is a folder, pipe, device or socket; opening it does not block.
+        OSError: it is missing or cannot be opened.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise UserError(f"{path}: not a regular file")
+        yield file
+
+
+def read_json(path: Path, *, max_bytes: int = MAX_JSON_BYTES) -> Any:
+    """The value of a JSON file, which may come from a stranger.
+
+    Args:
+        path: the file.
+        max_bytes: largest accepted size.
+
+    Raises:
+        UserError: not a regular file, or too large; a JsonError if it is not JSON, or nested deeper than
+            `MAX_JSON_DEPTH`. The message names the file.
+        OSError: the file is missing or cannot be read.
+    """
+    with open_regular(path) as file:
+        nbytes = os.fstat(file.fileno()).st_size
+        content = file.read(min(nbytes, max_bytes) + 1)
+    if len(content) > max_bytes:
+        raise UserError(f"{path}: larger than {max_bytes} bytes, the most that is accepted")
+    return parse_json(content, path)
+
+
+def parse_json(text: str | bytes, origin: object) -> Any:
+    """The value of a JSON text; `origin` (file, or file and line) is named in errors.
+
+    Raises:
+        JsonError: not JSON, or nested deeper than `MAX_JSON_DEPTH`.
+    """
+    try:
+        value = json.loads(text)
+    except RecursionError as error:
+        raise JsonError(f"{origin}: {_TOO_DEEP}") from error
+    except ValueError as error:  # bad syntax, bad UTF-8, or a number of too many digits
+        raise JsonError(f"{origin}: not JSON ({error})") from error
+    level = [value]
+    for _ in range(MAX_JSON_DEPTH + 1):
+        level = [
+            child
+            for node in level
+            if isinstance(node, list | dict)
+            for child in (node.values() if isinstance(node, dict) else node)
+        ]
+        if not level:
+            return value
+    raise JsonError(f"{origin}: {_TOO_DEEP}")
+
+
+_TOO_DEEP: Final = f"lists and objects are nested too deeply; accepted: at most {MAX_JSON_DEPTH} levels"
+
+
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextmanager
+def explain_full_disk(path: Path, nbytes: int | None = None) -> Iterator[None]:
+    """Name the file and the bytes in the error of a full disk.
+
+    Args:
+        path: file that is written.
+        nbytes: size that it would have, if known.
+
+    Raises:
+        OSError: instead of one that names neither; other errors pass through.
+    """
+    try:
+        yield
+    except OSError as error:
+        code = error.errno
+        if code is None and " requested and " in str(error):  # numpy reports only a short write
+            code = errno.ENOSPC
+        if code not in _FULL:
+            raise
+        needed = "" if nbytes is None else f"{nbytes} bytes to write, "
+        raise OSError(code, f"{os.strerror(code)} ({needed}{_free_bytes(path)} free)", str(path)) from error
+
+
+def _free_bytes(path: Path) -> int:
+    folder = next((parent for parent in path.absolute().parents if parent.is_dir()), Path("/"))
+    return shutil.disk_usage(folder).free
+
+
+_TEMPORARY: Final = "vidgan-"
+_YOUNG_SECONDS: Final = 60.0  # a younger folder may not be locked yet
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder for temporary files, removed at the end; if the process is killed, by a later one that needs a folder.
+
+    A lock on the folder shows that it is in use. It ends with the process.
+    """
+    _remove_stale_folders()
+    folder = Path(tempfile.mkdtemp(prefix=_TEMPORARY))
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(handle)
+
+
+@lru_cache(maxsize=1)
+def _remove_stale_folders() -> None:
+    """Delete the temporary folders of killed processes of this user; once per process."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY}*"):
+        with suppress(OSError):
+            status = folder.lstat()
+            is_own = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+            if not is_own or time.time() - status.st_mtime < _YOUNG_SECONDS:
+                continue
+            handle = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises while the folder is in use
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(handle)
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`, which must exist.
@@ -56,8 +232,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        yield temporary
-        temporary.replace(path)
+        with explain_full_disk(path):
+            yield temporary
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -15,7 +15,7 @@ from typing import Self
 
 import torch
 
-from vidgan.build import build_dataset, share_of_batch
+from vidgan.build import build_training_data, share_of_batch
 from vidgan.config import RunConfig, find_config, load_config
 from vidgan.errors import ConfigError
 from vidgan.training.checkpoint import newest_step
@@ -77,7 +77,7 @@ def relaunch(
         )
     layout = _layout(processes, nodes, node_rank, master_addr, master_port)
     settings = load_config(find_config(config), overrides)
-    build_dataset(settings)
+    build_training_data(settings)
     share_of_batch(settings, processes * nodes)
     _check_devices(settings, processes)
 

@@ -13,18 +13,21 @@ from vidgan.errors import DataError
 from vidgan.video.resize import Fit, Resample
 
 
-def list_clips(source: Path, *, strip_frame: tuple[int, int] | None = None) -> tuple[Path, list[Source]]:
+def list_clips(
+    source: Path, *, strip_frame: tuple[int, int] | None = None, size: tuple[int, int] | None = None
+) -> tuple[Path, list[Source]]:
     """The root folder, and the clips in a folder or file: videos, folders of frames, strips, arrays, also in archives.
 
-    Published data sets are not recognised: each video or folder of frames is a clip. A manifest is read.
+    Published data sets are not recognised: each video or folder of frames is a clip. A manifest is read. The `size`
+    (H, W) that frames will have distinguishes wide frames from strips.
 
     Raises:
         DataError: there is no clip; the message contains the reasons for refused files.
     """
     layout = "manifest" if is_manifest(source) else "plain"
-    listed = discover(source, layout=layout, strip_frame=strip_frame)
+    listed = discover(source, layout=layout, strip_frame=strip_frame, size=size)
     if not listed.sources:
-        reasons = "; ".join(f"{r.source}: {r.reason}" for r in listed.refusals[:3])
+        reasons = "; ".join([f"{r.source}: {r.reason}: {r.detail}" for r in listed.refusals[:3]] or listed.remarks)
         raise DataError(f"{source}: contains no readable clip{f' ({reasons})' if reasons else ''}")
     return listed.root, list(listed.sources)
 
@@ -77,7 +80,7 @@ def read_one(
     Raises:
         DataError: it contains no clip, or several.
     """
-    root, sources = list_clips(path)
+    root, sources = list_clips(path, size=size)
     if len(sources) > 1:
         names = ", ".join(source.name for source in sources[:3])
         raise DataError(f"{path}: contains {len(sources)} clips ({names}, ...); pass the path of one of them")

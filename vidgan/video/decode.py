@@ -59,7 +59,7 @@ class VideoInfo:
         height: displayed height in pixels, after rotation.
         rotation: rotation of the stored frames, degrees counter-clockwise: 0, 90, 180 or 270.
         codec: name of the codec, for example h264.
-        notes: unusual properties: hdr, interlaced, mirrored, non-square-pixels, variable-frame-rate,
+        notes: unusual properties: hdr, assumed-bt709, interlaced, mirrored, non-square-pixels, variable-frame-rate,
             timestamps-repaired, fewer-frames-than-announced.
         pts: presentation time of every frame, increasing, in units of `time_base`. These are the file's timestamps
             (possibly negative), or times since the first frame if the timestamps had to be repaired.

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from vidgan.data.preparing.reading import Plan, ReadTask, read_clips, refuse_on_error
+from vidgan.data.preparing.reading import OUT_OF_MEMORY, Plan, ReadTask, is_out_of_memory, read_clips, refuse_on_error
 from vidgan.data.preparing.shots import DETECTOR_SIZE, Shots, find_shots
 from vidgan.data.preparing.worker_processes import TIMED_OUT, still_alive
 from vidgan.data.sources.readers import ReadClip, ReadSettings, read_source
@@ -24,7 +24,7 @@ from vidgan.video.optical_flow import clip_flow
 from vidgan.video.random_access import index_video
 from vidgan.video.sampling import resample_indices
 
-KINDS_WITH_CUTS: Final = ("video", "frames")
+KINDS_WITH_CUTS: Final = ("video", "frames", "pages")
 """Kinds of sources that may contain shot changes; strips and arrays are single shots."""
 _MAX_CROP: Final = 0.02  # fraction of a side that may be cropped before detectors need the full frame
 
@@ -186,6 +186,8 @@ def _compute_flow(frames: np.ndarray, method: str | None, name: str) -> np.ndarr
     try:
         return clip_flow(frames, method).astype(np.float16)
     except Exception as error:
+        if is_out_of_memory(error):
+            return Refusal(name, *OUT_OF_MEMORY)
         return Refusal(name, "flow-failed", f"{type(error).__name__}: {error}")
 
 

@@ -1,7 +1,6 @@
 """The folder that `prepare` writes: whether it may be used, its lock, and what an earlier run has finished in it."""
 
 import fcntl
-import json
 import os
 import shutil
 from collections.abc import Collection, Iterator
@@ -12,11 +11,13 @@ from typing import Any, Final, NamedTuple
 from vidgan.data.preparing.cutting import CutSource
 from vidgan.data.preparing.ledger import LEDGER_NAME, Ledger, read_ledger
 from vidgan.data.preparing.options import Options
+from vidgan.data.preparing.quarantine import QUARANTINE_NAME
 from vidgan.data.sources.source import Source
 from vidgan.data.store.index import INDEX_NAME
 from vidgan.data.store.shards import packed_clips, shards_folder
 from vidgan.data.store.video import VideosFile
 from vidgan.errors import DataError
+from vidgan.files import read_json
 
 ARRAY_FOLDERS: Final = ("clips", "flow")
 PART_NAME: Final = "part.json"
@@ -32,7 +33,8 @@ def check_folders(source: Path, out: Path) -> None:
         raise DataError(f"out {out} is inside the source {source}; accepted: a folder outside it")
     if out.exists() and not out.is_dir():
         raise DataError(f"out {out} is a file; accepted: a folder")
-    if out.is_dir() and not (out / LEDGER_NAME).is_file() and any(out.iterdir()):
+    others = {path.name for path in out.iterdir()} - {QUARANTINE_NAME} if out.is_dir() else set()
+    if others and not (out / LEDGER_NAME).is_file():
         raise DataError(f"out {out} contains files that are not a prepared data set; accepted: a new or empty folder")
 
 
@@ -110,7 +112,7 @@ def _open_ledger(out: Path, settings: dict[str, Any], options: Options, overwrit
 def _index_settings(out: Path) -> dict[str, Any]:
     """The settings of a finished data set; empty for an unfinished one, whose settings may still change."""
     try:
-        return dict(json.loads((out / INDEX_NAME).read_bytes())["settings"])
+        return dict(read_json(out / INDEX_NAME, max_bytes=1 << 29)["settings"])
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 

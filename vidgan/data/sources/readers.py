@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from vidgan.data.sources.array_files import labelled_clips, time_first_clips
 from vidgan.data.sources.blobs import Blob, on_disk, open_blob
 from vidgan.data.sources.hickle_files import hickle_frames
 from vidgan.data.sources.idx_files import read_idx_images
-from vidgan.data.sources.images import cut_strip, read_image, strip_frame_size
+from vidgan.data.sources.images import cut_strip, num_pages, read_image, read_pages, strip_frame_size
 from vidgan.data.sources.norpix import frame_spans, read_header
 from vidgan.data.sources.segments import check_memory, choose_frames, read_video_segment
 from vidgan.data.sources.source import Source
@@ -116,6 +117,14 @@ def _read_video(source: Source, blobs: Sequence[Blob], settings: ReadSettings) -
 def _read_frame_folder(source: Source, blobs: Sequence[Blob], settings: ReadSettings) -> Iterator[ReadClip]:
     chosen = choose_frames(source, len(blobs), fps=settings.fps, every=settings.every)
     images = ((source.files[i], _read_image(blobs[i], source.files[i])) for i in chosen.indices)
+    yield ReadClip("", _stack(images, len(chosen.indices), settings), chosen.fps, chosen.notes)
+
+
+def _read_page_file(source: Source, blobs: Sequence[Blob], settings: ReadSettings) -> Iterator[ReadClip]:
+    chosen = choose_frames(source, num_pages(blobs[0]), fps=settings.fps, every=settings.every)
+    numbers = Counter(chosen.indices)  # in order, because the indices never decrease
+    pages = ((number, page) for number, page in enumerate(read_pages(blobs[0])) if number in numbers)
+    images = ((f"page {number}", page) for number, page in pages for _ in range(numbers[number]))
     yield ReadClip("", _stack(images, len(chosen.indices), settings), chosen.fps, chosen.notes)
 
 
@@ -242,8 +251,8 @@ def _stack(images: Iterable[tuple[str, np.ndarray]], count: int, settings: ReadS
 def _read_image(blob: Blob, name: str) -> np.ndarray:
     try:
         return read_image(blob)
-    except DataError as error:
-        raise SourceError("unreadable-image", f"{name} {error}".strip()) from error
+    except SourceError as error:
+        raise SourceError(error.reason, f"{name} {error.detail}".strip()) from error
 
 
 @contextmanager
@@ -260,6 +269,7 @@ def _refused_as(reason: str) -> Iterator[None]:
 READERS: Final[dict[str, Callable[[Source, Sequence[Blob], ReadSettings], Iterator[ReadClip]]]] = {
     "video": _read_video,
     "frames": _read_frame_folder,
+    "pages": _read_page_file,
     "strip": _read_strip,
     "array": _read_arrays,
     "time-first": _read_time_first,

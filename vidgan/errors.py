@@ -11,6 +11,7 @@
         RunLockedError                run folder in use
         WeightsError                  weight files of feature networks
         FlowFileError                 optical-flow files
+        JsonError                     JSON files
         ComparisonError               results that do not belong in one table
     RunFailedError (RuntimeError)     exit 1: the run failed, and would fail again
         NonFiniteError                NaN or infinity
@@ -92,6 +93,10 @@ class WeightsError(UserError):
 
 class FlowFileError(UserError):
     """An optical-flow file cannot be read."""
+
+
+class JsonError(UserError):
+    """A file is not readable as JSON, or not within the limits for JSON. The message names the file."""
 
 
 class ComparisonError(UserError):

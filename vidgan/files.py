@@ -1,4 +1,4 @@
-"""File names that sort and store well, and writing files and folders atomically.
+"""File names that sort and store well, reading untrusted JSON, and writing files and folders atomically.
 
 A reader never sees a half-written result: content goes to a hidden temporary path in the same folder, which is renamed
 when it is complete. Text is UTF-8.
@@ -9,23 +9,36 @@ import json
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
+
+from vidgan.errors import JsonError, UserError
 
 __all__ = [
+    "MAX_JSON_BYTES",
+    "MAX_JSON_DEPTH",
     "atomic_file",
     "atomic_path",
     "check_overwrite",
     "clip_id",
     "digest_of",
+    "escape_controls",
     "natural_key",
+    "open_regular",
+    "parse_json",
+    "read_json",
     "replace_folder",
     "write_bytes",
     "write_json",
     "write_text",
 ]
+
+MAX_JSON_BYTES: Final = 64_000_000
+MAX_JSON_DEPTH: Final = 64
+"""Deepest nesting of lists and objects that is accepted; files of vidgan have less than ten levels."""
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:
@@ -45,6 +58,92 @@ def digest_of(*parts: object) -> str:
     """32 hexadecimal digits of a hash of the JSON form of `parts`."""
     text = json.dumps(parts, ensure_ascii=True, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def escape_controls(text: str, *, keep: str = "") -> str:
+    r"""`text` with every character that could control a terminal written as an escape, such as ``\x1b``.
+
+    Escaped are control characters (C0, DEL, C1), line and paragraph separators, characters that reorder text, and the
+    surrogates that stand for undecodable bytes of a file name. Names from files and folders pass through this before
+    they are printed.
+
+    Args:
+        text: any text.
+        keep: characters that stay as they are, for example newlines in a message of several lines.
+    """
+    return _CONTROLS.sub(lambda match: match[0] if match[0] in keep else _escape(ord(match[0])), text)
+
+
+_CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def _escape(code: int) -> str:
+    if 0xDC80 <= code <= 0xDCFF:  # an undecodable byte of a file name
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+@contextmanager
+def open_regular(path: Path) -> Iterator[IO[bytes]]:
+    """Open a regular file for reading.
+
+    Raises:
+        UserError: `path` is a folder, pipe, device or socket; opening it does not block.
+        OSError: it is missing or cannot be opened.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise UserError(f"{path}: not a regular file")
+        yield file
+
+
+def read_json(path: Path, *, max_bytes: int = MAX_JSON_BYTES) -> Any:
+    """The value of a JSON file, which may come from a stranger.
+
+    Args:
+        path: the file.
+        max_bytes: largest accepted size.
+
+    Raises:
+        UserError: not a regular file, or too large; a JsonError if it is not JSON, or nested deeper than
+            `MAX_JSON_DEPTH`. The message names the file.
+        OSError: the file is missing or cannot be read.
+    """
+    with open_regular(path) as file:
+        nbytes = os.fstat(file.fileno()).st_size
+        content = file.read(min(nbytes, max_bytes) + 1)
+    if len(content) > max_bytes:
+        raise UserError(f"{path}: larger than {max_bytes} bytes, the most that is accepted")
+    return parse_json(content, path)
+
+
+def parse_json(text: str | bytes, origin: object) -> Any:
+    """The value of a JSON text; `origin` (file, or file and line) is named in errors.
+
+    Raises:
+        JsonError: not JSON, or nested deeper than `MAX_JSON_DEPTH`.
+    """
+    try:
+        value = json.loads(text)
+    except RecursionError as error:
+        raise JsonError(f"{origin}: {_TOO_DEEP}") from error
+    except ValueError as error:  # bad syntax, bad UTF-8, or a number of too many digits
+        raise JsonError(f"{origin}: not valid JSON ({error})") from error
+    level = [value]
+    for _ in range(MAX_JSON_DEPTH + 1):
+        level = [
+            child
+            for node in level
+            if isinstance(node, list | dict)
+            for child in (node.values() if isinstance(node, dict) else node)
+        ]
+        if not level:
+            return value
+    raise JsonError(f"{origin}: {_TOO_DEEP}")
+
+
+_TOO_DEEP: Final = f"lists and objects are nested too deeply; accepted: at most {MAX_JSON_DEPTH} levels"
 
 
 @contextmanager

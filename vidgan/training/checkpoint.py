@@ -109,6 +109,9 @@ def save_checkpoint(
             file = f"{name}.safetensors"
             files[file] = write_file(temporary / file, save_safetensors(_unshared(group)))
         write_manifest(temporary, step, files)
+        if best and final.exists():
+            # First: a kill in between then leaves a state without the new score, so the run marks it again.
+            _write_best(directory, final)
         move_into_place(temporary, final)
         read_verified(final)
         if best:

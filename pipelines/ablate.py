@@ -25,8 +25,9 @@ from vidgan import MoCoGAN, train
 from vidgan.data.preparing.shapes import prepare_shapes
 from vidgan.data.synthetic.shape_scores import DEFINITIONS, shape_scores
 from vidgan.data.synthetic.shapes import CATEGORIES
-from vidgan.evaluation.places import ALL, Places
 from vidgan.evaluation.set_scores import score_synthesis
+from vidgan.evaluation.settings import ALL
+from vidgan.evaluation.windows import WindowSet
 from vidgan.files import write_text
 
 Row: TypeAlias = dict[str, float | None]
@@ -128,8 +129,8 @@ def score(run: Path, seed: int, others: Path) -> Row:
     each = SCORED // len(CATEGORIES)
     clips = torch.cat([model.sample(each, seed=seed + number, category=name) for number, name in enumerate(CATEGORIES)])
     asked = np.repeat(np.arange(len(CATEGORIES)), each)
-    places = Places(others, model.facts["frames"], stride=STRIDE, split=ALL, one_each=True, seed=seed)
-    real = places.read_all(places.spread(2 * SCORED))
+    windows = WindowSet(others, model.facts["frames"], stride=STRIDE, split=ALL, one_each=True, seed=seed)
+    real = windows.read_all(windows.spread(2 * SCORED))
     scores = score_synthesis(real, clips, seed=seed).scores
     return {
         **shape_scores(clips.movedim(2, -1).numpy(), asked),

@@ -8,7 +8,7 @@ Each folder of forecasts holds a video for every video in `truth`, of the same l
 import argparse
 from pathlib import Path
 
-from vidgan.commands.evaluate import evaluate_folders
+from vidgan import compare
 from vidgan.evaluation.tables import markdown_table
 from vidgan.files import check_overwrite, write_text
 
@@ -22,9 +22,7 @@ def main() -> None:
     options = parser.parse_args()
     check_overwrite(options.out, overwrite=False)
 
-    tables = [
-        f"## {folder.name}\n\n{markdown_table(evaluate_folders(folder, options.truth))}" for folder in options.forecasts
-    ]
+    tables = [f"## {folder.name}\n\n{markdown_table(compare(folder, options.truth))}" for folder in options.forecasts]
     write_text(options.out, "\n\n".join(tables) + "\n")
     print(options.out)
 

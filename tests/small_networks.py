@@ -13,7 +13,7 @@ __all__ = ["small_dual_motion", "small_mocogan", "style_mocogan"]
 
 
 def small_mocogan(*, image_size: tuple[int, int] = (32, 32), num_categories: int = 0, **options: Any) -> MoCoGAN:
-    """MoCoGAN with the DCGAN frame generator, seeded; `options` replace or, as mappings, extend the config's sections."""
+    """MoCoGAN with the DCGAN frame generator, seeded; `options` replace config entries, or extend sections."""
     config: dict[str, Any] = {"dim_content": 6, "dim_motion": 4, "frame": {"width": 8, "norm": "group"}}
     return _build_mocogan(config, options, image_size, num_categories)
 

@@ -2,14 +2,14 @@
 
     python tools/bench_infer.py [--quick] [--device cuda] [--forms eager bf16 compiled exported] [--json FILE]
 
-Clips a second of MoCoGAN (64x64, 16 frames, one clip and a batch) and milliseconds a forecast frame of Dual Motion GAN
-(128x160, 10 frames of context, 1 and 10 ahead, one clip and a batch), from latents or uint8 context to uint8 pixels in
-memory. Networks are those of the shipped configs with weights as they start: speed does not depend on their values.
-Forms take turns; shown are medians and ranges of the rounds, and how many times faster than eager float32.
+Measures clips per second of MoCoGAN (64x64, 16 frames) and milliseconds per forecast frame of Dual Motion GAN (128x160,
+10 context frames, horizons 1 and 10), each with one clip and with a batch, from latents or context to uint8 pixels in
+memory. The networks are those of the shipped configs with initial weights: speed does not depend on their values. Forms
+alternate. The table holds the median and range over the rounds, and the speed relative to eager float32.
 
 - eager: what `sample` and `predict` do.      - bf16: the same under bfloat16 autocast.
-- compiled: `torch.compile` of the parts that `train.compile` compiles; the time it took is printed, not counted.
-- exported: the whole network as one program of torch.export, for one batch size and horizon, run by torch.
+- compiled: `torch.compile` of the parts that `train.compile` compiles; the compile time is printed, not counted.
+- exported: the whole network as one torch.export program, for one batch size and horizon, run by torch.
 """
 
 import argparse
@@ -38,7 +38,7 @@ FRAMES, CONTEXT, CATEGORIES = 16, 10, 6
 
 
 class Render(nn.Module):
-    """Latents -> clips in [-1, 1], by position: what is exported."""
+    """Latents as positional arguments -> clips in [-1, 1]; torch.export needs positional tensors."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -49,14 +49,15 @@ class Render(nn.Module):
 
 
 class Forecast(nn.Module):
-    """Context in [-1, 1] -> the frames that follow."""
+    """Context in [-1, 1] -> the next frames."""
 
     def __init__(self, model: nn.Module, horizon: int) -> None:
         super().__init__()
         self.model, self.horizon = model, horizon
 
     def forward(self, context: Tensor) -> Tensor:
-        return self.model(context, horizon=self.horizon).frames
+        decoding = self.model.decoding  # as `predict` does
+        return self.model(context, horizon=self.horizon, decoding=decoding).frames
 
 
 def network(config: str, device: str) -> Any:
@@ -69,16 +70,16 @@ def network(config: str, device: str) -> Any:
 
 @contextlib.contextmanager
 def precision(form: str, device: str) -> Iterator[None]:
-    """bfloat16 for that form, without gradients for all."""
+    """bfloat16 autocast for the form "bf16"; no gradients for any form."""
     with torch.no_grad(), torch.autocast(device, dtype=torch.bfloat16, enabled=form == "bf16"):
         yield
 
 
 def job(form: str, wrapped: nn.Module, inputs: tuple[Tensor, ...], device: str) -> Callable[[], Tensor]:
-    """From inputs to uint8 pixels on the CPU."""
+    """A function that computes uint8 pixels on the CPU from the inputs."""
     run: Callable[..., Tensor] = wrapped
     if form == "compiled":
-        for part in wrapped.model.tensor_parts():  # type: ignore[operator, union-attr]
+        for part in wrapped.model.compilable_parts():  # type: ignore[operator, union-attr]
             part.compile(dynamic=False)
     if form == "exported":
         with torch.no_grad():
@@ -92,7 +93,7 @@ def job(form: str, wrapped: nn.Module, inputs: tuple[Tensor, ...], device: str) 
 
 
 def inputs_of(config: str, model: Any, batch: int, device: str) -> tuple[Tensor, ...]:
-    """Latents, or a context."""
+    """Latents of a synthesiser, or the context of a forecaster."""
     if config in FORECASTS:
         context = torch.randint(256, (batch, CONTEXT, 3, 128, 160), dtype=torch.uint8, device=device)
         return (to_float(context),)
@@ -102,34 +103,34 @@ def inputs_of(config: str, model: Any, batch: int, device: str) -> tuple[Tensor,
 def measure(
     config: str, batch: int, horizon: int, *, forms: Sequence[str], rounds: int, device: str
 ) -> dict[str, dict[str, Any]]:
-    """Each form's numbers; `rate` is clips a second of a synthesiser and milliseconds a frame of a forecaster."""
+    """Measurements by form; `rate` is clips per second of a synthesiser, or milliseconds per frame of a forecaster."""
     calls: dict[str, Callable[[], Tensor]] = {}
     ready: dict[str, float] = {}
     failed: dict[str, str] = {}
     for form in forms:
-        model = network(config, device)  # its own, for compiling changes it
+        model = network(config, device)  # one per form: compiling changes it
         wrapped = Forecast(model, horizon) if config in FORECASTS else Render(model)
-        begun = time.perf_counter()
+        start = time.perf_counter()
         try:
             calls[form] = job(form, wrapped, inputs_of(config, model, batch, device), device)
             calls[form]()
-        except Exception as error:  # a compiler or the exporter may refuse; the others go on
+        except Exception as error:  # the compiler or the exporter may fail; the other forms are still measured
             failed[form] = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
             calls.pop(form, None)
-        ready[form] = time.perf_counter() - begun
-    taken: dict[str, list[float]] = {form: [] for form in calls}
+        ready[form] = time.perf_counter() - start
+    seconds: dict[str, list[float]] = {form: [] for form in calls}
     for _ in range(rounds):
         for form, call in calls.items():
-            begun = time.perf_counter()
-            call()  # ends on the CPU, so all that a GPU had to do is done
-            taken[form].append(time.perf_counter() - begun)
-    made = batch * horizon if config in FORECASTS else batch
-    found: dict[str, dict[str, Any]] = {form: {"failed": why} for form, why in failed.items()}
-    for form, samples in taken.items():
-        rates = [1000 * t / made if config in FORECASTS else made / t for t in samples]
-        faster = ratios(taken["eager"], samples) if "eager" in taken else None
-        found[form] = {"rate": spread(rates), "times_eager": faster, "ready_seconds": ready[form]}
-    return found
+            start = time.perf_counter()
+            call()  # ends on the CPU, so the GPU has finished
+            seconds[form].append(time.perf_counter() - start)
+    units = batch * horizon if config in FORECASTS else batch
+    results: dict[str, dict[str, Any]] = {form: {"failed": reason} for form, reason in failed.items()}
+    for form, samples in seconds.items():
+        rates = [1000 * t / units if config in FORECASTS else units / t for t in samples]
+        faster = ratios(seconds["eager"], samples) if "eager" in seconds else None
+        results[form] = {"rate": spread(rates), "times_eager": faster, "ready_seconds": ready[form]}
+    return results
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -137,11 +138,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", nargs="+", choices=SYNTHESIS + FORECASTS, default=list(SYNTHESIS + FORECASTS))
     parser.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS))
-    parser.add_argument("--batch", type=int, default=4, help="beside single clips")
+    parser.add_argument("--batch", type=int, default=4, help="clips of the batch that is measured beside single clips")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--quick", action="store_true", help="single clips, one step ahead, nothing compiled: a minute")
-    parser.add_argument("--json", type=Path, help="also write the numbers there")
+    parser.add_argument("--quick", action="store_true", help="single clips, horizon 1, nothing compiled: one minute")
+    parser.add_argument("--json", type=Path, help="also write the results to this file")
     args = parser.parse_args(argv)
     batches, horizons, rounds = (1, args.batch), (1, 10), args.rounds
     forms = list(args.forms)
@@ -153,10 +154,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     for config in args.config:
         for batch in batches:
             for horizon in horizons if config in FORECASTS else (1,):
-                found = measure(config, batch, horizon, forms=forms, rounds=rounds, device=args.device)
+                results = measure(config, batch, horizon, forms=forms, rounds=rounds, device=args.device)
                 unit = "ms a frame" if config in FORECASTS else "clips/s"
                 for form in forms:
-                    told = found[form]
+                    told = results[form]
                     case = {"config": config, "batch": batch, "horizon": horizon, "form": form, "unit": unit}
                     report["rows"].append(case | told)
                     names = [config, batch, horizon if config in FORECASTS else "", form]

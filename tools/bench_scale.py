@@ -41,9 +41,10 @@ from vidgan.types import UNLABELLED, ClipBatch
 MARGIN = 0.25
 NARROW = {
     "mocogan": ("mocogan/vidgan", [
-        "model.frame.width=8", "model.frame.max_width=64", "discriminators.frame.width=8",
-        "discriminators.frame.max_width=64", "discriminators.video.width=8", "discriminators.video.max_width=64", "objective.category_source=null",
-        "objective.weights.category=null", "objective.penalty=null",
+        "model.frame.width=8", "model.frame.max_width=64",
+        "discriminators.frame.width=8", "discriminators.frame.max_width=64",
+        "discriminators.video.width=8", "discriminators.video.max_width=64",
+        "objective.category_source=null", "objective.weights.category=null", "objective.penalty=null",
     ]),
     "dual_motion": ("dual_motion/paper", [
         "model.widths=[8,16,32,64]", "model.dim_latent=32", "model.estimator.widths=[8,8,8,8]",

@@ -1,13 +1,13 @@
 """One training iteration of the package beside a plain implementation of the same networks and the same algorithm.
 
     python tools/bench_train.py [--quick] [--model mocogan dual_motion] [--json FILE]
-    python tools/bench_train.py --check          ratios against the committed ones; exit code 1 where one fell by 15 %
-    python tools/bench_train.py --recipes        the work of the shipped MoCoGAN recipes against the published one
+    python tools/bench_train.py --check          compare ratios with the committed ones; exit code 1 if one fell by 15 %
+    python tools/bench_train.py --recipes        cost of the shipped MoCoGAN recipes against the published one
 
 MoCoGAN at the published size (64x64, 16 frames, 32 images and 32 clips, categorical video discriminator) and Dual
 Motion GAN (128x160, 10 frames in, batch 4). The textbook side (`tools/textbook`) has equal weights and equal losses by
-test. Both sides meet fresh fakes and fresh noise in every turn. Every sample is a fresh process, the sides take turns,
-and ratios are taken round by round. "kept" is glibc told to keep large blocks, "usual" its defaults.
+test. Both sides draw fresh fakes and fresh noise in every turn. Each sample is a new process, the sides alternate, and
+ratios are taken round by round. "kept": glibc is configured to keep large blocks; "usual": its defaults.
 
 GPU: `python tools/bench_train.py --device cuda --batch 32 --iterations 20 [--change train.compile=true]`.
 """
@@ -29,7 +29,7 @@ from train_work import recipes_report
 from vidgan.training.allocator import keep_large_blocks
 
 COMMITTED = Path(__file__).with_suffix(".json")
-FALL = 0.15
+MAX_FALL = 0.15  # of a ratio
 TURNS = {"mocogan": ("frame", "video", "generator"), "dual_motion": ("frame", "flow", "generator")}
 BATCH = {"mocogan": 32, "dual_motion": 4}
 QUICK_BATCH = {"mocogan": 4, "dual_motion": 1}
@@ -43,44 +43,46 @@ VARIANTS = (
 Variant = tuple[str, str, str]
 
 
-def measure(task: Task, variants: Sequence[Variant], rounds: int) -> dict[Variant, list[dict[str, Any]]]:
-    """What each variant's process told, by round; the order turns by one each round."""
-    told: dict[Variant, list[dict[str, Any]]] = {variant: [] for variant in variants}
+def measure(job: Task, variants: Sequence[Variant], rounds: int) -> dict[Variant, list[dict[str, Any]]]:
+    """Measurements of each variant by round; the order of the variants rotates by one each round."""
+    measured: dict[Variant, list[dict[str, Any]]] = {variant: [] for variant in variants}
     for number in range(rounds):
         for place in range(len(variants)):
             variant = variants[(place + number) % len(variants)]
             side, precision, allocator = variant
-            mine = task._replace(side=side, precision=precision)
+            variant_job = job._replace(side=side, precision=precision)
             environment = KEEP_BLOCKS if allocator == "kept" else {}
-            told[variant].append(in_fresh_process("train_sides.py", [json.dumps(mine._asdict())], environment))
-            took = statistics.median(sample["total"] for sample in told[variant][-1]["samples"])
-            print(f"round {number + 1}: {task.model}, {' '.join(variant)}: {took:.2f} s", file=sys.stderr, flush=True)
-    return told
+            measured[variant].append(
+                in_fresh_process("train_sides.py", [json.dumps(variant_job._asdict())], environment)
+            )
+            total = statistics.median(sample["total"] for sample in measured[variant][-1]["samples"])
+            print(f"round {number + 1}: {job.model}, {' '.join(variant)}: {total:.2f} s", file=sys.stderr, flush=True)
+    return measured
 
 
 def matrix_peak(precision: str, device: str) -> float:
-    """Operations a second of a product of two 4096x4096 matrices, the best of some."""
+    """Operations per second of a product of two 4096x4096 matrices, the best of three."""
     side = 4096
-    kind = torch.bfloat16 if precision == "bf16" else torch.float32
-    one, other = torch.randn(2, side, side, device=device).to(kind)
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    one, other = torch.randn(2, side, side, device=device).to(dtype)
     return 2 * side**3 / min(seconds(lambda: one @ other, 3, device))
 
 
 def convolution_peak(precision: str, device: str) -> float:
-    """The same of a 3x3 convolution of 256 channels: on some processors the matrix library is the slower one."""
-    kind = torch.bfloat16 if precision == "bf16" else torch.float32
-    maps, weight = (torch.randn(*shape, device=device).to(kind) for shape in ((32, 256, 64, 64), (256, 256, 3, 3)))
+    """Operations per second of a 3x3 convolution of 256 channels: on some processors faster than matrix products."""
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    maps, weight = (torch.randn(*shape, device=device).to(dtype) for shape in ((32, 256, 64, 64), (256, 256, 3, 3)))
     maps, weight = (tensor.contiguous(memory_format=torch.channels_last) for tensor in (maps, weight))
     operations = 2 * 32 * 256 * 256 * 64 * 64 * 9
     return operations / min(seconds(lambda: torch.nn.functional.conv2d(maps, weight, padding=1), 3, device))
 
 
 def row(
-    model: str, told: list[dict[str, Any]], operations: float, peaks: dict[str, float], batch: int
+    model: str, measured: list[dict[str, Any]], operations: float, peaks: dict[str, float], batch: int
 ) -> dict[str, Any]:
-    """A variant's numbers; spread is over the rounds' medians."""
-    samples = [sample for process in told for sample in process["samples"]]
-    by_round = [statistics.median(sample["total"] for sample in process["samples"]) for process in told]
+    """Results of one variant; the spread is over the medians of the rounds."""
+    samples = [sample for process in measured for sample in process["samples"]]
+    by_round = [statistics.median(sample["total"] for sample in process["samples"]) for process in measured]
     median = statistics.median(by_round)
 
     def part(*names: str) -> float:
@@ -95,7 +97,7 @@ def row(
         "gflop": operations / 1e9,
         "gflop_per_second": operations / median / 1e9,
         "share_of_peak": {name: operations / median / peak for name, peak in peaks.items()},
-        "peak_gb": max(process["peak_gb"] for process in told),
+        "peak_gb": max(process["peak_gb"] for process in measured),
         "waiting_for_data": part("data") / median,
         "parts": parts | {"rest": round(median - sum(parts.values()), 4)},
         "page_faults": part("faults"),
@@ -103,20 +105,20 @@ def row(
     }
 
 
-def compare(task: Task, variants: Sequence[Variant], rounds: int) -> dict[str, Any]:
-    """All numbers of one model: rows by variant, and how many times faster ours is."""
-    told = measure(task, variants, rounds)
-    operations = {side: count_operations(task._replace(side=side)) for side in ("vidgan", "textbook")}
+def compare(job: Task, variants: Sequence[Variant], rounds: int) -> dict[str, Any]:
+    """Results of one model: rows by variant, and our speed relative to the textbook's."""
+    measured = measure(job, variants, rounds)
+    operations = {side: count_operations(job._replace(side=side)) for side in ("vidgan", "textbook")}
     peaks = {
         precision: {
-            "matrix": matrix_peak(precision, task.device),
-            "convolution": convolution_peak(precision, task.device),
+            "matrix": matrix_peak(precision, job.device),
+            "convolution": convolution_peak(precision, job.device),
         }
         for precision in dict.fromkeys(precision for _, precision, _ in variants)
     }
     rows = {
         " ".join(variant): row(
-            task.model, told[variant], sum(operations[variant[0]].values()), peaks[variant[1]], task.batch
+            job.model, measured[variant], sum(operations[variant[0]].values()), peaks[variant[1]], job.batch
         )
         for variant in variants
     }
@@ -130,11 +132,11 @@ def compare(task: Task, variants: Sequence[Variant], rounds: int) -> dict[str, A
     by_turn = {
         side: {name: round(flops / 1e9, 1) for name, flops in turns.items()} for side, turns in operations.items()
     }
-    return {"batch": task.batch, "peaks": peaks, "gflop": by_turn, "rows": rows, "faster": faster, "best": best}
+    return {"batch": job.batch, "peaks": peaks, "gflop": by_turn, "rows": rows, "faster": faster, "best": best}
 
 
-def show(model: str, result: dict[str, Any]) -> None:
-    """One model's tables."""
+def print_tables(model: str, result: dict[str, Any]) -> None:
+    """Print the tables of one model."""
     print(f"\n{model}, batch {result['batch']}")
     head = ["", "s an iteration", "clips/s", "GFLOP", "GFLOP/s", "of matrix peak", "of conv peak", "GB", "data"]
     lines = [
@@ -163,60 +165,58 @@ def show(model: str, result: dict[str, Any]) -> None:
 
 
 def fallen(measured: dict[str, Any], committed: dict[str, Any]) -> list[str]:
-    """Ratios of the committed report that are missing or lower by more than `FALL`, in words.
+    """One line for each committed ratio that is missing or has fallen by more than `MAX_FALL`.
 
-    They are ratios of the fastest iterations: other work on the machine only ever adds time.
+    Ratios are of the fastest iterations: other work on the machine can only add time.
     """
-    told = []
+    lines = []
     for model, result in committed.items():
         for name, before in result["best"].items():
             now = measured.get(model, {}).get("best", {}).get(name)
-            if now is None or now < (1 - FALL) * before:
-                told.append(
+            if now is None or now < (1 - MAX_FALL) * before:
+                lines.append(
                     f"{model}, {name}: {before:.2f} committed, {'nothing' if now is None else f'{now:.2f}'} now"
                 )
-    return told
+    return lines
 
 
 def check(measured: dict[str, Any], here: dict[str, Any]) -> int:
-    """0 while the ratios hold, 1 where one fell, 2 where the committed ones are of another kind of machine."""
+    """Exit code: 0 if no ratio fell, 1 if one did, 2 if the committed ones are from another kind of machine."""
     committed = json.loads(COMMITTED.read_text())
     there = committed["machine"]
-    kind = ("capability", "bf16", "gpu", "threads")
-    if any(there[key] != here[key] for key in kind):
-        told = ", ".join(f"{key} {there[key]} there, {here[key]} here" for key in kind if there[key] != here[key])
-        print(f"the committed ratios are of another machine ({told}); write your own with --check --commit")
+    keys = ("capability", "bf16", "gpu", "threads")
+    if any(there[key] != here[key] for key in keys):
+        differing = ", ".join(f"{key} {there[key]} there, {here[key]} here" for key in keys if there[key] != here[key])
+        print(f"the committed ratios are from another machine ({differing}); replace them with --check --commit")
         return 2
-    asked = {model: committed["models"][model] for model in measured}  # --model may leave one out
-    losses = fallen(measured, asked)
-    print("\n".join(losses) or f"no ratio fell by more than {FALL:.0%}")
-    return int(bool(losses))
+    chosen = {model: committed["models"][model] for model in measured}  # --model may exclude one
+    lines = fallen(measured, chosen)
+    print("\n".join(lines) or f"no ratio fell by more than {MAX_FALL:.0%}")
+    return int(bool(lines))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", nargs="+", choices=BATCH, default=list(BATCH))
-    parser.add_argument("--quick", action="store_true", help="small batches, textbook and bf16 once: a minute")
-    parser.add_argument("--rounds", type=int, help="default 3, with --quick 1")
+    parser.add_argument("--quick", action="store_true", help="small batches, two variants, one round: a minute")
+    parser.add_argument("--rounds", type=int, help="default 3, or 1 with --quick")
     parser.add_argument(
-        "--iterations", type=int, help="of a process, after one that is not counted; default 2, with --check 4"
+        "--iterations", type=int, help="per process, after one that is not counted; default 2, or 4 with --check"
     )
-    parser.add_argument("--batch", type=int, help="in place of 32 and 4")
-    parser.add_argument("--allocator", nargs="+", choices=("usual", "kept"), help="default: both; kept with --quick")
+    parser.add_argument("--batch", type=int, help="clips per batch; default 32 for mocogan, 4 for dual_motion")
+    parser.add_argument("--allocator", nargs="+", choices=("usual", "kept"), help="default: both, or kept with --quick")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--change", nargs="+", default=[], metavar="a.b=c", help="of our config")
+    parser.add_argument("--change", nargs="+", default=[], metavar="a.b=c", help="changes of the package's config")
+    parser.add_argument("--check", action="store_true", help="compare ratios at small batches with the committed ones")
+    parser.add_argument("--commit", action="store_true", help="with --check: write the ratios instead")
     parser.add_argument(
-        "--check", action="store_true", help="compare the ratios of small batches with the committed ones"
+        "--recipes", action="store_true", help="cost of the shipped recipes instead; with --quick without timing"
     )
-    parser.add_argument("--commit", action="store_true", help="with --check: write the ratios instead of comparing")
-    parser.add_argument(
-        "--recipes", action="store_true", help="the work of the shipped recipes instead; --quick: counted only"
-    )
-    parser.add_argument("--json", type=Path, help="also write the numbers there")
+    parser.add_argument("--json", type=Path, help="also write the results to this file")
     args = parser.parse_args(argv)
     if args.commit and not args.check:
-        parser.error("--commit writes what --check compares; give both")
+        parser.error("--commit needs --check")
     report: dict[str, Any] = {"machine": machine()}
     if args.recipes:
         keep_large_blocks()  # as `vidgan train` does
@@ -228,19 +228,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     allocators = args.allocator or (["kept"] if small else ["usual", "kept"])
     variants = [variant for variant in VARIANTS if variant[0] == "vidgan" or variant[2] in allocators]
     iterations = args.iterations or (4 if args.check else 2)
-    if args.quick:  # the plain side and the best one, two processes a model
+    if args.quick:  # the textbook side and the fastest variant, two processes per model
         variants, iterations = [variants[0], variants[-1]], 1
     report["models"] = {}
     with tempfile.TemporaryDirectory() as scratch:
         for model in args.model:
             batch = args.batch or (QUICK_BATCH if small else BATCH)[model]
             make_data(Path(scratch) / model, model, clips=max(batch, 6))
-            task = Task(
+            job = Task(
                 side="", model=model, precision="fp32", batch=batch, iterations=iterations, device=args.device,
                 data=str(Path(scratch) / model / "data"), changes=tuple(args.change),
             )  # fmt: skip
-            report["models"][model] = compare(task, variants, rounds)
-            show(model, report["models"][model])
+            report["models"][model] = compare(job, variants, rounds)
+            print_tables(model, report["models"][model])
     save(args.json, report)
     if args.commit:
         save(COMMITTED, report)

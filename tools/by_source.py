@@ -1,10 +1,9 @@
-"""What an evaluation found for each source video: a mean hides that a model wins on one and loses on another.
+"""Results of an evaluation per source video: an overall mean hides differences between videos.
 
     python tools/by_source.py RESULT.json --rows "fused P" "constant-velocity warp" copy-last --out table.json
 
-Reads the measurements that `vidgan evaluate` keeps beside a result (`RESULT.rows.npz`). Means are over the windows and
-steps of a source, without those that are identical to the truth (their PSNR is infinite). Writes a table for
-results_tables.py.
+Reads the single measurements of a result (`RESULT.rows.npz`). Means are over the windows and steps of a source, without
+frames that are identical to the truth (their PSNR is infinite). Writes a table for results_tables.py.
 """
 
 import argparse
@@ -22,9 +21,9 @@ from vidgan.files import check_overwrite, write_text
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("result", type=Path, help="what `vidgan evaluate --out` or a run's scores/ holds")
+    parser.add_argument("result", type=Path, help="a result file, of --out or in scores/ of a run")
     parser.add_argument("--metric", default="psnr")
-    parser.add_argument("--rows", nargs="+", metavar="NAME", help="what was scored; default: all")
+    parser.add_argument("--rows", nargs="+", metavar="NAME", help="forecasters; default: all")
     parser.add_argument("--out", type=Path, help="the table, as JSON")
     options = parser.parse_args(arguments)
     if options.out:
@@ -33,8 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = options.rows or list(rows.values)
     for name in names:
         if options.metric not in rows.values.get(name, {}):
-            known = [f"{name} ({', '.join(metrics)})" for name, metrics in rows.values.items()]
-            raise SystemExit(f"{options.result}: no {options.metric} of {name!r}; there are: {'; '.join(known)}")
+            known = [f"{row} ({', '.join(metrics)})" for row, metrics in rows.values.items()]
+            raise SystemExit(f"{options.result}: no {options.metric} of {name!r}; accepted are: {'; '.join(known)}")
     table = {
         "kind": "table",
         "title": f"{options.metric} by source video",
@@ -49,15 +48,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def means(rows: Rows, metric: str, names: Sequence[str]) -> list[list[str | int | float | None]]:
-    """A row for each source, by name: it, how many windows it has, and the mean of each name."""
+    """One row per source, sorted by name: the source, its number of windows, and the mean of each forecaster."""
     sources = np.array(rows.sources)
-    found: list[list[str | int | float | None]] = []
+    lines: list[list[str | int | float | None]] = []
     for source in np.unique(sources):
-        its = sources == source
-        values = [rows.values[name][metric][its] for name in names]
-        kept = [part[np.isfinite(part)] for part in values]
-        found.append([str(source), int(its.sum()), *(round(float(k.mean()), 4) if k.size else None for k in kept)])
-    return found
+        selected = sources == source
+        values = [rows.values[name][metric][selected] for name in names]
+        finite = [part[np.isfinite(part)] for part in values]
+        number = int(selected.sum())
+        lines.append([str(source), number, *(round(float(part.mean()), 4) if part.size else None for part in finite)])
+    return lines
 
 
 if __name__ == "__main__":

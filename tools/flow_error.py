@@ -3,10 +3,10 @@
     python tools/flow_error.py dual_motion/shapes --work runs/flow-error --out flow-error.json
     python tools/flow_error.py runs/mine --data DATA
 
-Renders clips that no recipe trains on (seed 1) and forecasts all windows of them that do not overlap. Beside the
-predicted flow f stand no motion at all, and the flow between the last two frames seen (by DIS, or the true one), left
-in place or carried along with itself: constant velocity. Of --data, prepared clips with flow, the stored flow is the
-truth. Errors are in pixels: over all pixels, and over those that truly move. Writes a table for results_tables.py.
+Renders clips that no recipe trains on (seed 1) and forecasts all their non-overlapping windows. The predicted flow f is
+compared with zero flow and with constant velocity: the flow between the last two context frames (of DIS, or the true
+one), fixed in place or carried along with itself. With --data, prepared clips with flow, the stored flow is the ground
+truth. Errors are in pixels, over all pixels and over pixels with true motion. Writes a table for results_tables.py.
 """
 
 import argparse
@@ -18,14 +18,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from einops import rearrange
 
 from vidgan import DualMotionGAN
 from vidgan.data.preparing.shapes import prepare_shapes
-from vidgan.evaluation.places import ALL, Place, Places
+from vidgan.evaluation.settings import ALL
+from vidgan.evaluation.windows import Window, WindowSet
 from vidgan.files import check_overwrite, write_text
+from vidgan.hub import ModelFacts
 from vidgan.metrics.flow import end_point_error
 from vidgan.nn.warp import carry_flow
-from vidgan.tasks.forecasting.prediction import Forecaster
+from vidgan.tasks.base import ForecastModel
 from vidgan.types import ByteClip, Flow
 from vidgan.video.optical_flow import estimate_flow
 
@@ -36,8 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="a run, a model folder, or shipped weights by name")
-    parser.add_argument("--work", type=Path, default=Path("runs/flow-error"), help="where clips are rendered to")
-    parser.add_argument("--data", type=Path, help="prepared clips with flow, in place of rendered ones")
+    parser.add_argument("--work", type=Path, default=Path("runs/flow-error"), help="folder for the rendered clips")
+    parser.add_argument("--data", type=Path, help="prepared clips with flow, instead of rendered ones")
     parser.add_argument("--clips", type=int, default=90)
     parser.add_argument("--horizon", type=int, default=5)
     parser.add_argument("--out", type=Path, help="the table, as JSON")
@@ -48,15 +51,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     data = options.data or prepare_shapes(
         options.work, clips=options.clips, frames=32, size=model.image_size[0], seed=SEED, flow=True
     )
-    context = int(model.facts["context"])
-    places = Places(data, context + options.horizon, split=ALL)
-    errors = [window_errors(model, places, place, context) for place in places.found]
+    facts = ModelFacts.from_json(model.facts)
+    if facts.context is None:
+        raise SystemExit(f"{options.model}: its facts record no context")
+    windows = WindowSet(data, facts.context + options.horizon, split=ALL)
+    errors = [window_errors(model, windows, window, facts.context) for window in windows.windows]
     table = summary({name: [window[name] for window in errors] for name in errors[0]}, options.horizon)
     table["title"] = (
-        f"End-point error of the flow in pixels, {len(places)} windows of {len(places.index.clips)} clips,"
-        f" {context} frames seen, {options.horizon} forecast; moving: pixels that truly move"
+        f"End-point error of the flow in pixels, {len(windows)} windows of {len(windows.index.clips)} clips,"
+        f" {facts.context} context frames, {options.horizon} forecast; moving: pixels with true motion"
     )
-    table["notes"] = [f"made by `python tools/flow_error.py {options.model}`, step {model.facts.get('step')}"]
+    table["notes"] = [f"made by `python tools/flow_error.py {options.model}`, step {facts.step}"]
     for row in table["rows"]:
         print("  ".join([f"{row[0]:34}", *(f"{value:.3f}" for value in row[1:])]))
     if options.out:
@@ -64,15 +69,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def window_errors(model: Forecaster, places: Places, place: Place, context: int) -> dict[str, np.ndarray]:
-    """name -> (2, K): the error of each forecast frame's flow over all pixels and over moving ones."""
-    clip = places.read(place)  # (T, 3, H, W)
-    first = place.frames[0]
-    truth = torch.from_numpy(places.store.flow(place.entry, first, len(clip) - 1))  # (T-1, 2, H, W)
+def window_errors(model: ForecastModel, windows: WindowSet, window: Window, context: int) -> dict[str, np.ndarray]:
+    """name -> (2, K): the error of the flow of each forecast frame, over all pixels and over moving ones.
+
+    Raises:
+        SystemExit: the model predicts no flow.
+    """
+    clip = windows.read(window)  # (T, 3, H, W)
+    first = window.frames[0]
+    truth = torch.from_numpy(windows.store.flow(window.entry, first, len(clip) - 1))  # (T-1, 2, H, W)
     future = truth[context - 1 :]  # (K, 2, H, W)
     moving = future.abs().sum(dim=1) > 0  # (K, H, W)
-    candidates = {"predicted flow f": model.forecast(clip[None, :context], len(future)).flow[0]}
-    candidates["no motion"] = torch.zeros_like(future)
+    predicted = model.forecast(clip[None, :context], len(future)).flow
+    if predicted is None:
+        raise SystemExit("this model predicts no flow")
+    candidates = {"predicted flow f": predicted[0], "no motion": torch.zeros_like(future)}
     for name, last in {"DIS": dis(clip[context - 1], clip[context - 2]), "true": truth[context - 2]}.items():
         candidates[f"last flow ({name}), in place"] = last.expand_as(future)
         candidates[f"last flow ({name}), carried"] = carried(last, len(future))
@@ -84,12 +95,12 @@ def window_errors(model: Forecaster, places: Places, place: Place, context: int)
 
 def dis(current: ByteClip, previous: ByteClip) -> Flow:
     """(2, H, W) backward flow between two frames (3, H, W), as the constant-velocity baseline estimates it."""
-    pair = [frame.permute(1, 2, 0).contiguous().numpy() for frame in (current, previous)]
+    pair = [rearrange(frame, "c h w -> h w c").contiguous().numpy() for frame in (current, previous)]
     return torch.from_numpy(np.ascontiguousarray(estimate_flow(*pair, method="dis"), dtype=np.float32))
 
 
 def carried(flow: Flow, steps: int) -> Flow:
-    """(steps, 2, H, W): the flow moved along with itself, once more each step."""
+    """(steps, 2, H, W): the flow warped by itself, once more in each step."""
     moved = []
     for _ in range(steps):
         flow = carry_flow(flow[None])[0]
@@ -98,7 +109,7 @@ def carried(flow: Flow, steps: int) -> Flow:
 
 
 def summary(errors: dict[str, list[np.ndarray]], horizon: int) -> dict[str, Any]:
-    """Means over windows: next frame and the whole horizon, all and moving pixels."""
+    """Means over windows: of the next frame and of the whole horizon, over all and over moving pixels."""
     columns = ["flow", "next frame", "next frame, moving", f"{horizon} frames", f"{horizon} frames, moving"]
     rows = []
     for name, windows in errors.items():

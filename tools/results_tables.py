@@ -1,26 +1,26 @@
-"""The tables of docs/results.md, made from the result files in docs/results.
+"""Generate the tables of docs/results.md from the result files in docs/results.
 
-    python tools/results_tables.py                   fill in the tables of the page
-    python tools/results_tables.py --check           fail where the page is not what the files say
-    python tools/results_tables.py --add RESULT NAME take a result in, as docs/results/NAME.json
+    python tools/results_tables.py                   update the tables of the page
+    python tools/results_tables.py --check           fail if the page differs from the files
+    python tools/results_tables.py --add RESULT NAME add a result as docs/results/NAME.json
 
-A table of the page stands between two marks, which name its files below the repository's root and choose from them:
+A table of the page is enclosed by two marks, which name its files relative to the repository and select from them:
 
     <!-- table: docs/results/kitti-1.json rows="fused P,copy-last" columns=psnr,ssim -->
     <!-- end -->
 
-- one file of `vidgan evaluate`: a row for each name that was scored. `rows` chooses and orders, `name:shown` renames;
-  `columns` does so with the metrics, and `psnr@3` is the third forecast frame alone.
-- several files, each `"LABEL=FILE"`: their columns side by side, headed by the labels (next frame, 5 frames); or with
-  `each=row` a row a file (runs of a study): the one scored name that `rows` chooses, and the baselines of `below` once,
-  from the last file.
-- a file with `"kind": "table"`: its `title` (may be missing), `columns`, `rows` and `notes` as they are.
+- one result of `vidgan evaluate` or `vidgan compare`: one row per forecaster or set. `rows` selects and orders them,
+  `name:label` renames one; `columns` does the same with metrics, and `psnr@3` is the third forecast frame alone.
+- several results, each `"LABEL=FILE"`: their columns side by side, headed by the labels (next frame, 5 frames). With
+  `each=row` one row per file (runs of a study): the forecaster that `rows` selects; `below` appends baselines of the
+  last file.
+- a file with `"kind": "table"`: its `title` (optional), `columns`, `rows` and `notes` unchanged.
 
-`title=no` leaves the line above the table out, `notes=no` those below, `intervals=no` the intervals.
+`title=no` omits the line above the table, `notes=no` the notes below it, `intervals=no` the intervals.
 
-RESULT is what `vidgan evaluate --out` wrote, or a table. What no page shows (single cases, paired differences, windows
-by difficulty) is left out, and paths are cut down to what means something on another machine: from the last folder
-named runs or data on, or the name alone.
+RESULT is a file of `--out`, or a table. --add removes parts that no page shows (single cases, paired differences,
+windows by difficulty) and shortens paths to what is meaningful on another machine: from the last folder named runs or
+data on, or the name alone. The command in a result file is quoted as it was run, even if its options changed since.
 """
 
 import argparse
@@ -33,10 +33,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vidgan.commands.table import Comparable, read_result
 from vidgan.evaluation.comparison import Line
-from vidgan.evaluation.results import ForecastScores, Score
-from vidgan.evaluation.tables import Table, as_markdown, facts
+from vidgan.evaluation.results import AnyResult, ForecastScores, Score, read_result
+from vidgan.evaluation.tables import Table, as_markdown, describe_result
 from vidgan.files import write_text
 from vidgan.metrics.statistics import Estimate
 
@@ -52,8 +51,8 @@ UNSHOWN: dict[str, Any] = {"differences": {}, "bins": {}, "cases": []}
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="write nothing; fail where a table is not up to date")
-    parser.add_argument("--add", nargs=2, metavar=("RESULT", "NAME"), help="take a result file in")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if a table is not up to date")
+    parser.add_argument("--add", nargs=2, metavar=("RESULT", "NAME"), help="add a result file")
     parser.add_argument("--page", type=Path, default=PAGE)
     options = parser.parse_args(arguments)
     try:
@@ -66,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"results_tables: {error}", file=sys.stderr)
         return 2
     if options.check and new != old:
-        print(f"{options.page}: not what the files say; run python tools/results_tables.py", file=sys.stderr)
+        print(f"{options.page}: differs from the result files; run python tools/results_tables.py", file=sys.stderr)
         return 1
     if new != old:
         write_text(options.page, new)
@@ -74,26 +73,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def filled(page: str, root: Path) -> str:
-    """The page with every table made anew from files below `root`.
+    """The page with all tables generated from files below `root`.
 
     Raises:
-        ValueError: a mark without its end, or one that asks for what is not there; the message quotes it.
+        ValueError: a mark without its end, or one that selects something missing; the message quotes it.
     """
     if page.count("<!-- table:") != len(BLOCK.findall(page)):
-        raise ValueError("a `<!-- table: ... -->` stands without its `<!-- end -->` line, or has no line of its own")
+        raise ValueError("a `<!-- table: ... -->` has no `<!-- end -->` line, or is not on a line of its own")
 
-    def made(block: re.Match[str]) -> str:
+    def regenerate(block: re.Match[str]) -> str:
         try:
             table = table_text(block["asked"], root)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ValueError(f"<!-- table: {block['asked']} -->: {error}") from error
         return f"<!-- table: {block['asked']} -->\n{table}\n<!-- end -->"
 
-    return BLOCK.sub(made, page)
+    return BLOCK.sub(regenerate, page)
 
 
 def table_text(asked: str, root: Path) -> str:
-    """The Markdown that a mark asks for."""
+    """The Markdown table of a mark."""
     words = [word.partition("=") for word in shlex.split(asked)]
     options = {key: value for key, _, value in words if key in OPTIONS}
     named = [(key, value) if equals else ("", key) for key, equals, value in words if key not in OPTIONS]
@@ -106,51 +105,51 @@ def table_text(asked: str, root: Path) -> str:
     else:
         results = {label: read_result(file) for label, file in files.items()}
         table = stacked(results, options) if options.get("each") == "row" else side_by_side(results, options)
-    return dressed(table, options)
+    return trimmed(table, options)
 
 
-def dressed(text: str, options: Mapping[str, str]) -> str:
-    """Without the title above or the notes below where the mark says so."""
+def trimmed(text: str, options: Mapping[str, str]) -> str:
+    """The table without its title or notes, if the mark omits them."""
     title, table, *notes = text.split("\n\n")
     parts = [*([] if options.get("title") == "no" or not title else [title]), table]
     return "\n\n".join([*parts, *([] if options.get("notes") == "no" else notes)])
 
 
 def chosen(asked: str | None, known: Sequence[str]) -> dict[str, str]:
-    """name -> how it is shown, of `a,b:shown`, where a name may hold commas; all known ones where nothing is asked."""
+    """name -> label, of `a,b:label`, where a name may contain commas; None: all known names."""
     if asked is None:
         return {name: name for name in known}
-    found, rest = {}, ""
+    labels, rest = {}, ""
     for piece in asked.split(","):
         rest = f"{rest},{piece}" if rest else piece
-        name, _, shown = rest.strip().partition(":")
+        name, _, label = rest.strip().partition(":")
         if name.split("@")[0] in known:
-            found[name] = shown or name
+            labels[name] = label or name
             rest = ""
     if rest:
-        raise ValueError(f"{rest} is not there; accepted: {', '.join(known)}")
-    return found
+        raise ValueError(f"{rest} is unknown; accepted: {', '.join(known)}")
+    return labels
 
 
-def metrics_of(result: Comparable) -> list[str]:
-    """Every metric of a result, in order."""
+def metrics_of(result: AnyResult) -> list[str]:
+    """All metrics of a result, in order."""
     return list(dict.fromkeys(metric for table in result.scores.values() for metric in table))
 
 
 def estimate(scores: Mapping[str, Score], column: str, *, intervals: bool) -> Estimate | None:
-    """The number of `metric` or `metric@step`; None where it was not measured."""
+    """The value of `metric` or `metric@step`; None if it was not measured."""
     metric, _, step = column.partition("@")
     if metric not in scores:
         return None
     curve = scores[metric].horizon
     if step and not 1 <= int(step) <= len(curve):
         raise ValueError(f"{column}: the horizon has {len(curve)} frames")
-    found = curve[int(step) - 1] if step else scores[metric].mean
-    return found if intervals else replace(found, low=None, high=None)
+    value = curve[int(step) - 1] if step else scores[metric].mean
+    return value if intervals else replace(value, low=None, high=None)
 
 
-def below(results: Mapping[str, Comparable]) -> list[str]:
-    """What a reader must know of the results, and the command that made each."""
+def below(results: Mapping[str, AnyResult]) -> list[str]:
+    """The notes of the results, and the command that made each."""
     notes = list(dict.fromkeys(note for result in results.values() for note in result.notes))
     for label, result in results.items():
         if command := result.provenance.get("command"):
@@ -159,28 +158,30 @@ def below(results: Mapping[str, Comparable]) -> list[str]:
     return notes
 
 
-def side_by_side(results: Mapping[str, Comparable], options: Mapping[str, str]) -> str:
-    """One row a scored name, the columns of every result beside each other."""
-    shown = options.get("intervals") != "no"
+def side_by_side(results: Mapping[str, AnyResult], options: Mapping[str, str]) -> str:
+    """One row per forecaster or set, with the columns of all results."""
+    with_intervals = options.get("intervals") != "no"
     first = next(iter(results.values()))
     rows = chosen(options.get("rows"), list(first.scores))
     lines = {name: Line(label, {}) for name, label in rows.items()}
     better: dict[str, str] = {}
     for label, result in results.items():
-        for column, told in chosen(options.get("columns"), metrics_of(result)).items():
-            head = f"{label} {told}".strip()
+        for column, column_label in chosen(options.get("columns"), metrics_of(result)).items():
+            head = f"{label} {column_label}".strip()
             better[head] = result.better.get(column.split("@")[0], "")
             for name, line in lines.items():
-                found = estimate(result.scores.get(name, {}), column, intervals=shown)
-                if found is not None:
-                    line.values[head] = found
-    title = "\n".join(f"{label}: {facts(result)}" if label else facts(result) for label, result in results.items())
+                value = estimate(result.scores.get(name, {}), column, intervals=with_intervals)
+                if value is not None:
+                    line.values[head] = value
+    title = "\n".join(
+        f"{label}: {describe_result(result)}" if label else describe_result(result) for label, result in results.items()
+    )
     return as_markdown([Table(title, list(better), better, list(lines.values()), below(results))])
 
 
-def stacked(results: Mapping[str, Comparable], options: Mapping[str, str]) -> str:
-    """One row a result: what it scored under the name of `rows`, or its subject; baselines of the last one below."""
-    shown = options.get("intervals") != "no"
+def stacked(results: Mapping[str, AnyResult], options: Mapping[str, str]) -> str:
+    """One row per result: the forecaster that `rows` selects, or its subject; then baselines of the last result."""
+    with_intervals = options.get("intervals") != "no"
     first, last = next(iter(results.values())), list(results.values())[-1]
     columns = chosen(options.get("columns"), metrics_of(first))
     wanted = options.get("rows") or (first.subject if isinstance(first, ForecastScores) else next(iter(first.scores)))
@@ -189,29 +190,29 @@ def stacked(results: Mapping[str, Comparable], options: Mapping[str, str]) -> st
     sources += [(label, last.scores, name) for name, label in baselines.items()]
     lines = []
     for label, scores, name in sources:
-        found = {told: estimate(scores[name], column, intervals=shown) for column, told in columns.items()}
-        lines.append(Line(label, {told: value for told, value in found.items() if value is not None}))
-    better = {told: first.better.get(column.split("@")[0], "") for column, told in columns.items()}
-    if len(named := {facts(result) for result in results.values()}) > 1:
-        raise ValueError(f"the results are of different things: {'; '.join(sorted(named))}")
-    return as_markdown([Table(facts(first), list(better), better, lines, below(results))])
+        values = {head: estimate(scores[name], column, intervals=with_intervals) for column, head in columns.items()}
+        lines.append(Line(label, {head: value for head, value in values.items() if value is not None}))
+    better = {head: first.better.get(column.split("@")[0], "") for column, head in columns.items()}
+    if len(descriptions := {describe_result(result) for result in results.values()}) > 1:
+        raise ValueError(f"the results have different conditions: {'; '.join(sorted(descriptions))}")
+    return as_markdown([Table(describe_result(first), list(better), better, lines, below(results))])
 
 
 def plain_table(content: Mapping[str, Any], options: Mapping[str, str]) -> str:
-    """A table that is kept as one: numbers are rounded, text stays."""
+    """The Markdown of a file that holds a table: numbers are rounded, text is unchanged."""
     columns = chosen(options.get("columns"), content["columns"][1:])
     rows = chosen(options.get("rows"), [row[0] for row in content["rows"]])
     cells = {row[0]: dict(zip(content["columns"], row, strict=True)) for row in content["rows"]}
     header = [content["columns"][0], *columns.values()]
-    told = [header, ["---"] * len(header)]
-    told += [[label, *(cell(cells[name][column]) for column in columns)] for name, label in rows.items()]
-    table = "\n".join(f"| {' | '.join(row)} |" for row in told)
+    lines = [header, ["---"] * len(header)]
+    lines += [[label, *(cell(cells[name][column]) for column in columns)] for name, label in rows.items()]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     notes = "\n".join(f"- {note}" for note in content.get("notes", []))
     return "\n\n".join([content.get("title", ""), table, *([notes] if notes else [])])
 
 
 def cell(value: float | str | None) -> str:
-    """A number with as many digits as mean something; text as it is."""
+    """A number with its significant digits; text unchanged."""
     if value is None or isinstance(value, str):
         return value or ""
     if isinstance(value, int):
@@ -220,23 +221,23 @@ def cell(value: float | str | None) -> str:
 
 
 def add(result: Path, name: str) -> Path:
-    """Take a result in as docs/results/NAME.json; an earlier one of that name is replaced.
+    """Add a result as docs/results/NAME.json; an earlier result of that name is replaced.
 
     Raises:
-        ValueError: it is neither a result nor a table, or a path of this machine is left in it.
+        ValueError: the file is neither a result nor a table.
     """
     content = json.loads(result.read_text())
     content = content.get("result", content)
     if content.get("kind") != "table":
-        read_result(result)  # raises what is wrong with it
-        content |= {key: nothing for key, nothing in UNSHOWN.items() if key in content}
+        read_result(result)  # raises an error if the file is not a result
+        content |= {key: empty for key, empty in UNSHOWN.items() if key in content}
     path = RESULTS / f"{name}.json"
     write_text(path, json.dumps(portable(content), ensure_ascii=False, separators=(",", ":")) + "\n")
     return path
 
 
 def portable(value: Any) -> Any:
-    """The same JSON value without paths of this machine."""
+    """The same JSON value with shortened absolute paths."""
     if isinstance(value, dict):
         return {key: portable(entry) for key, entry in value.items()}
     if isinstance(value, list):

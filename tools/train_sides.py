@@ -1,4 +1,4 @@
-"""One side of `bench_train.py` in a process of its own: builds it, trains a few iterations, prints one line of JSON.
+"""One side of `bench_train.py` in its own process: build it, train a few iterations, print one line of JSON.
 
 python tools/train_sides.py '{"side": "vidgan", "model": "mocogan", "precision": "bf16", ...}'
 """
@@ -34,7 +34,7 @@ SIZES = {"mocogan": (64, 64), "dual_motion": (128, 160)}
 
 
 class Task(NamedTuple):
-    """What is measured."""
+    """One measurement."""
 
     side: str  # "vidgan" or "textbook"
     model: str
@@ -47,7 +47,7 @@ class Task(NamedTuple):
 
 
 class Clock:
-    """Seconds by part; a part that runs inside another is taken out of it."""
+    """Seconds by part. The time of a nested part counts for that part only."""
 
     def __init__(self, device: str) -> None:
         self.device = device
@@ -56,18 +56,18 @@ class Clock:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Times a block."""
+        """Time a block."""
         self._inner.append(0.0)
-        begun = self._now()
+        start = self._now()
         yield
-        passed = self._now() - begun
+        elapsed = self._now() - start
         inner = self._inner.pop()
-        self.seconds[name] = self.seconds.get(name, 0.0) + passed - inner
+        self.seconds[name] = self.seconds.get(name, 0.0) + elapsed - inner
         if self._inner:
-            self._inner[-1] += passed
+            self._inner[-1] += elapsed
 
     def watch(self, optimizers: dict[str, torch.optim.Optimizer]) -> None:
-        """Times the optimizers' steps."""
+        """Time the optimizers' steps."""
         for optimizer in optimizers.values():
             step = optimizer.step
 
@@ -84,34 +84,33 @@ class Clock:
 
 
 def make_data(folder: Path, model: str, clips: int) -> None:
-    """Prepared moving shapes of the model's size, with flow for a forecaster; categories are dealt out in turn."""
+    """Prepare moving shapes of the model's size, with flow for a forecaster; categories alternate."""
     height, width = SIZES[model]
     for index in range(clips):
         clip = render_moving_shape(0, index, frames=32, size=max(height, width)).frames
-        kind = f"{CATEGORIES[index % 3]}{index // 3 % 2}"  # six, as many as the published discriminator knows
+        kind = f"{CATEGORIES[index % 3]}{index // 3 % 2}"  # six, as in the published discriminator
         (folder / "videos" / kind).mkdir(parents=True, exist_ok=True)
         np.save(folder / "videos" / kind / f"{index}.npy", clip, allow_pickle=False)
-    forecasts = model == "dual_motion"
-    chosen: dict[str, Any] = {"flow": "auto"} if forecasts else {"categories": True}
-    prepare(folder / "videos", folder / "data", size=SIZES[model], holdout=0, cuts="off", **chosen)
+    options: dict[str, Any] = {"flow": "auto"} if model == "dual_motion" else {"categories": True}
+    prepare(folder / "videos", folder / "data", size=SIZES[model], holdout=0, cuts="off", **options)
 
 
-def settings(task: Task) -> RunConfig:
-    """The published config at the task's batch and precision, on the task's data.
+def load_settings(job: Task) -> RunConfig:
+    """The published config with the batch, precision and data of the job.
 
-    Every iteration has every turn: the published critics of Dual Motion GAN move five times for a generator's step.
+    Each iteration has all turns; the published Dual Motion GAN updates the generator on every fifth step only.
     """
-    changes = [f"data.root={task.data}", f"train.batch_size={task.batch}", f"train.precision={task.precision}"]
-    changes += [f"train.device={task.device}", "train.channels_last=true", "data.workers=0"]
-    changes += [] if task.model == "mocogan" else ["objective.critic_steps=1"]
-    return load_config(find_config(f"{task.model}/paper"), [*changes, *task.changes])
+    changes = [f"data.root={job.data}", f"train.batch_size={job.batch}", f"train.precision={job.precision}"]
+    changes += [f"train.device={job.device}", "train.channels_last=true", "data.workers=0"]
+    changes += [] if job.model == "mocogan" else ["objective.turns=null"]
+    return load_config(find_config(f"{job.model}/paper"), [*changes, *job.changes])
 
 
-def vidgan_side(task: Task, clock: Clock) -> Callable[[int], None]:
-    """The package's own loader and training step."""
-    config = settings(task)
+def vidgan_side(job: Task, clock: Clock) -> Callable[[int], None]:
+    """The package's loader and training step, as a function of the step's number."""
+    config = load_settings(job)
     dataset = build_dataset(config)
-    accelerator = build_accelerator(task.device)
+    accelerator = build_accelerator(job.device)
     loader = build_loader(config, dataset, accelerator)
     algorithm = build_algorithm(config, build_networks(config, dataset), accelerator)
     algorithm.trainees.around = clock.part
@@ -140,19 +139,19 @@ class Items(Dataset[ClipBatch]):
         return self.dataset[0, item]
 
 
-def textbook_side(task: Task, clock: Clock) -> Callable[[int], None]:
-    """The plain implementation, fed by torch's DataLoader."""
-    config = settings(task)
+def textbook_side(job: Task, clock: Clock) -> Callable[[int], None]:
+    """The plain implementation with torch's DataLoader, as a function of the step's number."""
+    config = load_settings(job)
     dataset = build_dataset(config)
-    loader = DataLoader(Items(dataset), batch_size=task.batch, shuffle=True, drop_last=True)
+    loader = DataLoader(Items(dataset), batch_size=job.batch, shuffle=True, drop_last=True)
     batches = itertools.chain.from_iterable(itertools.repeat(loader))
-    training = getattr(textbook, task.model).Training(device=task.device)
+    training = getattr(textbook, job.model).Training(device=job.device)
     clock.watch(training.optimizers)
 
     def iteration(step: int) -> None:
         with clock.part("data"):
             batch = next(batches)
-        labels = batch.category if task.model == "mocogan" else batch.flow[:, config.data.context - 1]
+        labels = batch.category if job.model == "mocogan" else batch.flow[:, config.data.context - 1]
         for name in training.networks:
             with clock.part(name):
                 training.turn(name, batch.clip, labels)
@@ -160,46 +159,46 @@ def textbook_side(task: Task, clock: Clock) -> Callable[[int], None]:
     return iteration
 
 
-def count_operations(task: Task) -> dict[str, float]:
+def count_operations(job: Task) -> dict[str, float]:
     """Floating-point operations of one iteration by turn, counted with two clips and scaled to the batch."""
-    config = settings(task._replace(batch=2, precision="fp32", device="cpu"))
+    config = load_settings(job._replace(batch=2, precision="fp32", device="cpu"))
     dataset = build_dataset(config)
     batch = next(iter(DataLoader(Items(dataset), batch_size=2)))
-    counted: dict[str, float] = {}
+    flops: dict[str, float] = {}
 
     @contextmanager
     def around(name: str) -> Iterator[None]:
         with Meter() as meter:
             yield
-        counted[name] = meter.flops * task.batch / 2
+        flops[name] = meter.flops * job.batch / 2
 
-    if task.side == "vidgan":
+    if job.side == "vidgan":
         algorithm = build_algorithm(config, build_networks(config, dataset), build_accelerator("cpu"))
         algorithm.trainees.around = around
         algorithm.step(0, [(batch, Draws(0, "count", rows=range(2)))])
     else:
-        training = getattr(textbook, task.model).Training()
-        labels = batch.category if task.model == "mocogan" else batch.flow[:, config.data.context - 1]
+        training = getattr(textbook, job.model).Training()
+        labels = batch.category if job.model == "mocogan" else batch.flow[:, config.data.context - 1]
         for name in training.networks:
             with around(name):
                 training.turn(name, batch.clip, labels)
-    return counted
+    return flops
 
 
-def run(task: Task) -> dict[str, Any]:
-    """Seconds of each iteration after the first, by part; peak memory; what the kernel had to do."""
-    clock = Clock(task.device)
-    iteration = {"vidgan": vidgan_side, "textbook": textbook_side}[task.side](task, clock)
+def run(job: Task) -> dict[str, Any]:
+    """Seconds of each iteration after the first by part, page faults and kernel time; and the peak memory."""
+    clock = Clock(job.device)
+    iteration = {"vidgan": vidgan_side, "textbook": textbook_side}[job.side](job, clock)
     samples: list[dict[str, float]] = []
-    for step in range(task.iterations + 1):
+    for step in range(job.iterations + 1):
         clock.seconds = {}
-        before, begun = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+        before, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
         iteration(step)
-        total, after = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_SELF)
+        total, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF)
         kernel = {"faults": after.ru_minflt - before.ru_minflt, "kernel seconds": after.ru_stime - before.ru_stime}
         if step:
             samples.append({"total": total, **clock.seconds, **kernel})
-    gigabytes = torch.cuda.max_memory_allocated() / 1e9 if task.device == "cuda" else after.ru_maxrss * 1024 / 1e9
+    gigabytes = torch.cuda.max_memory_allocated() / 1e9 if job.device == "cuda" else after.ru_maxrss * 1024 / 1e9
     return {"samples": samples, "peak_gb": gigabytes}
 
 

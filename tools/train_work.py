@@ -1,4 +1,4 @@
-"""How much work an iteration of a recipe is: operations counted, and seconds of iterations that take turns."""
+"""Cost of an iteration of a recipe: counted operations, and seconds measured in alternation."""
 
 import time
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from vidgan.training.accelerator import build_accelerator
 from vidgan.training.cost import turn_costs
 from vidgan.types import ClipBatch
 
-# Frame size, frames, clips of a batch, our recipe, and what lets the published one look at so few frames.
+# Frame size, frames, clips per batch, our recipe, and changes with which the published one accepts that few frames.
 CASES: tuple[tuple[tuple[int, int], int, int, str, tuple[str, ...]], ...] = (
     ((64, 64), 16, 32, "mocogan/vidgan", ()),
     ((64, 64), 16, 32, "mocogan/shapes", ()),
@@ -46,7 +46,7 @@ class Recipe:
         return [(batch, Draws(0, "work", rows=range(clips)))]
 
     def gflop(self) -> dict[str, float]:
-        """Of one clip by turn; a lazy penalty is spread over its steps."""
+        """GFLOP of one clip by turn; a lazy penalty is averaged over its steps."""
         plain, due = (
             {turn: cost.flops / 2e9 for turn, cost in turn_costs(self.algorithm, step, self.micros(2)).items()}
             for step in (0, self.every - 1)
@@ -54,23 +54,23 @@ class Recipe:
         return {turn: (due[turn] + (self.every - 1) * plain[turn]) / self.every for turn in plain}
 
     def step(self, clips: int) -> Callable[[int], float]:
-        """step -> seconds it took."""
+        """A function from the step's number to the seconds that it took."""
         micros = self.micros(clips)
 
         def timed(number: int) -> float:
-            begun = time.perf_counter()
+            start = time.perf_counter()
             self.algorithm.step(number, micros)
-            return time.perf_counter() - begun
+            return time.perf_counter() - start
 
         return timed
 
     def mean_seconds(self, plain: float, due: float) -> float:
-        """Of a step, a lazy penalty spread over its steps."""
+        """Mean seconds of a step, from those of one without and of one with a lazy penalty."""
         return (due + (self.every - 1) * plain) / self.every
 
 
 def recipes_report(rounds: int = 3, *, timed: bool = True) -> dict[str, Any]:
-    """Print and return the work of each recipe beside the published one's at its size, frames and batch."""
+    """Print and return the cost of each recipe and of the published one at the same size, frames and batch."""
     precision = resolve_precision("auto", torch.device("cpu"))
     report: dict[str, Any] = {"precision": precision, "recipes": {}}
     lines = []
@@ -90,16 +90,16 @@ def recipes_report(rounds: int = 3, *, timed: bool = True) -> dict[str, Any]:
         }
         if timed:
             steps = {side: recipe.step(clips) for side, recipe in pair.items()}
-            taken: dict[str, list[float]] = {side: [] for side in pair}
+            seconds: dict[str, list[float]] = {side: [] for side in pair}
             for step in steps.values():
                 step(0)
             for _ in range(rounds):
                 for side, recipe in pair.items():
                     plain = steps[side](0)
                     due = steps[side](recipe.every - 1) if recipe.every > 1 else plain
-                    taken[side].append(recipe.mean_seconds(plain, due))
-            found |= {"seconds": {side: spread(samples) for side, samples in taken.items()}}
-            found |= {"faster": ratios(taken["paper"], taken["ours"])}
+                    seconds[side].append(recipe.mean_seconds(plain, due))
+            found |= {"seconds": {side: spread(samples) for side, samples in seconds.items()}}
+            found |= {"faster": ratios(seconds["paper"], seconds["ours"])}
         report["recipes"][name] = found
         lines.append([
             name, "x".join(map(str, (frames, *size))), clips,

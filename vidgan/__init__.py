@@ -14,7 +14,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vidgan.commands.compare import compare
     from vidgan.commands.evaluate import evaluate
+    from vidgan.commands.table import table
     from vidgan.commands.train import train
     from vidgan.data.preparing.prepare import prepare
     from vidgan.errors import ConfigError, DataError, PretrainedError
@@ -30,7 +32,9 @@ _HOMES = {
     "DualMotionGAN": "vidgan.tasks.forecasting.dual_motion",
     "prepare": "vidgan.data.preparing.prepare",
     "train": "vidgan.commands.train",
+    "compare": "vidgan.commands.compare",
     "evaluate": "vidgan.commands.evaluate",
+    "table": "vidgan.commands.table",
     "read_frames": "vidgan.video.decode",
     "ConfigError": "vidgan.errors",
     "DataError": "vidgan.errors",
@@ -43,9 +47,11 @@ __all__ = [
     "MoCoGAN",
     "PretrainedError",
     "__version__",
+    "compare",
     "evaluate",
     "prepare",
     "read_frames",
+    "table",
     "train",
 ]
 

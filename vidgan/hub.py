@@ -3,17 +3,18 @@
 Nothing is pickled. A folder holds `model.safetensors`, `config.json` (the config section that the network is built
 from, and the frame size), `vidgan.json` (what the weights were trained on and for how long) and `README.md` (the card).
 
-Small trained weights ship inside the package, under names like the configs' (`mocogan/shapes`). Where the kind of model
-is known, the last part is enough: `MoCoGAN.from_pretrained("shapes")`.
+Small trained weights ship inside the package, under names such as `mocogan/shapes`. The last part is enough where the
+class is known: `MoCoGAN.from_pretrained("shapes")`.
 """
 
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from huggingface_hub import HfApi, snapshot_download
@@ -30,31 +31,147 @@ FACTS = "vidgan.json"
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 CARD = "README.md"
-TRAINED_ON = "trained_on"  # the fact that names the only kind of video that the weights have seen
-SHIPPED = "weights"  # the package's folder of shipped weights, KIND/NAME below it
+SHIPPED = "weights"  # folder of the package with the shipped weights, as KIND/NAME
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFacts:
+    """How the weights of a model were trained: the content of `vidgan.json`.
+
+    Attributes:
+        run: name of the training run.
+        step: training step of the weights.
+        frames: frames of a training clip.
+        stride: every `stride`-th stored frame was used. Ignored where `sampled_fps` is set.
+        sampled_fps: frames per second at which training clips were sampled; None: by `stride`.
+        fps, every, fit, resample: how `vidgan prepare` read the videos.
+        frame_rate: frames per second of the training clips as the model saw them; None without a clock.
+        batch_size: clips of a training batch.
+        seed: of the training.
+        fingerprint: of the training data.
+        split: hash of the division into training and test clips.
+        vidgan: version that trained the model.
+        categories: names of the categories; None for a model without.
+        context: frames that a forecaster was given; None for a model that does not forecast.
+        name: of published weights.
+        trained_on: the only kind of video in the training data.
+        licence: of the weights.
+        other: further entries, kept as they are.
+    """
+
+    run: str | None = None
+    step: int | None = None
+    frames: int = 16
+    stride: int = 1
+    sampled_fps: float | None = None
+    fps: float | None = None
+    every: int = 1
+    fit: Literal["crop", "squash", "cover"] = "crop"
+    resample: Literal["area", "bilinear", "bicubic", "lanczos"] = "area"
+    frame_rate: float | None = None
+    batch_size: int | None = None
+    seed: int = 0
+    fingerprint: str | None = None
+    split: str | None = None
+    vidgan: str | None = None
+    categories: tuple[str, ...] | None = None
+    context: int | None = None
+    name: str | None = None
+    trained_on: str | None = None
+    licence: str | None = None
+    other: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "ModelFacts":
+        """Read the content of `vidgan.json`, or the `facts` of a model. Missing entries take their defaults.
+
+        Raises:
+            PretrainedError: an entry is of the wrong type; the message names it.
+        """
+        values = {key: value for key, value in content.items() if key != "class"}
+        data = values.pop("data", None)
+        if data is not None:
+            if not isinstance(data, Mapping):
+                raise PretrainedError(
+                    f"{FACTS}: data is {_shown(data)}, a mapping is expected; the model folder is damaged"
+                )
+            values |= {"fingerprint": data.get("fingerprint"), "split": data.get("split")}
+        known = cls.__dataclass_fields__.keys() - {"other"}
+        for key in known & values.keys():
+            if not _is_valid(key, values[key]):
+                raise PretrainedError(f"{FACTS}: {key} is {_shown(values[key])}; the model folder is damaged")
+        if values.get("categories") is not None:
+            values["categories"] = tuple(values["categories"])
+        other = {key: value for key, value in values.items() if key not in known}
+        return cls(**{key: value for key, value in values.items() if key in known}, other=other)
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of `vidgan.json` without the class. Optional entries without a value are left out."""
+        data = {"fingerprint": self.fingerprint, "split": self.split}
+        content: dict[str, Any] = {}
+        for key in _ORDER:
+            value = (data if any(data.values()) else None) if key == "data" else getattr(self, key)
+            if value is not None or key in _ALWAYS:
+                content[key] = list(value) if isinstance(value, tuple) else value
+        return content | dict(self.other)
+
+
+_ORDER = (
+    "run", "step", "frames", "stride", "sampled_fps", "fps", "every", "fit", "resample", "frame_rate", "batch_size", "seed",
+    "data", "vidgan", "categories", "context", "name", "trained_on", "licence",
+)  # fmt: skip
+_ALWAYS = {"frames", "stride", "sampled_fps", "fps", "every", "fit", "resample", "seed"}
+
+
+def _is_count(low: int, high: float) -> Callable[[Any], bool]:
+    return lambda value: type(value) is int and low <= value <= high
+
+
+def _is_rate(value: Any) -> bool:
+    return type(value) in (int, float) and 0 < value <= LIMITS["1/s"]
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+_REQUIRED = {"frames", "stride", "every", "fit", "resample", "seed"}  # not null
+_RULES: dict[str, Callable[[Any], bool]] = {  # of all entries that are not text
+    **dict.fromkeys(("frames", "stride", "every", "context"), _is_count(1, LIMITS["frames"])),
+    **dict.fromkeys(("step", "batch_size"), _is_count(0, LIMITS["steps"])),
+    **dict.fromkeys(("fps", "sampled_fps", "frame_rate"), _is_rate),
+    "seed": _is_count(0, 2**63 - 1),
+    "fit": lambda value: value in ("crop", "squash", "cover"),
+    "resample": lambda value: value in ("area", "bilinear", "bicubic", "lanczos"),
+    "categories": lambda value: isinstance(value, list | tuple) and all(map(_is_text, value)),
+}
+
+
+def _is_valid(key: str, value: object) -> bool:
+    return key not in _REQUIRED if value is None else _RULES.get(key, _is_text)(value)
 
 
 def model_folder(path: str | Path) -> Path:
     """The folder with the weights: `path` itself, or `path/model` for a training run.
 
     Raises:
-        PretrainedError: there are none.
+        PretrainedError: there are no weights.
     """
     folder = Path(path)
-    if (found := _weights_in(folder)) is not None:
-        return found
+    if (weights := _weights_in(folder)) is not None:
+        return weights
     if not folder.exists():
         raise PretrainedError(
-            f"{path}: no such folder; give a training run or a folder written by save_pretrained, or weights that come"
-            f" with vidgan by name, --pretrained {', '.join(shipped_weights())}"
+            f"{path}: no such folder; accepted: a training run, a folder written by save_pretrained, or shipped weights"
+            f" by name (--pretrained {', '.join(shipped_weights())})"
         )
     if (folder / "config.yaml").is_file():
-        raise PretrainedError(f"{path}: this run has no saved model yet; it appears with the first checkpoint")
+        raise PretrainedError(f"{path}: this run has no saved model yet; the first checkpoint writes one")
     raise PretrainedError(f"{path}: holds neither a training run nor a model (no {FACTS})")
 
 
 def _weights_in(folder: Path) -> Path | None:
-    """Where in a folder or run the weights lie; None where there are none."""
+    """The folder with the weights of a model folder or run; None if there are none."""
     return next((candidate for candidate in (folder, folder / "model") if (candidate / FACTS).is_file()), None)
 
 
@@ -65,47 +182,52 @@ def model_class_in(path: str | Path) -> str | None:
 
 
 def read_facts(path: str | Path) -> dict[str, Any]:
-    """What `vidgan.json` says of the weights: class, step, data, frames, categories, ..."""
+    """The content of `vidgan.json`: class, step, data, frames, categories, ... (`ModelFacts.from_json` reads it).
+
+    Raises:
+        PretrainedError: there is no model, or the file is damaged.
+    """
     file = model_folder(path) / FACTS
     facts = _read_object(file)
     if not isinstance(facts.get("class"), str):
         raise PretrainedError(f"{file}: names no model class; the model folder is damaged")
-    for key, is_valid in _FACT_RULES.items():
-        if facts.get(key) is not None and not is_valid(facts[key]):
-            raise PretrainedError(f"{file}: {key} is {_shown(facts[key])}; the model folder is damaged")
+    try:
+        ModelFacts.from_json(facts)
+    except PretrainedError as error:
+        raise PretrainedError(f"{file.parent}: {error}") from None
     return facts
 
 
 def shipped_weights() -> dict[str, Path]:
-    """Name (`mocogan/shapes`) -> folder of the weights that come with the package."""
+    """Name (`mocogan/shapes`) -> folder of the weights that ship with the package."""
     root = Path(str(files("vidgan"))) / SHIPPED
     return {facts.parent.relative_to(root).as_posix(): facts.parent for facts in sorted(root.glob(f"*/*/{FACTS}"))}
 
 
 def find_shipped(name: str, kind: str | None = None) -> Path | None:
-    """The folder of shipped weights by full name, or by the last part of it.
+    """The folder of shipped weights by full name (`mocogan/shapes`) or by its last part (`shapes`).
 
     Args:
         kind: class of the model, such as "MoCoGAN"; None: any.
 
     Returns:
-        None where no weights of that name and kind ship.
+        None if no weights of that name and kind ship.
 
     Raises:
-        PretrainedError: the last part alone means several.
+        PretrainedError: the last part alone is ambiguous.
     """
     shipped = shipped_weights()
     if name in shipped:
         return shipped[name]
-    alike = [full for full in shipped if full.rpartition("/")[2] == name]
-    fitting = [full for full in alike if kind is None or read_facts(shipped[full])["class"] == kind]
-    if len(fitting) > 1:
-        raise PretrainedError(f"{name}: means {' or '.join(fitting)}; give the whole name")
-    return shipped[fitting[0]] if fitting else None
+    same_name = [full for full in shipped if full.rpartition("/")[2] == name]
+    matches = [full for full in same_name if kind is None or read_facts(shipped[full])["class"] == kind]
+    if len(matches) > 1:
+        raise PretrainedError(f"{name}: ambiguous, {' or '.join(matches)}; give the full name")
+    return shipped[matches[0]] if matches else None
 
 
 def shipped_folder(name: str, kind: str | None = None) -> Path:
-    """As `find_shipped`, where nothing else can be meant.
+    """The folder of shipped weights; see `find_shipped`.
 
     Raises:
         PretrainedError: no weights of that name and kind ship; the message lists those that do.
@@ -117,10 +239,10 @@ def shipped_folder(name: str, kind: str | None = None) -> Path:
 
 
 def _accepted(name: str, kind: str | None) -> str:
-    """The names of shipped weights of a kind, the nearest first."""
+    """The accepted names of shipped weights of a kind, with a suggestion if one is similar."""
     names = [full for full, at in shipped_weights().items() if kind is None or read_facts(at)["class"] == kind]
-    near = get_close_matches(name, [*names, *(full.rpartition("/")[2] for full in names)], n=1)
-    return f"accepted: {', '.join(names)}" + (f" (did you mean {near[0]}?)" if near else "")
+    similar = get_close_matches(name, [*names, *(full.rpartition("/")[2] for full in names)], n=1)
+    return f"accepted: {', '.join(names)}" + (f" (did you mean {similar[0]}?)" if similar else "")
 
 
 class Pretrained:
@@ -128,7 +250,7 @@ class Pretrained:
 
     Attributes:
         architecture: JSON from which `from_architecture` builds the network again; saved as `config.json`.
-        facts: JSON facts that travel with the weights (data, steps, frames, category names).
+        facts: JSON dictionary saved with the weights (`ModelFacts.from_json` reads it).
         usage: a line of Python for the model card.
     """
 
@@ -163,22 +285,26 @@ class Pretrained:
 
     def model_card(self) -> str:
         """The text of README.md, made from `facts`."""
-        facts = getattr(self, "facts", {})
+        content = getattr(self, "facts", {})
+        facts = ModelFacts.from_json(content)
         size = sum(parameter.numel() for parameter in self.parameters())  # type: ignore[attr-defined]
-        rows = "\n".join(f"| {key} | {json.dumps(value)} |" for key, value in facts.items())
+        rows = "\n".join(f"| {key} | {json.dumps(value)} |" for key, value in content.items())
         name = type(self).__name__
-        licence, trained_on = facts.get("licence"), facts.get(TRAINED_ON)
         terms = (
-            f"Licence of the weights: {licence}." if licence else "The licence of the weights follows that of the data."
+            f"Licence of the weights: {facts.licence}."
+            if facts.licence
+            else "The licence of the weights follows that of the data."
         )
         scope = (
-            f"Trained only on {trained_on}" if trained_on else "Intended for research on video like the training data"
+            f"Trained only on {facts.trained_on}"
+            if facts.trained_on
+            else "Intended for research on video like the training data"
         )
         return (
-            f"---\nlibrary_name: vidgan\ntags: [video, gan, {name.lower()}]\n---\n\n# {facts.get('name', name)}\n\n"
+            f"---\nlibrary_name: vidgan\ntags: [video, gan, {name.lower()}]\n---\n\n# {facts.name or name}\n\n"
             f"Weights of a {name} ({size:,} parameters) trained with vidgan: the moving average of the generator.\n\n"
             f"```python\nfrom vidgan import {name}\n\n"
-            f'model = {name}.from_pretrained("{facts.get("name", "FOLDER")}")\n{self.usage}\n```\n\n'
+            f'model = {name}.from_pretrained("{facts.name or "FOLDER"}")\n{self.usage}\n```\n\n'
             f"| fact | value |\n|---|---|\n{rows}\n\n{scope}. {terms} Results outside that domain were not measured.\n"
         )
 
@@ -259,31 +385,6 @@ MAX_HEADER_BYTES = 10_000_000  # of a safetensors file
 MAX_ITEMS = 64  # of a list in config.json, such as one width per level
 _FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}  # name in safetensors -> bytes
 _KINDS = {torch.float64, torch.float32, torch.float16, torch.bfloat16}
-
-
-def _is_count(low: int, high: float) -> Callable[[Any], bool]:
-    return lambda value: type(value) is int and low <= value <= high
-
-
-def _is_rate(value: Any) -> bool:
-    return type(value) in (int, float) and 0 < value <= LIMITS["1/s"]
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-_FACT_RULES: dict[str, Callable[[Any], bool]] = {
-    **dict.fromkeys(("frames", "stride", "every", "context"), _is_count(1, LIMITS["frames"])),
-    **dict.fromkeys(("step", "batch_size", "clips"), _is_count(0, LIMITS["steps"])),
-    **dict.fromkeys(("fps", "sampled_fps", "frame_rate"), _is_rate),
-    **dict.fromkeys(("name", "run", "vidgan", "trained_on", "licence"), _is_text),
-    "seed": _is_count(0, 2**63 - 1),
-    "fit": lambda value: value in ("crop", "squash", "cover"),
-    "resample": lambda value: value in ("area", "bilinear", "bicubic", "lanczos"),
-    "categories": lambda value: isinstance(value, list) and all(isinstance(name, str) for name in value),
-    "data": lambda value: isinstance(value, dict) and all(map(_is_text, value.values())),
-}
 
 
 def _read_object(path: Path) -> dict[str, Any]:

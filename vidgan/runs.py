@@ -1,14 +1,44 @@
-"""What a run directory holds, for the commands that come after training."""
+"""What a run directory holds: its config, its starts, its scores, and the models that it exports.
+
+`model/` is written at each checkpoint and `best/` at the best evaluation, both with the average weights.
+"""
 
 import json
+import logging
 import os
+import shutil
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
+import vidgan
+from vidgan.build import build_networks
 from vidgan.config import RunConfig, load_config
-from vidgan.errors import ConfigError
-from vidgan.files import write_text
+from vidgan.data.dataset import ClipDataset
+from vidgan.errors import CheckpointError, ConfigError
+from vidgan.files import read_json, replace_folder, write_text
+from vidgan.hub import FACTS, ModelFacts
+from vidgan.tasks import find_task
+from vidgan.training.checkpoint import Checkpoint, load_best, load_strict
+
+__all__ = [
+    "Exporter",
+    "exported_step",
+    "model_facts",
+    "note_start",
+    "refresh_exports",
+    "run_config",
+    "run_data",
+    "save_model",
+    "with_absolute_paths",
+    "write_scores",
+]
+
+logger = logging.getLogger(__name__)
+
+PREPARATION = ("fps", "every", "fit", "resample")  # options of `vidgan prepare` that a model's facts record
 
 
 def run_config(run: Path) -> RunConfig:
@@ -64,7 +94,7 @@ def _locate_data(run: Path, config: RunConfig) -> Path:
 
 
 def note_start(run: Path, step: int, processes: int) -> None:
-    """Keep in `starts.jsonl` that training begins here, once more."""
+    """Append a start of training to `starts.jsonl`."""
     now = datetime.now().astimezone().isoformat(timespec="seconds")
     with (run / "starts.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps({"step": step, "time": now, "processes": processes}) + "\n")
@@ -75,3 +105,90 @@ def write_scores(run: Path, name: str, scores: dict[str, Any]) -> Path:
     path = run / "scores" / f"{name}.json"
     write_text(path, json.dumps(scores, indent=2) + "\n")
     return path
+
+
+class Exporter:
+    """Writes the models of a run.
+
+    Args:
+        config: of the run.
+        dataset: the training split.
+        module: the generator with the average weights, which training keeps updating.
+    """
+
+    def __init__(self, config: RunConfig, dataset: ClipDataset, module: nn.Module) -> None:
+        self.config, self.dataset, self.module = config, dataset, module
+
+    def __call__(self, step: int, is_best: bool) -> None:
+        """Write `model/`, and `best/` as well if `step` is the best so far."""
+        for name in ("model", "best") if is_best else ("model",):
+            save_model(self.module, self.config.run_dir / name, model_facts(self.config, self.dataset, step))
+
+
+def refresh_exports(config: RunConfig, dataset: ClipDataset, latest: Checkpoint) -> None:
+    """Write exports again that are older than their checkpoint, after a kill between the two."""
+    checkpoints = {"model": latest}
+    try:
+        best = load_best(config.run_dir / "checkpoints")
+    except CheckpointError as error:
+        logger.warning("best/ is not refreshed: %s", error)
+    else:
+        checkpoints |= {"best": best} if best is not None else {}
+    for name, checkpoint in checkpoints.items():
+        folder = config.run_dir / name
+        if exported_step(folder) != checkpoint.step:
+            module = build_networks(config, dataset)["generator"].eval()
+            load_strict(module, checkpoint.tensors["ema"])
+            save_model(module, folder, model_facts(config, dataset, checkpoint.step))
+            logger.warning("%s was older than %s and was written again", folder, checkpoint.path.name)
+
+
+def exported_step(folder: Path) -> int | None:
+    """The step of a saved model, None if there is none."""
+    try:
+        step = read_json(folder / FACTS)["step"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return step if isinstance(step, int) else None
+
+
+def model_facts(config: RunConfig, dataset: ClipDataset, step: int) -> ModelFacts:
+    """How the weights of a run at `step` were trained."""
+    task = find_task(config)
+    return ModelFacts(
+        run=config.name,
+        step=step,
+        frames=config.data.frames,
+        stride=config.data.stride,
+        sampled_fps=config.data.fps,
+        **{key: dataset.index.settings[key] for key in PREPARATION if key in dataset.index.settings},
+        frame_rate=_frame_rate(config, dataset),
+        batch_size=config.train.batch_size,
+        seed=config.seed,
+        fingerprint=dataset.index.fingerprint,
+        split=dataset.index.split_hash,
+        vidgan=vidgan.__version__,
+        categories=tuple(dataset.category_names) if task.uses_categories(config) else None,
+        context=task.context(config),
+    )
+
+
+def _frame_rate(config: RunConfig, dataset: ClipDataset) -> float | None:
+    """Frames per second of the training clips after `data.stride` or `data.fps`; the median where clips differ."""
+    if config.data.fps is not None:
+        return config.data.fps
+    stored = sorted(clip.fps for clip in dataset.index.of_split("train") if clip.fps is not None)
+    return stored[len(stored) // 2] / config.data.stride if stored else None
+
+
+def save_model(model: Any, folder: Path, facts: ModelFacts) -> None:
+    """`save_pretrained`; the folder is replaced as a whole."""
+    temporary = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(temporary, ignore_errors=True)  # left by a killed run
+    try:
+        temporary.mkdir(parents=True)
+        model.facts = facts.to_json()
+        model.save_pretrained(temporary)
+        replace_folder(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

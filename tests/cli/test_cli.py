@@ -122,7 +122,7 @@ def test_a_first_frame_needs_an_image_to_video_model(run, mocogan_run: Path, tmp
 
 def test_image_to_video_from_training_to_clip(run, shapes_data: Path, tmp_path: Path) -> None:
     config = small_config(
-        "mocogan", shapes_data, tmp_path / "runs", model__image_to_video=True, objective__weights__first_frame=10.0,
+        "mocogan", shapes_data, tmp_path / "runs", model__encoder={"width": 4}, objective__weights__first_frame=10.0,
         train__steps=2, every__evaluate=2,
     )  # fmt: skip
     trained = train(config, quiet=True).run_dir
@@ -262,14 +262,14 @@ def test_evaluate_two_folders_of_videos(run, video: Path, tmp_path: Path) -> Non
     clip = np.zeros((5, 32, 32, 3), np.uint8)
     np.save(_folder(truth) / "a.npy", clip)
     np.save(_folder(forecast) / "a.npy", clip + 51)
-    code, printed, _ = run("evaluate", forecast, truth, "--json")
+    code, printed, _ = run("compare", forecast, truth, "--json")
     assert code == 0
     scores = json.loads(printed)["scores"]["prediction"]
     assert scores["mse"]["mean"]["mean"] == pytest.approx(0.04)
     assert scores["psnr"]["mean"]["mean"] == pytest.approx(10 * np.log10(25))
     np.save(truth / "b.npy", clip)
-    code, _, err = run("evaluate", forecast, truth)
-    assert code == 2 and "video named b" in err
+    code, _, err = run("compare", forecast, truth)
+    assert code == 2 and "named b" in err
 
 
 def _folder(path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""`vidgan evaluate` of a model that generates: clips longer than in training, and their nearest training clips."""
+"""`vidgan evaluate` of a model that generates clips: longer than trained, and compared with the training clips."""
 
 import json
 from pathlib import Path
@@ -6,22 +6,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from einops import rearrange
 from helpers import small_config
 from PIL import Image
 
-from vidgan.commands.evaluate import evaluate, evaluate_command
+from vidgan.commands.evaluate import evaluate
 from vidgan.commands.report import report
-from vidgan.commands.table import compare_results
+from vidgan.commands.table import table
 from vidgan.commands.train import train
 from vidgan.errors import ConfigError
-from vidgan.evaluation.folder_scoring import FolderSettings
+from vidgan.evaluation.models import load_model
 from vidgan.evaluation.nearest_clips import nearest_windows
-from vidgan.evaluation.places import Places
-from vidgan.evaluation.results import LongerScores, SynthesisScores
-from vidgan.evaluation.settings import Settings
-from vidgan.evaluation.subjects import find_subject
+from vidgan.evaluation.results import LongClipScores, SynthesisScores
 from vidgan.evaluation.tables import text_table
+from vidgan.evaluation.windows import WindowSet
 from vidgan.report.cases import Cases
 
 SHORT = {
@@ -37,105 +34,93 @@ def run(shapes_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def longer(run: Path) -> LongerScores:
+def longer(run: Path) -> LongClipScores:
     scores = evaluate(run, frames=25, clips=4)
-    assert isinstance(scores, LongerScores)
+    assert isinstance(scores, LongClipScores)
     return scores
 
 
-def test_each_segment_has_a_row_and_real_clips_only_up_to_their_length(longer: LongerScores, run: Path) -> None:
+def test_one_line_per_segment_and_real_clips_up_to_their_length(longer: LongClipScores, run: Path) -> None:
     assert longer.protocol == "held-out-25-frames-by-5"
     assert (longer.frames, longer.real_frames, longer.stretch) == (25, 20, 5)  # the clips of the data have 20 frames
     lines = text_table(longer).splitlines()
     names = [line.split("  ")[0] for line in lines if line.startswith(("generated", "real"))]
     assert names[0] == "generated, frames 1-5" and names[4:6] == ["generated, frames 21-25", "real, frames 1-5"]
     assert len(names) == 9
-    assert any("20 frames" in note for note in longer.notes)
+    assert any("4 real clips" in note and "20 frames" in note for note in longer.notes)
     written = json.loads((run / "scores" / "held-out-25-frames-by-5-clips-4.json").read_text())
     assert [len(written["curves"]["motion_energy"][row]) for row in ("generated", "real")] == [5, 4]
     assert written["curves"]["recurrence"]["generated"][0] is None
-    assert "motion_energy" in compare_results(
-        [run / "scores" / "held-out-25-frames-by-5-clips-4.json"], protocol=None, published=False, form="csv"
-    )
+    assert "motion_energy" in table([run / "scores" / "held-out-25-frames-by-5-clips-4.json"], format="csv")
 
 
-def test_the_first_segment_equals_a_short_clip(longer: LongerScores, run: Path) -> None:
-    clips = find_subject(run).model.sample(4, frames=5, seed=0)  # type: ignore[union-attr]
-    motion_energy = float(clips.float().diff(dim=1).abs().mean() / 255)
+def test_the_first_segment_is_that_of_a_short_clip(longer: LongClipScores, run: Path) -> None:
+    made = load_model(run).clip_model.sample(4, frames=5, seed=0)
+    motion_energy = float(made.float().diff(dim=1).abs().mean() / 255)
     first = longer.scores["generated"]["motion_energy"].horizon[0].mean
     assert first == pytest.approx(motion_energy, rel=1e-3)
 
 
 @pytest.mark.parametrize("frames", [5, 8, 12])
 def test_only_whole_segments_are_measured(run: Path, frames: int) -> None:
-    with pytest.raises(ConfigError, match=f"--frames {frames}: .*5 frames.*10"):
+    with pytest.raises(ConfigError, match=f"--frames {frames}: .* 5 frames.* 10 "):
         evaluate(run, frames=frames)
 
 
-def test_each_form_of_frames_is_refused_where_it_does_not_apply(run: Path) -> None:
-    options = {"table": False, "published": False, "form": None, "processes": 1, "out": None}
-    with pytest.raises(ConfigError, match="--frames FIRST:END"):
-        evaluate_command([run], Settings(), FolderSettings(frames=(2, 10)), **options)  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="--frames 64: .*FIRST:END"):
-        evaluate_command([run, run], Settings(frames=64), FolderSettings(), **options)  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="--mcs"):
-        evaluate(run, frames=25, mcs=True)
-
-
 def test_first_frames_of_real_clips_are_continued(shapes_data: Path, tmp_path: Path) -> None:
-    """At the training length and longer, by a model that renders every frame and by one that warps the first."""
-    warping = {"generator": "style", "norm": None, "move_picture": True}
-    for name, model in {"rendering": {}, "warping": warping}.items():
-        changes = SHORT | {"model__image_to_video": True} | {f"model__{key}": value for key, value in model.items()}
+    """At the training length and longer, by a model that synthesises frames and by one that moves pixels."""
+    encoder = {"width": 4, "max_width": 8}
+    warping = {"frame": {"kind": "style", "width": 4, "max_width": 8}, "warp_first_frame": True}
+    for name, model in {"drawn": {}, "moved": warping}.items():
+        changes = SHORT | {f"model__{key}": value for key, value in ({"encoder": encoder} | model).items()}
         config = small_config("mocogan", shapes_data, tmp_path / name, **changes)
         run = train(config, quiet=True).run_dir
         scores = evaluate(run, clips=4)
         assert isinstance(scores, SynthesisScores)
-        assert any("first frame" in note for note in scores.notes)
+        assert any("continues the first frame of a real clip" in note for note in scores.notes)
         assert scores.generated_clips == scores.real_clips == 8 and "copy_ratio" not in scores.scores["generated"]
         longer = evaluate(run, frames=10, clips=4)
-        assert isinstance(longer, LongerScores) and len(longer.scores["generated"]["content_drift"].horizon) == 2
-        with pytest.raises(ConfigError, match="--mcs"):
+        assert isinstance(longer, LongClipScores) and len(longer.scores["generated"]["content_drift"].horizon) == 2
+        with pytest.raises(ConfigError, match="--mcs.*image-to-video"):
             evaluate(run, mcs=True)
-        model = find_subject(run).model
-        images = torch.randint(0, 256, (3, 3, *model.image_size), dtype=torch.uint8)  # type: ignore[union-attr]
-        clips = model.sample(3, frames=4, seed=1, first_frame=images, batch_size=2)  # type: ignore[union-attr]
-        assert torch.equal(clips[2:], model.sample(3, frames=4, seed=1, first_frame=images[2])[2:])  # type: ignore[union-attr]
-        assert (clips[:, 0] == images).all() == (name == "warping")
-        with pytest.raises(ValueError, match=r"first_frame .*\(2, "):
-            model.sample(3, first_frame=images[:2])  # type: ignore[union-attr]
+        generator = load_model(run).clip_model
+        first_frames = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
+        clips = generator.sample(3, frames=4, seed=1, first_frame=first_frames, batch_size=2)
+        assert torch.equal(clips[2:], generator.sample(3, frames=4, seed=1, first_frame=first_frames[2])[2:])
+        assert (clips[:, 0] == first_frames).all() == (name == "moved")
+        with pytest.raises(ValueError, match=r"first_frame.*\(2, "):
+            generator.sample(3, first_frame=first_frames[:2])
 
 
-def test_the_nearest_training_segments_are_stored_and_displayed(run: Path, longer: LongerScores) -> None:
+def test_the_nearest_training_windows_are_saved_and_displayed(run: Path, longer: LongClipScores) -> None:
     scores = evaluate(run, clips=4)
     assert isinstance(scores, SynthesisScores)
     generated, real = (scores.scores[row]["nearest_training"].mean.mean for row in ("generated", "real"))
     ratio = scores.scores["generated"]["copy_ratio"].mean.mean
     assert generated is not None and real is not None and ratio == pytest.approx(generated / real)
-    assert generated > real  # after one training step the clips are noise, which is far from any real clip
+    assert generated > real  # after one training step: noise is farther from the training clips than held-out clips
     pairs = scores.provenance["nearest"]["pairs"]
     distances = [pair["distance"] for pair in pairs]
     assert len(pairs) == 8 and distances == sorted(distances)
     sheet = np.asarray(Image.open(run / "scores" / "held-out-5-frames-clips-4.nearest.png"))
     blocks = Cases(run).animations()["held-out-5-frames-clips-4.json"]
     assert len(blocks) == 1 + 8 and f"distance {distances[0]:.4f}" in blocks[1].caption  # type: ignore[union-attr]
-    # The right half of the first row must be the training segment that the result names.
-    places = Places(find_subject(run).data, 5, split="train")
-    entry = next(place.entry for place in places.found if place.entry.id == pairs[0]["video"])
-    window = places.store.frames(entry, pairs[0]["frames"])[0]
-    window = window[:, ::-1] if pairs[0]["mirrored"] else window
-    columns = [x for x in range(sheet.shape[1] - 31) if (sheet[2:34, x : x + 32] == window).all()]
+    # The right half of the first row is the training window of the first pair.
+    windows = WindowSet(load_model(run).data, 5, split="train")
+    entry = next(window.entry for window in windows.windows if window.entry.id == pairs[0]["video"])
+    frame = windows.store.frames(entry, pairs[0]["frames"])[0]
+    frame = frame[:, ::-1] if pairs[0]["mirrored"] else frame
+    columns = [x for x in range(sheet.shape[1] - 31) if (sheet[2:34, x : x + 32] == frame).all()]
     assert len(columns) >= 1 and columns[0] > sheet.shape[1] // 2
     page = report(run).read_text()
     assert "nearest training clip" in page and "copy its training clips" in page
     assert longer.stretch == 5 and "Motion energy over the clip" in page and "segment of 5 frames" in page
 
 
-def test_a_copied_clip_has_distance_zero(run: Path) -> None:
-    subject = find_subject(run)
-    places = Places(subject.data, 5, split="train")
-    frames = places.store.frames(places.found[-1].entry, range(3, 8))  # starts between the windows of the grid
-    clip = rearrange(torch.from_numpy(frames.copy()), "t h w c -> 1 t c h w")
-    nearest, num_compared, num_windows = nearest_windows(subject, clip)
+def test_a_copied_clip_is_recognised(run: Path) -> None:
+    trained = load_model(run)
+    windows = WindowSet(trained.data, 5, split="train")
+    copy = windows.store.frames(windows.windows[-1].entry, range(3, 8)).transpose(0, 3, 1, 2)  # between two windows
+    nearest, num_compared, num_windows = nearest_windows(trained, torch.from_numpy(copy.copy())[None])
     assert nearest[0].distance < 1e-6 and nearest[0].frames == (3, 4, 5, 6, 7) and not nearest[0].mirrored
-    assert num_compared == num_windows == 16 * len({place.entry.id for place in places.found})
+    assert num_compared == num_windows == 16 * len({window.entry.id for window in windows.windows})

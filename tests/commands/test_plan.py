@@ -27,7 +27,7 @@ from vidgan.training.cost import start_optimizers, turn_costs
 def wide(data: Path, out: Path, **changes: Any) -> Any:
     """A MoCoGAN whose activations need more memory than the interpreter itself."""
     return small_config(
-        "mocogan", data, out, model__width=16, discriminators__video__width=16, train__batch_size=60, **changes
+        "mocogan", data, out, model__frame__width=16, discriminators__video__width=16, train__batch_size=60, **changes
     )
 
 

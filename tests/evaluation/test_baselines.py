@@ -1,4 +1,4 @@
-"""Forecasts without learning, on clips whose future is known."""
+"""Baselines on clips with a known future."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ def random_clip(batch: int = 2, times: int = 3) -> torch.Tensor:
 
 
 def translating_clip(times: int, *, dx: int, dy: int, size: int = 32, channels: int = 3) -> torch.Tensor:
-    """(1, T, C, size, size): a window that slides over a smooth random texture, so that the scene moves by (dx, dy)."""
+    """(1, T, C, size, size): a crop that slides over a smooth random texture, so that the scene moves by (dx, dy)."""
     generator = torch.Generator().manual_seed(1)
     coarse = torch.rand(1, channels, 24, 24, generator=generator)
     texture = torch.nn.functional.interpolate(coarse, size=96, mode="bicubic", align_corners=False)[0]
@@ -79,7 +79,7 @@ def test_the_flow_function_gets_the_last_two_frames_in_order() -> None:
 
 
 def test_carrying_moves_the_flow_with_the_object() -> None:
-    """A bright bar, 2 pixels a step to the right on black: carried flow keeps it whole, uncarried flow clips it."""
+    """A bright bar that moves right by 2 pixels per step on black: only the carried flow preserves it."""
     frames = torch.zeros(1, 2, 3, 8, 32, dtype=torch.uint8)
     frames[:, 0, :, :, 8:12], frames[:, 1, :, :, 10:14] = 200, 200
     flow = np.zeros((2, 8, 32))

@@ -1,4 +1,4 @@
-"""The three evaluators on worlds small enough to know every score, and their way through JSON."""
+"""The evaluators on clips that are simple enough to compute every score by hand, and results as JSON."""
 
 import json
 import math
@@ -24,7 +24,7 @@ NAMES = [f"video {i}" for i in range(6)]
 
 
 def windows(steps: list[int] | None = None, length: int = 5) -> list[tuple[torch.Tensor, list[str]]]:
-    """Two batches of 3 grey clips whose level rises by a clip's own step."""
+    """Two batches of 3 grey clips whose level rises by a different step in each clip."""
     steps = steps or [1, 2, 3, 4, 5, 6]
     levels = 10 + torch.tensor(steps)[:, None] * torch.arange(length)  # (6, length)
     clips = levels.to(torch.uint8)[:, :, None, None, None].repeat(1, 1, 3, SIZE, SIZE)
@@ -61,7 +61,7 @@ class TestForecast:
         difference = result.differences["near"]["mse"].mean.mean
         assert difference == pytest.approx(unit - 91 / 6 * 14 / 3 * unit)
 
-    def test_exact_frames_are_counted_apart(self) -> None:
+    def test_exact_frames_are_counted_separately(self) -> None:
         result = score_forecast(
             {"right": extrapolate}, windows([0, 1, 1, 1, 1, 1]), context=2, horizon=3, metrics=["psnr"]
         )
@@ -77,7 +77,7 @@ class TestForecast:
         second = score_forecast({}, whole, context=2, horizon=3, workers=4)
         assert first.to_json() == second.to_json()
 
-    def test_a_given_copy_last_is_used(self) -> None:
+    def test_a_predictor_named_copy_last_replaces_the_baseline(self) -> None:
         result = score_forecast({"copy-last": off_by_one}, windows(length=3), context=2, horizon=1, metrics=["mse"])
         assert list(result.scores) == ["copy-last"]
         assert result.scores["copy-last"]["mse"].mean.mean == pytest.approx(1 / 255**2)
@@ -100,7 +100,7 @@ class TestForecast:
         assert result.scores["guess/mean"]["diversity"].mean.mean == pytest.approx((1 + 16 + 25) / 3 * unit)
         assert "skill" in result.scores["guess/best"] and "diversity" in result.definitions
 
-    def test_the_best_sample_is_chosen_per_window_over_the_whole_horizon(self) -> None:
+    def test_the_best_sample_is_selected_per_window_over_the_whole_horizon(self) -> None:
         def sample(context: torch.Tensor, horizon: int, rows: Sequence[int]) -> torch.Tensor:
             right = extrapolate(context, horizon)
             early, late = right.clone(), right.clone()
@@ -135,27 +135,27 @@ class TestForecast:
         assert (last["name"], last["metric"], last["source"], last["horizon"]) == ("copy-last", "mse", "video 5", 3)
         assert last["value"] == pytest.approx((18 / 255) ** 2)
 
-    def test_mistakes_are_named(self) -> None:
+    def test_errors_name_the_cause(self) -> None:
         def run(predictor=off_by_one, batches=None, **options):  # type: ignore[no-untyped-def]
             return score_forecast({"mine": predictor}, batches or windows(), **{"context": 2, "horizon": 3, **options})
 
-        with pytest.raises(ValueError, match=r"'mine' must give uint8 \(3, 3, 3, 12, 12\).*\(3, 1, 3, 12, 12\)"):
+        with pytest.raises(ValueError, match=r"'mine'.*\(3, 3, 3, 12, 12\).*\(3, 1, 3, 12, 12\)"):
             run(lambda seen, horizon: seen[:, :1])
-        with pytest.raises(ValueError, match=r"'mine' must give uint8.*float32"):
+        with pytest.raises(ValueError, match=r"'mine'.*float32"):
             run(lambda seen, horizon: off_by_one(seen, horizon).float())
         with pytest.raises(ValueError, match=r"uint8 \(B, 6, C, H, W\)"):
             run(horizon=4)
-        with pytest.raises(ValueError, match="3 windows, 2 names"):
+        with pytest.raises(ValueError, match="3 windows, 2"):
             run(batches=[(windows()[0][0], NAMES[:2])])
-        with pytest.raises(ValueError, match="unknown metrics: fvd; there are mse"):
+        with pytest.raises(ValueError, match="fvd.*mse"):
             run(metrics=["mse", "fvd"])
-        with pytest.raises(ValueError, match="reference 'zero'"):
+        with pytest.raises(ValueError, match="zero.*copy-last"):
             run(reference="zero")
         with pytest.raises(ValueError, match="no window"):
             score_forecast({}, [], context=2, horizon=3)
-        with pytest.raises(ValueError, match="both as predictor and as sampler: mine"):
+        with pytest.raises(ValueError, match="mine"):
             run(samplers={"mine": off_by_one})
-        with pytest.raises(ValueError, match="at least 2 samples"):
+        with pytest.raises(ValueError, match="'one'"):
             run(samplers={"one": lambda seen, horizon, rows: off_by_one(seen, horizon)[None]})
 
 
@@ -232,7 +232,7 @@ class TestSynthesis:
         assert bounds.low is not None and bounds.high is not None and bounds.mean is not None
         assert bounds.low <= bounds.mean <= bounds.high
 
-    def test_copies_and_collapse_show(self) -> None:
+    def test_copies_and_collapse_are_detected(self) -> None:
         real = moving_squares(16, seed=0)
         copies = score_synthesis(real, real[:8], training=real)
         assert copies.scores["generated"]["nearest_clip"].mean.mean == pytest.approx(0.0, abs=1e-6)
@@ -249,21 +249,21 @@ class TestSynthesis:
         mixed = score_synthesis(real, real[:16])
         assert apart.scores["real"]["nearest_clip"].mean.mean > 3 * mixed.scores["real"]["nearest_clip"].mean.mean  # type: ignore
         few = score_synthesis(real, real[:16], sources=["one"] * 32)
-        assert any("without a common one" in note for note in few.notes)
+        assert any("same videos" in note and "'real'" in note for note in few.notes)
 
     def test_same_seed_same_result_and_json(self) -> None:
         real, fake = moving_squares(12, seed=0), moving_squares(6, seed=1)
         first, again, other = (score_synthesis(real, fake, seed=seed) for seed in (0, 0, 1))
         assert first == again == SynthesisScores.from_json(first.to_json())
         assert first.scores["real"]["frechet_inhouse"] != other.scores["real"]["frechet_inhouse"]
-        assert any("6 clips a set" in note for note in first.notes)
+        assert any("6 clips per set" in note for note in first.notes)
         assert not any("fvd" in name.lower() for name in first.definitions)
 
-    def test_mistakes_are_named(self) -> None:
+    def test_errors_name_the_cause(self) -> None:
         real = moving_squares(6, seed=0)
-        with pytest.raises(ValueError, match="real and generated clips must have one length"):
+        with pytest.raises(ValueError, match="real and generated clips"):
             score_synthesis(real, real[:, :5])
-        with pytest.raises(ValueError, match="at least 4 real and 2 generated"):
+        with pytest.raises(ValueError, match="4 real and 2 generated"):
             score_synthesis(real[:3], real)
         with pytest.raises(ValueError, match="6 clips, 2 sources"):
             score_synthesis(real, real, sources=["a", "b"])
@@ -273,7 +273,7 @@ class TestSynthesis:
             score_synthesis(real, real, splits=0)
 
 
-def test_json_mistakes_are_named() -> None:
+def test_errors_in_json_name_the_field() -> None:
     text = score_folders(
         {"a": TestFolders().videos()["clip0.mp4"]}, {"a": TestFolders().videos()["clip1.mp4"]}
     ).to_json()

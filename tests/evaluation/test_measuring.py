@@ -1,4 +1,4 @@
-"""What an evaluation measures beside means: difficulty, cases, growing context, grey, samples, spread, masks."""
+"""Measurements besides means: difficulty, cases, growing context, grey, samples, spread, masks."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from vidgan.evaluation import ForecastScores, score_forecast
-from vidgan.evaluation.evaluator import chosen_measures
+from vidgan.evaluation.forecasts import choose_measures
 from vidgan.evaluation.measure import WindowBatch, measure_forecasts
 from vidgan.evaluation.protocols import DEFAULT_METRICS
 from vidgan.evaluation.summary import summarise
@@ -18,7 +18,7 @@ UNIT = 1 / 255**2
 
 
 def textures(levels: Sequence[int], frames: int = 4, size: int = 16) -> ByteClip:
-    """Clips of one random texture whose last two frames are shifted in level by `levels`."""
+    """Clips of one random texture whose last two frames are brighter by `levels`."""
     texture = torch.randint(60, 120, (3, size, size), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     clips = texture.expand(len(levels), frames, -1, -1, -1).clone()
     for clip, level in zip(clips, levels, strict=True):
@@ -32,7 +32,7 @@ def last(context: ByteClip, horizon: int) -> ByteClip:
 
 def test_windows_are_binned_by_how_much_changes() -> None:
     clips = textures([0, 1, 130, 130])
-    clips[2, 2:] = clips[2, 2:].flip(-1)  # another picture: hard
+    clips[2, 2:] = clips[2, 2:].flip(-1)  # another image: hard
     sources = ["a", "a", "b", "c"]
     result = score_forecast({"ours": last}, [(clips, sources)], context=2, horizon=2, metrics=["mse", "ssim"])
     bins = result.bins
@@ -56,8 +56,8 @@ def test_cases_name_the_windows_to_look_at() -> None:
     assert result.cases[2].value == pytest.approx(20 * np.log10(255 / 9))
 
 
-def test_a_growing_context_hands_every_frame_what_came_before() -> None:
-    """Frame t from frames 0..t-1; one frame alone is handed over twice, for motion needs two."""
+def test_a_growing_context_holds_all_earlier_frames() -> None:
+    """Frame t from frames 0..t-1; a single frame is repeated, because motion needs two."""
     clips = (torch.arange(5, dtype=torch.uint8) * 10)[None, :, None, None, None].repeat(2, 1, 3, 12, 12)
     seen: list[list[int]] = []
 
@@ -85,10 +85,10 @@ def test_grey_data_are_scored_on_one_channel() -> None:
     assert "one channel" in both[1].definitions["mse_frame"]
 
 
-def test_cumulative_means_and_sequence_sums_have_names_of_their_own() -> None:
+def test_cumulative_means_and_sequence_sums_have_their_own_names() -> None:
     clips = torch.full((1, 4, 3, 12, 12), 100, dtype=torch.uint8)
     clips[0, 2:] += torch.tensor([1, 3], dtype=torch.uint8)[:, None, None, None]
-    measures = chosen_measures(["mse", "mse_seq"])
+    measures = choose_measures(["mse", "mse_seq"])
     measured = measure_forecasts(
         {"copy-last": last, "again": last}, {}, [(clips, ["a"])], measures, context=2, horizon=2
     )
@@ -105,7 +105,7 @@ def test_cumulative_means_and_sequence_sums_have_names_of_their_own() -> None:
 
 class TestSamples:
     def score(self, offsets: Sequence[int], *, every: int = 2, rise: int = 2, **options: Any) -> ForecastScores:
-        """Samples that add `offsets` to the last frame, of which every so many-th row rises in truth."""
+        """Samples that add `offsets` to the last frame; in truth every `every`-th row of it gets brighter by `rise`."""
 
         def sample(context: ByteClip, horizon: int, rows: Sequence[int]) -> ByteClip:
             assert list(rows) == list(range(len(context)))
@@ -130,11 +130,11 @@ class TestSamples:
         assert by_mae.scores["p/best"]["mse"].mean.mean == pytest.approx(3 * UNIT)
         assert own.scores["p/best"]["mae"].mean.mean == by_mae.scores["p/best"]["mae"].mean.mean
         assert by_mae.best_by == "mae" and own.best_by is None
-        with pytest.raises(ValueError, match="chosen by psnr, which is not among mse, mae"):
+        with pytest.raises(ValueError, match="psnr.*mse, mae"):
             self.score([1, 0], best_by="psnr")
 
     def test_calibration_of_the_spread(self) -> None:
-        """Samples 99 and 103 round the truths 100 and 102: always between them."""
+        """The truths 100 and 102 always lie between the samples 99 and 103."""
         found = self.score([-1, 3]).calibration["p"]
         assert found["rank_shares"] == pytest.approx([0, 1, 0])
         assert found["coverage"][0] == pytest.approx([1 / 3, 1.0])
@@ -142,26 +142,26 @@ class TestSamples:
         assert found["ratio"] == pytest.approx(np.sqrt(8 * 1.5) / 1)
 
 
-def test_masked_metrics_leave_out_frames_without_motion() -> None:
+def test_masked_metrics_exclude_frames_without_motion() -> None:
     clips = textures([0, 4])
 
     def mask(seen: ByteClip, truth: ByteClip) -> torch.Tensor:
         moving = (truth != seen[:, -1:]).any(dim=2, keepdim=True)
-        moving[..., :8] = False  # only the right half is said to move
+        moving[..., :8] = False  # only the right half moves
         return moving
 
-    measures = chosen_measures(["dvf_psnr"], mask=mask)
+    measures = choose_measures(["dvf_psnr"], mask=mask)
     measured = measure_forecasts({"copy-last": last}, {}, [(clips, ["a", "b"])], measures, context=2, horizon=2)
     row = summarise(measured, measures, context=2, horizon=2, mask_note="; own masks").scores["copy-last"]
     assert row["dvf_psnr"].mean.mean == pytest.approx(20 * np.log10(255 / 4))
     assert row["dvf_psnr"].skipped == 2  # the still clip
-    with pytest.raises(ValueError, match="dvf_psnr needs masks"):
-        chosen_measures(["dvf_psnr"])
+    with pytest.raises(ValueError, match="dvf_psnr"):
+        choose_measures(["dvf_psnr"])
 
 
 def test_batches_do_not_matter() -> None:
     clips = textures([1, 2, 3, 4, 5])
-    measures = chosen_measures(DEFAULT_METRICS)
+    measures = choose_measures(DEFAULT_METRICS)
 
     def measured(size: int) -> ForecastScores:
         batches = [

@@ -94,13 +94,9 @@ def test_prepare_takes_what_a_preset_fixes(protocol: ForecastProtocol) -> None:
 
 
 def test_finding_a_protocol() -> None:
-    assert find_protocol("caltech-10to1", "openstl").name == "caltech-10to1-openstl"
-    with pytest.raises(ValueError, match=r"unknown protocol 'caltech-10to2' \(did you mean caltech-10to1"):
+    assert find_protocol("caltech-10to1-openstl").windows.align == "end"  # type: ignore[union-attr]
+    with pytest.raises(ValueError, match=r"caltech-10to2.*did you mean caltech-10to1.*gen-fvd2048-16"):
         find_protocol("caltech-10to2")
-    with pytest.raises(ValueError, match="caltech-10to1 has no variant 'simvp'; there are: openstl"):
-        find_protocol("caltech-10to1", "simvp")
-    with pytest.raises(ValueError, match="davis has no variant 'x'; there are: none"):
-        find_protocol("davis", "x")
 
 
 def test_the_presets_of_the_field_are_there() -> None:
@@ -111,7 +107,6 @@ def test_the_presets_of_the_field_are_there() -> None:
 
 
 def test_the_command_names_every_preset() -> None:
-    told = re.sub(r"-\s+", "-", CliRunner().invoke(app, ["evaluate", "--help"]).stdout)  # lines break at hyphens
-    variants = {"kitti-prednet-hkl", "caltech-10to1-openstl", "human36m-4to4-legacy", "gen-ucf-is-10split"}
-    missing = [name for name in PROTOCOLS.keys() - variants if not re.search(rf"\b{name}[,;. ]", told)]
+    text = re.sub(r"-\s+", "-", CliRunner().invoke(app, ["evaluate", "--help"]).stdout)  # lines break at hyphens
+    missing = [name for name in PROTOCOLS if not re.search(rf"\b{name}[,;.) ]", text)]
     assert not missing

@@ -1,4 +1,4 @@
-"""What a caller adds to the scores of a set: feature networks and optical flow, with floor, controls and hashes."""
+"""Optional scores of sets of clips: feature networks and optical flow, with floor, controls and hashes."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from vidgan.types import ByteClip
 
 
 def sliding(number: int, seed: int, size: int = 24) -> torch.Tensor:
-    """Smooth textures that slide right by one pixel a frame: (N, 6, 3, size, size)."""
+    """Smooth textures that move right by one pixel per frame: (N, 6, 3, size, size)."""
     random = torch.Generator().manual_seed(seed)
     coarse = torch.rand(number, 3, 6, 8, generator=random) * 255
     wide = torch.nn.functional.interpolate(coarse, (size, size + 6), mode="bilinear").to(torch.uint8)
@@ -29,14 +29,14 @@ def frame_means(clips: ByteClip) -> np.ndarray:
 
 
 def flow(now: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """Backward flow along x by the constraint of constant brightness, one number a frame: enough for a test."""
+    """Backward flow along x from the brightness constraint, one number per frame."""
     current, previous = (frame.astype(float).sum(axis=2) for frame in (now, before))
     slope = np.gradient(previous, axis=1)
     shift = ((current - previous) * slope).sum() / max((slope * slope).sum(), 1e-9)
     return np.stack([np.full(current.shape, shift), np.zeros(current.shape)])
 
 
-def test_feature_networks_and_flow_get_rows_of_their_own() -> None:
+def test_feature_networks_and_flow_add_measures() -> None:
     real, fake = sliding(40, seed=0), sliding(20, seed=1)
     net = FeatureNet(frame_means, "means of every frame", {"net.pt": "ab12"}, ("frame_fid", "frame_kid"))
     result = score_synthesis(real, fake, flow=flow, features={"motion": motion, "frames": net}, splits=2)
@@ -85,9 +85,9 @@ def test_too_few_clips_are_named_with_the_bias() -> None:
     wide = FeatureNet(lambda given: np.random.default_rng(0).random((len(given), 400)), "x", {}, ("fvd", "kvd"))
     notes = score_synthesis(clips, clips[:4], features={"i3d": wide}, splits=1).notes
     (note,) = [note for note in notes if "fvd" in note]
-    assert "4 clips a set" in note and "below 4000" in note and "below 400 the covariance is singular" in note
+    assert "4 clips per set" in note and "below 4000" in note and "below 400 the covariance is singular" in note
     narrow = score_synthesis(clips, clips[:4], features={"one": lambda given: np.ones((len(given), 1))}, splits=1)
-    assert any("frechet_one below 10" in note for note in narrow.notes)
+    assert any("frechet_one" in note and "below 10 " in note for note in narrow.notes)
 
 
 def test_features_of_another_shape_are_refused() -> None:
@@ -98,12 +98,12 @@ def test_features_of_another_shape_are_refused() -> None:
         score_synthesis(clips, clips, features={"nan": lambda given: np.full((len(given), 3), np.nan)})
 
 
-def test_clips_that_go_on_from_real_ones_stand_beside_the_controls_of_the_same_clips() -> None:
+def test_continued_clips_are_compared_with_the_controls_of_the_same_clips() -> None:
     real = sliding(12, seed=0)
     frozen = real[:, :1].expand_as(real).contiguous()
     scores = score_synthesis(real, frozen, continued=True, splits=3).scores
     assert scores["generated"].keys() == scores["frozen"].keys()
     for measure, score in scores["frozen"].items():
         assert scores["generated"][measure].mean.mean == score.mean.mean, measure
-    with pytest.raises(ValueError, match="one clip that goes on from each real one is needed: 6 and 12"):
+    with pytest.raises(ValueError, match="6 of 12"):
         score_synthesis(real, frozen[:6], continued=True)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from test_frame import GOLDEN, golden_pair, scenes
 
-from vidgan.evaluation.evaluator import copy_last, score_forecast
+from vidgan.evaluation import copy_last, score_forecast
 from vidgan.metrics.frame import METRICS
 from vidgan.metrics.frame_torch import TORCH_METRICS, metrics_on
 

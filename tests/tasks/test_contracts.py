@@ -1,4 +1,4 @@
-"""What every task and every kind of every part must satisfy; a new entry of a registry is tested without a change here."""
+"""What every task and every kind of every part must satisfy; new entries of a registry are tested automatically."""
 
 import copy
 import inspect

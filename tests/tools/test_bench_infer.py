@@ -29,13 +29,13 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_forms_make_the_same_pixels() -> None:
     model = bench_infer.network("mocogan/paper", "cpu")
     inputs = bench_infer.inputs_of("mocogan/paper", model, 2, "cpu")
-    made = {
+    pixels = {
         form: bench_infer.job(form, bench_infer.Render(model), inputs, "cpu")().int()
         for form in ("eager", "exported", "bf16")
     }
-    assert made["eager"].shape == (2, 4, 3, 64, 64)
-    assert int((made["exported"] - made["eager"]).abs().max()) <= 1
-    assert 0 < int((made["bf16"] - made["eager"]).abs().max()) <= 8
+    assert pixels["eager"].shape == (2, 4, 3, 64, 64)
+    assert int((pixels["exported"] - pixels["eager"]).abs().max()) <= 1
+    assert 0 < int((pixels["bf16"] - pixels["eager"]).abs().max()) <= 8
     model = bench_infer.network("dual_motion/paper", "cpu")
     inputs = bench_infer.inputs_of("dual_motion/paper", model, 1, "cpu")
     frames = bench_infer.job("eager", bench_infer.Forecast(model, 2), inputs, "cpu")()
@@ -43,11 +43,11 @@ def test_forms_make_the_same_pixels() -> None:
 
 
 def test_rates_and_ratios() -> None:
-    found = bench_infer.measure("mocogan/paper", 3, 1, forms=["eager", "exported"], rounds=2, device="cpu")
-    assert found["eager"]["times_eager"] == {"median": 1.0, "low": 1.0, "high": 1.0}
-    ratio = found["exported"]["times_eager"]
+    results = bench_infer.measure("mocogan/paper", 3, 1, forms=["eager", "exported"], rounds=2, device="cpu")
+    assert results["eager"]["times_eager"] == {"median": 1.0, "low": 1.0, "high": 1.0}
+    ratio = results["exported"]["times_eager"]
     assert 0 < ratio["low"] <= ratio["median"] <= ratio["high"]
-    assert 0 < found["eager"]["rate"]["low"] <= found["eager"]["rate"]["high"]
+    assert 0 < results["eager"]["rate"]["low"] <= results["eager"]["rate"]["high"]
 
 
 def test_a_form_that_fails_leaves_the_others(

@@ -1,4 +1,4 @@
-"""What the training benchmark counts, how it divides a step's time, and when a ratio counts as fallen."""
+"""What the training benchmark counts, how it divides the time of a step, and when a ratio counts as fallen."""
 
 import json
 import time
@@ -25,13 +25,13 @@ def small_task(tmp_path_factory: pytest.TempPathFactory) -> Task:
 
 
 def test_ours_is_timed_by_part(small_task: Task) -> None:
-    told = train_sides.run(small_task)
-    assert len(told["samples"]) == 2  # the first iteration is not counted
-    for sample in told["samples"]:
+    measured = train_sides.run(small_task)
+    assert len(measured["samples"]) == 2  # the first iteration is not counted
+    for sample in measured["samples"]:
         parts = [sample[name] for name in ("frame", "video", "generator", "optimizer", "data")]
         assert all(part > 0 for part in parts)
         assert sum(parts) <= sample["total"]
-    assert told["peak_gb"] > 0.1
+    assert measured["peak_gb"] > 0.1
 
 
 def test_the_textbook_side_is_timed_by_part(small_task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,7 +52,7 @@ def test_the_textbook_side_is_timed_by_part(small_task: Task, monkeypatch: pytes
     assert twice["video"] == 2 * counted["vidgan"]["video"]
 
 
-def test_a_part_inside_another_is_taken_out_of_it() -> None:
+def test_a_nested_part_counts_once() -> None:
     clock = Clock("cpu")
     parameter = torch.nn.Parameter(torch.ones(1))
     optimizer = torch.optim.SGD([parameter], lr=0.5)
@@ -68,13 +68,13 @@ def test_a_part_inside_another_is_taken_out_of_it() -> None:
     assert 0.02 <= clock.seconds["turn"] < clock.seconds["inner"] + 0.02
 
 
-def test_rows_tell_medians_shares_and_the_rest() -> None:
+def test_rows_hold_medians_shares_and_the_rest() -> None:
     def sample(total: float) -> dict[str, float]:
         parts = {"frame": 0.5, "video": 1.0, "generator": 0.25, "optimizer": 0.05, "data": 0.1}
         return {"total": total, **parts, "faults": 10, "kernel seconds": 0.5}
 
-    told = [{"samples": [sample(2.0), sample(2.2)], "peak_gb": 1.0}, {"samples": [sample(1.9)], "peak_gb": 1.5}]
-    row = bench_train.row("mocogan", told, 8e9, {"matrix": 40e9}, batch=4)
+    measured = [{"samples": [sample(2.0), sample(2.2)], "peak_gb": 1.0}, {"samples": [sample(1.9)], "peak_gb": 1.5}]
+    row = bench_train.row("mocogan", measured, 8e9, {"matrix": 40e9}, batch=4)
     assert row["seconds"] == {"median": 2.0, "low": 1.9, "high": 2.1}
     assert row["clips_per_second"] == 2.0 and row["gflop_per_second"] == 4.0
     assert row["best"] == 1.9
@@ -89,12 +89,12 @@ def report(*ratios: float) -> dict[str, Any]:
 
 def test_a_ratio_may_fall_by_fifteen_per_cent() -> None:
     assert bench_train.fallen(report(1.71, 3.0), report(2.0, 2.0)) == []
-    (told,) = bench_train.fallen(report(1.69, 3.0), report(2.0, 2.0))
-    assert "ours 0 / plain" in told and "2.00" in told
+    (line,) = bench_train.fallen(report(1.69, 3.0), report(2.0, 2.0))
+    assert "ours 0 / plain" in line and "2.00" in line
     assert len(bench_train.fallen({}, report(2.0, 2.0))) == 2
 
 
-def test_check_names_another_machine(
+def test_check_refuses_ratios_of_another_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     here = {"capability": "AVX512", "bf16": True, "gpu": None, "threads": 2}
@@ -106,7 +106,7 @@ def test_check_names_another_machine(
     assert "threads 2 there, 64 here" in capsys.readouterr().out
 
 
-def test_the_committed_ratios_are_of_this_form() -> None:
+def test_the_committed_ratios_have_these_names() -> None:
     committed = json.loads(bench_train.COMMITTED.read_text())
     assert {"capability", "bf16", "gpu", "threads"} <= committed["machine"].keys()
     names = {"vidgan fp32 kept / textbook fp32 kept", "vidgan bf16 kept / textbook fp32 kept"}
@@ -114,11 +114,11 @@ def test_the_committed_ratios_are_of_this_form() -> None:
         assert committed["models"][model]["best"].keys() == names
 
 
-def test_work_of_recipes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_cost_of_recipes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(train_work, "CASES", train_work.CASES[2:])
-    found = train_work.recipes_report(timed=False)["recipes"]["mocogan/demo"]
-    work = {side: sum(turns.values()) for side, turns in found["gflop_a_clip"].items()}
-    assert found["less_work"] == pytest.approx(work["paper"] / work["ours"])
+    recipe = train_work.recipes_report(timed=False)["recipes"]["mocogan/demo"]
+    cost = {side: sum(turns.values()) for side, turns in recipe["gflop_a_clip"].items()}
+    assert recipe["less_work"] == pytest.approx(cost["paper"] / cost["ours"])
     assert "mocogan/demo" in capsys.readouterr().out
-    # A lazy penalty is spread over its steps: dearer than a plain step, cheaper than one where it is due.
+    # A lazy penalty is averaged over its steps.
     assert train_work.Recipe.mean_seconds(type("Lazy", (), {"every": 4})(), 1.0, 5.0) == 2.0  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Means by source video."""
+"""Means per source video."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ ROWS = Rows(
 )
 
 
-def test_means_leave_out_what_is_identical(tmp_path: Path) -> None:
+def test_means_exclude_exact_frames(tmp_path: Path) -> None:
     result, out = tmp_path / "scores.json", tmp_path / "table.json"
     rows_path(result).write_bytes(rows_bytes(ROWS))
     assert by_source.main([str(result), "--out", str(out)]) == 0
@@ -28,5 +28,5 @@ def test_means_leave_out_what_is_identical(tmp_path: Path) -> None:
     assert table["rows"] == [["a", 1, 32.0, None], ["b", 2, 20.0, 14.0]]
     with pytest.raises(FileExistsError):
         by_source.main([str(result), "--out", str(out)])
-    with pytest.raises(SystemExit, match=r"no ssim of 'model'; there are: model \(psnr\); copy-last \(psnr\)"):
+    with pytest.raises(SystemExit, match=r"no ssim of 'model'; .*model \(psnr\); copy-last \(psnr\)"):
         by_source.main([str(result), "--metric", "ssim"])

@@ -72,7 +72,7 @@ def test_mocogan(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, network in ours.trainees.raw.items():
         assert parameters(network) == parameters(plain.networks[name])
         copy_weights(network, plain.networks[name])
-    for name in ours.adversaries:
+    for name in ours.game.adversaries:
         ours.trainees.raw[name].set_noise(0.0)
     clips = torch.randint(256, (CLIPS, 13, 3, 32, 32), dtype=torch.uint8)
     labels = torch.tensor([2, 0, 1])
@@ -84,13 +84,13 @@ def test_mocogan(monkeypatch: pytest.MonkeyPatch) -> None:
         keys = ("times", "times") if name == "generator" else ("real times", "fake times")
         times = [ours._random_times(turn.fork(key), 13)[:, 0] for key in keys]
         drawn = Drawn(latents.content, latents.motion, latents.category, times[0], times[1])
-        # Batch norm's statistics are of the frames that are rendered: ours are the scored ones, the textbook's whole clips.
+        # Batch norm's statistics depend on the rendered frames: ours are the scored ones, the textbook's whole clips.
         for network in (ours.trainees.raw["generator"], plain.generator):
             network.train(name != "frame")
         if name == "generator":
             measured = weighted(ours.generator_losses(batch, draws).losses, ours.weights)
         else:
-            adversary = ours.adversaries[name]
+            adversary = ours.game.adversaries[name]
             measured = weighted(ours.discriminator_losses(adversary, 0, batch, draws).losses, adversary.weights(0))
         torch.testing.assert_close(plain.losses[name](clips.float() / 127.5 - 1, labels, drawn), measured)
 
@@ -118,7 +118,7 @@ def test_dual_motion(monkeypatch: pytest.MonkeyPatch) -> None:
         if name == "generator":
             measured = weighted(ours.generator_losses(batch, draws).losses, ours.weights)
         else:
-            adversary = ours.adversaries[name]
+            adversary = ours.game.adversaries[name]
             measured = weighted(ours.discriminator_losses(adversary, 0, batch, draws).losses, adversary.weights(0))
         loss = plain.losses[name](clips.float() / 127.5 - 1, flow[:, 2], noise)
         torch.testing.assert_close(loss, measured, rtol=1e-5, atol=1e-6)

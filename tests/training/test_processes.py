@@ -125,7 +125,7 @@ def equality_cases() -> dict[str, tuple[str, dict[str, Any]]]:
             changes |= {
                 "objective__adversarial": adversarial,
                 "objective__penalty": PENALTIES[(number + shift) % len(PENALTIES)],
-                "objective__noise": {"start": 0.1, "steps": 9},
+                "discriminators__frame__noise": 0.1,
                 "train__steps": STEPS,
                 "train__lr_schedule": "cosine",
                 "train__warmup": 1,

@@ -17,7 +17,7 @@ from helpers import small_config
 from vidgan.commands.train import train
 from vidgan.commands.training_hooks import _Observer
 from vidgan.config import dump_config
-from vidgan.exports import exported_step
+from vidgan.runs import exported_step
 from vidgan.training.checkpoint import load_checkpoint, load_latest
 from vidgan.training.journal import drop_volatile, read_journal
 
@@ -29,7 +29,7 @@ CHANGES: dict[str, Any] = {
     "every__keep": 9,
     "every__preview": 2,
     "every__evaluate": 3,
-    "objective__noise": {"start": 0.1, "steps": 5},
+    "discriminators__frame__noise": 0.1,
     "objective__penalty": {"kind": "r1", "weight": 0.1, "every": 2},
 }
 EPOCH = 3  # steps: 12 training clips in batches of 4
@@ -166,7 +166,7 @@ def test_model_older_than_the_checkpoint_is_exported_again(
     """Kill between the last checkpoint and its export, with and without further steps to train."""
     from safetensors.torch import load_file
 
-    from vidgan.exports import Exporter
+    from vidgan.runs import Exporter
 
     config = small_config("mocogan", shapes_data, tmp_path, train__steps=2, every__checkpoint=1)
     original = Exporter.__call__

@@ -264,8 +264,8 @@ def test_a_lazy_penalty_is_taken_when_due_with_its_full_weight(shapes_data: Path
     )
     measured = [step(number) for number in range(4)]
     assert ["loss/video/r1" in record for record in measured] == [False, False, True, False]
-    assert algorithm.adversaries["video"].weights(2) == {"adversarial": 1.0, "category": 1.0, "r1": 6.0}
-    assert algorithm.adversaries["video"].weights(1) == {"adversarial": 1.0, "category": 1.0}
+    assert algorithm.game.adversaries["video"].weights(2) == {"adversarial": 1.0, "category": 1.0, "r1": 6.0}
+    assert algorithm.game.adversaries["video"].weights(1) == {"adversarial": 1.0, "category": 1.0}
 
 
 def test_kl_warms_up(shapes_data: Path, tmp_path: Path) -> None:

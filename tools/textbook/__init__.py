@@ -1,4 +1,4 @@
-"""Both algorithms as a reader of the papers would write them in plain torch: what `bench_train.py` measures against.
+"""Both algorithms as a reader of the papers would write them in plain torch: the reference of `bench_train.py`.
 
 The same networks as `mocogan/paper` and `dual_motion/paper`, the same losses and the same order of turns, and none of
 what makes the package fast: eager float32, no memory layout, every turn samples its fakes anew (of whole clips, and

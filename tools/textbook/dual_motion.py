@@ -1,4 +1,4 @@
-"""Dual Motion GAN (Liang et al., ICCV 2017) in plain torch, as `configs/dual_motion/paper.yaml` lays it out."""
+"""Dual Motion GAN (Liang et al., ICCV 2017) in plain torch, in the structure of `configs/dual_motion/paper.yaml`."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -117,7 +117,7 @@ def discriminator(channels: int, width: int, layers: int) -> nn.Sequential:
 
 
 class Training:
-    """The networks, their optimizers and the three turns of an iteration: a Wasserstein game with clipped critics."""
+    """The networks, their optimizers and the three turns of an iteration: Wasserstein losses, clipped weights."""
 
     def __init__(
         self,
@@ -155,10 +155,10 @@ class Training:
 
     def flow_loss(self, clips: Tensor, labels: Tensor, noise: Tensor) -> Tensor:
         forecast = self.generator(clips[:, : self.context], noise)
-        on_fakes = sum(self.judge_flow(fake.detach()).mean() for fake in (forecast.flow, forecast.implied)) / 2
-        return on_fakes - self.judge_flow(labels).mean()
+        on_fakes = sum(self.score_flow(fake.detach()).mean() for fake in (forecast.flow, forecast.implied)) / 2
+        return on_fakes - self.score_flow(labels).mean()
 
-    def judge_flow(self, flow: Tensor) -> Tensor:
+    def score_flow(self, flow: Tensor) -> Tensor:
         return self.flow(flow / 16)
 
     def generator_loss(self, clips: Tensor, labels: Tensor, noise: Tensor) -> Tensor:
@@ -169,7 +169,7 @@ class Training:
         mean, logvar = forecast.mean, forecast.logvar
         loss = loss + 1e-3 * 0.5 * (logvar.exp() + mean.square() - 1 - logvar).mean()
         loss = loss - 1e-3 * sum(self.frame(frame).mean() for frame in frames) / 3
-        return loss - 1e-3 * sum(self.judge_flow(flow).mean() for flow in flows) / 2
+        return loss - 1e-3 * sum(self.score_flow(flow).mean() for flow in flows) / 2
 
     def turn(self, name: str, clips: Tensor, labels: Tensor) -> float:
         """One optimizer step of one network: uint8 clips (B, T, 3, H, W), flow (B, 2, H, W) into the frame after the

@@ -83,12 +83,12 @@ class VideoDiscriminator(nn.Module):
 
 
 class Drawn(NamedTuple):
-    """What is random in one turn, but for the instance noise."""
+    """Everything random in a turn, except for the instance noise."""
 
     content: Tensor  # (B, 50)
     motion: Tensor  # (B, T+1, 10)
     category: Tensor  # (B,)
-    real_times: Tensor  # (B,) the frame of each real clip that the frame discriminator sees
+    real_times: Tensor  # (B,) the frame of each real clip that the frame discriminator scores
     fake_times: Tensor  # (B,) of each fake clip
 
 
@@ -129,16 +129,16 @@ class Training:
     def frame_loss(self, real: Tensor, labels: Tensor, drawn: Drawn) -> Tensor:
         fake, rows = self.fake(drawn).detach(), torch.arange(len(real))
         on_real, on_fake = self.frame(real[rows, drawn.real_times]), self.frame(fake[rows, drawn.fake_times])
-        return judged(on_real, True) + judged(on_fake, False)
+        return answer_loss(on_real, True) + answer_loss(on_fake, False)
 
     def video_loss(self, real: Tensor, labels: Tensor, drawn: Drawn) -> Tensor:
         (on_real, classes), (on_fake, _) = self.video(real), self.video(self.fake(drawn).detach())
-        return judged(on_real, True) + judged(on_fake, False) + F.cross_entropy(classes, labels)
+        return answer_loss(on_real, True) + answer_loss(on_fake, False) + F.cross_entropy(classes, labels)
 
     def generator_loss(self, real: Tensor, labels: Tensor, drawn: Drawn) -> Tensor:
         fake, rows = self.fake(drawn), torch.arange(len(real))
         on_frames, (on_clips, classes) = self.frame(fake[rows, drawn.fake_times]), self.video(fake)
-        return judged(on_frames, True) + judged(on_clips, True) + F.cross_entropy(classes, drawn.category)
+        return answer_loss(on_frames, True) + answer_loss(on_clips, True) + F.cross_entropy(classes, drawn.category)
 
     def turn(self, name: str, clips: Tensor, labels: Tensor) -> float:
         """One optimizer step of one network: uint8 clips (B, T, 3, H, W) and labels (B,) -> its loss."""
@@ -150,6 +150,6 @@ class Training:
         return loss.item()
 
 
-def judged(logits: Tensor, real: bool) -> Tensor:
-    """Binary cross-entropy against one answer for all."""
+def answer_loss(logits: Tensor, real: bool) -> Tensor:
+    """Binary cross-entropy against the same answer for all logits."""
     return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, float(real)))

@@ -1,182 +1,174 @@
-"""`vidgan evaluate`: scores of a model on held-out data, of two folders of videos, or a table of earlier results."""
+"""`vidgan evaluate`: score a trained model on held-out data."""
 
-import platform
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from vidgan.commands.launch import run_processes
 from vidgan.errors import ConfigError
-from vidgan.evaluation.folder_scoring import FolderSettings, evaluate_folders, evaluate_pairs, evaluate_sets
-from vidgan.evaluation.nearest_clips import neighbour_sheet
-from vidgan.evaluation.results import FolderScores, ForecastScores, LongerScores, Result, SynthesisScores
-from vidgan.evaluation.rows import rows_bytes, rows_path
-from vidgan.evaluation.run_forecasts import Share, evaluate_forecasts, plan_forecasts
-from vidgan.evaluation.run_longer import evaluate_longer
-from vidgan.evaluation.run_sets import evaluate_samples
-from vidgan.evaluation.settings import Settings
-from vidgan.evaluation.subjects import Subject, data_facts, find_subject
-from vidgan.evaluation.tables import FORMATS, render, score_document
-from vidgan.files import write_bytes, write_text
+from vidgan.evaluation.clips import evaluate_clips
+from vidgan.evaluation.forecasts import Share, evaluate_forecasts, plan_forecasts
+from vidgan.evaluation.long_clips import evaluate_long_clips
+from vidgan.evaluation.models import TrainedModel, data_facts, load_model
+from vidgan.evaluation.nearest_clips import nearest_sheet
+from vidgan.evaluation.output import Output, circumstances, write_measurements
+from vidgan.evaluation.results import ForecastScores, LongClipScores, SynthesisScores
+from vidgan.evaluation.settings import ForecastSettings, LongClipSettings, ModelSettings, settings_for_model
+from vidgan.evaluation.tables import score_document
+from vidgan.files import write_bytes
 from vidgan.hub import find_shipped
+from vidgan.own_code import own_code
 from vidgan.runs import write_scores
 from vidgan.training.launcher import num_launched
 
-__all__ = ["evaluate", "evaluate_command", "evaluate_folders"]
 
-
-def evaluate(path: Path | str, **options: Any) -> ForecastScores | SynthesisScores | LongerScores:
-    """Score a trained model on the test split of its data; the result is kept in its run's `scores/`.
+def evaluate(
+    run: Path | str,
+    *,
+    data: Path | None = None,
+    best: bool = False,
+    split: str = "test",
+    protocol: str | None = None,
+    allow_deviation: bool = False,
+    context: int | None = None,
+    horizon: int | None = None,
+    growing: bool = False,
+    metrics: Sequence[str] = (),
+    samples: int | None = None,
+    best_by: str | None = None,
+    clips: int | None = None,
+    frames: int | None = None,
+    seeds: int = 1,
+    mcs: bool = False,
+    flow_histograms: bool = False,
+    weights: Mapping[str, Path] | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    allow_own_code: bool = False,
+    networks: Mapping[str, nn.Module] | None = None,
+) -> ForecastScores | SynthesisScores | LongClipScores:
+    """Score a trained model on held-out data and save the result in `scores/` of its run.
 
     Args:
-        path: a run, one of its checkpoints, `RUN/best`, or (with `data`) a folder written by save_pretrained or the
-            name of shipped weights.
-        options: the fields of `vidgan.evaluation.settings.Settings`, such as data, protocol, horizon, samples, seed.
+        run: a run, one of its checkpoints (`RUN/checkpoints/step-...`), `RUN/best`, a folder written by
+            save_pretrained, or the name of shipped weights. The last two need `data`.
+        data: prepared data; default: the data of the run.
+        best: of a run, the weights of its best evaluation instead of the newest.
+        split: "test", or "all" clips of data that the model was not trained on. Forecasting models only.
+        protocol: name of a preset (`vidgan.evaluation.PROTOCOLS`); default: the windows and metrics of this project.
+        allow_deviation: score data that were not prepared as the protocol requires. The name of the result says so.
+        context, horizon: frames given and frames forecast; default: as trained. Forecasting models only.
+        growing: forecast each frame from all true frames before it. Forecasting models only.
+        metrics: names that replace the default metrics. Forecasting models only.
+        samples: forecasts drawn per window; default: 1, or the protocol's number. Forecasting models only.
+        best_by: the metric that selects the best sample; default: each metric selects its own.
+        clips: clips compared on each side; default 256, or the protocol's number. Models that generate clips only.
+        frames: length of generated clips, a multiple of the training length; default: as trained.
+        seeds: number of evaluation seeds, for mean and interval. Models that generate clips only.
+        mcs: also measure whether clips show the requested category. Models with categories only.
+        flow_histograms: also compare how clips move. Models that generate clips only.
+        weights: name of a metric network -> file of its weights.
+        seed: of random draws and of the bootstrap.
+        device: "auto", "cpu" or "cuda".
+        allow_own_code: follow the import paths of own parts of the model; importing runs the module.
+        networks: objects for parts that were passed from Python in training, as in `vidgan.train`.
 
     Returns:
-        `ForecastScores` of a model that forecasts, `SynthesisScores` of one that generates, or with
-        `frames` `LongerScores`.
+        `ForecastScores` of a forecasting model. `SynthesisScores` of a model that generates clips, or `LongClipScores`
+        if `frames` is set.
 
     Raises:
-        ConfigError: no model there, or an option that has no effect on it or does not fit the data.
-        DataError: nothing is held out, or no clip is long enough. WeightsError: weights of a measure are missing.
+        ConfigError: no model at `run`, or an option that does not apply to it or to the data.
+        DataError: nothing is held out, or no clip is long enough. WeightsError: weights of a metric are missing.
     """
-    settings = Settings(**options)
-    shipped = find_shipped(path) if isinstance(path, str) and not Path(path).exists() else None
-    subject = find_subject(shipped or Path(path), data=settings.data, best=settings.best)
+    options = {
+        "split": split, "protocol": protocol, "allow_deviation": allow_deviation, "context": context,
+        "horizon": horizon, "growing": growing, "metrics": tuple(metrics), "samples": samples, "best_by": best_by,
+        "clips": clips, "frames": frames, "seeds": seeds, "mcs": mcs, "flow_histograms": flow_histograms,
+        "weights": dict(weights or {}), "seed": seed, "device": device,
+    }  # fmt: skip
+    with own_code(allowed=allow_own_code, objects=networks):
+        trained = _load(run, data, best)
+    settings = settings_for_model(trained.model, options)
     share = Share.of_launcher()
-    scores: ForecastScores | SynthesisScores | LongerScores
-    if subject.forecasts:
-        scores = evaluate_forecasts(subject, settings, share)
+    scores: ForecastScores | SynthesisScores | LongClipScores
+    if isinstance(settings, ForecastSettings):
+        scores = evaluate_forecasts(trained, settings, share)
     elif share.processes > 1:
-        raise ConfigError("--processes has no effect on a model that generates clips")
-    elif settings.frames is not None:
-        scores = evaluate_longer(subject, settings)
+        raise ConfigError(f"--processes has no effect on {settings.scored}")
+    elif isinstance(settings, LongClipSettings):
+        scores = evaluate_long_clips(trained, settings)
     else:
-        scores = evaluate_samples(subject, settings)
-    scores = replace(scores, provenance=_provenance(subject, settings) | scores.provenance)
-    if subject.run is not None and share.rank == 0:
-        written = write_scores(subject.run, _result_name(scores.protocol, path, settings), score_document(scores))
-        _write_rows(written, scores)
+        scores = evaluate_clips(trained, settings)
+    provenance = {
+        "subject": trained.name,
+        "step": trained.facts.step,
+        "weights": trained.weights,
+        "data": data_facts(trained.data),
+        **circumstances(seed=seed, seeds=seeds),
+    }
+    scores = replace(scores, provenance=provenance | scores.provenance)
+    if trained.run is not None and share.rank == 0:
+        name = _result_name(scores.protocol, run, settings, data, best)
+        written = write_scores(trained.run, name, score_document(scores))
+        write_measurements(written, scores)
         if "nearest" in scores.provenance:
-            write_bytes(written.with_suffix(".nearest.png"), neighbour_sheet(subject, scores.provenance["nearest"]))
+            write_bytes(written.with_suffix(".nearest.png"), nearest_sheet(trained, scores.provenance["nearest"]))
     return scores
 
 
-def evaluate_command(
-    subjects: Sequence[Path],
-    settings: Settings,
-    folders: FolderSettings,
-    *,
-    table: bool,
-    published: bool,
-    form: str | None,
-    processes: int,
-    out: Path | None,
-) -> str | int:
-    """What the command prints: a table or JSON; or the exit code of the processes that it started."""
-    if form is not None and form not in (*FORMATS, "json"):
-        raise ConfigError(f"--format {form}: accepted are {', '.join([*FORMATS, 'json'])}")
-    if published and form == "json":
-        raise ConfigError("--published has no effect on JSON, which holds what was measured")
-    if published and not table and not getattr(settings.preset(), "published", ()):
-        raise ConfigError("--published shows quoted rows beside a --protocol; none are known for this evaluation")
-    if out is not None and out.exists():
-        raise FileExistsError(f"{out} exists; choose another --out")
-    if table:
-        return _table(subjects, settings, folders, published=published, form=form, processes=processes, out=out)
-    if len(subjects) > 2:
-        raise ConfigError(f"{len(subjects)} paths were given; one is a model, two are folders; results need --table")
-    if len(subjects) == 2:
-        if processes > 1:
-            raise ConfigError("--processes has no effect on two folders")
-        if settings.frames is not None:
-            raise ConfigError(f"--frames {settings.frames}: of two folders write FIRST:END, such as 2:10 or 2:")
-        score: Callable[..., Result] = evaluate_sets if folders.unpaired else evaluate_pairs
-        scores = score(subjects[0], subjects[1], folders, settings)
-        told = {"predicted": subjects[0].name, "true": subjects[1].name, **_circumstances(settings)}
-        scores = replace(scores, provenance=told | scores.provenance)
-    else:
-        if folders.frames is not None:
-            raise ConfigError("--frames FIRST:END is for two folders; of a model that generates write a number")
-        folders.refuse("one model")
-        if processes > 1 and num_launched() is None:
-            subject = find_subject(subjects[0], data=settings.data, best=settings.best)
-            if not subject.forecasts:
-                raise ConfigError("--processes has no effect on a model that generates clips")
-            plan_forecasts(subject, settings, processes)  # mistakes are told before any process starts
-            return run_processes(processes)
-        scores = evaluate(subjects[0], **vars(settings))
-        rank = Share.of_launcher().rank
-        if torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
-        if rank > 0:
-            return 0
-    if out is not None:
-        write_text(out, scores.to_json() + "\n")
-        _write_rows(out, scores)
-    return render(scores, form or "text", published=published)
+def evaluate_command(run: Path | str, options: Mapping[str, Any], output: Output, *, processes: int = 1) -> str | int:
+    """Run `evaluate` in one or several processes of this machine.
+
+    Args:
+        options: keyword arguments of `evaluate`.
+        processes: of a forecasting model, the number of processes that share its windows.
+
+    Returns:
+        The text to print, or the exit code of the processes.
+    """
+    output.check(options["protocol"])
+    if processes > 1 and num_launched() is None:
+        with own_code(allowed=options["allow_own_code"]):
+            trained = _load(run, options["data"], options["best"])
+        loading = ("data", "best", "allow_own_code")
+        settings = settings_for_model(trained.model, {k: v for k, v in options.items() if k not in loading})
+        if not isinstance(settings, ForecastSettings):
+            raise ConfigError(f"--processes has no effect on {settings.scored}")
+        plan_forecasts(trained, settings, processes)  # reports user errors before any process starts
+        return run_processes(processes)
+    scores = evaluate(run, **options)
+    rank = Share.of_launcher().rank
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+    return 0 if rank > 0 else output.show(scores)
 
 
-def _write_rows(result: Path, scores: Result) -> None:
-    """The single measurements, beside the result's file."""
-    if isinstance(scores, ForecastScores | FolderScores):
-        write_bytes(rows_path(result), rows_bytes(scores.rows))
+def _load(run: Path | str, data: Path | None, best: bool) -> TrainedModel:
+    shipped = find_shipped(run) if isinstance(run, str) and not Path(run).exists() else None
+    return load_model(shipped or Path(run), data=data, best=best)
 
 
-def _table(
-    paths: Sequence[Path],
-    settings: Settings,
-    folders: FolderSettings,
-    *,
-    published: bool,
-    form: str | None,
-    processes: int,
-    out: Path | None,
-) -> str:
-    from vidgan.commands.table import compare_results
-
-    folders.refuse("--table")
-    idle = [name for name, value in vars(settings).items() if value != getattr(Settings(), name)]
-    if [name for name in idle if name not in ("protocol", "seed")] or processes > 1 or form == "json":
-        raise ConfigError("--table reads earlier results: only --protocol, --published, --format, --seed, --out apply")
-    text = compare_results(paths, protocol=settings.protocol, published=published, form=form, seed=settings.seed)
-    if out is not None:
-        write_text(out, text + "\n")
-    return text
-
-
-def _result_name(protocol: str, path: Path | str, settings: Settings) -> str:
-    """The result's file name in a run's `scores/`: what was asked for beyond the protocol."""
-    told: dict[str, object] = {"at": Path(path).name if Path(path).parent.name == "checkpoints" else None}
-    told |= {"data": settings.data and settings.data.name, "best": settings.best or None}
-    told |= {"split": None if settings.split == "test" else settings.split}
-    told |= {"samples": settings.samples, "clips": settings.clips, "seed": settings.seed or None}
-    told |= {"seeds": settings.seeds if settings.seeds > 1 else None, "by": settings.best_by}
-    told |= {"metrics": "+".join(settings.metrics) or None, "mcs": settings.mcs or None}
-    told |= {"flow": settings.flow_histograms or None, "weights": "+".join(settings.weights) or None}
-    return "-".join([protocol, *(f"{key}-{value}" for key, value in told.items() if value)])
-
-
-def _provenance(subject: Subject, settings: Settings) -> dict[str, Any]:
-    return {
-        "subject": subject.name,
-        "step": subject.step,
-        "weights": subject.weights,
-        "data": data_facts(subject.data),
-        **_circumstances(settings),
+def _result_name(protocol: str, run: Path | str, settings: ModelSettings, data: Path | None, best: bool) -> str:
+    """File name of a result in `scores/`: the protocol and all settings that differ from their defaults."""
+    split, seeds = getattr(settings, "split", "test"), getattr(settings, "seeds", 1)
+    parts: dict[str, object] = {
+        "at": Path(run).name if Path(run).parent.name == "checkpoints" else None,
+        "data": data and data.name,
+        "best": best or None,
+        "split": None if split == "test" else split,
+        "samples": getattr(settings, "samples", None),
+        "clips": getattr(settings, "clips", None),
+        "seed": settings.seed or None,
+        "seeds": seeds if seeds > 1 else None,
+        "by": getattr(settings, "best_by", None),
+        "metrics": "+".join(getattr(settings, "metrics", ())) or None,
+        "mcs": getattr(settings, "mcs", False) or None,
+        "flow": getattr(settings, "flow_histograms", False) or None,
+        "weights": "+".join(getattr(settings, "weights", {})) or None,
     }
-
-
-def _circumstances(settings: Settings) -> dict[str, Any]:
-    """What a result needs beside its subject to be made again."""
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {
-        "seeds": [settings.seed + n for n in range(settings.seeds)],
-        "command": ["vidgan", *sys.argv[1:]],
-        "hardware": {"machine": platform.machine(), "system": platform.system(), "gpu": gpu},
-    }
+    return "-".join([protocol, *(f"{key}-{value}" for key, value in parts.items() if value)])

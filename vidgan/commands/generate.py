@@ -12,6 +12,7 @@ from PIL import Image
 import vidgan
 from vidgan.errors import ConfigError
 from vidgan.files import check_overwrite, replace_folder, write_text
+from vidgan.hub import ModelFacts
 from vidgan.own_code import own_code
 from vidgan.tasks import load_model
 from vidgan.tasks.base import ClipModel
@@ -63,7 +64,7 @@ def generate(
         model: ClipModel = load_model(run, "clips")
     image = None
     if first_frame is not None:
-        image = read_image(first_frame, model.image_size, fit=model.facts.get("fit", "crop"))
+        image = read_image(first_frame, model.image_size, fit=ModelFacts.from_json(model.facts).fit)
     _check_first_frame(model, first_frame)
     samples = model.sample(clips, frames=frames, seed=seed, category=category, first_frame=image)
     record = {

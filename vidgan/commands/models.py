@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from vidgan.config import sections_in, shipped_configs
 from vidgan.evaluation.baselines import BASELINES
-from vidgan.hub import TRAINED_ON, read_facts, shipped_weights
+from vidgan.hub import ModelFacts, read_facts, shipped_weights
 from vidgan.losses.adversarial import ADVERSARIAL
 from vidgan.tasks import TASKS
 
@@ -24,9 +24,11 @@ def models() -> str:
     lines += ["shipped configs", *(f"  {name}" for name in shipped_configs())]
     lines += ["shipped weights (--pretrained)"]
     for name, folder in shipped_weights().items():
-        facts = read_facts(folder)
+        content = read_facts(folder)
         size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
-        lines.append(f"  {name:20} {facts['class']}, {size:.1f} MB, trained on {facts.get(TRAINED_ON)}")
+        lines.append(
+            f"  {name:20} {content['class']}, {size:.1f} MB, trained on {ModelFacts.from_json(content).trained_on}"
+        )
     return "\n".join(lines)
 
 

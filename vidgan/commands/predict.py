@@ -3,7 +3,7 @@
 import json
 import logging
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import vidgan
 from vidgan.data.unprepared import read_one
 from vidgan.errors import ConfigError
 from vidgan.files import check_overwrite, write_text
-from vidgan.hub import TRAINED_ON
+from vidgan.hub import ModelFacts
 from vidgan.own_code import own_code
 from vidgan.pixels import to_byte
 from vidgan.tasks import load_model
@@ -27,6 +27,8 @@ from vidgan.video.encode import contact_sheet, write_mp4, write_png
 DEFAULT_CONTEXT = 10  # frames, for weights that do not say how many they were trained with
 
 logger = logging.getLogger(__name__)
+
+DEFAULT_CONTEXT = 10  # frames, for weights whose facts do not record a context
 
 
 def predict(
@@ -79,11 +81,11 @@ def predict(
     with own_code(allowed=allow_own_code):
         model: ForecastModel = load_model(run, "forecast")
     _check_samples(model, samples)
-    facts = model.facts
-    num_context = int(context or facts.get("context", DEFAULT_CONTEXT))
+    facts = ModelFacts.from_json(model.facts)
+    num_context = context or facts.context or DEFAULT_CONTEXT
     pixels = read_one(video, size=model.image_size, **reading_options(facts))
     frames = rearrange(torch.from_numpy(pixels), "t h w c -> t c h w").contiguous()
-    frames = frames[start:] if facts.get("sampled_fps") else frames[start :: int(facts.get("stride", 1))]
+    frames = frames[start:] if facts.sampled_fps else frames[start :: facts.stride]
     if len(frames) < num_context:
         raise ConfigError(
             f"{video}: {len(frames)} frames from frame {start} on, but --context is {num_context}; use a smaller"
@@ -92,14 +94,14 @@ def predict(
     observed = frames[:num_context]
     truth = frames[num_context : num_context + horizon] if len(frames) >= num_context + horizon else None
 
-    if TRAINED_ON in facts:
-        logger.warning("the weights were trained only on %s; expect poor forecasts of other videos", facts[TRAINED_ON])
+    if facts.trained_on is not None:
+        logger.warning("the weights were trained only on %s; expect poor forecasts of other videos", facts.trained_on)
     forecast = model.forecast(observed[None], horizon)
     best = to_byte(forecast.frames[0])
     drawn = model.predict(observed[None], horizon, samples=samples, seed=seed)[:, 0] if samples > 1 else None
     record = {
         "model": str(run),
-        "facts": facts,
+        "facts": model.facts,
         "video": str(video),
         "start": start,
         "context": num_context,
@@ -123,7 +125,7 @@ def predict(
     return best if drawn is None else drawn
 
 
-def reading_options(facts: Mapping[str, Any]) -> dict[str, Any]:
+def reading_options(facts: ModelFacts) -> dict[str, Any]:
     """Options of `read_one` that repeat how the training clips of a model were made.
 
     Another frame rate would be another motion.
@@ -131,12 +133,11 @@ def reading_options(facts: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         facts: saved with the weights.
     """
-    sampled = facts.get("sampled_fps")
     return {
-        "fit": facts.get("fit", "crop"),
-        "resample": facts.get("resample", "area"),
-        "fps": sampled or facts.get("fps"),
-        "every": 1 if sampled else int(facts.get("every", 1)),
+        "fit": facts.fit,
+        "resample": facts.resample,
+        "fps": facts.sampled_fps or facts.fps,
+        "every": 1 if facts.sampled_fps else facts.every,
     }
 
 

@@ -17,18 +17,17 @@ from vidgan.config import RunConfig, differences, dump_config, find_config, load
 from vidgan.data.dataset import ClipDataset
 from vidgan.data.loader import ClipLoader
 from vidgan.errors import ConfigError
-from vidgan.exports import Exporter, refresh_exports
 from vidgan.files import write_text
 from vidgan.own_code import own_code, path_of
-from vidgan.runs import note_start, with_absolute_paths
+from vidgan.runs import Exporter, note_start, refresh_exports, with_absolute_paths
 from vidgan.sections import OBJECT, Section, kind_of, nearest
 from vidgan.tasks import TASKS
 from vidgan.training.accelerator import Accelerator, build_accelerator
 from vidgan.training.checkpoint import Checkpoint, load_latest
 from vidgan.training.failures import explain_io_errors
 from vidgan.training.journal import read_journal
-from vidgan.training.leftovers import remove_leftovers
 from vidgan.training.launcher import exit_with_launcher
+from vidgan.training.leftovers import remove_leftovers
 from vidgan.training.lock import RunLock
 from vidgan.training.loop import Periods, Protection, run_loop
 from vidgan.training.recorder import Hooks

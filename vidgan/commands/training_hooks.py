@@ -5,14 +5,11 @@ from typing import Any
 
 from vidgan.config import RunConfig
 from vidgan.data.dataset import ClipDataset
-from vidgan.evaluation.scoring import (
-    FEWEST_REAL,
-    forecast_scores,
-    held_out_or_training,
-    held_out_windows,
-    real_clips,
-    synthesis_scores,
-)
+from vidgan.evaluation.clips import synthesis_scores
+from vidgan.evaluation.forecasts import forecast_scores
+from vidgan.evaluation.models import held_out_or_training
+from vidgan.evaluation.set_scores import FEWEST_REAL
+from vidgan.evaluation.windows import held_out_windows, real_clips
 from vidgan.files import write_bytes
 from vidgan.tasks import find_task
 from vidgan.training.recorder import Hooks

@@ -1,11 +1,11 @@
-"""Forecasts without learning: what every trained model is compared with.
+"""Baselines: forecasts without learning that every trained model is compared with.
 
 All take a context of uint8 frames (B, T, C, H, W) and a horizon K >= 1 and return uint8 frames (B, K, C, H, W).
 
-- `copy_last`: the last frame, K times. Hard to beat where little moves.
-- `mean_context`: the mean of the context. Wins on flicker around a standing scene, blurs everything that moves.
+- `copy_last`: the last frame, K times. Strong for clips with little motion.
+- `mean_context`: the mean of the context. Strong for flicker in a static scene; blurs everything that moves.
 - `linear_extrapolation`: every pixel value keeps its rate of change. Usually worse than copying.
-- `ConstantVelocityWarp`: the motion between the last two frames goes on. The baseline to beat where the camera moves.
+- `ConstantVelocityWarp`: the motion between the last two frames continues. The baseline to beat if the camera moves.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from vidgan.nn.warp import carry_flow, warp
@@ -25,6 +26,7 @@ FlowFunction: TypeAlias = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def _require(context: ByteClip, horizon: int, frames: int) -> None:
+    """Raise ValueError unless the context is uint8 with at least `frames` frames, and the horizon positive."""
     if context.dtype != torch.uint8 or context.ndim != 5 or context.shape[1] < frames:
         raise ValueError(
             f"context must be uint8 (B, T, C, H, W) with T of {frames} or more,"
@@ -47,7 +49,7 @@ def mean_context(context: ByteClip, horizon: int) -> ByteClip:
 
 
 def linear_extrapolation(context: ByteClip, horizon: int) -> ByteClip:
-    """Frame k ahead = last + k * (last - the one before), clipped to 0..255."""
+    """Frame k = last + k * (last - previous), clipped to 0..255."""
     _require(context, horizon, 2)
     last, rate = context[:, -1:].to(torch.int64), context[:, -1:].to(torch.int64) - context[:, -2:-1].to(torch.int64)
     ahead = torch.arange(1, horizon + 1, device=context.device)[:, None, None, None]
@@ -55,17 +57,17 @@ def linear_extrapolation(context: ByteClip, horizon: int) -> ByteClip:
 
 
 class ConstantVelocityWarp:
-    """The flow between the last two frames goes on: each forecast is the frame before it, warped once more.
+    """Warp the last frame again and again with the flow between the last two frames.
 
-    With a camera that drives ahead the flow at a place in the picture stays as it is while the scene streams past, and
-    the same flow is applied again. An object that crosses a still scene takes its flow along: ``carry=True`` moves the
-    flow with itself before each step (`vidgan.nn.warp.carry_flow`). With DIS flow, leaving it in place was 0.3 to 1 dB
-    better on a grey KITTI drive, carrying it 0.1 to 0.5 dB better on generated moving shapes (1 to 5 frames ahead).
+    If the camera drives forward, the flow at a pixel stays the same while the scene passes: the flow stays in place. If
+    an object crosses a static scene, its flow moves with it: ``carry=True`` warps the flow by itself before each step
+    (`vidgan.nn.warp.carry_flow`). With DIS flow, 1 to 5 frames ahead, the fixed flow is 0.3 to 1 dB better on a grey
+    KITTI drive, and the carried flow is 0.1 to 0.5 dB better on rendered moving shapes.
 
     Args:
         flow_fn: (current, previous), both uint8 (H, W, 3), -> float (2, H, W) backward flow in pixels, such as
-            ``vidgan.video.optical_flow.estimate_flow``. Grey frames are handed over with the channel repeated.
-        carry: whether the flow moves along with itself.
+            ``vidgan.video.optical_flow.estimate_flow``. The channel of grey frames is repeated.
+        carry: warp the flow by itself before each step.
     """
 
     def __init__(self, flow_fn: FlowFunction, *, carry: bool = False) -> None:
@@ -85,7 +87,10 @@ class ConstantVelocityWarp:
         return torch.stack(frames, dim=1)
 
     def _flow(self, current: Tensor, previous: Tensor) -> Tensor:
-        pair = [frame.expand(3, -1, -1).permute(1, 2, 0).contiguous().cpu().numpy() for frame in (current, previous)]
+        pair = [
+            rearrange(frame.expand(3, -1, -1), "c h w -> h w c").contiguous().cpu().numpy()
+            for frame in (current, previous)
+        ]
         return torch.from_numpy(np.ascontiguousarray(self.flow_fn(*pair), dtype=np.float32))
 
 

@@ -1,29 +1,26 @@
-"""Generated and real clips one after another, for sets that do not fit into memory."""
+"""Generated and real clips one at a time, for sets that do not fit into memory."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from vidgan.errors import DataError
-from vidgan.evaluation.places import Place, Places
 from vidgan.evaluation.protocols import Windows
-from vidgan.evaluation.subjects import Subject
 from vidgan.seeding import derive_seed
-from vidgan.tasks.synthesis.sampling import ClipSampler
+from vidgan.tasks.base import ClipModel
 from vidgan.types import ByteClip, Latents
 
-RENDERED = 16  # clips at once
+RENDERED = 16  # clips rendered at once
 
 
 class Fingerprint:
-    """Of a set of clips, whatever their order."""
+    """A hash of a set of clips that does not depend on their order."""
 
     def __init__(self) -> None:
         self._clips: list[bytes] = []
 
-    def noting(self, clips: Iterable[ByteClip]) -> Iterator[ByteClip]:
-        """The same clips, taken in as they pass."""
+    def add(self, clips: Iterable[ByteClip]) -> Iterator[ByteClip]:
+        """Yield the same clips and add each to the hash."""
         for clip in clips:
             content = repr(tuple(clip.shape)).encode() + clip.contiguous().numpy().tobytes()
             self._clips.append(hashlib.blake2b(content, digest_size=16).digest())
@@ -34,8 +31,8 @@ class Fingerprint:
         return hashlib.blake2b(b"".join(sorted(self._clips)), digest_size=16).hexdigest()
 
 
-def made_clips(model: ClipSampler, frames: int, seed: int) -> Iterator[ByteClip]:
-    """Clips of the model without end, (T, 3, H, W); clip i depends on (seed, i) alone."""
+def generated_clips(model: ClipModel, frames: int, seed: int) -> Iterator[ByteClip]:
+    """An endless stream of clips of the model, (T, 3, H, W); clip i depends on (seed, i) alone."""
     block = 0
     while True:
         latents = model.latents(64 * RENDERED, frames, seed=derive_seed("generated", seed, block))
@@ -44,33 +41,13 @@ def made_clips(model: ClipSampler, frames: int, seed: int) -> Iterator[ByteClip]
         block += 1
 
 
-def real_places(subject: Subject, frames: int, seed: int) -> list[tuple[Places, Place]]:
-    """One window with a random start in each training and test video, in the model's sense of time."""
-    found = []
-    for split in ("train", "test"):
-        try:
-            places = subject.places(frames, split=split, one_each=True, seed=seed)
-        except DataError:
-            continue  # none of this split is long enough
-        found += [(places, place) for place in places.found]
-    return found
-
-
-def real_clips(subject: Subject, frames: int, seed: int) -> Iterator[ByteClip]:
-    """Those windows read, in random order."""
-    found = real_places(subject, frames, seed)
-    for position in random_order(len(found), seed):
-        places, place = found[position]
-        yield places.read(place)
-
-
 def cut_clips(clips: Iterable[ByteClip], frames: int, seed: int) -> Iterator[ByteClip]:
-    """One window with a random start from each video; shorter ones are left out."""
+    """One window with a random start per video; shorter videos are skipped."""
     for number, clip in enumerate(clips):
         for start in Windows(align="random").starts(len(clip), frames, key=str(number), seed=seed):
             yield clip[start : start + frames]
 
 
 def random_order(number: int, seed: int) -> Sequence[int]:
-    """Videos lie sorted by name, and so by class: what is compared, halved or split must be mixed first."""
+    """A permutation. Videos are sorted by name, and so by class: shuffle them before a set is divided or truncated."""
     return np.random.default_rng(derive_seed("order of clips", seed)).permutation(number).tolist()

@@ -1,7 +1,7 @@
-"""Several results side by side: one table, paired differences on the same windows, and a refusal of what does not fit.
+"""Compare several results: one table, and paired differences on the same windows.
 
-Two numbers share a table only if they come from the same protocol, the same data, the same windows and the same metric
-definitions. Everything else is an error that says what differs, never a footnote.
+Two numbers share a table only if they have the same protocol, data, windows and metric definitions. Otherwise an error
+says what differs.
 """
 
 from collections.abc import Sequence
@@ -10,23 +10,20 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from vidgan.errors import ComparisonError
-from vidgan.evaluation.folders import video_means
 from vidgan.evaluation.protocols import ForecastProtocol, GenerationProtocol
 from vidgan.evaluation.published import quoted_rows
-from vidgan.evaluation.results import FolderScores, ForecastScores, LongerScores, Score, SynthesisScores
-from vidgan.evaluation.rows import Rows, Values
+from vidgan.evaluation.results import AnyResult, FolderScores, ForecastScores, LongClipScores, Score, SynthesisScores
+from vidgan.evaluation.rows import Rows, Values, video_means
 from vidgan.metrics.frame import SEQUENCE_SUMS
 from vidgan.metrics.statistics import MIN_RESAMPLES, Estimate, SourceBootstrap
-
-Comparable = ForecastScores | SynthesisScores | LongerScores | FolderScores
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One result under a name of its own."""
+    """One result and its name in the table."""
 
     label: str
-    result: Comparable
+    result: AnyResult
 
 
 @dataclass(frozen=True)
@@ -43,10 +40,10 @@ class Comparison:
     """A table of several results.
 
     Attributes:
-        protocol, metrics, better, definitions: shared by all.
-        lines: measured rows, the shared baselines once, then quoted ones.
-        differences: each entry's subject minus the first one's, on the same windows.
-        notes: what a reader must know.
+        protocol, metrics, better, definitions: common to all results.
+        lines: measured rows, with common baselines once, then quoted rows.
+        differences: the subject of each further entry minus that of the first, on the same windows.
+        notes: limits of the numbers, and sources of quoted rows.
     """
 
     protocol: str
@@ -58,27 +55,27 @@ class Comparison:
     notes: list[str] = field(default_factory=list)
 
 
-def compare(
+def compare_results(
     entries: Sequence[Entry],
     *,
     published: ForecastProtocol | GenerationProtocol | None = None,
     resamples: int = MIN_RESAMPLES,
     seed: int = 0,
 ) -> Comparison:
-    """One table of all entries.
+    """Compare all entries in one table.
 
     Args:
-        published: the protocol whose quoted rows are added below.
+        published: the protocol whose quoted rows are appended.
         resamples, seed: of the bootstrap over sources, for the differences.
 
     Raises:
-        ComparisonError: entries that were not measured alike; the message says in what they differ.
+        ComparisonError: entries with different conditions; the message says what differs.
     """
     if len({entry.label for entry in entries}) < len(entries):
-        raise ComparisonError(f"two results are named alike: {', '.join(entry.label for entry in entries)}")
+        raise ComparisonError(f"two results have the same name: {', '.join(entry.label for entry in entries)}")
     first = entries[0]
     for other in entries[1:]:
-        _check_alike(first, other)
+        _check_comparable(first, other)
     metrics = [m for m in _metrics(first.result) if all(m in _metrics(entry.result) for entry in entries)]
     if not metrics:
         raise ComparisonError("the results have no metric in common")
@@ -103,14 +100,14 @@ def compare(
 def quoted_lines(
     protocol: ForecastProtocol | GenerationProtocol | None, metrics: Sequence[str]
 ) -> tuple[list[Line], list[str]]:
-    """The published rows that have one of the metrics, and where they stand.
+    """The published rows with at least one of the metrics, and their sources.
 
     Raises:
-        ComparisonError: there is none.
+        ComparisonError: there are none.
     """
     rows = [] if protocol is None else [row for _, row in quoted_rows(protocol) if row.values.keys() & set(metrics)]
     if not rows:
-        raise ComparisonError("--published: nothing is quoted for this protocol and these metrics")
+        raise ComparisonError("--published: no rows are published for this protocol and these metrics")
     lines = [
         Line(row.label, {m: Estimate(row.values[m], None, None) for m in metrics if m in row.values}, quoted=True)
         for row in rows
@@ -118,22 +115,22 @@ def quoted_lines(
     return lines, sorted({f"quoted: {row.source}" for row in rows})
 
 
-def _check_alike(first: Entry, other: Entry) -> None:
-    """Refuse to compare what was not measured alike."""
+def _check_comparable(first: Entry, other: Entry) -> None:
+    """Raise ComparisonError if two results were measured under different conditions."""
     one, two = first.result, other.result
-    facts = {"kind": "kind of result", "protocol": "protocol", "fingerprint": "data", "frame_size": "frame size"}
-    facts |= {"context": "context", "horizon": "horizon", "clips": "number of clips", "frames": "clip length"}
-    for name, told in facts.items():
+    conditions = {"kind": "kind of result", "protocol": "protocol", "fingerprint": "data", "frame_size": "frame size"}
+    conditions |= {"context": "context", "horizon": "horizon", "clips": "number of clips", "frames": "clip length"}
+    for name, condition in conditions.items():
         if getattr(one, name, None) != getattr(two, name, None):
             raise ComparisonError(
-                f"{first.label} and {other.label} differ in {told}: {getattr(one, name, None)} and"
-                f" {getattr(two, name, None)}; such numbers do not share a table"
+                f"{first.label} and {other.label} differ in {condition}: {getattr(one, name, None)} and"
+                f" {getattr(two, name, None)}; results with different conditions do not share a table"
             )
     drawn = [(getattr(result, "samples", {}), getattr(result, "best_by", None)) for result in (one, two)]
     if all(samples for samples, _ in drawn) and drawn[0] != drawn[1]:
         raise ComparisonError(
-            f"{first.label} and {other.label} chose the best of other samples: {drawn[0][0]} by {drawn[0][1]} and"
-            f" {drawn[1][0]} by {drawn[1][1]}"
+            f"{first.label} and {other.label} selected the best of different samples: {drawn[0][0]} by {drawn[0][1]}"
+            f" and {drawn[1][0]} by {drawn[1][1]}"
         )
     for metric in one.definitions.keys() & two.definitions.keys():
         if one.definitions[metric] != two.definitions[metric]:
@@ -143,18 +140,18 @@ def _check_alike(first: Entry, other: Entry) -> None:
             )
     hashes = [entry.result.provenance.get("metric_weights", {}) for entry in (first, other)]
     if differing := [name for name in hashes[0].keys() & hashes[1].keys() if hashes[0][name] != hashes[1][name]]:
-        raise ComparisonError(f"{first.label} and {other.label} were scored with other weights of {differing[0]}")
-    windows = [getattr(result, "rows", Rows()).windows for result in (one, two)]  # sets of clips have none
+        raise ComparisonError(f"{first.label} and {other.label} were scored with different weights of {differing[0]}")
+    windows = [getattr(result, "rows", Rows()).windows for result in (one, two)]  # sets of clips have no windows
     if windows[0] != windows[1]:
         raise ComparisonError(f"{first.label} and {other.label} were scored on different windows")
 
 
-def _metrics(result: Comparable) -> list[str]:
+def _metrics(result: AnyResult) -> list[str]:
     return list(dict.fromkeys(metric for table in result.scores.values() for metric in table))
 
 
 def _lines(entries: Sequence[Entry], metrics: Sequence[str]) -> list[Line]:
-    """Every row once: those that all results share to the last digit are baselines and keep their plain name."""
+    """All rows. Rows that are equal in all results are baselines: they appear once, without a label."""
     first = entries[0].result.scores
     shared = [
         name
@@ -165,8 +162,8 @@ def _lines(entries: Sequence[Entry], metrics: Sequence[str]) -> list[Line]:
     for entry in entries:
         for name, table in entry.result.scores.items():
             if name not in shared:
-                told = entry.label if len(entries) == 1 else f"{entry.label}: {name}"
-                lines.append(Line(name if len(entries) == 1 else told, _estimates(table, metrics)))
+                label = name if len(entries) == 1 else f"{entry.label}: {name}"
+                lines.append(Line(label, _estimates(table, metrics)))
     return lines + [Line(name, _estimates(first[name], metrics)) for name in shared]
 
 
@@ -181,24 +178,24 @@ def _estimates(table: dict[str, Score], metrics: Sequence[str]) -> dict[str, Est
 def _differences(
     entries: Sequence[Entry], metrics: Sequence[str], resamples: int, seed: int
 ) -> tuple[list[Line], list[str]]:
-    """Each subject minus the first one, paired by window; sets of clips have no windows to pair."""
+    """Each subject minus the first one, paired by window; sets of clips have no windows."""
     first = entries[0]
-    if len(entries) < 2 or isinstance(first.result, SynthesisScores | LongerScores):
+    if len(entries) < 2 or isinstance(first.result, SynthesisScores | LongClipScores):
         return [], []
     bootstrap = SourceBootstrap(first.result.rows.sources, resamples=resamples, seed=seed)
     lines = []
     for other in entries[1:]:
-        found = {}
+        values = {}
         for metric in metrics:
-            pair = [_measured(entry.result, metric) for entry in (other, first)]
+            pair = [_measurements(entry.result, metric) for entry in (other, first)]
             if pair[0] is not None and pair[1] is not None:
-                found[metric] = bootstrap.difference(pair[0], pair[1])[0]
-        lines.append(Line(f"{other.label} - {first.label}", found))
+                values[metric] = bootstrap.difference(pair[0], pair[1])[0]
+        lines.append(Line(f"{other.label} - {first.label}", values))
     return lines, ["differences are paired: the same windows, 95 % intervals over source videos"]
 
 
-def _measured(result: Comparable, metric: str) -> Values | None:
-    """(W, K) of the result's subject; (V, 1) of a folder, whose unit is the video."""
+def _measurements(result: AnyResult, metric: str) -> Values | None:
+    """(W, K) of the subject of a result; (V, 1) for folders, whose unit is the video."""
     if isinstance(result, ForecastScores):
         values = result.rows.values[result.subject]
         if metric in SEQUENCE_SUMS:

@@ -1,9 +1,10 @@
-"""Which pixels move, for the masked metrics: from optical flow between true frames, never from a forecast."""
+"""Masks of moving pixels for the masked metrics, from optical flow between true frames, never from a forecast."""
 
 from itertools import pairwise
 
 import numpy as np
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from vidgan.evaluation.measure import MaskFunction
@@ -13,22 +14,22 @@ from vidgan.video.optical_flow import default_method, estimate_flow
 
 
 def motion_masks() -> tuple[MaskFunction, str]:
-    """The mask function, and what it adds to a metric's definition.
+    """The mask function, and the text that it adds to the definition of a metric.
 
-    The flow between a target and the true frame before it is drawn in colours, and a pixel moves where a channel of the
-    picture is below 0.2, as in the script of Mathieu et al. Their archive holds flow pictures of another flow method:
-    numbers with these masks are near the published ones, not the same.
+    The flow between a target frame and the true frame before it is converted to a colour image. A pixel moves if a
+    channel of that image is below 0.2, as in the script of Mathieu et al. Their archive holds images of another flow
+    method, so that numbers with these masks are close to the published ones but not identical.
     """
     from torchvision.utils import flow_to_image
 
     method = default_method()
 
-    def masks(seen: ByteClip, truth: ByteClip) -> Tensor:
+    def masks(context: ByteClip, truth: ByteClip) -> Tensor:
         """(B, T, 3, H, W) and (B, K, 3, H, W) -> (B, K, 1, H, W) bool."""
-        frames = torch.cat([seen[:, -1:], truth], dim=1).cpu().permute(0, 1, 3, 4, 2).numpy()  # (B, K+1, H, W, 3)
-        flows = [estimate_flow(now, before, method=method) for clip in frames for before, now in pairwise(clip)]
-        # One picture at a time: colours are scaled by the largest vector of all flows that are drawn together.
-        pictures = [flow_to_image(torch.from_numpy(np.asarray(flow, dtype=np.float32))) for flow in flows]
-        return flow_picture_mask(torch.stack(pictures)).unflatten(0, truth.shape[:2])
+        clips = rearrange(torch.cat([context[:, -1:], truth], dim=1).cpu(), "b t c h w -> b t h w c").numpy()
+        flows = [estimate_flow(now, before, method=method) for clip in clips for before, now in pairwise(clip)]
+        # One image at a time, because flow_to_image scales colours by the largest vector of its batch.
+        images = [flow_to_image(torch.from_numpy(np.asarray(flow, dtype=np.float32))) for flow in flows]
+        return rearrange(flow_picture_mask(torch.stack(images)), "(b k) 1 h w -> b k 1 h w", b=len(truth))
 
     return masks, f"; moving pixels from {method} flow between true frames, not the authors' flow pictures"

@@ -1,7 +1,7 @@
-"""Measuring forecasts: from windows to one number a (forecaster, metric, window, step). No mean is taken here.
+"""Measure forecasts: one number per (forecaster, metric, window, step), without taking means.
 
-Frames are not kept, so the number of windows is not limited by memory; nothing here depends on how the windows are
-batched or shared over processes.
+Frames are not kept, so that memory does not limit the number of windows. The numbers do not depend on how windows are
+batched or divided among processes.
 """
 
 import os
@@ -28,24 +28,24 @@ Sampler: TypeAlias = Callable[[ByteClip, int, Sequence[int]], ByteClip]
 MaskFunction: TypeAlias = Callable[[ByteClip, ByteClip], Tensor]
 
 SPREAD = ("spread_variance", "mean_sample_error")  # of a sampler's mean row, for its calibration
-OF_SAMPLES = ("diversity", *SPREAD)  # what only a sampler's mean row has
+OF_SAMPLES = ("diversity", *SPREAD)  # metrics of a sampler's mean row alone
 
 
 class WindowBatch(NamedTuple):
     """Windows that are forecast together."""
 
     clips: ByteClip  # (B, T+K, C, H, W)
-    sources: Sequence[str]  # the video that each was cut from: the unit of the bootstrap
-    ids: Sequence[str]  # what names each window
-    rows: Sequence[int]  # its number in the whole evaluation; keys a sampler's draws
+    sources: Sequence[str]  # source video of each window: the unit of the bootstrap
+    ids: Sequence[str]  # name of each window
+    rows: Sequence[int]  # number of each window in the whole evaluation; keys a sampler's draws
 
 
 @dataclass
 class Measured:
-    """What one process measured; `rows` are the numbers of its windows in the whole evaluation."""
+    """Measurements of one process; `rows` are the numbers of its windows in the whole evaluation."""
 
     values: Table = field(default_factory=dict)  # forecaster -> metric -> (W, K)
-    similarity: Values = field(default_factory=lambda: np.zeros(0))  # (W,) SSIM of the last seen and first target
+    similarity: Values = field(default_factory=lambda: np.zeros(0))  # (W,) SSIM of last context, first target
     rows: list[int] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
@@ -56,15 +56,15 @@ class Measured:
 
 @dataclass(frozen=True, kw_only=True)
 class Measures:
-    """What is computed of each forecast.
+    """The metrics of each forecast.
 
     Attributes:
         frame: name -> metric of a frame.
-        masked: name -> metric of a frame and a mask; `mask` gives the mask from (seen, truth), (B, K, 1, H, W) bool.
-        sums: names in `SEQUENCE_SUMS`, made of frame metrics.
-        best_by: the metric that chooses a sampler's best and worst sample; None: each metric its own.
+        masked: name -> metric of a frame and a mask; `mask`(context, truth) returns the mask, (B, K, 1, H, W) bool.
+        sums: names in `SEQUENCE_SUMS`, computed from frame metrics.
+        best_by: the metric that selects a sampler's best and worst sample; None: each metric its own.
         grey: score one channel, the luma.
-        growing: frame t is forecast from frames 0..t-1 rather than all from the first `context`.
+        growing: frame t is forecast from frames 0..t-1 instead of from the first `context` frames.
     """
 
     frame: dict[str, FrameMetric]
@@ -86,7 +86,7 @@ def measure_forecasts(
     horizon: int,
     workers: int | None = None,
 ) -> Measured:
-    """Score every forecaster on every window; arguments as in `score_forecast`.
+    """Score every forecaster on every window; arguments as in `vidgan.evaluation.forecasts.score_forecast`.
 
     Raises:
         ValueError: windows of another length, or a forecaster whose answer is not uint8 of the right shape.
@@ -97,31 +97,31 @@ def measure_forecasts(
     similarities: list[Values] = [measured.similarity]
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         score = partial(_scores, measures=measures, pool=pool)
-        for given in windows:
-            batch = _complete(given, len(measured.rows))
+        for entry in windows:
+            batch = _complete(entry, len(measured.rows))
             _check_windows(batch, context + horizon)
             clips = batch.clips
-            seen, future = clips[:, :context], clips[:, context:].cpu()
+            first, future = clips[:, :context], clips[:, context:].cpu()
             truth = _reduced(future, measures)
-            mask = None if measures.mask is None else measures.mask(seen, future)
+            mask = None if measures.mask is None else measures.mask(first, future)
             for name, forecast in _forecasts(predictors, clips, context, horizon, growing=measures.growing):
                 for key, values in score(_reduced(forecast, measures), truth, mask).items():
                     parts.setdefault((name, key), []).append(values)
             for name, sample in samplers.items():
-                drawn = sample(seen, horizon, batch.rows)
+                drawn = sample(first, horizon, batch.rows)
                 futures = _checked_answer(name, drawn, tuple(future.shape), stochastic=True)
                 if measured.samples.setdefault(name, len(futures)) != len(futures):
                     before = measured.samples[name]
                     raise ValueError(f"{name}: the number of samples changed from {before} to {len(futures)}")
                 ranks.setdefault(name, []).append(rank_counts(futures, future))
                 variance, error = spread_terms(futures, future)
-                # Twice the unbiased variance is the mean squared difference over pairs, so no pair is formed.
+                # Twice the unbiased variance is the mean squared difference over pairs.
                 for key, values in zip(OF_SAMPLES, (2 * variance, variance, error), strict=True):
                     parts.setdefault((f"{name}/mean", key), []).append(values)
                 for label, table in _of_samples(futures, truth, mask, measures, score).items():
                     for key, values in table.items():
                         parts.setdefault((f"{name}/{label}", key), []).append(values)
-            similarities.append(_similarity(_reduced(seen[:, -1].cpu(), measures), truth[:, 0]))
+            similarities.append(_similarity(_reduced(first[:, -1].cpu(), measures), truth[:, 0]))
             measured.rows.extend(batch.rows)
             measured.sources.extend(str(source) for source in batch.sources)
             measured.ids.extend(str(name) for name in batch.ids)
@@ -139,16 +139,16 @@ def _forecasts(
     """(name, checked forecast (B, K, C, H, W)) of each predictor."""
     shape = (len(clips), horizon, *clips.shape[2:])
     if not growing:
-        seen = clips[:, :context]
+        first = clips[:, :context]
         for name, predict in predictors.items():
-            yield name, _checked_answer(name, predict(seen, horizon), shape)
+            yield name, _checked_answer(name, predict(first, horizon), shape)
         return
     steps: dict[str, list[ByteClip]] = {name: [] for name in predictors}
     for t in range(context, context + horizon):
-        # Motion needs two frames: a single one is handed over twice, as a scene at rest.
-        seen = clips[:, :t] if t > 1 else clips[:, :1].expand(-1, 2, -1, -1, -1)
+        # Motion needs two frames: a single one is repeated, as in a static scene.
+        before = clips[:, :t] if t > 1 else clips[:, :1].expand(-1, 2, -1, -1, -1)
         for name, predict in predictors.items():
-            steps[name].append(_checked_answer(name, predict(seen, 1), (shape[0], 1, *shape[2:])))
+            steps[name].append(_checked_answer(name, predict(before, 1), (shape[0], 1, *shape[2:])))
     for name, frames in steps.items():
         yield name, torch.cat(frames, dim=1)
 
@@ -157,17 +157,17 @@ def _scores(
     forecast: ByteClip, truth: ByteClip, mask: Tensor | None, *, measures: Measures, pool: Executor
 ) -> dict[str, Values]:
     """metric -> (B, K)."""
-    found = {}
+    scores = {}
     for key, metric in measures.frame.items():
         pair = forecast, truth
         if metric.weights and truth.shape[-3] == 1:  # a network reads RGB
             pair = forecast.expand(-1, -1, 3, -1, -1), truth.expand(-1, -1, 3, -1, -1)
-        found[key] = score_frames(metric, *pair, pool)
+        scores[key] = score_frames(metric, *pair, pool)
     for key, masked in measures.masked.items():
         assert mask is not None, "masked metrics come with a mask function"
         values, counted = masked.function(forecast, truth, mask)
-        found[key] = np.where(counted, values, np.nan)
-    return found
+        scores[key] = np.where(counted, values, np.nan)
+    return scores
 
 
 def _of_samples(
@@ -184,48 +184,48 @@ def _of_samples(
         key: _quality(table, (measures.frame | measures.masked)[key].better == "higher")
         for key, table in tables.items()
     }  # (N, B)
-    found: dict[str, dict[str, Values]] = {"mean": {}, "best": {}, "worst": {}}
+    rows: dict[str, dict[str, Values]] = {"mean": {}, "best": {}, "worst": {}}
     windows = np.arange(len(truth))
     for key, table in tables.items():
-        judge = quality[measures.best_by or key]
-        found["mean"][key] = finite_mean(table, axis=0)
-        found["best"][key] = table[judge.argmax(axis=0), windows]
-        found["worst"][key] = table[judge.argmin(axis=0), windows]
-    found["average"] = score(_reduced(_average(futures), measures), truth, mask)
-    return found
+        ranking = quality[measures.best_by or key]
+        rows["mean"][key] = finite_mean(table, axis=0)
+        rows["best"][key] = table[ranking.argmax(axis=0), windows]
+        rows["worst"][key] = table[ranking.argmin(axis=0), windows]
+    rows["average"] = score(_reduced(_average(futures), measures), truth, mask)
+    return rows
 
 
 def _quality(table: Values, higher: bool) -> Values:
-    """(N, B, K) -> (N, B), larger is better; a step that is left out counts for no sample."""
+    """(N, B, K) -> (N, B), larger is better; excluded steps (NaN) are ignored."""
     counted = ~np.isnan(table)
     total = np.where(counted, table, 0).sum(axis=2) / np.maximum(counted.sum(axis=2), 1)
     return total if higher else -total
 
 
 def _average(futures: ByteClip) -> ByteClip:
-    """(N, ...) -> (...): the samples' pixel mean, rounded."""
+    """(N, ...) -> (...): the pixel mean of the samples, rounded."""
     total = torch.zeros(futures.shape[1:], dtype=torch.int64)
-    for future in futures:  # one at a time: a hundred samples as floats would not fit
+    for future in futures:  # one at a time: all samples as floats may exceed memory
         total += future
     return (total.double() / len(futures)).round().to(torch.uint8)
 
 
 def _reduced(frames: ByteClip, measures: Measures) -> ByteClip:
-    """The frames as they are scored: (..., C, H, W) -> (..., 1, H, W) where grey is asked for."""
+    """The frames as they are scored: (..., C, H, W) -> (..., 1, H, W) if `grey` is set."""
     if not measures.grey or frames.shape[-3] == 1:
         return frames
     return to_grey(frames)
 
 
-def _similarity(last_seen: ByteClip, first_target: ByteClip) -> Values:
-    """(B, C, H, W) twice -> (B,) SSIM-G; NaN where frames are smaller than its window."""
-    if min(last_seen.shape[-2:]) < GAUSSIAN_WINDOW:
-        return np.full(len(last_seen), np.nan)
-    return METRICS["ssim"].function(last_seen, first_target)
+def _similarity(last_context: ByteClip, first_target: ByteClip) -> Values:
+    """Two frames (B, C, H, W) -> (B,) SSIM-G; NaN if frames are smaller than its Gaussian window."""
+    if min(last_context.shape[-2:]) < GAUSSIAN_WINDOW:
+        return np.full(len(last_context), np.nan)
+    return METRICS["ssim"].function(last_context, first_target)
 
 
 def _complete(batch: WindowBatch | tuple[ByteClip, Sequence[str]], first: int) -> WindowBatch:
-    """Windows without names of their own are numbered."""
+    """Number the windows of a batch that has no names."""
     if isinstance(batch, WindowBatch):
         return batch
     clips, sources = batch
@@ -241,16 +241,16 @@ def _check_windows(batch: WindowBatch, length: int) -> None:
             f"got {clips.dtype} of shape {tuple(clips.shape)}"
         )
     if len(batch.sources) != len(clips):
-        raise ValueError(f"every window needs the name of its source: {len(clips)} windows, {len(batch.sources)} names")
+        raise ValueError(f"one source per window is needed, got {len(clips)} windows, {len(batch.sources)} sources")
 
 
 def _checked_answer(name: str, answer: Tensor, shape: tuple[int, ...], *, stochastic: bool = False) -> ByteClip:
-    found = tuple(answer.shape[1:] if stochastic else answer.shape)
-    if answer.dtype != torch.uint8 or found != shape:
-        wanted = f"(N, {', '.join(map(str, shape))})" if stochastic else str(shape)
+    actual = tuple(answer.shape[1:] if stochastic else answer.shape)
+    if answer.dtype != torch.uint8 or actual != shape:
+        expected = f"(N, {', '.join(map(str, shape))})" if stochastic else str(shape)
         raise ValueError(
-            f"the forecaster {name!r} must give uint8 {wanted}, got {answer.dtype} of shape {tuple(answer.shape)}"
+            f"the forecaster {name!r} must return uint8 {expected}, got {answer.dtype} of shape {tuple(answer.shape)}"
         )
     if stochastic and len(answer) < 2:
-        raise ValueError(f"the stochastic forecaster {name!r} must give at least 2 samples, got {len(answer)}")
+        raise ValueError(f"the stochastic forecaster {name!r} must return at least 2 samples, got {len(answer)}")
     return answer.cpu()

@@ -1,4 +1,4 @@
-"""Measures that rest on network weights, built from `--weights NAME=PATH` before anything else runs."""
+"""Metrics that need network weights, built from `--weights NAME=PATH` before anything else runs."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,25 +12,27 @@ from vidgan.metrics.frame import FrameMetric
 from vidgan.metrics.fvd import i3d
 from vidgan.metrics.perceptual import lpips_metric, stlpips_metric
 
-OTHER_USES = {
-    "c3d": "it serves --protocol gen-ucf-is",
-    "c3d-mean": "it serves --protocol gen-ucf-is",
-    "face": "it serves models that generate, without a preset",
-    "stlpips": "it serves forecasts",
-    **{f"lpips-{net}{part}": "it serves forecasts" for net in LPIPS.values() for part in ("", "-linear")},
+FACE = "face"  # an embedding network, for the content distance of generated clips
+OTHER_USES = {  # names that are no feature networks of sets of clips
+    "c3d": "it is for --protocol gen-ucf-is",
+    "c3d-mean": "it is for --protocol gen-ucf-is",
+    FACE: "it is for models that generate clips, without --protocol",
+    "stlpips": "it is for forecasts",
+    **{f"lpips-{net}{part}": "it is for forecasts" for net in LPIPS.values() for part in ("", "-linear")},
 }
 
 
 def perceptual_metrics(
     names: Sequence[str], weights: Mapping[str, Path], device: torch.device
 ) -> dict[str, FrameMetric]:
-    """The perceptual metrics among `names`, and those that `weights` ask for by giving their files.
+    """The perceptual metrics among `names`, and those whose files are in `weights`.
 
     Args:
-        weights: `lpips-NET` (the trunk), `lpips-NET-linear` and `stlpips`.
+        weights: files of `lpips-NET` (the trunk), `lpips-NET-linear` and `stlpips`.
 
     Raises:
-        ConfigError: weights of no metric of frames. WeightsError: a file is missing; the message says how to get it.
+        ConfigError: weights that belong to no frame metric. WeightsError: a file is missing; the message says how to
+            get it.
     """
     known = {f"lpips-{net}{part}": name for name, net in LPIPS.items() for part in ("", "-linear")}
     known["stlpips"] = "stlpips"
@@ -53,21 +55,22 @@ def set_networks(
     """Networks whose Fréchet and kernel distances are measured between sets of clips.
 
     Args:
-        weights: `i3d` (FVD), `inception` (frame FID), or any other name with a TorchScript file of the user's own.
-        also: names in `OTHER_USES` that the caller uses itself.
+        weights: files of `i3d` (FVD), `inception` (frame FID), or any other name with the user's TorchScript file.
+        also: names in `OTHER_USES` that the caller handles.
 
     Raises:
-        ConfigError: weights that have no effect here. WeightsError: a file is missing; the message says how to get it.
+        ConfigError: weights without effect on this evaluation. WeightsError: a file is missing; the message says how to
+            get it.
     """
-    found: dict[str, FeatureNet] = {}
+    networks: dict[str, FeatureNet] = {}
     for name, path in weights.items():
         if name in OTHER_USES:
             if name not in also:
                 raise ConfigError(f"--weights {name} has no effect on this evaluation: {OTHER_USES[name]}")
         elif name == "i3d":
-            found[name] = i3d(path, device=device)
+            networks[name] = i3d(path, device=device)
         elif name == "inception":
-            found[name] = inception_features(path, device=device)
+            networks[name] = inception_features(path, device=device)
         else:
-            found[name] = script_features(path, device=device)
-    return found
+            networks[name] = script_features(path, device=device)
+    return networks

@@ -1,8 +1,8 @@
-"""Published numbers, quoted, each with how sure it is that they were copied right.
+"""Quoted published numbers, each with the certainty of the quotation.
 
-Certainty: "code" and "page" were read in the source itself (its code, README, paper or results page); "second-hand"
-stands in a later paper or site; "memory" was not verified at all. Only the first two are shown without a mark. Values
-that are known to be wrong (PSNR squared in uint8) are left out. Metrics carry this project's names and units.
+Certainty: "code" and "page" were read in the source itself (its code, README, paper or results page); "second-hand" in
+a later paper or site; "memory" is unverified. Only the first two are displayed without a mark. Values that are known to
+be wrong (PSNR squared in uint8) are excluded. Metrics have this project's names and units.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ Certainty = Literal["code", "page", "second-hand", "memory"]
 
 @dataclass(frozen=True)
 class Quoted:
-    """One published row: method, metric -> value, where it stands, how sure it is."""
+    """One published row: method, metric -> value, certainty and source."""
 
     method: str
     values: Mapping[str, float]
@@ -25,24 +25,24 @@ class Quoted:
 
     @property
     def verified(self) -> bool:
-        """Whether the value was read in its own source."""
+        """Whether the value was read in its original source."""
         return self.certainty in ("code", "page")
 
     @property
     def label(self) -> str:
-        """The row's name in a table, with the mark of an unverified quotation."""
+        """Name of the row in a table, marked if the quotation is unverified."""
         return f"{self.method} (quoted{'' if self.verified else f', unverified: {self.certainty}'})"
 
 
 def quoted_rows(protocol: ForecastProtocol | GenerationProtocol) -> list[tuple[str, Quoted]]:
-    """(table, row) of everything published that the protocol's numbers may stand beside."""
+    """(table, row) of all published rows that compare with the protocol."""
     return [(table, row) for table in protocol.published for row in PUBLISHED[table]]
 
 
 def _rows(
     metrics: Sequence[str], certainty: Certainty, source: str, rows: str, scale: Mapping[str, float] | None = None
 ) -> Iterator[Quoted]:
-    """Rows from lines of `method | value | value ...`; a dash is no value."""
+    """Parse lines of `method | value | value ...`; a dash is a missing value."""
     for line in rows.strip().splitlines():
         method, *cells = (cell.strip() for cell in line.split("|"))
         values = {m: float(c) * (scale or {}).get(m, 1.0) for m, c in zip(metrics, cells, strict=True) if c != "-"}

@@ -1,7 +1,6 @@
-"""What an evaluation returns: numbers together with everything needed to compare or to repeat them.
+"""Results of evaluations: numbers together with everything needed to compare or to repeat them.
 
-Results are plain dataclasses that go to JSON and back without loss. ``table()`` gives one flat row a (name, metric) for
-a terminal, a page or a CSV file.
+Results are dataclasses that convert to JSON and back without loss. ``table()`` gives one flat row per (name, metric).
 """
 
 import dataclasses
@@ -10,8 +9,10 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, ClassVar, Self, TypeAlias
 
+from vidgan.errors import ConfigError
 from vidgan.evaluation.rows import Rows
 from vidgan.metrics.statistics import Estimate
 
@@ -20,7 +21,7 @@ Row: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True)
 class Score:
-    """One metric of one forecaster (or set): the mean over everything, and the curve over the horizon."""
+    """One metric of one forecaster (or set): the overall mean and the curve over the horizon."""
 
     mean: Estimate
     horizon: list[Estimate]  # K of them; empty where there is no horizon
@@ -47,7 +48,7 @@ Scores: TypeAlias = dict[str, dict[str, Score]]  # name -> metric -> score
 
 @dataclass(frozen=True)
 class Bin:
-    """The windows of one difficulty: how many, and each forecaster's means on them (None: no finite value)."""
+    """The windows of one difficulty: their number, and each forecaster's means on them (None: no finite value)."""
 
     windows: int
     sources: int
@@ -56,7 +57,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class Case:
-    """A window worth looking at: the best, the median or the worst one of the subject."""
+    """A window to inspect: the best, the median or the worst one of the subject."""
 
     which: str  # "best", "median" or "worst"
     name: str  # forecaster
@@ -68,36 +69,36 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What all results share."""
+    """Fields of every result."""
 
     kind: ClassVar[str]
 
     protocol: str
-    definitions: dict[str, str]  # metric -> what exactly was computed
-    better: dict[str, str]  # metric -> "lower" or "higher"; absent where neither is better
+    definitions: dict[str, str]  # metric -> its exact definition
+    better: dict[str, str]  # metric -> "lower" or "higher"; absent if neither is better
     fingerprint: str  # of the data, as the caller identifies it
     frame_size: tuple[int, int]  # H, W
     seed: int
-    scores: Scores  # what was scored -> metric -> score
+    scores: Scores  # name of the forecaster or set -> metric -> score
     notes: list[str] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=lambda: library_versions())
-    # How it was made: command, hardware, subject, checkpoint and weights' hashes, split hash, window counts.
+    # Command, hardware, model, checkpoint, hashes of weights and split, number of windows.
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types only."""
+        """The result as JSON types."""
         return {"kind": self.kind, **_plain(self)}
 
     def to_json(self) -> str:
-        """A JSON document; `from_json` gives an equal object back."""
+        """A JSON document; `from_json` restores an equal object."""
         return json.dumps(self.to_dict(), indent=2, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read what `to_json` wrote.
+        """Read the document of `to_json`.
 
         Raises:
-            ValueError: no JSON, another kind of result, or a field missing or unknown; the message names it.
+            ValueError: not JSON, another kind of result, or a missing or unknown field; the message names it.
         """
         try:
             data = json.loads(text)
@@ -125,7 +126,7 @@ class Result:
             raise ValueError(f"malformed {cls.kind} scores: {error}") from error
 
     def table(self) -> list[Row]:
-        """One row a (name, metric): name, metric, better, mean, low, high, exact, horizons (list of means)."""
+        """One row per (name, metric): name, metric, better, mean, low, high, exact, horizons (list of means)."""
         return _rows(self.scores, self.better)
 
 
@@ -134,11 +135,11 @@ _SCORE_FIELDS = {"scores", "differences"}
 
 @dataclass(frozen=True, kw_only=True)
 class ForecastScores(Result):
-    """Scores of forecasters on one set of windows. `scores` holds metric "skill" too: 1 - MSE / MSE of the reference.
+    """Scores of forecasters on one set of windows, including "skill": 1 - MSE / MSE of the reference.
 
-    A stochastic forecaster NAME appears as "NAME/mean" (mean score of its samples), "NAME/best" and "NAME/worst" (the
-    sample with the best and the worst mean over the horizon, chosen with the truth, per window) and "NAME/average" (the
-    pixel mean of its samples, a forecast in its own right); "NAME/mean" has a "diversity" too.
+    A stochastic forecaster NAME has the rows "NAME/mean" (mean score of its samples, with a "diversity"), "NAME/best"
+    and "NAME/worst" (the sample with the best and the worst mean over the horizon, selected per window with the ground
+    truth) and "NAME/average" (the pixel mean of its samples, itself a forecast).
     """
 
     kind: ClassVar[str] = "forecast"
@@ -148,14 +149,14 @@ class ForecastScores(Result):
     windows: int
     sources: int
     resamples: int
-    subject: str  # the forecaster that the evaluation is about; the others are parts of it and baselines
+    subject: str  # the evaluated forecaster; the others are its parts and baselines
     reference: str  # the forecaster of `skill` and `differences`
     samples: dict[str, int]  # stochastic forecaster -> number of samples
-    best_by: str | None  # the metric that chose best and worst samples; None: each metric chose its own
+    best_by: str | None  # the metric that selected the best and worst samples; None: each metric its own
     differences: Scores  # paired: forecaster minus reference
     # sampler -> "coverage" ([claimed, found] shares), "spread", "error", "ratio" (1: calibrated), "rank_shares" (N + 1)
     calibration: dict[str, dict[str, Any]]
-    bins: dict[str, Bin]  # "easy", "middle", "hard" by SSIM of the last seen and the first target frame
+    bins: dict[str, Bin]  # "easy", "middle", "hard" by SSIM of the last context frame and the first target frame
     cases: list[Case]
     rows: Rows = field(default_factory=Rows, metadata={"stored": False}, compare=False, repr=False)
 
@@ -164,15 +165,15 @@ class ForecastScores(Result):
 class SynthesisScores(Result):
     """Scores of a generated set under "generated", of held-out real clips under "real", and of damaged real clips.
 
-    Bounds of "motion_energy" and "content_distance" are bootstrap intervals over clips (real: over sources); those of
+    Bounds of "motion_energy" and "content_distance" are bootstrap intervals over clips (real: over sources). Bounds of
     the other measures, which compare sets, are the smallest and largest value over the random halvings.
     """
 
     kind: ClassVar[str] = "synthesis"
 
     clips: int  # in each of the compared sets
-    real_clips: int  # given
-    generated_clips: int  # given
+    real_clips: int  # available
+    generated_clips: int  # available
     frames: int
     splits: int
     resamples: int
@@ -180,10 +181,10 @@ class SynthesisScores(Result):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LongerScores(Result):
-    """Scores of generated clips longer than the model was trained on, "generated", and of real clips, "real".
+class LongClipScores(Result):
+    """Scores of generated clips longer than the training clips, "generated", and of real clips, "real".
 
-    The horizon of a score is its curve over the stretches, as far as the clips of its row reach.
+    The horizon of a score is its curve over the segments of the clips of its row.
     """
 
     kind: ClassVar[str] = "longer"
@@ -191,24 +192,24 @@ class LongerScores(Result):
     clips: int  # generated
     real_clips: int
     frames: int  # of a generated clip
-    real_frames: int  # of a real one: as many whole stretches as there are long enough clips for
-    stretch: int  # frames, as trained
+    real_frames: int  # of a real one: as many whole segments as enough real clips have
+    stretch: int  # frames of a segment, the length of a training clip
     splits: int
     resamples: int
 
     def spans(self, name: str) -> list[str]:
-        """The stretches of a row in frames counted from 1: "1-16", "17-32", ..."""
-        reach = self.frames if name == "generated" else self.real_frames
-        return [f"{first + 1}-{first + self.stretch}" for first in range(0, reach, self.stretch)]
+        """The segments of a row in frames counted from 1: "1-16", "17-32", ..."""
+        frames = self.frames if name == "generated" else self.real_frames
+        return [f"{first + 1}-{first + self.stretch}" for first in range(0, frames, self.stretch)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class FolderScores(Result):
-    """Scores of a folder of videos, named "prediction", against the true ones: means over videos of means over frames.
+    """Scores of a folder of videos, "prediction", against the true ones: means over videos of means over frames.
 
-    Beside it stand "copy-last" (the last frame before the scored ones, repeated) and "copy-previous" (the true frame
-    before each scored one), where such frames were given. A video whose frames are all exact has no finite value and is
-    None in `by_video`.
+    If true frames precede the scored ones, there are two baselines: "copy-last" (the last frame before the scored ones,
+    repeated) and "copy-previous" (the true frame before each scored one). A video whose frames are all exact has no
+    finite value and is None in `by_video`.
     """
 
     kind: ClassVar[str] = "folder"
@@ -221,8 +222,32 @@ class FolderScores(Result):
     rows: Rows = field(default_factory=Rows, metadata={"stored": False}, compare=False, repr=False)
 
 
+AnyResult: TypeAlias = ForecastScores | SynthesisScores | LongClipScores | FolderScores
+KINDS: dict[str, type[AnyResult]] = {
+    kind.kind: kind for kind in (ForecastScores, SynthesisScores, LongClipScores, FolderScores)
+}
+
+
+def read_result(file: Path) -> AnyResult:
+    """Read a result that a command wrote with --out or into `scores/` of a run, without its single measurements.
+
+    Raises:
+        ConfigError: the file holds no result, or one of another version.
+    """
+    try:
+        content = json.loads(file.read_text())
+        content = content.get("result", content)
+        kind = KINDS[content["kind"]]
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise ConfigError(f"{file}: not a result of `vidgan evaluate` or `vidgan compare` ({error})") from error
+    try:
+        return kind.from_json(json.dumps(content))
+    except ValueError as error:
+        raise ConfigError(f"{file}: {error}; evaluate again with this version") from error
+
+
 def library_versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that decide the numbers."""
+    """Versions of Python and of the libraries that determine the numbers."""
     versions = {"python": platform.python_version()}
     for name in ("vidgan", "torch", "torchvision", "torchmetrics", "numpy", "scikit-image", "av"):
         try:

@@ -1,7 +1,7 @@
-"""Every single measurement of an evaluation: one row a (window, step), one column a (forecaster, metric).
+"""The single measurements of an evaluation: one row per (window, step), one column per (forecaster, metric).
 
-A result in JSON holds means; paired differences with another result need the measurements, so they are kept beside it
-in a compressed npz file (no pickle), `RESULT.rows.npz` beside `RESULT.json`.
+A result in JSON holds means. Paired differences with another result need the measurements, which are saved in a
+compressed npz file (no pickle): `RESULT.rows.npz` for `RESULT.json`.
 """
 
 import io
@@ -34,7 +34,7 @@ class Rows:
     values: Table = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """One dictionary a measurement: name, metric, window, source, horizon (from 1), value (None where exact)."""
+        """One dictionary per measurement: name, metric, window, source, horizon (from 1), value (None: infinite)."""
         for name, metrics in self.values.items():
             for metric, table in metrics.items():
                 for (window, step), value in np.ndenumerate(table):
@@ -49,13 +49,20 @@ class Rows:
                         }
 
 
+def video_means(table: Values) -> Values:
+    """(V, T) -> (V,): mean over the finite values of a video, NaN if there are none."""
+    finite = np.isfinite(table)
+    with np.errstate(invalid="ignore"):
+        return np.where(finite, table, 0).sum(axis=1) / np.where(finite.any(axis=1), finite.sum(axis=1), np.nan)
+
+
 def rows_path(result: Path) -> Path:
-    """Where the measurements of the result file `result` lie."""
+    """The file with the measurements of the result file `result`."""
     return result.with_name(f"{result.name.removesuffix('.json')}.rows.npz")
 
 
 def rows_bytes(rows: Rows) -> bytes:
-    """The file's content."""
+    """The content of the npz file."""
     names = [(name, metric) for name, metrics in rows.values.items() for metric in metrics]
     arrays: dict[str, Any] = {
         "windows": np.array(rows.windows, dtype=str),
@@ -69,7 +76,7 @@ def rows_bytes(rows: Rows) -> bytes:
 
 
 def load_rows(path: Path) -> Rows:
-    """Read what `rows_bytes` gave.
+    """Read a file written from `rows_bytes`.
 
     Raises:
         ValueError: no such file, or it is damaged; the message names it.

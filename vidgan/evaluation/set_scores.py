@@ -1,4 +1,4 @@
-"""Scoring a set of generated clips, between the floor of held-out real clips and the damage of the controls."""
+"""Score a set of generated clips between the floor of held-out real clips and the damaged controls."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,13 +34,14 @@ Array: TypeAlias = npt.NDArray[np.float64]
 Features: TypeAlias = Callable[[ByteClip], Array]
 Estimates: TypeAlias = Callable[[Array], tuple[Estimate, list[Estimate]]]
 
-# Below this many clips a feature, sampling bias is a large part of a Fréchet distance.
-CLIPS_PER_FEATURE = 10
+CLIPS_PER_FEATURE = 10  # with fewer clips per feature, sampling bias dominates a Fréchet distance
+CLIPS = 256  # generated clips of an evaluation
+FEWEST_REAL = 4  # clips; a smaller set cannot be halved for its own floor
 
 
 @dataclass(frozen=True)
 class _Set:
-    """All that the measures need of one set of clips; rows can then be chosen freely."""
+    """The descriptions of one set of clips that all measures are computed from. Indexing selects clips."""
 
     description: Description
     flow: FlowHistograms | None
@@ -68,32 +69,32 @@ def score_synthesis(
     resamples: int = MIN_RESAMPLES,
     seed: int = 0,
 ) -> SynthesisScores:
-    """Measure generated clips against real ones, at equal numbers, with floor and controls.
+    """Compare generated clips with real ones, at equal numbers, with floor and controls.
 
-    The real clips are halved at random, no source in both halves where the sources allow it (a note says if not). The
-    first half is the reference. Compared with it are as many generated clips ("generated"), the other half ("real": the
-    floor, the best score that a perfect model could expect) and damaged copies of that half ("frozen", "shuffled",
-    "reversed", "blurred"). Give twice as many real as generated clips to use all of them. A measure tells something
-    only where "generated" lies between "real" and the control that it should see.
+    The real clips are halved at random, without a source in both halves if the sources allow it (a note says if not).
+    The first half is the reference. It is compared with an equal number of generated clips ("generated"), with the
+    other half ("real": the floor, the best score a perfect model can expect) and with damaged copies of that half
+    ("frozen", "shuffled", "reversed", "blurred"). Provide twice as many real as generated clips to use all of them. A
+    measure is informative only if "generated" lies between "real" and the control that it is sensitive to.
 
     Args:
         real: (N, T, 3, H, W) uint8, N >= 4, T >= 3.
-        generated: (M, T, 3, H, W) uint8, M >= 2, the same T, H, W and the same frame rate.
-        sources: the video that each real clip was cut from; default: each is its own.
-        continued: generated clip i goes on from the first frame of real clip i. Compared are those that go on from the
-            half that the controls are made of: none shows a picture of the reference, and "frozen" is what a model
-            scores that only repeats the picture.
-        training: (.., T, 3, H, W) uint8, the clips the model saw, if ``real`` is held out: "nearest_clip" is then taken
-            to these, and a copied training clip shows as 0.
+        generated: (M, T, 3, H, W) uint8, M >= 2, with the same T, H, W and the same frame rate.
+        sources: the source video of each real clip; default: each clip has its own.
+        continued: generated clip i continues the first frame of real clip i. Then only those generated clips are
+            compared that continue the half that the controls are made of: none contains a frame of the reference, and
+            "frozen" is the score of a model that only repeats the first frame.
+        training: (.., T, 3, H, W) uint8, the model's training clips, if ``real`` is held out. "nearest_clip" is then
+            the distance to these, and is 0 for a copied training clip.
         background: level up to which a pixel is background for the content distance; None: no background.
-        flow: backward flow of two frames, for the flow histograms; None: without them.
-        features: name -> function of clips giving (N, D) features, or (N, T, D) for single frames. Each adds a Fréchet
-            and a kernel distance: a `FeatureNet` under its own names ("fvd", "kvd"), another function under
+        flow: backward flow of two frames, for the flow histograms; None: no flow histograms.
+        features: name -> function of clips that returns (N, D) features, or (N, T, D) for single frames. Each adds a
+            Fréchet and a kernel distance: a `FeatureNet` under its own names ("fvd", "kvd"), another function under
             "frechet_<name>" and "kernel_<name>".
         categories: a classifier of real clips, for the motion control score "mcs" and the accuracy of each category
-            ("mcs_<name>"), on the generated clips, on ``real`` (which it should not have been trained on) and on the
-            controls: a classifier that knows frozen clips as well does not look at motion.
-        splits: how many random halvings; the set measures give mean, smallest and largest over them.
+            ("mcs_<name>"), on the generated clips, on ``real`` (which should not be its training data) and on the
+            controls: a classifier that recognises frozen clips equally well does not use motion.
+        splits: number of random halvings; set measures report their mean, smallest and largest value over them.
         protocol, fingerprint: recorded in the result.
         resamples, seed: of the bootstrap; the seed also draws the halvings.
 
@@ -102,11 +103,11 @@ def score_synthesis(
     """
     _check(real, generated, training, sources, splits)
     if continued and len(generated) != len(real):
-        raise ValueError(f"one clip that goes on from each real one is needed: {len(generated)} and {len(real)}")
+        raise ValueError(f"one continuation per real clip is needed, got {len(generated)} of {len(real)}")
     nets = dict(features or {})
     own = [str(row) for row in range(len(real))]
     names = own if sources is None else [str(name) for name in sources]
-    # Two sources of 100 and 2 clips would leave sets of 2: sharing sources is the lesser evil then.
+    # Two sources of 100 and 2 clips would leave sets of 2: then it is better to share sources.
     separable = min(map(len, halves(names, np.random.default_rng(0)))) >= max(2, len(real) // 4)
     groups = names if separable else own
     measure = partial(_measure, background=background, flow=flow, nets=nets)
@@ -147,11 +148,11 @@ def score_synthesis(
     distances += [key for name, net in nets.items() for key in distance_names(name, net)]
     widths = {distance_names(name, nets[name])[0]: table.shape[-1] for name, table in truth.features.items()}
     weights = {k: v for net in nets.values() if isinstance(net, FeatureNet) for k, v in net.weights.items()}
-    told = {key: text for name, net in nets.items() for key, text in distance_definitions(name, net).items()}
+    distance_texts = {k: text for name, net in nets.items() for k, text in distance_definitions(name, net).items()}
     controlled = {} if categories is None else _category_definitions(categories.classifier)
     return SynthesisScores(
         protocol=protocol,
-        definitions=DEFINITIONS | (motion_histograms.DEFINITIONS if flow else {}) | told | controlled,
+        definitions=DEFINITIONS | (motion_histograms.DEFINITIONS if flow else {}) | distance_texts | controlled,
         better=dict.fromkeys(distances, "lower") | dict.fromkeys(controlled, "higher"),
         fingerprint=fingerprint,
         frame_size=(real.shape[-2], real.shape[-1]),
@@ -204,9 +205,9 @@ def _compare(
 def _category_scores(
     classifier: Classifier, clips: ByteClip, labels: Sequence[int], estimate: Estimates
 ) -> dict[str, Score]:
-    found = category_scores(classifier, clips, labels)
-    each = {f"mcs_{name}": Score(Estimate(share, None, None), []) for name, share in found.by_category.items()}
-    return {"mcs": Score(estimate(found.right[:, None].astype(np.float64))[0], []), **each}
+    result = category_scores(classifier, clips, labels)
+    each = {f"mcs_{name}": Score(Estimate(share, None, None), []) for name, share in result.by_category.items()}
+    return {"mcs": Score(estimate(result.right[:, None].astype(np.float64))[0], []), **each}
 
 
 def _category_definitions(classifier: Classifier) -> dict[str, str]:
@@ -219,18 +220,27 @@ def _per_clip(description: Description, estimate: Estimates) -> dict[str, Score]
     return {measure: Score(estimate(values[:, None])[0], []) for measure, values in columns.items()}
 
 
+def background_level(real: ByteClip) -> int | None:
+    """`BACKGROUND` if most pixels of the clips are dark, None otherwise.
+
+    The content distance then compares the colour of the object on its dark background, or that of whole frames.
+    """
+    dark = float((real.amax(dim=2) <= BACKGROUND).float().mean())
+    return BACKGROUND if dark > 0.5 else None
+
+
 def over_splits(values: list[float]) -> Estimate:
     """Mean, smallest and largest over the random halvings."""
     return Estimate(float(np.mean(values)), min(values), max(values))
 
 
 def halves(names: Sequence[str], random: np.random.Generator) -> tuple[Rows, Rows]:
-    """Row numbers of two halves without a common source, as equal as the sources allow, each in random order."""
+    """Row numbers of two halves without a common source, of sizes as equal as possible, each in random order."""
     unique, group = np.unique(np.asarray(names, dtype=str), return_inverse=True)
     sizes = np.bincount(group)
     side = np.zeros(len(unique), dtype=int)
     filled = [0, 0]
-    # Largest sources first, each to the emptier half; equal sizes come in random order.
+    # The largest sources first, each to the smaller half; sources of equal size in random order.
     for source in sorted(random.permutation(len(unique)), key=lambda index: -sizes[index]):
         side[source] = int(filled[1] < filled[0])
         filled[side[source]] += sizes[source]
@@ -250,7 +260,7 @@ def _check(
                     f"got {tuple(real.shape[1:])} and {tuple(clips.shape[1:])} (T, C, H, W)"
                 )
     if sources is not None and len(sources) != len(real):
-        raise ValueError(f"every real clip needs its source: {len(real)} clips, {len(sources)} sources")
+        raise ValueError(f"one source per real clip is needed, got {len(real)} clips, {len(sources)} sources")
     if len(real) < 4 or len(generated) < 2:
         raise ValueError(f"at least 4 real and 2 generated clips are needed, got {len(real)} and {len(generated)}")
     if splits < 1:
@@ -262,21 +272,21 @@ def _notes(number: int, widths: Mapping[str, int], *, separable: bool, held_out:
     notes = []
     if continued:
         notes.append(
-            "each generated clip goes on from the first frame of a real one, of the half that is not compared with:"
+            "each generated clip continues the first frame of a real clip that is not in the reference;"
             " 'frozen' repeats that frame"
         )
     if not separable:
         notes.append(
-            "the real clips come from too few source videos to halve without a common one: the row 'real' compares "
-            "clips of the same videos, so that floor is too low"
+            "the real clips are of too few source videos to be halved by source: the row 'real' compares clips of the"
+            " same videos, so that this floor is too low"
         )
     for name, width in {"frechet_inhouse": FEATURES, **widths}.items():
         if number < CLIPS_PER_FEATURE * width:
             worse = f", and below {width} the covariance is singular" if number < width else ""
             notes.append(
-                f"{number} clips a set: sampling bias is a large part of {name} below {CLIPS_PER_FEATURE * width}"
-                f"{worse}; compare with the row 'real' and with results of the same number only"
+                f"{number} clips per set: below {CLIPS_PER_FEATURE * width} clips sampling bias is a large part of"
+                f" {name}{worse}; compare it only with the row 'real' and with results of the same number"
             )
     if not held_out:
-        notes.append("nearest_clip is taken to half of the real clips, not to all training clips")
+        notes.append("nearest_clip is the distance to half of the real clips, not to all training clips")
     return notes

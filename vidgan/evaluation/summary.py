@@ -1,4 +1,4 @@
-"""From measurements to a result: means, intervals, differences, skill, calibration, difficulty, cases."""
+"""Summarise measurements as a result: means, intervals, differences, skill, calibration, difficulty, cases."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ COPY_LAST = "copy-last"
 DIVERSITY = "mean squared difference between the samples of a forecaster, RGB in [0, 1]"
 SKILL = "1 - MSE-pix / MSE-pix of {name}, of the means over windows; 1 is perfect, 0 as good as {name}"
 GREY = "; one channel: the luma, which of grey data is the grey level"
-# MMVP (Zhong et al. 2023): how like the first target frame is to the last seen one.
+# SSIM of the first target and the last context frame; thresholds of MMVP (Zhong et al. 2023).
 EASY, HARD = 0.9, 0.6
 
 
@@ -37,17 +37,17 @@ def summarise(
     resamples: int = MIN_RESAMPLES,
     seed: int = 0,
 ) -> ForecastScores:
-    """Means, intervals, differences, difficulty bins and cases of what was measured.
+    """Means, intervals, differences, difficulty bins and cases of measurements.
 
     Args:
-        subject: the forecaster that the evaluation is about; default: the first.
+        subject: the evaluated forecaster; default: the first.
         cumulative: numbers n: also the mean over the first n steps, as METRIC_firstN.
         main: the metric that orders the cases; default: the first after MSE, or MSE.
-        mask_note: added to the definitions of masked metrics: where the masks come from.
-        others: as in `score_forecast`.
+        mask_note: added to the definitions of masked metrics: the source of the masks.
+        others: as in `vidgan.evaluation.forecasts.score_forecast`.
 
     Raises:
-        ValueError: no window was measured.
+        ValueError: there is no window.
     """
     bootstrap = SourceBootstrap(measured.sources, resamples=resamples, seed=seed)
     values = measured.values
@@ -71,22 +71,24 @@ def summarise(
                 key: Score(*bootstrap.difference(table[key], baseline[key])) for key in (*chosen, *measures.sums)
             }
     metrics = measures.frame | measures.masked
-    told = {key: metric.definition + (mask_note if key in measures.masked else "") for key, metric in metrics.items()}
+    definitions = {
+        key: metric.definition + (mask_note if key in measures.masked else "") for key, metric in metrics.items()
+    }
     better: dict[str, str] = {key: metric.better for key, metric in metrics.items()}
-    told |= {total: SEQUENCE_SUMS[total][1] for total in measures.sums}
+    definitions |= {total: SEQUENCE_SUMS[total][1] for total in measures.sums}
     better |= dict.fromkeys(measures.sums, "lower")
-    told = {key: text + (GREY if measures.grey else "") for key, text in told.items()}
+    definitions = {key: text + (GREY if measures.grey else "") for key, text in definitions.items()}
     for count in (n for n in cumulative if n <= horizon):
-        told |= {f"{key}_first{count}": f"mean of {key} over forecast frames 1..{count}" for key in chosen}
+        definitions |= {f"{key}_first{count}": f"mean of {key} over forecast frames 1..{count}" for key in chosen}
         better |= {f"{key}_first{count}": better[key] for key in chosen}
-    told["skill"] = SKILL.format(name=reference)
+    definitions["skill"] = SKILL.format(name=reference)
     if measured.samples:
-        told["diversity"] = DIVERSITY
+        definitions["diversity"] = DIVERSITY
     calibration, bins = _calibration(measured), _bins(measured, whole, reference)
     main = main or next((key for key in measures.frame if key != "mse"), "mse")
     return ForecastScores(
         protocol=protocol,
-        definitions=told,
+        definitions=definitions,
         better=better | {"skill": "higher"},
         fingerprint=fingerprint,
         frame_size=measured.frame_size,
@@ -120,40 +122,40 @@ def _summary(bootstrap: SourceBootstrap, values: Values) -> Score:
 
 
 def _calibration(measured: Measured) -> dict[str, dict[str, Any]]:
-    """sampler -> is its spread the right one? Found and claimed shares of the central intervals, ratio, rank shares."""
-    found = {}
+    """sampler -> calibration: nominal and observed shares of central intervals, spread ratio, rank shares."""
+    calibration = {}
     for name, batches in measured.ranks.items():
         counts = batches.sum(axis=0)
         variance, error = (float(measured.values[f"{name}/mean"][key].mean()) for key in SPREAD)
         ratio = spread_skill(variance, error, measured.samples[name])
-        found[name] = {
+        calibration[name] = {
             "coverage": [list(share) for share in coverage(counts)],
             "rank_shares": (counts / counts.sum()).tolist(),
             **{key: finite_or_none(value) for key, value in ratio._asdict().items()},
         }
-    return found
+    return calibration
 
 
 def _spread_notes(calibration: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """What the calibration says, in words."""
+    """The calibration in words."""
     notes = []
-    for name, found in calibration.items():
-        claimed, observed = found["coverage"][-1]
-        ratio = "none" if found["ratio"] is None else f"{found['ratio']:.2f}"
+    for name, entry in calibration.items():
+        nominal, observed = entry["coverage"][-1]
+        ratio = "none" if entry["ratio"] is None else f"{entry['ratio']:.2f}"
         notes.append(
-            f"{name}: the truth lies within the central {claimed:.0%} of the samples for {observed:.0%} of the pixels;"
-            f" spread over error {ratio} (1 is calibrated, below 1 overconfident)"
+            f"{name}: the ground truth is within the central {nominal:.0%} of the samples for {observed:.0%} of the"
+            f" pixels; spread over error {ratio} (1 is calibrated, below 1 overconfident)"
         )
     return notes
 
 
 def _bins(measured: Measured, values: Table, reference: str) -> dict[str, Bin]:
-    """Means over the windows of each difficulty; no bins where frames are too small for SSIM."""
+    """Means over the windows of each difficulty; no bins if frames are too small for SSIM."""
     like = measured.similarity
     if np.isnan(like).any():
         return {}
     sources = np.array(measured.sources)
-    found = {}
+    bins = {}
     for name, inside in {"easy": like >= EASY, "middle": (like >= HARD) & (like < EASY), "hard": like < HARD}.items():
         means = {
             forecaster: {
@@ -164,17 +166,17 @@ def _bins(measured: Measured, values: Table, reference: str) -> dict[str, Bin]:
         for table in means.values():
             error, copied = table["mse"], means[reference]["mse"]
             table["skill"] = 1 - error / copied if error is not None and copied else None
-        found[name] = Bin(int(inside.sum()), len(set(sources[inside])), means)
-    return found
+        bins[name] = Bin(int(inside.sum()), len(set(sources[inside])), means)
+    return bins
 
 
 def _bin_notes(bins: Mapping[str, Bin]) -> list[str]:
-    """How many windows are of which difficulty."""
+    """The number of windows of each difficulty."""
     if not bins:
         return []
-    counts = ", ".join(f"{found.windows} {name}" for name, found in bins.items())
+    counts = ", ".join(f"{one.windows} {name}" for name, one in bins.items())
     rule = f"easy from {EASY}, hard below {HARD}"
-    return [f"windows by SSIM-G of the last seen and the first target frame ({rule}): {counts}"]
+    return [f"windows by SSIM-G of the last context and the first target frame ({rule}): {counts}"]
 
 
 def _cases(measured: Measured, subject: str, metric: str, higher: bool) -> list[Case]:

@@ -1,4 +1,4 @@
-"""Scores as tables (text, Markdown, LaTeX, CSV, JSON) and as the documents that reports show."""
+"""Results as tables (text, Markdown, LaTeX, CSV, JSON) and as documents for the report."""
 
 import csv
 import io
@@ -8,15 +8,15 @@ from typing import Any
 
 from vidgan.evaluation.comparison import Comparison, Line, quoted_lines
 from vidgan.evaluation.protocols import PROTOCOLS
-from vidgan.evaluation.results import FolderScores, ForecastScores, LongerScores, Result, SynthesisScores
+from vidgan.evaluation.results import FolderScores, ForecastScores, LongClipScores, Result, SynthesisScores
 from vidgan.metrics.statistics import Estimate
 
-FEW_VIDEOS = 20  # so many are listed one by one
+FEW_VIDEOS = 20  # at most this number of videos is listed individually
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of metric -> estimate, with what stands above and below."""
+    """Rows of metric -> estimate, with a title and notes."""
 
     title: str
     metrics: list[str]
@@ -26,19 +26,19 @@ class Table:
 
 
 def result_tables(scores: Result, *, published: bool = False) -> list[Table]:
-    """The table of a result (of longer clips a row a stretch), and that of its easy, middle and hard windows.
+    """The table of a result (for long clips one row per segment), and those of its easy, middle and hard windows.
 
     Args:
-        published: add the quoted rows of its protocol.
+        published: append the published rows of its protocol.
 
     Raises:
-        ValueError: nothing is published under its protocol.
+        ValueError: no rows are published for its protocol.
     """
     metrics = list(dict.fromkeys(metric for table in scores.scores.values() for metric in table))
     lines = [
         Line(name, {metric: score.mean for metric, score in table.items()}) for name, table in scores.scores.items()
     ]
-    if isinstance(scores, LongerScores):
+    if isinstance(scores, LongClipScores):
         lines = [
             Line(f"{name}, frames {span}", {metric: score.horizon[at] for metric, score in table.items()})
             for name, table in scores.scores.items()
@@ -46,29 +46,30 @@ def result_tables(scores: Result, *, published: bool = False) -> list[Table]:
         ]
     notes = [f"note: {note}" for note in scores.notes]
     if published:
-        quoted, where = quoted_lines(PROTOCOLS.get(scores.protocol), metrics)
+        quoted, sources = quoted_lines(PROTOCOLS.get(scores.protocol), metrics)
         lines += quoted
-        notes += where
-    tables = [Table(facts(scores), metrics, scores.better, lines, notes)]
+        notes += sources
+    tables = [Table(describe_result(scores), metrics, scores.better, lines, notes)]
     if isinstance(scores, FolderScores) and 1 < scores.videos <= FEW_VIDEOS:
         by_video = [
             Line(video, {metric: Estimate(value, None, None) for metric, value in means.items()})
             for video, means in scores.by_video.items()
         ]
         tables.append(Table("the prediction, video by video", metrics, scores.better, by_video))
-    if isinstance(scores, ForecastScores) and sum(found.windows > 0 for found in scores.bins.values()) > 1:
-        for name, found in scores.bins.items():
-            if found.windows:
-                title = f"{name}: {found.windows} windows of {found.sources} sources"
+    if isinstance(scores, ForecastScores) and sum(one.windows > 0 for one in scores.bins.values()) > 1:
+        for name, difficulty in scores.bins.items():
+            if difficulty.windows:
+                title = f"{name}: {difficulty.windows} windows of {difficulty.sources} sources"
                 rows = [
-                    Line(row, {m: Estimate(v, None, None) for m, v in t.items()}) for row, t in found.scores.items()
+                    Line(row, {m: Estimate(v, None, None) for m, v in means.items()})
+                    for row, means in difficulty.scores.items()
                 ]
                 tables.append(Table(title, metrics, scores.better, rows))
     return tables
 
 
 def comparison_tables(comparison: Comparison, title: str) -> list[Table]:
-    """The table of several results under `title`, and that of their paired differences."""
+    """The table of several results with this title, and the table of their paired differences."""
     notes = [f"note: {note}" for note in comparison.notes]
     tables = [Table(title, comparison.metrics, comparison.better, comparison.lines, notes)]
     if comparison.differences:
@@ -77,17 +78,17 @@ def comparison_tables(comparison: Comparison, title: str) -> list[Table]:
     return tables
 
 
-def facts(scores: Result) -> str:
-    """What the numbers are of, in a line."""
+def describe_result(scores: Result) -> str:
+    """One line that says what was scored, and how means and intervals are taken."""
     size = f"{scores.frame_size[0]}x{scores.frame_size[1]}"
     if isinstance(scores, ForecastScores):
-        seen = f"{scores.context} frames seen, {scores.horizon} forecast"
+        task = f"{scores.context} context frames, {scores.horizon} forecast"
         if scores.samples:
             number = max(scores.samples.values())
-            by = f"by {scores.best_by}" if scores.best_by else "by each metric for itself"
-            seen += f", {number} samples, best and worst chosen with the truth, {by}"
+            by = f"by {scores.best_by}" if scores.best_by else "by each metric separately"
+            task += f", {number} samples, best and worst selected with the ground truth {by}"
         return (
-            f"{scores.protocol}: {scores.windows} windows of {scores.sources} sources at {size}, {seen};"
+            f"{scores.protocol}: {scores.windows} windows of {scores.sources} sources at {size}, {task};"
             " mean over windows and steps, 95 % interval over sources"
         )
     if isinstance(scores, SynthesisScores):
@@ -95,10 +96,10 @@ def facts(scores: Result) -> str:
             f"{scores.protocol}: {scores.clips} clips of {scores.frames} frames at {size} on each side; `real` is the"
             " real-versus-real floor, further rows are damaged real clips"
         )
-    if isinstance(scores, LongerScores):
+    if isinstance(scores, LongClipScores):
         return (
             f"{scores.protocol}: {scores.clips} clips of {scores.frames} frames at {size}, trained on {scores.stretch},"
-            f" stretch by stretch; `real`: {scores.real_clips} clips of {scores.real_frames} frames"
+            f" segment by segment; `real`: {scores.real_clips} clips of {scores.real_frames} frames"
         )
     assert isinstance(scores, FolderScores)
     return (
@@ -128,8 +129,8 @@ def as_text(tables: Sequence[Table]) -> str:
     for table in tables:
         rows = [_header(table, " ↑", " ↓"), *([line.name, *_cells(line, table)] for line in table.lines)]
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-        told = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        parts.append("\n".join([table.title, "", *told, *(["", *table.notes] if table.notes else [])]))
+        text = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        parts.append("\n".join([table.title, "", *text, *(["", *table.notes] if table.notes else [])]))
     return "\n\n".join(parts)
 
 
@@ -140,14 +141,14 @@ def as_markdown(tables: Sequence[Table]) -> str:
         header = _header(table, " ↑", " ↓")
         rows = [header, ["---"] * len(header)]
         rows += [[f"*{line.name}*" if line.quoted else line.name, *_cells(line, table)] for line in table.lines]
-        told = [f"| {' | '.join(row)} |" for row in rows]
+        text = [f"| {' | '.join(row)} |" for row in rows]
         notes = [f"- {note}" for note in table.notes]
-        parts.append("\n".join([table.title, "", *told, *(["", *notes] if notes else [])]))
+        parts.append("\n".join([table.title, "", *text, *(["", *notes] if notes else [])]))
     return "\n\n".join(parts)
 
 
 def as_latex(tables: Sequence[Table]) -> str:
-    """LaTeX `tabular` environments, to be put into a `table`; quoted rows in italics, notes as comments."""
+    """LaTeX `tabular` environments for use inside a `table`; quoted rows in italics, notes as comments."""
     parts = []
     for table in tables:
         header = _header(table, r" $\uparrow$", r" $\downarrow$", escape=_escape)
@@ -155,16 +156,16 @@ def as_latex(tables: Sequence[Table]) -> str:
         for line in table.lines:
             name = rf"\textit{{{_escape(line.name)}}}" if line.quoted else _escape(line.name)
             rows.append([name, *map(_escape, _cells(line, table))])
-        told = [f"{' & '.join(row)} \\\\" for row in rows]
+        body_rows = [f"{' & '.join(row)} \\\\" for row in rows]
         columns = "l" + "r" * len(table.metrics)
         comments = [f"% {note}" for note in (table.title, *table.notes)]
-        body = [rf"\begin{{tabular}}{{{columns}}}", r"\hline", f"{' & '.join(header)} \\\\", r"\hline", *told]
+        body = [rf"\begin{{tabular}}{{{columns}}}", r"\hline", f"{' & '.join(header)} \\\\", r"\hline", *body_rows]
         parts.append("\n".join([*comments, *body, r"\hline", r"\end{tabular}"]))
     return "\n\n".join(parts)
 
 
 def as_csv(tables: Sequence[Table]) -> str:
-    """One row a (table, name, metric): full precision, bounds in columns of their own."""
+    """One row per (table, name, metric), with full precision and bounds in separate columns."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["table", "name", "metric", "better", "mean", "low", "high", "quoted"])
@@ -185,11 +186,11 @@ FORMATS: dict[str, Callable[[Sequence[Table]], str]] = {
 
 
 def score_document(scores: Result) -> dict[str, Any]:
-    """The result with its table, as a run keeps it and the report shows it."""
+    """The result with its table and curves, as saved in `scores/` of a run for the report."""
     table = result_tables(scores)[0]
     curves: dict[str, dict[str, list[float | None]]] = {}
     intervals: dict[str, dict[str, list[list[float | None]]]] = {}
-    if isinstance(scores, LongerScores) or (isinstance(scores, ForecastScores) and scores.horizon > 1):
+    if isinstance(scores, LongClipScores) or (isinstance(scores, ForecastScores) and scores.horizon > 1):
         for name, metrics in scores.scores.items():
             for metric, score in metrics.items():
                 steps = score.horizon
@@ -204,7 +205,11 @@ def score_document(scores: Result) -> dict[str, Any]:
         "curves": curves,
         "intervals": intervals,
         "better": scores.better,
-        "notes": [facts(scores), *(f"{name}: {text}" for name, text in scores.definitions.items()), *scores.notes],
+        "notes": [
+            describe_result(scores),
+            *(f"{name}: {text}" for name, text in scores.definitions.items()),
+            *scores.notes,
+        ],
         "result": scores.to_dict(),
     }
 
@@ -215,7 +220,7 @@ def _header(table: Table, up: str, down: str, *, escape: Callable[[str], str] = 
 
 
 def _cells(line: Line, table: Table) -> list[str]:
-    """`mean [low, high]` for each metric; empty where it was not measured, a dash where it has no finite value."""
+    """`mean [low, high]` of each metric; empty if it was not measured, a dash if it has no finite value."""
     cells = []
     for metric in table.metrics:
         value = line.values.get(metric)
@@ -235,5 +240,5 @@ def _number(value: float | None) -> str:
 
 
 def _escape(text: str) -> str:
-    """Characters that mean something to LaTeX."""
+    """Escape the special characters of LaTeX."""
     return "".join(f"\\{c}" if c in "&%$#_{}" else c for c in text)

@@ -17,10 +17,10 @@ from vidgan.data.augmentation import check_window
 from vidgan.data.store.index import Index, load_index
 from vidgan.data.store.storage import open_store
 from vidgan.errors import DataError
+from vidgan.evaluation.models import CHECKPOINTS, TrainedModel, load_model
 from vidgan.evaluation.nearest_clips import nearest_pairs
-from vidgan.evaluation.places import read_window
-from vidgan.evaluation.scoring import forecast_of, join_forecasts
-from vidgan.evaluation.subjects import CHECKPOINTS, Subject, find_subject
+from vidgan.evaluation.predictors import forecast_any_size, join_forecasts
+from vidgan.evaluation.windows import read_window
 from vidgan.metrics.values import EXACT_TEXT
 from vidgan.report.blocks import Animation, Block, Text
 from vidgan.runs import run_config
@@ -101,14 +101,14 @@ class Cases:
             blocks.append(case_animation(subject, clip, case, result))
         return blocks
 
-    def _find_model(self, result: Record) -> Subject:
+    def _find_model(self, result: Record) -> TrainedModel:
         """The model of the run whose files have the hashes of the result."""
         weights = result["provenance"]["weights"]
         checkpoints = [self.run / CHECKPOINTS / name.partition("/")[0] for name in weights]
         for path in (self.run, self.run / "best", *checkpoints):
             if path.is_dir():
                 try:
-                    subject = find_subject(path)
+                    subject = load_model(path)
                 except (OSError, ValueError):
                     continue  # it cannot be loaded, so it is not the one that was scored
                 if subject.weights == weights:
@@ -129,7 +129,7 @@ class Cases:
         raise ValueError(f"the scored data ({name}) were moved, changed or deleted; give their folder with --data")
 
 
-def case_animation(subject: Subject, clip: ByteClip, case: Record, result: Record) -> Animation:
+def case_animation(subject: TrainedModel, clip: ByteClip, case: Record, result: Record) -> Animation:
     """Truth, forecast, error and flow of one window, side by side.
 
     Args:
@@ -146,7 +146,7 @@ def case_animation(subject: Subject, clip: ByteClip, case: Record, result: Recor
     else:
         seed = result["seed"] if is_sampled else None
         past, horizon = clip[None, :context], len(clip) - context
-        forecast = forecast_of(subject.model, past, horizon, seed=seed, rows=[case["window"]])
+        forecast = forecast_any_size(subject.model, past, horizon, seed=seed, rows=[case["window"]])
     rows = forecast_rows(clip[:context], clip[context:], forecast)
     panels = {"context": rows["context"], **{name: rows[name] for name in PANELS}}
     value = EXACT_TEXT if case["value"] is None else f"{case['metric']} {case['value']:.4g}"
@@ -159,7 +159,7 @@ def case_animation(subject: Subject, clip: ByteClip, case: Record, result: Recor
     )
 
 
-def nearest_blocks(subject: Subject, nearest: Record) -> list[Block]:
+def nearest_blocks(subject: TrainedModel, nearest: Record) -> list[Block]:
     """The generated clips that are closest to a training clip, each next to that clip.
 
     Args:
@@ -190,5 +190,5 @@ def _forecast_growing(model: ForecastModel, clip: ByteClip, context: int) -> For
     for end in range(context, len(clip)):
         # A model needs two frames to see motion, so a single one is repeated, as in the evaluation.
         past = clip[:end] if end > 1 else clip[:1].expand(2, -1, -1, -1)
-        parts.append(forecast_of(model, past[None], 1))
+        parts.append(forecast_any_size(model, past[None], 1))
     return join_forecasts(parts, dim=1)

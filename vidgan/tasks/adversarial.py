@@ -14,14 +14,13 @@ from vidgan.seeding import Draws
 from vidgan.tasks.adversarial_config import AdversarialRunConfig
 from vidgan.tasks.base import TrainingParts
 from vidgan.tasks.own_parts import build_own, require_output
-from vidgan.training.adversary import Adversary, Penalty
+from vidgan.training.adversary import AdversarialGame, Adversary, Penalty
 
 __all__ = [
-    "build_adversaries",
+    "build_game",
     "build_penalties",
     "build_section_discriminator",
     "compilable_discriminators",
-    "find_own_terms",
 ]
 
 
@@ -75,15 +74,15 @@ def build_penalties(config: AdversarialRunConfig) -> dict[str, Penalty]:
     }
 
 
-def build_adversaries(
+def build_game(
     config: AdversarialRunConfig,
     parts: TrainingParts,
     *,
     scores_clips: Collection[str] = (),
     augment: Callable[[Tensor, Draws], Tensor] | None = None,
     trains_category: Collection[str] = (),
-) -> dict[str, Adversary]:
-    """The discriminators' sides, by name.
+) -> AdversarialGame:
+    """Networks, losses and turns of a run with discriminators.
 
     Args:
         config: of the run.
@@ -95,7 +94,7 @@ def build_adversaries(
     _, *names = config.network_names()
     penalties = build_penalties(config)
     loss = find_adversarial_loss(config) if names else ADVERSARIAL["non_saturating"]
-    return {
+    adversaries = {
         name: Adversary(
             trainees=parts.trainees,
             name=name,
@@ -107,6 +106,15 @@ def build_adversaries(
         )
         for name in names
     }
+    return AdversarialGame(
+        trainees=parts.trainees,
+        ema=parts.ema,
+        adversaries=adversaries,
+        turns=config.turns(),
+        steps_per_epoch=parts.steps_per_epoch,
+        weights=config.objective.weights,
+        own_terms=find_own_terms(config),
+    )
 
 
 def find_adversarial_loss(config: AdversarialRunConfig) -> AdversarialLoss:

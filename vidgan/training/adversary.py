@@ -1,6 +1,7 @@
 """A discriminator's side of the adversarial game, and the generator's loss through it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
@@ -11,10 +12,12 @@ from vidgan.losses.adversarial import AdversarialLoss, accuracy, saturation
 from vidgan.losses.latent import category_accuracy, category_cross_entropy
 from vidgan.losses.penalties import clip_weights, gradient_penalty, r1
 from vidgan.seeding import Draws
-from vidgan.training.trainees import Trainees, TurnResult
+from vidgan.training.ema import ExponentialMovingAverage
+from vidgan.training.trainees import Micro, Trainees, TurnResult
+from vidgan.training.turns import Turn, due_turns
 from vidgan.types import Judgement, Logits
 
-__all__ = ["Adversary", "Penalty"]
+__all__ = ["AdversarialGame", "Adversary", "Penalty"]
 
 
 class Penalty(NamedTuple):
@@ -166,3 +169,31 @@ class Adversary:
             return real
         split = rearrange(real, "(b s) ... -> b s ...", s=real_frames)
         return rearrange(torch.cat([split] * kinds, dim=1), "b s ... -> (b s) ...")
+
+
+@dataclass(frozen=True)
+class AdversarialGame:
+    """What training algorithms with discriminators share.
+
+    Attributes:
+        trainees: "generator" and the discriminators.
+        ema: average of the generator, used for all outputs.
+        adversaries: the discriminators' sides, by name.
+        turns: the sequence of a step.
+        steps_per_epoch: for turns that alternate by epochs.
+        weights: of the generator's terms.
+        own_terms: name -> function (fake, real) -> scalar, further terms of the generator.
+    """
+
+    trainees: Trainees
+    ema: ExponentialMovingAverage
+    adversaries: Mapping[str, Adversary]
+    turns: Sequence[Turn]
+    steps_per_epoch: int
+    weights: Mapping[str, float]
+    own_terms: Mapping[str, Callable[..., Tensor]]
+
+    def due(self, step: int, micros: Sequence[Micro]) -> Iterator[tuple[str, Sequence[Micro]]]:
+        """(network, micro-batches) of each update in a step, in order; a repeat has draws of its own."""
+        for network, repeat in due_turns(self.turns, step, self.steps_per_epoch):
+            yield network, [(batch, draws.fork("repeat", repeat)) for batch, draws in micros] if repeat else micros

@@ -1,7 +1,7 @@
-"""Protocols by name: which data, which windows, which definitions a published number rests on.
+"""Protocols by name: the data, windows and definitions of published numbers.
 
-A number can be compared with a published one only when preparation, windows, frame size, metric definitions and the
-copy-last row agree: reproduce the copy-last row first. ``published`` says which tables a protocol may be held against.
+A number can be compared with a published one only if preparation, windows, frame size, metric definitions and the
+copy-last row agree: reproduce the copy-last row first. ``published`` lists the tables that a protocol compares with.
 """
 
 from difflib import get_close_matches
@@ -34,18 +34,14 @@ _ALL: tuple[ForecastProtocol | GenerationProtocol, ...] = (*FORECASTS, *GENERATI
 PROTOCOLS = {protocol.name: protocol for protocol in _ALL}
 
 
-def find_protocol(name: str, variant: str | None = None) -> ForecastProtocol | GenerationProtocol:
-    """The protocol of that name, or its variant (`caltech-10to1` and `openstl`).
+def find_protocol(name: str) -> ForecastProtocol | GenerationProtocol:
+    """The protocol of that name.
 
     Raises:
-        ValueError: there is none; the message lists them.
+        ValueError: there is none; the message lists the accepted names.
     """
-    full = name if variant is None else f"{name}-{variant}"
-    if full in PROTOCOLS:
-        return PROTOCOLS[full]
-    if variant is not None and name in PROTOCOLS:
-        variants = [other.removeprefix(f"{name}-") for other in PROTOCOLS if other.startswith(f"{name}-")]
-        raise ValueError(f"protocol {name} has no variant {variant!r}; there are: {', '.join(variants) or 'none'}")
-    close = get_close_matches(full, PROTOCOLS, 1)
-    hint = f" (did you mean {close[0]}?)" if close else ""
-    raise ValueError(f"unknown protocol {full!r}{hint}; there are {', '.join(PROTOCOLS)}")
+    if name in PROTOCOLS:
+        return PROTOCOLS[name]
+    similar = get_close_matches(name, PROTOCOLS, 1)
+    hint = f" (did you mean {similar[0]}?)" if similar else ""
+    raise ValueError(f"--protocol {name!r} is unknown{hint}; accepted are {', '.join(PROTOCOLS)}")

@@ -1,4 +1,4 @@
-"""What a protocol fixes: how the data are prepared, which windows are cut, what is measured, what it compares with."""
+"""Fields of a protocol: preparation of the data, windows, metrics, and the published tables it compares with."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -9,7 +9,7 @@ from vidgan.seeding import derive_seed
 
 DEFAULT_METRICS = ("mse", "psnr", "ssim", "mae", "sharpness")
 
-# Metrics that need network weights, by the name of the weights file that `--weights NAME=PATH` gives.
+# Metrics that need network weights -> network; its weights are given by `--weights lpips-NET=PATH`.
 LPIPS: dict[str, Literal["alex", "vgg", "squeeze"]] = {
     "lpips_alex": "alex",
     "lpips_vgg": "vgg",
@@ -19,16 +19,16 @@ LPIPS: dict[str, Literal["alex", "vgg", "squeeze"]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Preparation:
-    """The options that `vidgan prepare` must have been given, in its own words.
+    """The required options of `vidgan prepare`.
 
     Attributes:
-        layout: how the source lies on disk, as people download it.
-        size: (H, W) of the prepared frames, None: any.
-        fit, resample: how a frame is brought to that size.
-        every: take frames 0, every, 2*every, ...
-        fps: frame rate after resampling in time, None: as stored.
-        categories: whether folder names are kept as categories (windows or metrics depend on them).
-        cuts: whether clips are parted at shot changes; a benchmark takes its clips as they are.
+        layout: layout of the source on disk, as it is downloaded.
+        size: (H, W) of the prepared frames; None: any.
+        fit, resample: how a frame is scaled to that size.
+        every: use frames 0, every, 2*every, ...
+        fps: frame rate after temporal resampling; None: as stored.
+        categories: whether folder names are recorded as categories (windows or metrics depend on them).
+        cuts: whether clips are split at shot changes; benchmarks use their clips unchanged.
     """
 
     layout: str
@@ -41,44 +41,44 @@ class Preparation:
     cuts: str = "off"
 
     def options(self) -> dict[str, Any]:
-        """Keyword arguments for `vidgan.data.preparing.prepare.prepare`; those that the preset leaves open are not among them."""
+        """Keyword arguments of `vidgan.prepare` that the protocol fixes."""
         fixed = asdict(self)
         return {name: fixed[name] for name in fixed if name not in ("size", "fps") or fixed[name] is not None}
 
     def deviations(self, settings: Mapping[str, Any], size: tuple[int, int]) -> list[str]:
-        """What of prepared data differs from this, in words; empty where a published number may stand beside.
+        """Descriptions of the differences between prepared data and this; empty if published numbers are comparable.
 
         Args:
             settings: the options recorded in the index of the prepared data.
             size: (H, W) of the prepared frames.
         """
-        found = []
+        differences = []
         if self.size is not None and size != self.size:
-            found.append(f"frames are {size[0]}x{size[1]}, not {self.size[0]}x{self.size[1]}")
+            differences.append(f"frames are {size[0]}x{size[1]}, not {self.size[0]}x{self.size[1]}")
         for name in ("layout", "fit", "resample", "every", "fps", "cuts"):
             value = getattr(self, name)
             stored = settings.get(name, _UNRECORDED.get(name))
             if stored != value:
-                found.append(f"{name} is {stored}, not {value}")
+                differences.append(f"{name} is {stored}, not {value}")
         if self.categories and not settings.get("categories"):
-            found.append("categories were not kept")
-        return found
+            differences.append("categories were not recorded")
+        return differences
 
 
-# What an option was before it existed.
+# Values of options that older indexes do not record.
 _UNRECORDED: dict[str, Any] = {"layout": "auto", "fit": "crop", "resample": "area", "every": 1, "cuts": "off"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Windows:
-    """Which windows are cut from a test clip.
+    """Selection of windows from a test clip.
 
     Attributes:
-        align: "front" and "end" count windows from that end of the clip; "random" takes one keyed start a clip.
-        hop: frames from one window to the next; None: the window's length, so that none overlap.
+        align: "front" and "end" count windows from that end of the clip; "random" selects one keyed start per clip.
+        hop: frames from one window to the next; None: the length of a window, so that windows do not overlap.
         hops: category name -> its own hop.
-        first: at most so many windows a clip, None: all.
-        stride, offset: frames offset, offset + stride, ... of the clip are its frames; the other numbers count these.
+        first: largest number of windows per clip; None: no limit.
+        stride, offset: only frames offset, offset + stride, ... of the clip are used; the other numbers count these.
     """
 
     align: Literal["front", "end", "random"] = "front"
@@ -89,11 +89,11 @@ class Windows:
     offset: int = 0
 
     def starts(self, frames: int, length: int, *, category: str = "", key: str = "", seed: int = 0) -> list[int]:
-        """Places in a stored clip of `frames` where its windows of `length` begin, ascending; none if it is shorter.
+        """First frames of the windows of `length` in a stored clip of `frames`, ascending; empty if it is too short.
 
         Args:
             category: of the clip, for `hops`.
-            key: what identifies the clip, for the random start.
+            key: identifies the clip, for the random start.
             seed: of the random start.
         """
         last = len(range(self.offset, frames, self.stride)) - length
@@ -113,19 +113,19 @@ class ForecastProtocol:
     """How a forecaster is scored.
 
     Attributes:
-        name: what `--protocol` takes; results of different names never share a table.
-        context: frames seen; with `growing`, frame t is forecast from frames 0..t-1, beginning at t = context.
+        name: value of `--protocol`; results of different names never share a table.
+        context: frames given; with `growing`, frame t is forecast from frames 0..t-1, starting at t = context.
         horizon: frames scored.
         metrics: names in `METRICS`, `SEQUENCE_SUMS`, `MASKED` or `LPIPS`; the first is the main one.
-        samples: futures drawn by a stochastic model; scores are the best, mean and worst of them.
-        grey: score one channel, as the published frame sums and SSIM of grey data do.
-        cumulative: numbers n: also the mean over the first n forecast frames, under a name of its own.
-        preparation: how the data must have been prepared, None: any way.
-        windows: which windows are cut.
-        expected: test windows that publications or their code count.
-        data: the data set and the windows, in words.
-        published: keys of `vidgan.evaluation.published.PUBLISHED` that this protocol's numbers may stand beside.
-        notes: where the literature disagrees, and what to beware of.
+        samples: forecasts drawn from a stochastic model; scores are their best, mean and worst.
+        grey: score one channel, as published frame sums and SSIM of grey data do.
+        cumulative: numbers n: also the mean over the first n forecast frames, as METRIC_firstN.
+        preparation: required preparation of the data; None: any.
+        windows: selection of windows.
+        expected: numbers of test windows in publications or their code.
+        data: description of the data set and the windows.
+        published: keys of `vidgan.evaluation.published.PUBLISHED` with comparable numbers.
+        notes: disagreements in the literature, and limits of the numbers.
     """
 
     name: str
@@ -145,7 +145,7 @@ class ForecastProtocol:
 
     @property
     def frame_size(self) -> tuple[int, int] | None:
-        """(H, W) that published numbers use."""
+        """(H, W) of the published numbers."""
         return None if self.preparation is None else self.preparation.size
 
 
@@ -154,13 +154,13 @@ class GenerationProtocol:
     """How sets of clips are compared.
 
     Attributes:
-        clips: on each side; the real side gives one window a video until there are as many.
+        name: value of `--protocol`.
+        clips: number on each side; on the real side one window per video.
         frames: of a clip.
-        size: (H, W) of the prepared frames.
-        needs: weights that `--weights NAME=PATH` must give.
+        needs: names of the required `--weights NAME=PATH`.
         measures: "fvd" (with kernel distance) or "inception_score".
-        splits: of the inception score.
-        published, preparation, notes: as in `ForecastProtocol`.
+        splits: of the Inception Score.
+        preparation, data, published, notes: as in `ForecastProtocol`.
     """
 
     name: str
@@ -176,13 +176,13 @@ class GenerationProtocol:
 
     @property
     def frame_size(self) -> tuple[int, int] | None:
-        """(H, W) that published numbers use."""
+        """(H, W) of the published numbers."""
         return None if self.preparation is None else self.preparation.size
 
 
 def check_metrics(names: Sequence[str], also: Sequence[str] = ()) -> None:
-    """Raise ValueError if a metric is unknown, or if there is none; `also` are names known to the caller."""
+    """Raise ValueError if there is no metric or an unknown one; `also` are further accepted names."""
     if not names:
-        raise ValueError("no metric was asked for")
+        raise ValueError("at least one metric is needed")
     if unknown := [name for name in names if name not in METRICS and name not in also]:
-        raise ValueError(f"unknown metrics: {', '.join(unknown)}; there are {', '.join([*METRICS, *also])}")
+        raise ValueError(f"unknown metrics: {', '.join(unknown)}; accepted are {', '.join([*METRICS, *also])}")

@@ -1,12 +1,12 @@
-"""The presets for forecasts: one for each benchmark whose published numbers can be stood beside."""
+"""Protocols for forecasts: one for each benchmark with published numbers."""
 
 from vidgan.evaluation.protocols.base import ForecastProtocol, Preparation, Windows
 
-_STANDING = "copy-last first: where its row differs from the published one, the data were prepared in another way"
+_COPY_FIRST = "check copy-last first: if its row differs from the published one, the data were prepared differently"
 _WRAP = "published PSNR of 33 to 38 dB of 2022-23 is squared in uint8, modulo 256; no such value is quoted here"
-_U2 = "SSIM-U2 is the inflated form that these tables print; SSIM-G stands beside and compares with no table of theirs"
-_BEST = "best of N uses the truth, separately for every metric: it is not what a user gets; the mean sample is"
-_MASKS = "ucf-mathieu, ucf-dvf and ucf-full mask in three ways; their numbers never compare with each other"
+_U2 = "SSIM-U2 is the inflated form of these tables; SSIM-G compares with none of them"
+_BEST = "best of N selects with the ground truth, separately for each metric; a user gets the mean sample"
+_MASKS = "ucf-mathieu, ucf-dvf and ucf-full use three different masks; their numbers are not comparable"
 
 CALTECH_FRAMES = "Caltech Pedestrian sets 06-10, frames 0, 3, 6, ... (10 Hz), 11 frames, no overlap, from the front"
 
@@ -21,9 +21,9 @@ _DRIVING = (
         data="KITTI raw, the test drives of PredNet (city 0104, residential 0079, road 0070), 10-frame windows, no "
         "overlap, from the front; frame t from frames 0..t-1, frames 2..10 scored",
         notes=(
-            "a forecaster that needs two frames is handed the first one twice for step 2",
-            "PredNet's own KITTI number is MSE-pix over steps 2..10; it is no Caltech number",
-            _STANDING,
+            "for step 2, a forecaster that needs two frames gets the first one twice",
+            "PredNet's own KITTI number is MSE-pix over steps 2..10; it is not comparable with Caltech numbers",
+            _COPY_FIRST,
         ),
     ),
     ForecastProtocol(
@@ -34,7 +34,7 @@ _DRIVING = (
         metrics=("mse", "psnr", "ssim"),
         preparation=Preparation(layout="prednet-hickle", size=(128, 160)),
         data="X_test.hkl of kitti_data.zip, windows as kitti-prednet, none across a change of source",
-        notes=("a forecaster that needs two frames is handed the first one twice for step 2", _STANDING),
+        notes=("for step 2, a forecaster that needs two frames gets the first one twice", _COPY_FIRST),
     ),
     ForecastProtocol(
         name="caltech-10to1",
@@ -47,7 +47,7 @@ _DRIVING = (
         published=("caltech",),
         notes=(
             "published window counts disagree (about 3680 by this rule, 1983 in OpenSTL's documents)",
-            "copy-last is published as MSE 7.95e-3; others could not reproduce it and found 26.8e-3 with another"
+            "copy-last is published as MSE 7.95e-3; others could not reproduce it and report 26.8e-3 with another"
             " preparation",
             _WRAP,
         ),
@@ -64,7 +64,7 @@ _DRIVING = (
         published=("caltech-openstl",),
         notes=(
             "OpenSTL chooses the epoch on the test set, and feeds BGR test frames to models trained on RGB",
-            "OpenSTL takes MSE before clipping to [0, 1]; here all is scored on uint8",
+            "OpenSTL computes MSE before clipping to [0, 1]; here all frames are scored as uint8",
             _U2,
         ),
     ),
@@ -80,7 +80,7 @@ _DRIVING = (
         data="Cityscapes sequences, the 500 clips of `val`, the first 9 frames of each",
         published=("cityscapes",),
         notes=(
-            "published values are cumulative means over the first 1, 3, 5 frames, not the frame's own score",
+            "published values are cumulative means over the first 1, 3, 5 frames, not scores of single frames",
             "published LPIPS reads BGR frames",
         ),
     ),
@@ -96,9 +96,9 @@ _DIGITS = (
         preparation=Preparation(layout="moving-mnist", size=(64, 64)),
         windows=Windows(first=1),
         expected=(10000,),
-        data="mnist_test_seq.npy, all 10,000 sequences, frames 0-9 seen",
+        data="mnist_test_seq.npy, all 10,000 sequences, frames 0-9 given",
         published=("mmnist",),
-        notes=("state the epochs beside: they move MSE by a factor of 2", _U2, _WRAP),
+        notes=("report the number of epochs, which changes MSE by a factor of 2", _U2, _WRAP),
     ),
     ForecastProtocol(
         name="smmnist-5to20",
@@ -109,8 +109,8 @@ _DIGITS = (
         grey=True,
         preparation=Preparation(layout="auto", size=(64, 64)),
         windows=Windows(first=1),
-        data="a frozen file of stochastic Moving MNIST, 25 frames a sequence, frames 0-4 seen",
-        notes=("without a common frozen file results are not exactly comparable: the fingerprint tells", _BEST),
+        data="a frozen file of stochastic Moving MNIST, 25 frames per sequence, frames 0-4 given",
+        notes=("results are exactly comparable only on the same frozen file: compare the fingerprints", _BEST),
     ),
 )
 
@@ -127,8 +127,8 @@ _PEOPLE = (
             preparation=_KTH,
             windows=Windows(hops={"running": 3, "jogging": 3}),
             expected=(3167, 5041) if horizon == 20 else (),
-            data=f"KTH persons 17-25, 128x128, windows of {10 + horizon} frames, every 3 frames where people run or "
-            "jog, without overlap else; MCNet's list of subsequences where the data set has it",
+            data=f"KTH persons 17-25, 128x128, windows of {10 + horizon} frames, every 3 frames for running and"
+            " jogging, otherwise without overlap; MCNet's list of subsequences if the data set has it",
             published=(f"kth-10to{horizon}",),
             notes=("published window counts disagree (863 subsequences, 3167, 5041 windows)", _WRAP),
         )
@@ -143,8 +143,8 @@ _PEOPLE = (
         grey=True,
         preparation=Preparation(layout="kth:test=21-25", size=(64, 64), fit="squash", resample="bilinear"),
         windows=Windows(align="random"),
-        data="KTH persons 21-25, 64x64, one random start a video, drawn from the seed",
-        notes=(_BEST, "SLAMP's FVD table is of sets of forecasts; it is not measured here"),
+        data="KTH persons 21-25, 64x64, one random start per video, drawn from the seed",
+        notes=(_BEST, "SLAMP's FVD table compares sets of forecasts; it is not measured here"),
     ),
     *(
         ForecastProtocol(
@@ -155,7 +155,11 @@ _PEOPLE = (
             preparation=Preparation(layout=layout, size=(256, 256), fit="squash", resample="bicubic", every=5),
             data=data,
             published=published,
-            notes=(*notes, "copy-last beats every learned model per frame on this static background: read skill", _U2),
+            notes=(
+                *notes,
+                "copy-last beats every learned model per frame on this static background: compare skill",
+                _U2,
+            ),
         )
         for suffix, layout, data, published, notes in (
             ("", "human36m", "Human3.6M, subjects S9 and S11, every 5th frame, no overlap", (), ()),
@@ -165,8 +169,8 @@ _PEOPLE = (
                 "Human3.6M, the test list of STRPM and OpenSTL, as a manifest of its lines",
                 ("human36m",),
                 (
-                    "this list leaks: 98.8 % of its test windows share a frame with a training window, 67 % of the "
-                    "target frames are training frames; use human36m-4to4 for anything but this table",
+                    "this list leaks: 98.8 % of its test windows share a frame with a training window, and 67 % of"
+                    " the target frames are training frames; use human36m-4to4 except to compare with this table",
                 ),
             ),
         )
@@ -185,7 +189,7 @@ _ROBOT = (
         expected=(256,),
         data="the 256 test trajectories of BAIR robot pushing, camera image_aux1",
         published=("bair",),
-        notes=(_BEST, "one publication used image_main in place of image_aux1"),
+        notes=(_BEST, "one publication used image_main instead of image_aux1"),
     ),
 )
 
@@ -202,8 +206,8 @@ _UCF = tuple(
         data="UCF-101, every 10th line of testlist01 (lines 1, 11, ..., 3781), the first frames of each clip",
         published=published,
         notes=(
-            "papers say 378 or 379 clips; the published archives cut their frames somewhere in the clip, here they are"
-            " the first ones",
+            "papers report 378 or 379 clips; the published archives use frames from the middle of a clip, here the"
+            " first frames are used",
             _MASKS,
             *notes,
         ),
@@ -211,11 +215,11 @@ _UCF = tuple(
     for name, context, horizon, metrics, cumulative, published, notes in (
         (
             "ucf-mathieu", 4, 1, ("mathieu_psnr", "mathieu_ssim", "mathieu_sharpness"), (), (),
-            ("pixels that do not move are alike in both images: PSNR is over the whole frame, and far above ucf-full",),
+            ("static pixels are equal in both images: PSNR is over the whole frame, and far above ucf-full",),
         ),
         (
             "ucf-dvf", 2, 1, ("dvf_psnr", "dvf_ssim"), (), ("ucf-dvf",),
-            ("PSNR counts moving pixels only: lower than ucf-mathieu",),
+            ("PSNR is over moving pixels only, and lower than ucf-mathieu",),
         ),
         ("ucf-full", 4, 7, ("psnr", "ssim_grey", "ssim"), (1,), (), ("as MCNet: 7 frames, full frame",)),
     )
@@ -250,7 +254,7 @@ _NATURAL = (
         context=10,
         horizon=10,
         metrics=("psnr", "ssim", "ssim_grey", "ssim_u255", "mse", "mae", "sharpness"),
-        notes=("compares with the baselines of the same table only",),
+        notes=("comparable only with the baselines of the same table",),
     ),
 )
 

@@ -6,10 +6,9 @@ import torch
 from torch import nn
 
 from vidgan.tasks.adversarial import (
-    build_adversaries,
+    build_game,
     build_section_discriminator,
     compilable_discriminators,
-    find_own_terms,
 )
 from vidgan.tasks.adversarial_config import FLOW_DISCRIMINATORS, FRAME_DISCRIMINATORS
 from vidgan.tasks.base import DataFacts, Preview, Task, TrainingParts
@@ -51,13 +50,7 @@ class ForecastingTask(Task[ForecastingConfig]):
         objective = config.objective
         generator: Any = parts.trainees.raw["generator"]
         return DualMotionTraining(
-            trainees=parts.trainees,
-            ema=parts.ema,
-            adversaries=build_adversaries(config, parts),
-            turns=config.turns(),
-            steps_per_epoch=parts.steps_per_epoch,
-            weights=objective.weights,
-            own_terms=find_own_terms(config),
+            build_game(config, parts),
             context=config.data.context,
             decoding=generator.decoding.in_training(),
             fixed_estimator=generator.fixed_estimator,

@@ -5,7 +5,7 @@ frame discriminator scores A, W and P against the true frame, the flow discrimin
 that each branch trains the other (the dual loop).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -18,11 +18,9 @@ from vidgan.losses.reconstruction import crps, dissimilarity, gradient_differenc
 from vidgan.pixels import to_float
 from vidgan.seeding import Draws
 from vidgan.tasks.forecasting.decoding import Decoding
-from vidgan.training.adversary import Adversary
-from vidgan.training.ema import ExponentialMovingAverage
-from vidgan.training.trainees import Micro, Trainees, TurnResult
-from vidgan.training.turns import Turn, due_turns
-from vidgan.types import Clip, ClipBatch, Prediction, Terms
+from vidgan.training.adversary import AdversarialGame, Adversary
+from vidgan.training.trainees import Micro, TurnResult
+from vidgan.types import ClipBatch, Prediction, Terms
 
 __all__ = ["DualMotionTraining"]
 
@@ -31,13 +29,7 @@ class DualMotionTraining:
     """One object per run; `step` reads as the paper's algorithm.
 
     Args:
-        trainees: "generator" and the discriminators "frame" and "flow".
-        ema: average of the generator, used for all outputs.
-        adversaries: the discriminators' sides, by name.
-        turns: the sequence of a step.
-        steps_per_epoch: for turns that alternate by epochs.
-        weights: of the generator's terms.
-        own_terms: name -> function (prediction, future) -> scalar, future (B, K, C, H, W) in [-1, 1].
+        game: the discriminators are "frame" and "flow"; own terms are functions of (prediction, future).
         context: frames given; the remaining frames of each clip are forecast, by feedback if there are several.
         decoding: what is done to the forecast before the losses.
         fixed_estimator: Q, if it has nothing to learn: it then labels each batch once, the true future included.
@@ -48,27 +40,17 @@ class DualMotionTraining:
 
     def __init__(
         self,
+        game: AdversarialGame,
         *,
-        trainees: Trainees,
-        ema: ExponentialMovingAverage,
-        adversaries: Mapping[str, Adversary],
-        turns: Sequence[Turn],
-        steps_per_epoch: int,
-        weights: Mapping[str, float],
-        own_terms: Mapping[str, Callable[[Prediction, Clip], Tensor]],
         context: int,
         decoding: Decoding,
         fixed_estimator: nn.Module | None = None,
         kl_warmup: int | None = None,
         samples: int = 1,
     ) -> None:
-        self.trainees = trainees
-        self.ema = ema
-        self.adversaries = dict(adversaries)
-        self.turns = tuple(turns)
-        self.steps_per_epoch = steps_per_epoch
-        self.weights = dict(weights)
-        self.own_terms = dict(own_terms)
+        self.game = game
+        self.trainees = game.trainees
+        self.ema = game.ema
         self.context = context
         self.decoding = decoding
         self.fixed_estimator = fixed_estimator
@@ -79,15 +61,12 @@ class DualMotionTraining:
         """One iteration: the turns in order, each with a fresh forecast. Returns detached measurements by name."""
         measured: Terms = {}
         micros = [(self._with_flow(batch), draws) for batch, draws in micros]
-        for network, repeat in due_turns(self.turns, step, self.steps_per_epoch):
-            fresh = [(batch, draws.fork("repeat", repeat) if repeat else draws) for batch, draws in micros]
+        for network, fresh in self.game.due(step, micros):
             if network == "generator":
-                measured |= self.trainees.update(
-                    "generator", self.generator_losses, fresh, self._weights_at(step), step
-                )
-                self.ema.update(self.trainees.raw["generator"])
+                measured |= self.trainees.update(network, self.generator_losses, fresh, self._weights_at(step), step)
+                self.ema.update(self.trainees.raw[network])
             else:
-                adversary = self.adversaries[network]
+                adversary = self.game.adversaries[network]
                 losses = partial(self.discriminator_losses, adversary, step)
                 measured |= self.trainees.update(network, losses, fresh, adversary.weights(step), step)
                 adversary.after_update()
@@ -124,16 +103,16 @@ class DualMotionTraining:
             "kl": lambda: kl_standard_normal(prediction.mean, prediction.logvar),
             "gradient_difference": lambda: gradient_difference(prediction.frames, future),
         }
-        losses = {name: term() for name, term in terms.items() if name in self.weights}
-        for name, adversary in self.adversaries.items():
+        losses = {name: term() for name, term in terms.items() if name in self.game.weights}
+        for name, adversary in self.game.adversaries.items():
             real, fake = self._real_and_fake(name, batch, prediction)
             losses[f"adversarial_{name}"], _ = adversary.generator_loss(fake, real, draws.fork(name))
-        losses |= {name: term(prediction, future) for name, term in self.own_terms.items()}
+        losses |= {name: term(prediction, future) for name, term in self.game.own_terms.items()}
         return TurnResult(losses, {})
 
     def _weights_at(self, step: int) -> dict[str, float]:
         """KL grows linearly to its weight: from the start it would switch the latent off (posterior collapse)."""
-        weights = dict(self.weights)
+        weights = dict(self.game.weights)
         if self.kl_warmup is not None and "kl" in weights:
             weights["kl"] *= min(1.0, (step + 1) / self.kl_warmup)
         return weights

@@ -10,10 +10,9 @@ from vidgan.metrics.clip_statistics import describe, pairwise_diversity
 from vidgan.nn.augmentation import DiffAugment
 from vidgan.seeding import Draws
 from vidgan.tasks.adversarial import (
-    build_adversaries,
+    build_game,
     build_section_discriminator,
     compilable_discriminators,
-    find_own_terms,
 )
 from vidgan.tasks.adversarial_config import FRAME_DISCRIMINATORS, VIDEO_DISCRIMINATORS
 from vidgan.tasks.base import DataFacts, Preview, Task, TrainingParts
@@ -61,19 +60,13 @@ class SynthesisTask(Task[SynthesisConfig]):
             DiffAugment(objective.augment) if objective.augment else None
         )
         return MoCoGANTraining(
-            trainees=parts.trainees,
-            ema=parts.ema,
-            adversaries=build_adversaries(
+            build_game(
                 config,
                 parts,
                 scores_clips=("video",),
                 augment=augment,
                 trains_category=("video",) if objective.category_source is not None else (),
             ),
-            turns=config.turns(),
-            steps_per_epoch=parts.steps_per_epoch,
-            weights=objective.weights,
-            own_terms=find_own_terms(config),
             frames_per_clip=objective.frames_per_clip or 1,
             path_frames=objective.path_frames,
             category_source=objective.category_source,

@@ -5,7 +5,7 @@
 S_1 takes one random frame, S_T takes T consecutive frames; with categories, a class head on D_V adds a cross-entropy.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -16,11 +16,9 @@ from vidgan.losses.latent import category_accuracy, category_cross_entropy
 from vidgan.losses.reconstruction import l1
 from vidgan.pixels import to_float
 from vidgan.seeding import Draws
-from vidgan.training.adversary import Adversary
-from vidgan.training.ema import ExponentialMovingAverage
-from vidgan.training.trainees import Micro, Trainees, TurnResult
-from vidgan.training.turns import Turn, due_turns
-from vidgan.types import Clip, ClipBatch, Terms
+from vidgan.training.adversary import AdversarialGame, Adversary
+from vidgan.training.trainees import Micro, TurnResult
+from vidgan.types import ClipBatch, Terms
 
 __all__ = ["MoCoGANTraining"]
 
@@ -29,13 +27,7 @@ class MoCoGANTraining:
     """One object per run; `step` reads as the paper's algorithm.
 
     Args:
-        trainees: "generator" and the discriminators "frame" and "video".
-        ema: average of the generator, used for all outputs.
-        adversaries: the discriminators' sides, by name.
-        turns: the sequence of a step.
-        steps_per_epoch: for turns that alternate by epochs.
-        weights: of the generator's terms.
-        own_terms: name -> function (fake, real) -> scalar, both (B, T, C, H, W) in [-1, 1].
+        game: the discriminators are "frame" and "video".
         frames_per_clip: number of random frames of each clip that D_I scores.
         path_frames: generated clips are windows, at random positions, of clips of this length, so that frames after the
             trained length are trained too; None: they start at frame 0.
@@ -44,25 +36,15 @@ class MoCoGANTraining:
 
     def __init__(
         self,
+        game: AdversarialGame,
         *,
-        trainees: Trainees,
-        ema: ExponentialMovingAverage,
-        adversaries: Mapping[str, Adversary],
-        turns: Sequence[Turn],
-        steps_per_epoch: int,
-        weights: Mapping[str, float],
-        own_terms: Mapping[str, Callable[[Clip, Clip], Tensor]],
         frames_per_clip: int = 1,
         path_frames: int | None = None,
         category_source: Literal["labels", "samples"] | None = None,
     ) -> None:
-        self.trainees = trainees
-        self.ema = ema
-        self.adversaries = dict(adversaries)
-        self.turns = tuple(turns)
-        self.steps_per_epoch = steps_per_epoch
-        self.weights = dict(weights)
-        self.own_terms = dict(own_terms)
+        self.game = game
+        self.trainees = game.trainees
+        self.ema = game.ema
         self.frames_per_clip = frames_per_clip
         self.path_frames = path_frames
         self.category_source = category_source
@@ -70,13 +52,12 @@ class MoCoGANTraining:
     def step(self, step: int, micros: Sequence[Micro]) -> Terms:
         """One iteration: the turns in order, each with fresh fakes. Returns detached measurements by name."""
         measured: Terms = {}
-        for network, repeat in due_turns(self.turns, step, self.steps_per_epoch):
-            fresh = [(batch, draws.fork("repeat", repeat) if repeat else draws) for batch, draws in micros]
+        for network, fresh in self.game.due(step, micros):
             if network == "generator":
-                measured |= self.trainees.update("generator", self.generator_losses, fresh, self.weights, step)
-                self.ema.update(self.trainees.raw["generator"])
+                measured |= self.trainees.update(network, self.generator_losses, fresh, self.game.weights, step)
+                self.ema.update(self.trainees.raw[network])
             else:
-                adversary = self.adversaries[network]
+                adversary = self.game.adversaries[network]
                 losses = partial(self.discriminator_losses, adversary, step)
                 measured |= self.trainees.update(network, losses, fresh, adversary.weights(step), step)
                 adversary.after_update()
@@ -105,20 +86,20 @@ class MoCoGANTraining:
         fake, sampled = self._generate(batch, draws.fork("latents"))  # (B, T, C, H, W)
         losses: Terms = {}
         metrics: Terms = {}
-        for name, adversary in self.adversaries.items():
+        for name, adversary in self.game.adversaries.items():
             fake_samples, real_samples = fake, real
             if not adversary.scores_clips:
                 times = self._random_times(draws.fork("times"), fake.shape[1]).to(fake.device)
                 fake_samples, real_samples = take_frames(fake, times), take_frames(real, times)
             loss, logits = adversary.generator_loss(fake_samples, real_samples, draws.fork(name))
             losses[f"adversarial_{name}"] = loss
-            if adversary.trains_category and "category" in self.weights:
+            if adversary.trains_category and "category" in self.game.weights:
                 assert logits is not None, "a category term needs a discriminator with a category head"
                 losses["category"] = category_cross_entropy(logits, sampled)
                 metrics["accuracy/generator/category"] = category_accuracy(logits, sampled)
-        if "first_frame" in self.weights:
+        if "first_frame" in self.game.weights:
             losses["first_frame"] = l1(fake[:, 0], real[:, 0])
-        losses |= {name: term(fake, real) for name, term in self.own_terms.items()}
+        losses |= {name: term(fake, real) for name, term in self.game.own_terms.items()}
         return TurnResult(losses, metrics)
 
     def _random_times(self, draws: Draws, num_frames: int) -> Tensor:

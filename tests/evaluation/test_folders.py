@@ -1,4 +1,4 @@
-"""Two folders of videos, paired or as sets; PredNet's own output is scored to the values measured on it."""
+"""Folders of videos, as pairs and as sets. PredNet's own output is scored to the values measured on it."""
 
 from pathlib import Path
 from typing import Any
@@ -9,16 +9,27 @@ import torch
 from typer.testing import CliRunner
 
 from vidgan.cli.app import app
-from vidgan.commands.evaluate import evaluate_folders
-from vidgan.errors import ConfigError
-from vidgan.evaluation.folder_scoring import FolderSettings, evaluate_pairs, evaluate_sets
-from vidgan.evaluation.results import FolderScores
-from vidgan.evaluation.settings import Settings, parse_frames, parse_weights
+from vidgan.commands.compare import compare
+from vidgan.errors import ConfigError, DataError
+from vidgan.evaluation.results import FolderScores, SynthesisScores
+from vidgan.evaluation.settings import parse_frames, parse_weights
 
 # Frames 2..9 of three Caltech sequences: (PSNR, SSIM) of PredNet's prediction and of the true frame before.
 PREDNET = {"m1_0": (28.04, 0.870), "m1_1": (20.68, 0.629), "m1_2": (25.18, 0.825)}
 COPIED = {"m1_0": (22.47, 0.700), "m1_1": (15.12, 0.315), "m1_2": (18.33, 0.573)}
 COPIED_MSE = {"m1_0": 0.00595, "m1_1": 0.03111, "m1_2": 0.01485}
+
+
+def pairs(predicted: Path, true: Path, **options: Any) -> FolderScores:
+    scores = compare(predicted, true, **options)
+    assert isinstance(scores, FolderScores)
+    return scores
+
+
+def sets(generated: Path, real: Path, **options: Any) -> SynthesisScores:
+    scores = compare(generated, real, unpaired=True, **options)
+    assert isinstance(scores, SynthesisScores)
+    return scores
 
 
 def mean(scores: FolderScores, row: str, metric: str) -> np.ndarray:
@@ -28,11 +39,12 @@ def mean(scores: FolderScores, row: str, metric: str) -> np.ndarray:
 
 def test_a_real_peer_is_scored_as_it_was_measured(shared_data: Path) -> None:
     folder = shared_data / "driving" / "caltech_prednet"
-    scores = evaluate_pairs(
+    scores = pairs(
         folder / "m1_*_prednet.png",
         folder / "m1_*_actual.png",
-        FolderSettings(strip_frame=(128, 160), frames=(2, 10)),
-        Settings(metrics=("mse", "psnr", "ssim")),
+        strip_frame=(128, 160),
+        frames=(2, 10),
+        metrics=("mse", "psnr", "ssim"),
     )
     assert scores.rows.windows == ["0", "1", "2"] and scores.frames == 24
     for row, wanted in (("prediction", PREDNET), ("copy-previous", COPIED)):
@@ -40,7 +52,7 @@ def test_a_real_peer_is_scored_as_it_was_measured(shared_data: Path) -> None:
             assert mean(scores, row, "psnr")[n] == pytest.approx(psnr, abs=0.05)
             assert mean(scores, row, "ssim")[n] == pytest.approx(ssim, abs=0.005)
     assert mean(scores, "copy-previous", "mse") == pytest.approx([*COPIED_MSE.values()], abs=1e-5)
-    # Frame 1 repeated over 8 frames falls behind; repeated once it is the frame before.
+    # Frame 1 repeated over 8 frames is increasingly wrong; repeated once it is the previous frame.
     copies = [scores.rows.values[row]["psnr"] for row in ("copy-last", "copy-previous")]
     assert (copies[0][:, 0] == copies[1][:, 0]).all() and (copies[0][:, 3:] < copies[1][:, 3:]).all()
     assert scores.by_video["0"]["psnr"] == pytest.approx(28.04, abs=0.05)
@@ -60,10 +72,11 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def test_pairs(folders: tuple[Path, Path]) -> None:
-    scores = evaluate_folders(*folders)
+    scores = pairs(*folders)
+    assert scores.provenance["predicted"] == "predicted" and scores.provenance["seeds"] == [0]
     assert scores.scores["prediction"]["mse"].mean.mean == pytest.approx(0.04)
-    assert set(scores.scores) == {"prediction"}  # no frame before the scored ones
-    late = evaluate_pairs(*folders, FolderSettings(frames=(1, None)), Settings(metrics=("mse",)))
+    assert set(scores.scores) == {"prediction"}  # no frame precedes the scored ones
+    late = pairs(*folders, frames=(1, None), metrics=("mse",))
     assert late.frames == 18 and late.protocol == "folder-frames-1toend"
     assert {"copy-last", "copy-previous"} <= late.scores.keys()
     curve = late.scores["copy-last"]["mse"].horizon
@@ -73,66 +86,68 @@ def test_pairs(folders: tuple[Path, Path]) -> None:
 def test_two_files_are_a_pair_whatever_their_names(folders: tuple[Path, Path]) -> None:
     predicted, true = folders
     (predicted / "0.npy").rename(predicted / "ours.npy")
-    scores = evaluate_folders(predicted / "ours.npy", true / "0.npy")
+    scores = pairs(predicted / "ours.npy", true / "0.npy")
     assert scores.by_video == {"0": scores.by_video["0"]} and scores.by_video["0"]["mse"] == pytest.approx(0.04)
 
 
-def test_strips_that_were_read_as_frames_are_told(shared_data: Path) -> None:
+def test_strips_without_a_frame_size_are_refused(shared_data: Path) -> None:
     folder = shared_data / "driving" / "caltech_prednet"
-    with pytest.raises(ConfigError, match="read as the frames of one video.*give --strip-frame HxW"):
-        evaluate_pairs(folder / "*_prednet.png", folder / "*_actual.png", FolderSettings(), Settings())
+    with pytest.raises(ConfigError, match="--strip-frame"):
+        pairs(folder / "*_prednet.png", folder / "*_actual.png")
 
 
 def test_folders_that_do_not_fit_are_named(folders: tuple[Path, Path]) -> None:
     predicted, true = folders
-    with pytest.raises(ValueError, match="0: has 4 frames, but frames 2:10 are to be scored"):
-        evaluate_pairs(predicted, true, FolderSettings(frames=(2, 10)), Settings())
-    with pytest.raises(ConfigError, match=r"\*_x\.npy: no video has such a name; there are 0\.npy"):
-        evaluate_pairs(predicted / "*_x.npy", true, FolderSettings(), Settings())
-    with pytest.raises(ConfigError, match="--samples, --protocol has no effect on two folders"):
-        evaluate_pairs(predicted, true, FolderSettings(), Settings(samples=3, protocol="folder"))
+    with pytest.raises(ValueError, match=r"^0: .*4 frames.*2:10"):
+        pairs(predicted, true, frames=(2, 10))
+    with pytest.raises(ConfigError, match=r"\*_x\.npy: .*0\.npy"):
+        pairs(predicted / "*_x.npy", true)
+    with pytest.raises(ConfigError, match="--protocol, --clips"):
+        pairs(predicted, true, clips=3, protocol="folder")
+    with pytest.raises(ConfigError, match="--metrics"):
+        sets(predicted, true, metrics=("psnr",))
     np.save(predicted / "0.npy", np.zeros((4, 8, 16, 3), np.uint8))
-    with pytest.raises(ValueError, match=r"0: the predicted video is \(4, 3, 8, 16\)"):
-        evaluate_folders(*folders)
+    with pytest.raises(ValueError, match=r"^0: .*\(4, 3, 8, 16\)"):
+        pairs(*folders)
     (true / "5.npy").unlink()
-    with pytest.raises(ValueError, match="no true video named 5"):
-        evaluate_folders(*folders)
+    with pytest.raises(ValueError, match="true video named 5"):
+        pairs(*folders)
 
 
 def test_sets_need_no_pairs(folders: tuple[Path, Path]) -> None:
     predicted, true = folders
     (predicted / "5.npy").rename(predicted / "other.npy")
-    scores = evaluate_sets(predicted, true, FolderSettings(unpaired=True), Settings(seeds=2))
+    scores = sets(predicted, true, seeds=2)
     assert (scores.protocol, scores.frames, scores.seeds) == ("sets-4-frames", 4, [0, 1])
     assert {"generated", "real", "frozen", "shuffled", "reversed", "blurred"} <= scores.scores.keys()
     distance = {row: scores.scores[row]["frechet_inhouse"].mean.mean for row in ("generated", "real")}
     assert distance["real"] < distance["generated"]  # type: ignore[operator]
-    assert any("3 clips a set: sampling bias" in note for note in scores.notes)
-    with pytest.raises(ConfigError, match="davis is for forecasts"):
-        evaluate_sets(predicted, true, FolderSettings(), Settings(protocol="davis"))
+    assert any("3 clips per set" in note and "frechet_inhouse" in note for note in scores.notes)
+    with pytest.raises(ConfigError, match="--protocol davis"):
+        sets(predicted, true, protocol="davis")
     np.save(true / "0.npy", np.zeros((4, 8, 16, 3), np.uint8))
-    with pytest.raises(ValueError, match=r"clips of one size are needed"):
-        evaluate_sets(predicted, true, FolderSettings(), Settings())
+    with pytest.raises(ValueError, match=r"\(3, 8, 16\)"):
+        sets(predicted, true)
 
 
-def test_a_part_of_many_clips_is_drawn_and_not_the_first(tmp_path: Path) -> None:
+def test_fewer_clips_than_there_are_are_drawn_at_random(tmp_path: Path) -> None:
     """Sixteen real clips sorted by class, dark and bright."""
     for name, count in (("made", 8), ("true", 16)):
         (tmp_path / name).mkdir()
         for n in range(count):
             level = 40 if n < count // 2 else 200
             np.save(tmp_path / name / f"{n:02}.npy", np.full((4, 16, 16, 3), level + n, np.uint8))
-    folders = (tmp_path / "made", tmp_path / "true", FolderSettings(unpaired=True))
-    scores = evaluate_sets(*folders, Settings(clips=4))
+    folders = (tmp_path / "made", tmp_path / "true")
+    scores = sets(*folders, clips=4)
     assert (scores.clips, scores.real_clips) == (4, 8)
-    # Two levels 160 apart: a set of one class would hardly spread.
+    # The classes are 160 levels apart; the diversity within one class is much smaller.
     assert scores.scores["real"]["diversity"].mean.mean > 0.05  # type: ignore[operator]
-    whole = [evaluate_sets(*folders, Settings(clips=8, seed=seed)).fingerprint for seed in (0, 1)]
+    whole = [sets(*folders, clips=8, seed=seed).fingerprint for seed in (0, 1)]
     assert whole[0] == whole[1] != scores.fingerprint
 
 
 class Classes(torch.nn.Module):
-    """Stands for C3D: two classes, dark and bright clips."""
+    """Replaces C3D: two classes, dark and bright clips."""
 
     def forward(self, clips: torch.Tensor) -> torch.Tensor:
         bright = clips.mean(dim=(1, 2, 3, 4)) > 100
@@ -149,22 +164,22 @@ def test_the_inception_score_by_a_protocol(tmp_path: Path) -> None:
         for n in range(10):
             np.save(tmp_path / name / f"{n}.npy", np.full((16, 64, 64, 3), 40 if n < 5 else 200, np.uint8))
     weights: dict[str, Path] = {"c3d": tmp_path / "c3d.pt", "c3d-mean": tmp_path / "mean2.npz"}
-    folders = (tmp_path / "made", tmp_path / "true", FolderSettings(unpaired=True))
-    given: dict[str, Any] = {"protocol": "gen-ucf-is", "weights": weights, "clips": 10, "allow_deviation": True}
-    one = evaluate_sets(*folders, Settings(**given))
+    folders = (tmp_path / "made", tmp_path / "true")
+    options: dict[str, Any] = {"protocol": "gen-ucf-is", "weights": weights, "clips": 10, "allow_deviation": True}
+    one = sets(*folders, **options)
     assert one.scores["generated"].keys() == {"inception_score"}
     assert one.scores["generated"]["inception_score"].mean.mean == pytest.approx(2, abs=1e-4)
-    ten = evaluate_sets(*folders, Settings(**given, variant="10split"))
+    ten = sets(*folders, **options | {"protocol": "gen-ucf-is-10split"})
     assert ten.scores["generated"]["inception_score_10"].mean.mean == pytest.approx(1, abs=1e-4)
     assert [*ten.provenance["metric_weights"]] == ["c3d.pt", "mean2.npz"]
-    with pytest.raises(ValueError, match="compares 9984 clips, there are 10 generated ones.*Inception Score falls"):
-        evaluate_sets(*folders, Settings(**given | {"clips": None}))
-    with pytest.raises(ConfigError, match="--weights face has no effect"):
-        evaluate_sets(*folders, Settings(weights={"face": tmp_path / "c3d.pt"}))
+    with pytest.raises(DataError, match="9984 clips.* 10 generated.*--clips 10"):
+        sets(*folders, **options | {"clips": None})
+    with pytest.raises(ConfigError, match="--weights face"):
+        sets(*folders, weights={"face": tmp_path / "c3d.pt"})
 
 
 class Stub(torch.nn.Module):
-    """Stands for the I3D file: 400 numbers a clip, called as that file is."""
+    """Replaces the I3D file: 400 numbers per clip, with the same signature."""
 
     def forward(self, x: torch.Tensor, rescale: bool, resize: bool, return_features: bool) -> torch.Tensor:
         return x.float().flatten(1)[:, :400] / 255.0
@@ -177,21 +192,21 @@ def test_sets_by_a_protocol(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         for n in range(count):
             np.save(tmp_path / name / f"{n}.npy", random.integers(0, 256, (18, 16, 16, 3), np.uint8))
-    given: dict[str, Any] = {"protocol": "gen-fvd2048-16", "weights": {"i3d": tmp_path / "i3d.pt"}}
-    folders = (tmp_path / "made", tmp_path / "true", FolderSettings(unpaired=True))
-    with pytest.raises(ConfigError, match=r"frames are 16x16.*--allow-deviation"):
-        evaluate_sets(*folders, Settings(**given))
-    with pytest.raises(ValueError, match="compares 2048 clips, there are 6 generated ones of 16 frames"):
-        evaluate_sets(*folders, Settings(**given, allow_deviation=True))
-    scores = evaluate_sets(*folders, Settings(**given, allow_deviation=True, clips=6))
+    options: dict[str, Any] = {"protocol": "gen-fvd2048-16", "weights": {"i3d": tmp_path / "i3d.pt"}}
+    folders = (tmp_path / "made", tmp_path / "true")
+    with pytest.raises(ConfigError, match=r"16x16.*--allow-deviation"):
+        sets(*folders, **options)
+    with pytest.raises(DataError, match="2048 clips of 16 frames.* 6 generated"):
+        sets(*folders, **options, allow_deviation=True)
+    scores = sets(*folders, **options, allow_deviation=True, clips=6)
     assert (scores.clips, scores.real_clips, scores.frames) == (6, 12, 16)
     made, floor = (scores.scores[row]["fvd"].mean.mean for row in ("generated", "real"))
     assert made is not None and floor is not None and made == pytest.approx(floor, rel=0.2)  # noise against noise
 
 
 def test_options_are_read() -> None:
-    assert [parse_frames(text) for text in ("2:10", "2:", ":3", "64")] == [(2, 10), (2, None), (0, 3), 64]
-    for text in ("4:4", "-1:3", "a:b"):
+    assert [parse_frames(text) for text in ("2:10", "2:", ":3")] == [(2, 10), (2, None), (0, 3)]
+    for text in ("4:4", "-1:3", "a:b", "64"):
         with pytest.raises(ConfigError, match="--frames"):
             parse_frames(text)
     assert parse_weights(["i3d=a/b.pt", "c3d=x=y"]) == {"i3d": Path("a/b.pt"), "c3d": Path("x=y")}
@@ -200,7 +215,7 @@ def test_options_are_read() -> None:
             parse_weights(wrong)
 
 
-def test_the_command_writes_results_and_compares_them(folders: tuple[Path, Path], tmp_path: Path) -> None:
+def test_the_commands_write_results_and_compare_them(folders: tuple[Path, Path], tmp_path: Path) -> None:
     predicted, true = folders
     better = tmp_path / "better"
     better.mkdir()
@@ -208,23 +223,24 @@ def test_the_command_writes_results_and_compares_them(folders: tuple[Path, Path]
         np.save(better / file.name, np.load(true / file.name) + 5)
 
     def run(*arguments: object) -> str:
-        done = CliRunner().invoke(app, ["evaluate", *map(str, arguments)], catch_exceptions=False)
+        done = CliRunner().invoke(app, [*map(str, arguments)], catch_exceptions=False)
         assert done.exit_code == 0
         return done.stdout
 
     for name, folder in (("ours", predicted), ("theirs", better)):
-        text = run(folder, true, "--metrics", "mse,psnr", "--out", tmp_path / f"{name}.json")
+        text = run("compare", folder, true, "--metrics", "mse,psnr", "--out", tmp_path / f"{name}.json")
         assert "folder: 6 videos, 24 frames at 16x16" in text and "video by video" in text
     results = [tmp_path / "ours.json", tmp_path / "theirs.json"]
-    rows = run("--table", *results, "--format", "csv", "--out", tmp_path / "table.csv").splitlines()
+    rows = run("table", *results, "--format", "csv", "--out", tmp_path / "table.csv").splitlines()
     assert (tmp_path / "table.csv").read_text().splitlines() == rows
     difference = next(row for row in rows if "theirs - ours,mse" in row).split(",")
     assert float(difference[4]) == pytest.approx((5**2 - 51**2) / 255**2)
-    with pytest.raises(ConfigError, match="--frames has no effect on --table"):
-        run("--table", *results, "--frames", "1:3")
-    with pytest.raises(ConfigError, match=r"--format html: accepted are text, markdown, latex, csv, json"):
-        run(predicted, true, "--format", "html")
-    with pytest.raises(FileExistsError, match=r"ours\.json exists"):
-        run(predicted, true, "--out", tmp_path / "ours.json")
-    with pytest.raises(ConfigError, match="3 paths were given"):
-        run(predicted, true, better)
+    with pytest.raises(ConfigError, match=r"--format html: .*text, markdown, latex, csv, json"):
+        run("compare", predicted, true, "--format", "html")
+    with pytest.raises(ConfigError, match=r"--format json: .*text, markdown, latex, csv$"):
+        run("table", *results, "--format", "json")
+    for command in (("compare", predicted, true), ("table", *results)):
+        with pytest.raises(FileExistsError, match=r"ours\.json"):
+            run(*command, "--out", tmp_path / "ours.json")
+    with pytest.raises(ConfigError, match="--published"):
+        run("compare", predicted, true, "--published")

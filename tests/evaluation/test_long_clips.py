@@ -1,18 +1,18 @@
-"""Clips longer than trained: what freezes, loops, drifts or blurs shows stretch by stretch."""
+"""Clips longer than the training clips: freezing, looping, drift and blur appear in the curves over segments."""
 
 import numpy as np
 import pytest
 import torch
 
-from vidgan.evaluation.longer import content_drift, edge_strength, recurrence, score_longer
-from vidgan.evaluation.results import LongerScores
+from vidgan.evaluation.long_clips import content_drift, edge_strength, recurrence, score_long_clips
+from vidgan.evaluation.results import LongClipScores
 from vidgan.types import ByteClip
 
-STRETCH = 8
+SEGMENT = 8
 
 
 def bars(frames: int, *, period: float, count: int = 4, seed: int = 0) -> ByteClip:
-    """A textured bar that goes from left to right and back, each clip with a start of its own: (N, T, 3, 32, 32)."""
+    """A textured bar that moves right and back, with a random phase in each clip: (N, T, 3, 32, 32)."""
     random = np.random.default_rng(seed)
     clips = np.zeros((count, frames, 3, 32, 32), np.uint8)
     for clip in clips:
@@ -32,10 +32,10 @@ def walk(frames: int, count: int = 3) -> ByteClip:
     return clips
 
 
-def test_a_frozen_stretch_has_no_motion_and_the_others_are_unmoved() -> None:
-    made = bars(4 * STRETCH, period=11)
-    made[:, 2 * STRETCH :] = made[:, 2 * STRETCH - 1 : 2 * STRETCH]
-    scores = score_longer(bars(4 * STRETCH, period=11, seed=1), made, stretch=STRETCH)
+def test_a_frozen_segment_has_no_motion_and_the_others_are_unchanged() -> None:
+    made = bars(4 * SEGMENT, period=11)
+    made[:, 2 * SEGMENT :] = made[:, 2 * SEGMENT - 1 : 2 * SEGMENT]
+    scores = score_long_clips(bars(4 * SEGMENT, period=11, seed=1), made, segment=SEGMENT)
     moving = [step.mean for step in scores.scores["generated"]["motion_energy"].horizon]
     assert moving[0] > 0.02 and moving[1] > 0.02 and moving[2:] == [0, 0]
     assert scores.scores["generated"]["motion_energy"].mean.mean == pytest.approx(sum(moving) / 4)
@@ -43,15 +43,15 @@ def test_a_frozen_stretch_has_no_motion_and_the_others_are_unmoved() -> None:
 
 
 def test_recurrence_tells_loops_from_walks() -> None:
-    loop, once = recurrence(bars(4 * STRETCH, period=6), STRETCH), recurrence(walk(4 * STRETCH), STRETCH)
+    loop, once = recurrence(bars(4 * SEGMENT, period=6), SEGMENT), recurrence(walk(4 * SEGMENT), SEGMENT)
     assert np.isnan(loop[:, 0]).all() and loop.shape == (4, 4)
     np.testing.assert_allclose(loop[:, 1:], 0, atol=1e-12)
     np.testing.assert_allclose(once[:, 1:], 1, atol=0.05)
-    # A period of 13 is longer than half of two stretches: nothing can be seen to come back in them, but in four.
-    slow = recurrence(bars(4 * STRETCH, period=13), STRETCH)
+    # A period of 13 exceeds half of two segments, so that the return appears only in four.
+    slow = recurrence(bars(4 * SEGMENT, period=13), SEGMENT)
     assert (slow[:, 1] > 0.5).all() and (slow[:, 3] < 1e-9).all()
     still = torch.full((2, 16, 3, 16, 16), 9, dtype=torch.uint8)
-    np.testing.assert_array_equal(recurrence(still, STRETCH)[:, 1], 0)
+    np.testing.assert_array_equal(recurrence(still, SEGMENT)[:, 1], 0)
 
 
 def test_recurrence_is_lag_for_lag_what_its_definition_says() -> None:
@@ -75,28 +75,28 @@ def test_drift_and_blur_by_hand() -> None:
 
 
 def test_decay_leaves_the_frames_of_real_clips() -> None:
-    real, made = bars(2 * STRETCH, period=11, count=12), bars(4 * STRETCH, period=11, count=8, seed=3)
-    noise = np.random.default_rng(0).integers(0, 120, made[:, 2 * STRETCH :].shape, np.uint8)
-    made[:, 2 * STRETCH :] = torch.maximum(made[:, 2 * STRETCH :], torch.from_numpy(noise))
-    scores = score_longer(real, made, stretch=STRETCH, sources=[str(row // 2) for row in range(12)])
+    real, made = bars(2 * SEGMENT, period=11, count=12), bars(4 * SEGMENT, period=11, count=8, seed=3)
+    noise = np.random.default_rng(0).integers(0, 120, made[:, 2 * SEGMENT :].shape, np.uint8)
+    made[:, 2 * SEGMENT :] = torch.maximum(made[:, 2 * SEGMENT :], torch.from_numpy(noise))
+    scores = score_long_clips(real, made, segment=SEGMENT, sources=[str(row // 2) for row in range(12)])
     curve = [step.mean for step in scores.scores["generated"]["frame_frechet"].horizon]
     floor = [step.mean for step in scores.scores["real"]["frame_frechet"].horizon]
     assert len(curve) == 4 and len(floor) == 2
     assert max(curve[:2]) < 3 * max(floor) < min(curve[2:])
     assert scores.spans("real") == ["1-8", "9-16"] and scores.spans("generated")[-1] == "25-32"
-    assert LongerScores.from_json(scores.to_json()) == scores
+    assert LongClipScores.from_json(scores.to_json()) == scores
 
 
 @pytest.mark.parametrize(
     ("real", "made", "message"),
     [
-        (bars(16, period=9), bars(8, period=9), "at least two stretches"),
-        (bars(16, period=9), bars(20, period=9), "whole stretches of 8 frames"),
-        (bars(24, period=9), bars(16, period=9), "real ones at most"),
+        (bars(16, period=9), bars(8, period=9), "at least two segments"),
+        (bars(16, period=9), bars(20, period=9), "generated.*multiple of 8 frames"),
+        (bars(24, period=9), bars(16, period=9), "24 frames"),
         (bars(16, period=9, count=3), bars(16, period=9), "at least 4 real"),
         (bars(16, period=9), walk(16), "one size"),
     ],
 )
 def test_clips_that_do_not_fit_are_refused(real: ByteClip, made: ByteClip, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        score_longer(real, made, stretch=STRETCH)
+        score_long_clips(real, made, segment=SEGMENT)

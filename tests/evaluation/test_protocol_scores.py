@@ -1,4 +1,4 @@
-"""Sets of clips by a protocol: distances at equal n beside their floor, the Inception Score, several seeds."""
+"""Sets of clips scored by a protocol: distances at equal n and their floor, the Inception Score, several seeds."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from vidgan.evaluation.generation import PROBABILITIES, describe_clips, merge_seeds, score_generation
+from vidgan.evaluation.protocol_scores import PROBABILITIES, extract_features, merge_seeds, score_features
 from vidgan.evaluation.results import SynthesisScores
 from vidgan.metrics.features import FeatureNet
 from vidgan.metrics.statistics import over_seeds
@@ -27,7 +27,7 @@ def value(scores: SynthesisScores, row: str, measure: str) -> float:
 
 def test_the_floor_is_at_the_same_number() -> None:
     fake, real = {"net": cloud(500, 3.0)}, {"net": cloud(1000, 0.0, seed=1)}
-    scores = score_generation(fake, real, NET, **COMMON)
+    scores = score_features(fake, real, NET, **COMMON)
     assert value(scores, "generated", "fvd") == pytest.approx(18, rel=0.1)  # |(3, 3)|^2
     assert value(scores, "real", "fvd") < 0.05
     assert (scores.clips, scores.real_clips) == (500, 1000) and set(scores.scores) == {"generated", "real"}
@@ -35,35 +35,35 @@ def test_the_floor_is_at_the_same_number() -> None:
     assert SynthesisScores.from_json(scores.to_json()) == scores
 
 
-def test_a_floor_of_half_the_clips_brings_the_generated_ones_at_that_number() -> None:
+def test_a_floor_of_half_the_clips_adds_a_row_of_generated_clips_at_that_number() -> None:
     real = {"net": cloud(60, 0.0)}
-    scores = score_generation({"net": real["net"] + 1.0}, real, NET, **COMMON)
+    scores = score_features({"net": real["net"] + 1.0}, real, NET, **COMMON)
     assert set(scores.scores) == {"generated", "real", "generated, n=30"}
     assert value(scores, "generated", "fvd") == pytest.approx(2.0) == value(scores, "generated, n=30", "fvd")
     assert any("only 60 real clips" in note for note in scores.notes)
 
 
-def test_few_clips_for_the_features_are_named() -> None:
-    scores = score_generation({"net": cloud(8, 0.0)}, {"net": cloud(16, 0.0, seed=1)}, NET, **COMMON)
+def test_a_note_warns_of_few_clips() -> None:
+    scores = score_features({"net": cloud(8, 0.0)}, {"net": cloud(16, 0.0, seed=1)}, NET, **COMMON)
     assert any("n = 8 clips for 2 features: sampling bias" in note for note in scores.notes)
     with pytest.raises(ValueError, match="8 generated and 5 real clips"):
-        score_generation({"net": cloud(8, 0.0)}, {"net": cloud(5, 0.0)}, NET, **COMMON)
+        score_features({"net": cloud(8, 0.0)}, {"net": cloud(5, 0.0)}, NET, **COMMON)
 
 
 def test_inception_score_in_one_and_in_two_splits() -> None:
     rows = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6], [0.25, 0.5, 0.25]])
     side = {PROBABILITIES: rows}
-    one = score_generation(side, side, {}, **COMMON)
+    one = score_features(side, side, {}, **COMMON)
     assert value(one, "generated", "inception_score") == pytest.approx(1.2467337681, abs=2e-6)
-    two = score_generation(side, side, {}, splits=2, **COMMON)
+    two = score_features(side, side, {}, splits=2, **COMMON)
     assert "inception_score" not in two.scores["generated"]
     bounds = two.scores["generated"]["inception_score_2"].mean
     assert bounds.mean != pytest.approx(1.2467, abs=1e-3) and bounds.low is not None
     assert "2 splits" in two.definitions["inception_score_2"] and two.better["inception_score_2"] == "higher"
 
 
-def test_clips_are_described_in_order_and_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vidgan.evaluation.generation.CHUNK_BYTES", 2 * 4 * 3 * 8 * 8)
+def test_features_are_extracted_in_order_and_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vidgan.evaluation.protocol_scores.CHUNK_BYTES", 2 * 4 * 3 * 8 * 8)
     sizes = []
 
     def levels(clips: torch.Tensor) -> np.ndarray:
@@ -71,7 +71,7 @@ def test_clips_are_described_in_order_and_in_parts(monkeypatch: pytest.MonkeyPat
         return clips[:, 0, 0, 0, :1].double().numpy()
 
     clips = (torch.full((4, 3, 8, 8), n, dtype=torch.uint8) for n in range(5))
-    found = describe_clips(clips, {"levels": levels})
+    found = extract_features(clips, {"levels": levels})
     assert found["levels"].ravel().tolist() == [0, 1, 2, 3, 4] and sizes == [2, 2, 1]
 
 
@@ -81,6 +81,6 @@ def test_several_seeds_give_a_mean_and_its_interval() -> None:
     assert (estimate.mean, estimate.low, estimate.high) == pytest.approx((2.0, 2.0 - half, 2.0 + half))
     assert over_seeds([5.0]).low is None
     real = {"net": cloud(60, 0.0)}
-    results = [score_generation({"net": real["net"] + d}, real, NET, seed=d, **COMMON) for d in (1, 2)]
+    results = [score_features({"net": real["net"] + d}, real, NET, seed=d, **COMMON) for d in (1, 2)]
     merged = merge_seeds(results)
     assert merged.seeds == [1, 2] and value(merged, "generated", "fvd") == pytest.approx((2 + 8) / 2)

@@ -1,0 +1,136 @@
+"""Models of a task that vidgan does not know are evaluated through the protocols of `vidgan.tasks.base` alone."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from torch import Tensor
+
+from vidgan.commands.evaluate import evaluate
+from vidgan.data.store.index import load_index
+from vidgan.errors import ConfigError
+from vidgan.evaluation.models import TrainedModel
+from vidgan.evaluation.results import ForecastScores, LongClipScores, SynthesisScores
+from vidgan.hub import ModelFacts
+from vidgan.pixels import to_byte, to_float
+from vidgan.types import ByteClip, Forecast, Latents
+
+
+class LastFrame:
+    """Forecasts the last frame, from one part and without flow."""
+
+    forecast_name: ClassVar[str] = "last frame"
+    part_names: ClassVar[tuple[str, ...]] = ("inverted",)
+    facts: dict[str, Any] = {}  # noqa: RUF012
+    can_sample = True
+
+    def forecast(
+        self, context: ByteClip, horizon: int, *, seed: int | None = None, rows: Sequence[int] | None = None
+    ) -> Forecast:
+        frames = to_float(context[:, -1:]).repeat(1, horizon, 1, 1, 1)
+        return Forecast(frames=frames, parts={"inverted": -frames}, flow=None)
+
+    def predict(
+        self,
+        context: ByteClip,
+        horizon: int = 10,
+        *,
+        samples: int = 1,
+        seed: int | None = None,
+        rows: Sequence[int] | None = None,
+    ) -> ByteClip:
+        frames = to_byte(self.forecast(context, horizon).frames)
+        return torch.stack([frames] * samples) if samples > 1 else frames
+
+
+class Noise:
+    """Generates clips of static noise."""
+
+    num_categories = 0
+    needs_first_frame = False
+    facts: dict[str, Any] = {}  # noqa: RUF012
+
+    def latents(self, clips: int, frames: int, *, seed: int = 0, category: int | str | None = None) -> Latents:
+        random = torch.Generator().manual_seed(seed)
+        content = torch.rand(clips, 3 * 32 * 32, generator=random)
+        return Latents(content, torch.zeros(clips, frames, 1), torch.zeros(clips, dtype=torch.int64))
+
+    def render(self, latents: Latents, *, first_frame: Tensor | None = None, batch_size: int = 16) -> ByteClip:
+        image = (255 * latents.content).to(torch.uint8).reshape(-1, 1, 3, 32, 32)
+        return image.repeat(1, latents.motion.shape[1], 1, 1, 1)
+
+    def sample(
+        self,
+        clips: int,
+        *,
+        frames: int | None = None,
+        seed: int = 0,
+        category: int | str | None = None,
+        first_frame: Tensor | None = None,
+        batch_size: int = 16,
+    ) -> ByteClip:
+        return self.render(self.latents(clips, frames or 5, seed=seed))
+
+
+@pytest.fixture
+def use_model(shapes_data: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A function that makes `evaluate` score this model."""
+
+    def use(model: Any, **facts: Any) -> None:
+        fingerprint = load_index(shapes_data).fingerprint
+        trained = TrainedModel(
+            name="toy",
+            model=model,
+            run=None,
+            data=shapes_data,
+            crop=None,
+            facts=ModelFacts(frames=5, step=7, fingerprint=fingerprint, **facts),
+            weights={},
+        )
+        monkeypatch.setattr(
+            "vidgan.commands.evaluate.load_model", lambda path, data, best: replace(trained, data=data or shapes_data)
+        )
+
+    return use
+
+
+def test_rows_of_a_forecast_are_those_that_the_model_names(use_model: Any) -> None:
+    use_model(LastFrame(), context=3)
+    scores = evaluate("toy", metrics=("mse", "mae"))
+    assert isinstance(scores, ForecastScores) and (scores.context, scores.horizon) == (3, 2)
+    assert scores.subject == "last frame" and scores.provenance["step"] == 7
+    assert scores.scores.keys() == {
+        "last frame", "inverted", "copy-last", "context mean", "linear extrapolation",
+        "constant-velocity warp", "constant-velocity, carried",
+    }  # fmt: skip
+    assert scores.scores["last frame"]["mse"] == scores.scores["copy-last"]["mse"]
+    sampled = evaluate("toy", metrics=("mse",), samples=2)
+    assert isinstance(sampled, ForecastScores) and sampled.subject == "sampled frame/mean"
+    assert sampled.scores["sampled frame/best"]["mse"] == scores.scores["copy-last"]["mse"]
+
+
+def test_samples_need_a_model_that_can_sample(use_model: Any) -> None:
+    model = LastFrame()
+    model.can_sample = False
+    use_model(model, context=3)
+    with pytest.raises(ConfigError, match="--samples 2"):
+        evaluate("toy", samples=2)
+    with pytest.raises(ConfigError, match="--clips"):
+        evaluate("toy", clips=8)
+
+
+def test_clips_of_another_model_are_compared_with_real_ones(use_model: Any) -> None:
+    use_model(Noise())
+    scores = evaluate("toy", clips=4)
+    assert isinstance(scores, SynthesisScores) and scores.frames == 5
+    assert scores.scores["generated"]["motion_energy"].mean.mean == 0
+    assert "copy_ratio" in scores.scores["generated"]
+    longer = evaluate("toy", clips=4, frames=10)
+    assert isinstance(longer, LongClipScores) and longer.frames == 10
+    with pytest.raises(ConfigError, match="--mcs"):
+        evaluate("toy", mcs=True)
+    with pytest.raises(ConfigError, match="--horizon"):
+        evaluate("toy", horizon=2)

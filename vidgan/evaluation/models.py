@@ -1,0 +1,184 @@
+"""The model of an evaluation: a training run, one of its checkpoints, or a saved model with data.
+
+This module is the only one of the package that reads run configs and builds networks. The others ask a model through
+the protocols of `vidgan.tasks.base`.
+"""
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from vidgan.build import build_dataset, build_networks
+from vidgan.config import RunConfig
+from vidgan.data.dataset import ClipDataset
+from vidgan.data.store.index import load_index
+from vidgan.errors import ConfigError
+from vidgan.evaluation.windows import WindowSet, real_clips
+from vidgan.hub import ModelFacts, model_folder, read_facts
+from vidgan.metrics.weights import file_hash
+from vidgan.runs import model_facts, run_config, run_data
+from vidgan.tasks import TASKS, task_of_model
+from vidgan.tasks.base import ClipModel, ForecastModel
+from vidgan.training.checkpoint import load_best, load_checkpoint, load_strict
+
+logger = logging.getLogger(__name__)
+
+CHECKPOINTS = "checkpoints"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedModel:
+    """A trained model and the data to score it on.
+
+    Attributes:
+        name: of the model in notes and messages.
+        model: in evaluation mode.
+        run: the training run, whose `scores/` receives the result; None for a saved model.
+        data: prepared data to score on.
+        crop: (h, w), the central region of each frame that is used; None: whole frames.
+        facts: how it was trained.
+        weights: file -> sha256.
+    """
+
+    name: str
+    model: ForecastModel | ClipModel
+    run: Path | None
+    data: Path
+    crop: tuple[int, int] | None
+    facts: ModelFacts
+    weights: dict[str, str]
+
+    def windows(self, length: int | None = None, **options: Any) -> WindowSet:
+        """Windows of its data at the frame rate of its training, by default of the length of its training clips.
+
+        Args:
+            options: split, one_each, shifted, seed of `WindowSet`.
+
+        Raises:
+            DataError: there is no such window.
+        """
+        return WindowSet(
+            self.data,
+            length or self.facts.frames,
+            crop=self.crop,
+            stride=self.facts.stride,
+            fps=self.facts.sampled_fps,
+            **options,
+        )
+
+    @property
+    def clip_model(self) -> ClipModel:
+        """The model, which must generate clips."""
+        assert isinstance(self.model, ClipModel)
+        return self.model
+
+    @property
+    def forecast_model(self) -> ForecastModel:
+        """The model, which must forecast."""
+        assert isinstance(self.model, ForecastModel)
+        return self.model
+
+
+def load_model(path: Path, *, data: Path | None = None, best: bool = False) -> TrainedModel:
+    """Load the model at `path`.
+
+    Args:
+        path: a run, `RUN/best`, `RUN/checkpoints/step-...` (or `.../best`), or a folder written by save_pretrained.
+        data: prepared data; default: the data of the run.
+        best: of a run, the weights of its best evaluation.
+
+    Raises:
+        ConfigError, PretrainedError, CheckpointError: there is no model at `path`.
+    """
+    parent = path.parent
+    if parent.name == CHECKPOINTS and (parent.parent / "config.yaml").is_file():
+        if best:
+            raise ConfigError("--best has no effect on a checkpoint; give the run, or RUN/checkpoints/best")
+        return _load_checkpoint(path, data)
+    if (path / "config.yaml").is_file():
+        if best and not (path / "best").is_dir():
+            raise ConfigError(f"{path}: holds no best/; a run with every.evaluate writes it")
+        return _load_folder(path / "best" if best else path, run=path, data=data)
+    if best:
+        raise ConfigError("--best has no effect on a saved model; give the run")
+    run = parent if (parent / "config.yaml").is_file() else None
+    return _load_folder(path, run=run, data=data)
+
+
+def _load_folder(path: Path, *, run: Path | None, data: Path | None) -> TrainedModel:
+    folder = model_folder(path)
+    content = read_facts(folder)
+    config = None if run is None else run_config(run)
+    if data is None and config is None:
+        raise ConfigError(f"{path}: a saved model names no data to score it on; give --data DATA")
+    return TrainedModel(
+        name=path.name if run is None or path == run else f"{run.name}/{path.name}",
+        model=_model_class(content["class"], folder).from_pretrained(folder),
+        run=run,
+        data=data or run_data(run or path),
+        crop=None if data is not None or config is None else config.data.window,
+        facts=ModelFacts.from_json(content),
+        weights={f"{folder.name}/{file.name}": file_hash(file) for file in sorted(folder.glob("*.safetensors"))},
+    )
+
+
+def _load_checkpoint(path: Path, data: Path | None) -> TrainedModel:
+    run = path.parent.parent
+    config = run_config(run)
+    checkpoint = load_best(path.parent) if path.name == "best" else load_checkpoint(path)
+    if checkpoint is None:
+        raise ConfigError(f"{path}: the run has no best checkpoint yet; a run with every.evaluate writes it")
+    dataset = build_dataset(config)
+    network: Any = build_networks(config, dataset)["generator"].eval()
+    load_strict(network, checkpoint.tensors["ema"])
+    trained = model_facts(config, dataset, checkpoint.step)
+    network.facts = trained.to_json()
+    return TrainedModel(
+        name=f"{run.name}/{checkpoint.path.name}",
+        model=network,
+        run=run,
+        data=data or run_data(run),
+        crop=config.data.window if data is None else None,
+        facts=replace(trained, fingerprint=checkpoint.state.get("data")),  # of the data at the time of training
+        weights={f"{checkpoint.path.name}/ema.safetensors": file_hash(checkpoint.path / "ema.safetensors")},
+    )
+
+
+def _model_class(name: str, folder: Path) -> Any:
+    """The public model class of that name.
+
+    Raises:
+        ConfigError: no task has such a model.
+    """
+    task = task_of_model(name)
+    if task is None:
+        accepted = ", ".join(task.model.__name__ for task in TASKS.values())
+        raise ConfigError(f"{folder}: holds a {name}; accepted are {accepted}")
+    return task.model
+
+
+def held_out_or_training(config: RunConfig, training: ClipDataset, *, fewest: int = 1) -> ClipDataset:
+    """The test split of a run's data; `training`, with a warning, if it has fewer than `fewest` clips."""
+    try:
+        held_out = build_dataset(config, split="test")
+    except ValueError as error:
+        logger.warning("there are no held-out clips (%s): training clips are scored", error)
+        return training
+    number = len(real_clips(held_out, fewest)[0])
+    if number < fewest:
+        logger.warning("%d clips are held out, %d are needed: training clips are scored", number, fewest)
+        return training
+    return held_out
+
+
+def data_facts(root: Path) -> dict[str, Any]:
+    """The entries of a result that identify its data: name, fingerprint, hash of the split, preparation."""
+    index = load_index(root)
+    return {
+        "root": root.name,
+        "fingerprint": index.fingerprint,
+        "split_hash": index.split_hash,
+        "protocol": getattr(index, "protocol", None),
+        "settings": index.settings,
+    }

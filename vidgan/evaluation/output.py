@@ -1,0 +1,82 @@
+"""Write and print results, with the circumstances that are recorded in each."""
+
+import platform
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vidgan.errors import ConfigError
+from vidgan.evaluation.protocols import find_protocol
+from vidgan.evaluation.results import AnyResult, FolderScores, ForecastScores
+from vidgan.evaluation.rows import rows_bytes, rows_path
+from vidgan.evaluation.tables import FORMATS, render
+from vidgan.files import write_bytes, write_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """How a command shows a result.
+
+    Attributes:
+        format: a key of `FORMATS`, or "json".
+        published: append published rows of the protocol.
+        out: file to write the result to, as JSON.
+    """
+
+    format: str = "text"
+    published: bool = False
+    out: Path | None = None
+
+    def check(self, protocol: str | None) -> None:
+        """Raise an error before the evaluation if its result could not be shown or written.
+
+        Args:
+            protocol: name of the preset.
+
+        Raises:
+            ConfigError, ValueError: an unknown format or protocol, or no published rows. FileExistsError: `out` exists.
+        """
+        check_format(self.format, "json")
+        if self.published and self.format == "json":
+            raise ConfigError("--published has no effect on JSON, which holds measured values only")
+        if self.published and (protocol is None or not find_protocol(protocol).published):
+            raise ConfigError("--published: no rows are published for this evaluation; give a --protocol that has some")
+        check_new(self.out)
+
+    def show(self, result: AnyResult) -> str:
+        """Write the result if `out` is set; return it as text."""
+        if self.out is not None:
+            write_text(self.out, result.to_json() + "\n")
+            write_measurements(self.out, result)
+        return render(result, self.format, published=self.published)
+
+
+def check_format(name: str, *others: str) -> None:
+    """Raise ConfigError if this is no output format."""
+    if name not in (*FORMATS, *others):
+        raise ConfigError(f"--format {name}: accepted are {', '.join((*FORMATS, *others))}")
+
+
+def check_new(path: Path | None) -> None:
+    """Raise FileExistsError if the output file exists."""
+    if path is not None and path.exists():
+        raise FileExistsError(f"{path} exists; choose another --out")
+
+
+def write_measurements(file: Path, result: AnyResult) -> None:
+    """Write the single measurements of a result next to its file."""
+    if isinstance(result, ForecastScores | FolderScores):
+        write_bytes(rows_path(file), rows_bytes(result.rows))
+
+
+def circumstances(*, seed: int, seeds: int = 1) -> dict[str, Any]:
+    """The entries of a result that are needed to repeat it: seeds, command, hardware."""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {
+        "seeds": [seed + n for n in range(seeds)],
+        "command": ["vidgan", *sys.argv[1:]],
+        "hardware": {"machine": platform.machine(), "system": platform.system(), "gpu": gpu},
+    }

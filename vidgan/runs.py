@@ -71,7 +71,7 @@ def run_data(run: Path) -> Path:
 
 def with_absolute_paths(config: RunConfig) -> RunConfig:
     """The config as a run records it: `data.root` and `out` do not depend on the directory that it was started in."""
-    return _with_paths(config, root=os.path.abspath(config.data.root), out=os.path.abspath(config.out))
+    return _with_paths(config, root=str(Path(config.data.root).absolute()), out=str(Path(config.out).absolute()))
 
 
 def _with_paths(config: RunConfig, *, root: str, out: str) -> RunConfig:
@@ -87,7 +87,7 @@ def _locate_data(run: Path, config: RunConfig) -> Path:
     base = Path("/") if out.is_absolute() else Path("/unknown")
     if recorded.is_absolute() == out.is_absolute():
         from_run = os.path.relpath(base / recorded, base / out / config.name)
-        moved = Path(os.path.normpath(os.path.abspath(run) + os.sep + from_run))
+        moved = Path(os.path.normpath(run.absolute() / from_run))
         if moved.is_dir():
             return moved
     return recorded

@@ -1,4 +1,4 @@
-"""Removing what killed processes left behind: temporary files of a run, and folders in the system's temporary folder."""
+"""Removing what killed processes left behind: temporary files of a run, and temporary folders of the system."""
 
 import logging
 import os

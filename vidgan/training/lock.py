@@ -87,7 +87,7 @@ class RunLock:
     def _is_current(self, descriptor: int) -> bool:
         """Whether the path still names the locked file: a refused start may have removed it in between."""
         try:
-            return os.path.samestat(os.fstat(descriptor), os.stat(self.path))
+            return os.path.samestat(os.fstat(descriptor), self.path.stat())
         except FileNotFoundError:
             return False
 

@@ -4,6 +4,7 @@ A reader never sees a half-written result: content goes to a hidden temporary pa
 when it is complete. Text is UTF-8.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -18,6 +19,7 @@ from typing import IO, Any, Final
 from vidgan.errors import JsonError, UserError
 
 __all__ = [
+    "DISK_FULL_ERRNOS",
     "MAX_JSON_BYTES",
     "MAX_JSON_DEPTH",
     "atomic_file",
@@ -36,6 +38,7 @@ __all__ = [
     "write_text",
 ]
 
+DISK_FULL_ERRNOS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 MAX_JSON_BYTES: Final = 64_000_000
 MAX_JSON_DEPTH: Final = 64
 """Deepest nesting of lists and objects that is accepted; files of vidgan have less than ten levels."""
@@ -171,8 +174,7 @@ def atomic_file(path: Path) -> Iterator[IO[Any]]:
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file atomically; missing parent folders are created."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(path) as file:
-        file.write(content)
+    _write_atomically(path, content)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -182,8 +184,22 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: object) -> None:
     """Write `value` as indented JSON atomically; the parent folder must exist."""
-    with atomic_file(path) as file:
-        file.write((json.dumps(value, indent=1, ensure_ascii=True) + "\n").encode())
+    _write_atomically(path, (json.dumps(value, indent=1, ensure_ascii=True) + "\n").encode())
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    """Write a file atomically.
+
+    Raises:
+        OSError: on a full disk, with the file and the number of bytes that it needs.
+    """
+    try:
+        with atomic_file(path) as file:
+            file.write(content)
+    except OSError as error:
+        if error.errno not in DISK_FULL_ERRNOS:
+            raise
+        raise OSError(error.errno, f"{error.strerror}; {len(content):,} bytes are needed for", str(path)) from error
 
 
 def check_overwrite(path: Path, *, overwrite: bool, marker: str | None = None) -> None:

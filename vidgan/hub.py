@@ -117,8 +117,8 @@ class ModelFacts:
 
 
 _ORDER = (
-    "run", "step", "frames", "stride", "sampled_fps", "fps", "every", "fit", "resample", "frame_rate", "batch_size", "seed",
-    "data", "vidgan", "categories", "context", "name", "trained_on", "licence",
+    "run", "step", "frames", "stride", "sampled_fps", "fps", "every", "fit", "resample", "frame_rate", "batch_size",
+    "seed", "data", "vidgan", "categories", "context", "name", "trained_on", "licence",
 )  # fmt: skip
 _ALWAYS = {"frames", "stride", "sampled_fps", "fps", "every", "fit", "resample", "seed"}
 
@@ -418,7 +418,7 @@ def _read_header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
 
 
 def _check_sizes(path: Path, architecture: Mapping[str, Any]) -> None:
-    """Raise PretrainedError for sizes and lists that no model has. (The sections of the config check their own keys.)"""
+    """Raise PretrainedError for sizes and lists that no model has. (The config sections check their own keys.)"""
     for key, value in _lists_in(architecture):
         if len(value) > MAX_ITEMS:
             raise PretrainedError(f"{path}: {key} has {len(value)} items; accepted: at most {MAX_ITEMS}")

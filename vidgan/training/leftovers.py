@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["remove_leftovers", "remove_stale_folders", "temporary_folder"]
+__all__ = ["is_alive", "remove_leftovers", "remove_stale_folders", "temporary_folder"]
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ def remove_leftovers(run_dir: Path) -> None:
     for folder in (run_dir, run_dir / "previews", run_dir / "scores"):
         for path in folder.glob(".*.tmp"):
             match = _FILE.fullmatch(path.name)
-            if match and not _is_alive(int(match["pid"])):
+            if match and not is_alive(int(match["pid"])):
                 _remove(path)
 
 
@@ -39,7 +39,7 @@ def remove_stale_folders() -> None:
     for path in Path(tempfile.gettempdir()).glob("vidgan-*"):
         match = _FOLDER.fullmatch(path.name)
         with suppress(OSError):
-            if match and not _is_alive(int(match["pid"])) and path.lstat().st_uid == os.getuid():
+            if match and not is_alive(int(match["pid"])) and path.lstat().st_uid == os.getuid():
                 _remove(path)
 
 
@@ -51,7 +51,7 @@ def temporary_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     """Whether a process with this number exists on this machine."""
     try:
         os.kill(pid, 0)

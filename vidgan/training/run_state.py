@@ -10,10 +10,10 @@ from typing import Any, Protocol
 from safetensors import SafetensorError
 
 from vidgan.errors import CheckpointError, NonFiniteError, RunFailedError
+from vidgan.files import DISK_FULL_ERRNOS
 from vidgan.training.batches import position_of
 from vidgan.training.checkpoint import Checkpoint, load_latest, save_checkpoint
 from vidgan.training.ema import ExponentialMovingAverage
-from vidgan.training.failures import DISK_FULL_ERRNOS
 from vidgan.training.journal import Journal
 from vidgan.training.ranks import Ranks
 from vidgan.training.trainees import Micro, Trainees

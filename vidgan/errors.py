@@ -19,7 +19,8 @@
     LoaderError (RuntimeError)        exit 1: the run failed, and may succeed if it is repeated
 
 Python's own exceptions follow the same rule: ValueError and OSError lead to 2, RuntimeError, MemoryError and an OSError
-of a full disk to 1. Any other exception is a bug in vidgan; it shows its traceback and leads to 1. `vidgan.__main__` implements this.
+of a full disk to 1. Any other exception is a bug in vidgan; it shows its traceback and leads to 1. `vidgan.__main__`
+implements this.
 """
 
 from pathlib import Path

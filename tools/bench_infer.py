@@ -157,16 +157,18 @@ def main(argv: Sequence[str] | None = None) -> int:
                 results = measure(config, batch, horizon, forms=forms, rounds=rounds, device=args.device)
                 unit = "ms a frame" if config in FORECASTS else "clips/s"
                 for form in forms:
-                    told = results[form]
+                    result = results[form]
                     case = {"config": config, "batch": batch, "horizon": horizon, "form": form, "unit": unit}
-                    report["rows"].append(case | told)
+                    report["rows"].append(case | result)
                     names = [config, batch, horizon if config in FORECASTS else "", form]
-                    if "failed" in told:
-                        lines.append([*names, "failed", unit, "", told["failed"]])
+                    if "failed" in result:
+                        lines.append([*names, "failed", unit, "", result["failed"]])
                         continue
-                    faster = format_spread(told["times_eager"]) if told["times_eager"] else ""
-                    lines.append([*names, format_spread(told["rate"]), unit, faster, f"{told['ready_seconds']:.1f} s"])
-                    print(*names, format_spread(told["rate"]), unit, file=sys.stderr, flush=True)
+                    faster = format_spread(result["times_eager"]) if result["times_eager"] else ""
+                    lines.append(
+                        [*names, format_spread(result["rate"]), unit, faster, f"{result['ready_seconds']:.1f} s"]
+                    )
+                    print(*names, format_spread(result["rate"]), unit, file=sys.stderr, flush=True)
     head = ["config", "batch", "horizon", "form", "median (low-high)", "", "times faster than eager", "ready after"]
     print(table(head, lines))
     save(args.json, report)

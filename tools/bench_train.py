@@ -23,7 +23,7 @@ from typing import Any
 
 import torch
 from benching import KEEP_BLOCKS, format_spread, in_fresh_process, machine, ratios, save, seconds, spread, table
-from train_sides import Task, count_operations, make_data
+from train_sides import Job, count_operations, make_data
 from train_work import recipes_report
 
 from vidgan.training.allocator import keep_large_blocks
@@ -43,7 +43,7 @@ VARIANTS = (
 Variant = tuple[str, str, str]
 
 
-def measure(job: Task, variants: Sequence[Variant], rounds: int) -> dict[Variant, list[dict[str, Any]]]:
+def measure(job: Job, variants: Sequence[Variant], rounds: int) -> dict[Variant, list[dict[str, Any]]]:
     """Measurements of each variant by round; the order of the variants rotates by one each round."""
     measured: dict[Variant, list[dict[str, Any]]] = {variant: [] for variant in variants}
     for number in range(rounds):
@@ -105,7 +105,7 @@ def row(
     }
 
 
-def compare(job: Task, variants: Sequence[Variant], rounds: int) -> dict[str, Any]:
+def compare(job: Job, variants: Sequence[Variant], rounds: int) -> dict[str, Any]:
     """Results of one model: rows by variant, and our speed relative to the textbook's."""
     measured = measure(job, variants, rounds)
     operations = {side: count_operations(job._replace(side=side)) for side in ("vidgan", "textbook")}
@@ -235,7 +235,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for model in args.model:
             batch = args.batch or (QUICK_BATCH if small else BATCH)[model]
             make_data(Path(scratch) / model, model, clips=max(batch, 6))
-            job = Task(
+            job = Job(
                 side="", model=model, precision="fp32", batch=batch, iterations=iterations, device=args.device,
                 data=str(Path(scratch) / model / "data"), changes=tuple(args.change),
             )  # fmt: skip

@@ -33,7 +33,7 @@ from vidgan.types import ClipBatch
 SIZES = {"mocogan": (64, 64), "dual_motion": (128, 160)}
 
 
-class Task(NamedTuple):
+class Job(NamedTuple):
     """One measurement."""
 
     side: str  # "vidgan" or "textbook"
@@ -95,7 +95,7 @@ def make_data(folder: Path, model: str, clips: int) -> None:
     prepare(folder / "videos", folder / "data", size=SIZES[model], holdout=0, cuts="off", **options)
 
 
-def load_settings(job: Task) -> RunConfig:
+def load_settings(job: Job) -> RunConfig:
     """The published config with the batch, precision and data of the job.
 
     Each iteration has all turns; the published Dual Motion GAN updates the generator on every fifth step only.
@@ -106,7 +106,7 @@ def load_settings(job: Task) -> RunConfig:
     return load_config(find_config(f"{job.model}/paper"), [*changes, *job.changes])
 
 
-def vidgan_side(job: Task, clock: Clock) -> Callable[[int], None]:
+def vidgan_side(job: Job, clock: Clock) -> Callable[[int], None]:
     """The package's loader and training step, as a function of the step's number."""
     config = load_settings(job)
     dataset = build_dataset(config)
@@ -139,7 +139,7 @@ class Items(Dataset[ClipBatch]):
         return self.dataset[0, item]
 
 
-def textbook_side(job: Task, clock: Clock) -> Callable[[int], None]:
+def textbook_side(job: Job, clock: Clock) -> Callable[[int], None]:
     """The plain implementation with torch's DataLoader, as a function of the step's number."""
     config = load_settings(job)
     dataset = build_dataset(config)
@@ -159,7 +159,7 @@ def textbook_side(job: Task, clock: Clock) -> Callable[[int], None]:
     return iteration
 
 
-def count_operations(job: Task) -> dict[str, float]:
+def count_operations(job: Job) -> dict[str, float]:
     """Floating-point operations of one iteration by turn, counted with two clips and scaled to the batch."""
     config = load_settings(job._replace(batch=2, precision="fp32", device="cpu"))
     dataset = build_dataset(config)
@@ -185,7 +185,7 @@ def count_operations(job: Task) -> dict[str, float]:
     return flops
 
 
-def run(job: Task) -> dict[str, Any]:
+def run(job: Job) -> dict[str, Any]:
     """Seconds of each iteration after the first by part, page faults and kernel time; and the peak memory."""
     clock = Clock(job.device)
     iteration = {"vidgan": vidgan_side, "textbook": textbook_side}[job.side](job, clock)
@@ -203,4 +203,4 @@ def run(job: Task) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(run(Task(**json.loads(sys.argv[1])))))
+    print(json.dumps(run(Job(**json.loads(sys.argv[1])))))

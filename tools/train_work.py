@@ -81,7 +81,7 @@ def recipes_report(rounds: int = 3, *, timed: bool = True) -> dict[str, Any]:
         }
         work = {side: recipe.gflop() for side, recipe in pair.items()}
         less = sum(work["paper"].values()) / sum(work["ours"].values())
-        found: dict[str, Any] = {
+        result: dict[str, Any] = {
             "size": size,
             "frames": frames,
             "batch": clips,
@@ -98,14 +98,14 @@ def recipes_report(rounds: int = 3, *, timed: bool = True) -> dict[str, Any]:
                     plain = steps[side](0)
                     due = steps[side](recipe.every - 1) if recipe.every > 1 else plain
                     seconds[side].append(recipe.mean_seconds(plain, due))
-            found |= {"seconds": {side: spread(samples) for side, samples in seconds.items()}}
-            found |= {"faster": ratios(seconds["paper"], seconds["ours"])}
-        report["recipes"][name] = found
+            result |= {"seconds": {side: spread(samples) for side, samples in seconds.items()}}
+            result |= {"faster": ratios(seconds["paper"], seconds["ours"])}
+        report["recipes"][name] = result
         lines.append([
             name, "x".join(map(str, (frames, *size))), clips,
             *(f"{sum(work[side].values()):.1f}" for side in ("paper", "ours")), f"{less:.2f}",
-            *(format_spread(found["seconds"][side]) if timed else "" for side in ("paper", "ours")),
-            format_spread(found["faster"]) if timed else "",
+            *(format_spread(result["seconds"][side]) if timed else "" for side in ("paper", "ours")),
+            format_spread(result["faster"]) if timed else "",
         ])  # fmt: skip
     head = [
         "recipe",

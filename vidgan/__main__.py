@@ -10,7 +10,7 @@ from typing import NoReturn
 
 
 def main() -> None:
-    """Entry point of the console script. With VIDGAN_DEBUG set, errors keep their traceback."""
+    """Entry point of the console script. Errors keep their traceback if VIDGAN_DEBUG is set."""
     from vidgan.cli.app import app
     from vidgan.training.allocator import keep_large_blocks
 

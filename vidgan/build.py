@@ -1,6 +1,5 @@
 """Assembling a run: data set, loader, networks, optimizers and training algorithm from a validated config."""
 
-import logging
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -36,8 +35,6 @@ __all__ = [
     "resolve_precision",
     "share_of_batch",
 ]
-
-logger = logging.getLogger(__name__)
 
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
@@ -220,8 +217,6 @@ def compile_networks(config: RunConfig, networks: Mapping[str, nn.Module]) -> li
             part.compile(dynamic=False)
         if parts:
             compiled.append(name)
-        else:
-            logger.info("train.compile: %s is not compiled", name)
     return compiled
 
 

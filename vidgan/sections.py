@@ -65,7 +65,9 @@ class Section(BaseModel):
     def _null_is_default(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        return {key: value for key, value in values.items() if value is not None}
+        # A part that changes its kind leaves keys of the former kind behind, which null takes out.
+        droppable = values if "kind" in cls.model_fields else cls.model_fields
+        return {key: value for key, value in values.items() if value is not None or key not in droppable}
 
     @model_validator(mode="after")
     def _rules_hold(self) -> Self:
@@ -101,7 +103,7 @@ def kind_of(value: Any) -> Any:
 
 
 def one_of(*sections: type[Section], default: str) -> Any:
-    """The type of a part that comes in several kinds, told apart by `kind`, or is one of the user's own.
+    """The type of a part that comes in several kinds, distinguished by `kind`, or is one of the user's own.
 
     Each section has a field `kind: Literal[...]`.
     """

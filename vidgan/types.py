@@ -2,7 +2,7 @@
 
 Shapes: B batch, T time, C channel, H height, W width, K horizon (predicted frames), N categories, D code channels.
 
-A clip is (B, T, C, H, W). On disk and in the loader it is uint8 RGB; inside models and losses float32 in [-1, 1].
+A clip is (B, T, C, H, W). It is uint8 RGB on disk and in the loader; inside models and losses float32 in [-1, 1].
 A flow is (B, T-1, 2, H, W), in pixels, dx then dy, and *backward*: ``flow[:, t]`` is, for each pixel of frame t+1, the
 displacement to its origin in frame t, so that ``warp(clip[:, t], flow[:, t])`` rebuilds ``clip[:, t + 1]``.
 """

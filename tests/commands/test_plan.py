@@ -64,6 +64,7 @@ def test_memory_and_operations_are_linear_in_the_batch(shapes_data: Path, tmp_pa
 MEASURE = """
 import sys
 from vidgan.build import *
+from vidgan.training.accelerator import build_accelerator
 from vidgan.config import load_config
 from vidgan.seeding import Draws
 from pathlib import Path

@@ -10,22 +10,22 @@ import pytest
 import torch
 import train_sides
 import train_work
-from train_sides import Clock, Task
+from train_sides import Clock, Job
 
 
 @pytest.fixture(scope="module")
-def small_task(tmp_path_factory: pytest.TempPathFactory) -> Task:
+def small_job(tmp_path_factory: pytest.TempPathFactory) -> Job:
     """The published algorithm at 32x32 with narrow networks."""
     folder = tmp_path_factory.mktemp("bench")
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(train_sides.SIZES, "mocogan", (32, 32))
         train_sides.make_data(folder, "mocogan", clips=6)
     narrow = tuple(f"{key}.width=4" for key in ("model.frame", "discriminators.frame", "discriminators.video"))
-    return Task("vidgan", "mocogan", "fp32", 2, 2, str(folder / "data"), changes=narrow)
+    return Job("vidgan", "mocogan", "fp32", 2, 2, str(folder / "data"), changes=narrow)
 
 
-def test_ours_is_timed_by_part(small_task: Task) -> None:
-    measured = train_sides.run(small_task)
+def test_ours_is_timed_by_part(small_job: Job) -> None:
+    measured = train_sides.run(small_job)
     assert len(measured["samples"]) == 2  # the first iteration is not counted
     for sample in measured["samples"]:
         parts = [sample[name] for name in ("frame", "video", "generator", "optimizer", "data")]
@@ -34,21 +34,21 @@ def test_ours_is_timed_by_part(small_task: Task) -> None:
     assert measured["peak_gb"] > 0.1
 
 
-def test_the_textbook_side_is_timed_by_part(small_task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_textbook_side_is_timed_by_part(small_job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = train_sides.textbook.mocogan.Training
 
     def small(**_: Any) -> Any:
         return plain(size=32, width=4)
 
     monkeypatch.setattr(train_sides.textbook.mocogan, "Training", small)
-    (sample,) = train_sides.run(small_task._replace(side="textbook", iterations=1))["samples"]
+    (sample,) = train_sides.run(small_job._replace(side="textbook", iterations=1))["samples"]
     assert sum(sample[name] for name in ("frame", "video", "generator", "optimizer", "data")) <= sample["total"]
     # It renders whole clips for the frame discriminator and does not freeze: more operations for equal losses.
-    counted = {side: train_sides.count_operations(small_task._replace(side=side)) for side in ("vidgan", "textbook")}
+    counted = {side: train_sides.count_operations(small_job._replace(side=side)) for side in ("vidgan", "textbook")}
     for turn in ("frame", "generator"):
         assert counted["textbook"][turn] > counted["vidgan"][turn]
     assert counted["textbook"]["video"] == counted["vidgan"]["video"]
-    twice = train_sides.count_operations(small_task._replace(batch=4))
+    twice = train_sides.count_operations(small_job._replace(batch=4))
     assert twice["video"] == 2 * counted["vidgan"]["video"]
 
 

@@ -19,9 +19,10 @@ from torch import Tensor, nn
 from vidgan.commands.train import train
 from vidgan.config import dump_config
 from vidgan.errors import ConfigError, NonFiniteError
+from vidgan.losses import ADVERSARIAL
 from vidgan.seeding import Draws
 from vidgan.tasks.synthesis.training import MoCoGANTraining
-from vidgan.training.adversary import Penalty
+from vidgan.training.adversary import AdversarialGame, Adversary, Penalty
 from vidgan.training.checkpoint import load_checkpoint, load_latest
 from vidgan.training.ema import ExponentialMovingAverage
 from vidgan.training.journal import read_journal
@@ -30,6 +31,7 @@ from vidgan.training.loop import Periods, Protection, StopRequest, run_loop
 from vidgan.training.recorder import Hooks
 from vidgan.training.schedule import learning_rate_factor
 from vidgan.training.trainees import Trainees
+from vidgan.training.turns import Turn
 from vidgan.types import ClipBatch, Judgement, Latents
 
 
@@ -55,7 +57,7 @@ def test_changed_config_is_refused_by_key(shapes_data: Path, tmp_path: Path) -> 
 def test_changed_model_or_data_is_refused(shapes_data: Path, tmp_path: Path) -> None:
     run = train(small_config("mocogan", shapes_data, tmp_path, train__steps=2), quiet=True).run_dir
     (run / "config.yaml").write_text(dump_config(small_config("dual_motion", shapes_data, tmp_path, train__steps=2)))
-    with pytest.raises(ConfigError, match="mocogan.*dual_motion"):
+    with pytest.raises(ConfigError, match="synthesis.*forecasting"):
         train(small_config("dual_motion", shapes_data, tmp_path, train__steps=2), quiet=True)
     other = tmp_path / "other"
     from vidgan.data.preparing.prepare import prepare
@@ -149,7 +151,7 @@ def test_learning_rate_schedules() -> None:
 class Point(nn.Module):
     """Generator of the Dirac GAN: a single number (Mescheder et al., ICML 2018)."""
 
-    image_to_video = False
+    needs_first_frame = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -205,13 +207,19 @@ def play_dirac(
         optimizers={name: torch.optim.SGD(module.parameters(), lr=lr) for name, module in networks.items()},
         precision="fp32",
     )
-    algorithm = MoCoGANTraining(
+    adversary = Adversary(
+        trainees=trainees, name="video", loss=ADVERSARIAL["minimax"], penalty=penalty, scores_clips=True
+    )
+    game = AdversarialGame(
         trainees=trainees,
         ema=ExponentialMovingAverage(networks["generator"]),
+        adversaries={"video": adversary},
+        turns=(Turn(network="video"), Turn(network="generator")),
+        steps_per_epoch=steps,
         weights={"adversarial_video": 1.0},
-        adversarial="minimax",
-        penalties={"video": penalty} if penalty is not None else {},
+        own_terms={},
     )
+    algorithm = MoCoGANTraining(game)
     distances: list[float] = []
     inner = algorithm.step
 

@@ -33,15 +33,15 @@ ROLLBACK = {"guards__on_nonfinite": "rollback", "every__checkpoint": 2, "every__
 
 def break_positions(patch: pytest.MonkeyPatch, broken: Callable[[int], bool]) -> None:
     """Make a term of the generator NaN for the batches at these positions of the stream."""
-    original = MoCoGANTraining._generator_terms
+    original = MoCoGANTraining.generator_losses
 
-    def terms(self: MoCoGANTraining, batch: Any, draws: Any) -> Any:
+    def losses(self: MoCoGANTraining, batch: Any, draws: Any) -> Any:
         result = original(self, batch, draws)
         if broken(draws.keys[2]):
-            result["adversarial_video"] = result["adversarial_video"] * float("nan")
+            result.losses["adversarial_video"] = result.losses["adversarial_video"] * float("nan")
         return result
 
-    patch.setattr(MoCoGANTraining, "_generator_terms", terms)
+    patch.setattr(MoCoGANTraining, "generator_losses", losses)
 
 
 def test_stream_leaves_out_skipped_positions() -> None:

@@ -1,6 +1,6 @@
 """`vidgan train CONFIG --find-batch`: the largest batch that fits this machine. Trains nothing.
 
-On a GPU, steps with growing batches are executed until one does not fit. On a CPU that is impossible, because the
+Steps with growing batches are executed on a GPU until one does not fit. On a CPU that is impossible, because the
 system kills a process that takes too much: the plan's count is compared with the memory that is free now.
 
 The margins are for what the search cannot know: programs that start later, and fragmentation in a longer run. A tenth

@@ -170,7 +170,7 @@ def _attempt(command: Sequence[str], layout: Layout, signals: _SignalForwarder) 
         full = list(command)
         if layout.processes * layout.nodes > 1:
             full = [sys.executable, "-m", "vidgan.training.torchrun_agent", json.dumps(asdict(layout)), *command]
-        # In a separate session, so that Ctrl-C reaches only this process, which passes it on once.
+        # A separate session, so that Ctrl-C reaches only this process, which passes it on once.
         signals.child = subprocess.Popen(
             full, env=_environment(layout) | {REPORTS: str(folder)}, start_new_session=True
         )

@@ -48,7 +48,7 @@ def predict(
     overwrite: bool = False,
     allow_own_code: bool = False,
 ) -> ByteClip:
-    """Write context and forecast as `out` (mp4), an image strip beside it (png), and a record of the options (json).
+    """Write context and forecast as `out` (mp4), an image strip (png), and a record of the options (json).
 
     The strip shows context, forecast, its parts and, where the video is long enough, the truth and the error. With
     several samples there are also `-sample-N.mp4` files and the per-pixel spread, `-spread.png`. The files appear when

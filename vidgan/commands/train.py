@@ -178,7 +178,7 @@ class _Start:
     algorithm: Algorithm
 
     def run(self, *, accept_changes: bool, quiet: bool) -> TrainResult:
-        """From the newest checkpoint, or the start, to the end."""
+        """Train from the newest checkpoint, or the start, to the end."""
         settings, run_dir = self.settings, self.settings.run_dir
         precision = resolve_precision(settings.train.precision, self.accelerator.device)
         resume = _resumable(settings, self.dataset, precision, accept_changes)

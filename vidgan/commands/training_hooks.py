@@ -54,6 +54,7 @@ class _Observer:
         self.task = find_task(config)
         fewest = FEWEST_REAL if self.task.evaluation == "clips" else 1
         self.scored = held_out_or_training(config, dataset, fewest=fewest)
+        self.scorable = fewest == 1 or len(real_clips(self.scored, fewest)[0]) >= fewest
         self.clips: ByteClip
         if self.task.previews_held_out:
             self.clips, _ = next(held_out_windows(self.scored, config.data.frames, limit=self.task.preview_clips))
@@ -75,7 +76,7 @@ class _Observer:
         return self._score_forecasts(model)
 
     def _score_clips(self, model: Any) -> Mapping[str, float]:
-        if len(real_clips(self.scored, FEWEST_REAL)[0]) < FEWEST_REAL:
+        if not self.scorable:
             return {}
         scores = synthesis_scores(model, self.scored, clips=EVALUATION_CLIPS, seed=self.config.seed)
         distance = scores.scores["generated"]["frechet_inhouse"].mean.mean

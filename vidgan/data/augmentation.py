@@ -1,6 +1,6 @@
 """Random views of a clip for training: crops, flips, a virtual moving camera, changed light. One draw per clip.
 
-With few driving sequences, a forecaster memorises their camera motion. A second, virtual camera makes every epoch a new
+A forecaster memorises the camera motion of few driving sequences. A second, virtual camera makes every epoch a new
 sequence and teaches the model which part of the camera motion is unpredictable.
 
 Arrays have the layout of a prepared data set: frames (T, H, W, 3), flow (T-1, 2, H, W).

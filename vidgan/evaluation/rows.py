@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from vidgan.metrics.values import Values, finite_or_none
+from vidgan.metrics.values import Values, finite_mean, finite_or_none
 
 Table: TypeAlias = dict[str, dict[str, Values]]  # name -> metric -> values
 
@@ -50,10 +50,8 @@ class Rows:
 
 
 def video_means(table: Values) -> Values:
-    """(V, T) -> (V,): mean over the finite values of a video, NaN if there are none."""
-    finite = np.isfinite(table)
-    with np.errstate(invalid="ignore"):
-        return np.where(finite, table, 0).sum(axis=1) / np.where(finite.any(axis=1), finite.sum(axis=1), np.nan)
+    """(V, T) -> (V,): mean over the frames of each video by the rule of `vidgan.metrics.values`."""
+    return finite_mean(table, axis=1)
 
 
 def rows_path(result: Path) -> Path:

@@ -16,7 +16,7 @@ from vidgan.types import Logits
 def r1(real_logits: Logits, real_input: Tensor) -> Tensor:
     """R1 penalty: mean over samples of ||grad D(x)||^2 at real samples x (Mescheder et al. 2018, Eq. 9).
 
-    The paper multiplies by gamma/2: pass gamma/2 as the weight. On generated samples, the same function is R2. For a
+    The paper multiplies by gamma/2: pass gamma/2 as the weight. The same function on generated samples is R2. For a
     patch discriminator, D is the mean over patches, as in the adversarial loss.
 
     Args:

@@ -25,8 +25,8 @@ class DiffAugment(nn.Module):
     """Brightness, saturation, contrast, translation and cutout with the strengths of the paper.
 
     The transformation depends on the keys of the draws only, neither on earlier draws nor on the pixels (contrast is
-    scaled around mid-grey, not around the image's mean). With the same draws, a clip and single frames of it are
-    therefore transformed alike.
+    scaled around mid-grey, not around the image's mean). A clip and single frames of it
+    are therefore transformed alike by the same draws.
 
     Args:
         policy: subset of POLICIES; applied in the order of POLICIES.

@@ -11,7 +11,7 @@ __all__ = ["gaussian_blur"]
 def gaussian_blur(maps: Tensor, sigma: float) -> Tensor:
     """Blur with a Gaussian kernel truncated at 2 `sigma`; border pixels are repeated outside.
 
-    On a CPU, two matrix products are several times faster than convolutions. Under autocast they lose precision:
+    Two matrix products are several times faster than convolutions on a CPU. Under autocast they lose precision:
     disable it where small differences matter.
 
     Args:

@@ -4,7 +4,7 @@ For few training drives a learned estimator is the weakest part of a forecaster:
 least squares on each window (Lucas and Kanade 1981; the pyramid of Bouguet 2001), made robust by weights (iteratively
 reweighted least squares), and after each step a pixel may take over the flow of a neighbour that explains it better
 (PatchMatch, Barnes et al. 2009; DIS flow, Kroeger et al. 2016), which finds motion that the coarse levels missed.
-What it reaches beside OpenCV's DIS is told in docs/results.md.
+docs/results.md compares it with OpenCV's DIS.
 """
 
 import torch

@@ -1,5 +1,6 @@
 """Building what tasks with discriminators share: networks, adversaries, own loss terms."""
 
+import logging
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -15,6 +16,8 @@ from vidgan.tasks.adversarial_config import AdversarialRunConfig
 from vidgan.tasks.base import TrainingParts
 from vidgan.tasks.own_parts import build_own, require_output
 from vidgan.training.adversary import AdversarialGame, Adversary, Penalty
+
+logger = logging.getLogger(__name__)
 
 __all__ = [
     "build_game",
@@ -162,4 +165,8 @@ def compilable_discriminators(config: AdversarialRunConfig, name: str, network: 
     penalty = build_penalties(config).get(name)
     twice_differentiated = penalty is not None and penalty.kind in ("r1", "gradient_penalty")
     noisy = bool(getattr(getattr(config.discriminators, name), "noise", 0.0))
-    return [] if noisy or twice_differentiated else [network]
+    if noisy or twice_differentiated:
+        reason = "instance noise" if noisy else "a gradient penalty"
+        logger.info("train.compile: discriminators.%s has %s and is not compiled", name, reason)
+        return []
+    return [network]

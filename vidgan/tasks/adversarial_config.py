@@ -93,7 +93,7 @@ class AdversarialObjective(Section):
     @field_validator("turns", mode="before")
     @classmethod
     def _turns_by_name(cls, turns: Any) -> Any:
-        """Accept `frame` and `[frame, 2]` (network, repeat) in place of a section."""
+        """Accept `frame` and `[frame, 2]` (network, repeat) instead of a section."""
         if turns is None:
             return None
         sections = []

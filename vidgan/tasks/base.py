@@ -34,7 +34,7 @@ class ForecastModel(Protocol):
     Attributes:
         image_size: (H, W) that it was trained for.
         forecast_name: row of its forecast in score tables.
-        part_names: keys of `Forecast.parts`, rows beside it.
+        part_names: keys of `Forecast.parts`, further rows.
         can_sample: whether different seeds give different forecasts.
         facts: JSON facts saved with the weights (run, step, frames, context, ...).
     """

@@ -1,6 +1,6 @@
 """Make glibc's allocator keep large freed blocks.
 
-By default glibc returns every block above 32 MB to the kernel as soon as it is freed. A training step frees hundreds of
+glibc by default returns every block above 32 MB to the kernel as soon as it is freed. A training step frees hundreds of
 them, so the next step pays one page fault per 4 kB again (docs/performance.md gives the cost). The setting is
 process-wide, so the `vidgan` command sets it at startup and a program that imports vidgan decides for itself.
 """

@@ -21,7 +21,8 @@ class RunLock:
     """Context manager that holds ``run_dir/.lock``.
 
     The operating system releases the lock (flock) when the process ends, however it ends. The content of the file only
-    names the holder. On a file system without locks a warning is logged and the run continues unlocked.
+    names the holder. If the file system has no locks, a warning is logged and the
+    run continues unlocked.
 
     Args:
         run_dir: the run directory, created if it is missing.

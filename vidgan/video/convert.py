@@ -56,7 +56,7 @@ class FrameConverter:
     def __call__(self, frame: VideoFrame, orientation: Orientation) -> np.ndarray:
         """Returns (H, W, 3) uint8. PyAV's exceptions pass through if the pixel format cannot be converted."""
         if self.size is None or orientation.size(frame.height, frame.width) == self.size:
-            # On small frames, automatic threading takes twice as long.
+            # Automatic threading takes twice as long on small frames.
             return orientation.turn(self._reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray())
         key = (frame.height, frame.width, frame.format.name, frame.colorspace, frame.color_range, orientation)
         if self._graph is None or key != self._graph_key:

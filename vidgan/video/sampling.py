@@ -28,7 +28,7 @@ def clip_starts(total: int, frames: int, stride: int = 1) -> range:
 def resample_indices(pts: Sequence[float], fps: float) -> list[int]:
     """Resample to a constant rate: for every tick, the frame nearest in time.
 
-    Ticks are pts[0] + k / fps up to the last presentation time. Of two equally distant frames, the earlier one is
+    Ticks are pts[0] + k / fps up to the last presentation time. The earlier of two equally distant frames is
     chosen. A rate above the video's repeats frames, a lower one drops frames. The result starts with the first frame.
 
     Args:

@@ -153,8 +153,8 @@ class Split(NamedTuple):
 def split_by_share(groups: Sequence[str], categories: Sequence[int], *, holdout: float, seed: int) -> Split:
     """Hold out whole groups, in random order by `seed`, while that brings the test share closer to `holdout`.
 
-    With two or more groups, both splits get at least one. A group is skipped if a category would lose its last training
-    clip, unless no other choice remains. With one group, all clips are training clips.
+    Both splits get at least one of two or more groups. A group is skipped if a category would lose its last training
+    clip, unless no other choice remains. If there is one group, all clips are training clips.
     """
     sizes = Counter(groups)
     if holdout == 0:

@@ -77,7 +77,7 @@ def strip_frame_size(image: tuple[int, int], frame: tuple[int, int] | None = Non
     """(H, W) of one frame if an image of (H, W) `image` is a strip of frames, else None.
 
     Without `frame`, frames are square and the longer side spans `MIN_STRIP_FRAMES` or more of them (MoCoGAN's layout,
-    either orientation). With `frame`, one side must match and the other must span two or more frames.
+    either orientation). If `frame` is given, one side must match and the other must span two or more frames.
     """
     height, width = image
     if frame is not None:

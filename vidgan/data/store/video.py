@@ -45,7 +45,7 @@ class VideosFile:
         return dict(json.loads(self._line(source)))
 
     def append(self, source: str, metadata: Mapping[str, Any]) -> None:
-        """Add a line and write it to disk. Of several lines for one source, the last is valid."""
+        """Add a line and write it to disk. The last of several lines for one source is valid."""
         line = (json.dumps({"source": source, **metadata}, ensure_ascii=True) + "\n").encode()
         with self.path.open("ab") as file:
             if file.tell() != self._end:  # the remainder of a line truncated by a crash

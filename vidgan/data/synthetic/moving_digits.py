@@ -1,7 +1,7 @@
 """Clips of moving digits, generated as in Moving MNIST.
 
 Srivastava et al. (2015) as implemented in OpenSTL's loader. Each 28x28 digit starts at a uniform position in the 64x64
-frame and moves 0.1 of the free range (36 pixels) per frame in a uniform direction. At a wall its position is clamped
+frame and moves 0.1 of the free range (36 pixels) per frame in a uniform direction. Its position is clamped at a wall
 and the velocity component across the wall changes sign. Overlapping digits are merged by their maximum. The first frame
 is rendered after the first move. Each clip is keyed by (seed, split, number) and does not depend on other clips.
 """

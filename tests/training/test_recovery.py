@@ -223,8 +223,11 @@ def test_full_disk_at_the_start_is_named_and_does_not_prevent_a_later_start(
         patch.setattr(os, "pwrite", full)  # the description of the holder in the lock
         patch.setattr(Path, "replace", full)
         train(config, quiet=True)
-    (config.run_dir / ".config.yaml.7.tmp").write_text("na")  # a kill would leave this
+    assert not config.run_dir.exists()
+    config.run_dir.mkdir()
+    (config.run_dir / ".config.yaml.4194305.tmp").write_text("na")  # a kill would leave this
     assert train(config, quiet=True).steps == 1
+    assert not list(config.run_dir.glob(".*.tmp"))
 
 
 def in_worker(patch: pytest.MonkeyPatch, fault: Callable[[], None]) -> None:

@@ -26,8 +26,10 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
 from vidgan.errors import CheckpointError, DamagedError
+from vidgan.files import parse_json, read_json
 from vidgan.training.manifest import (
     FILE_NAME,
+    MAX_MANIFEST_BYTES,
     move_into_place,
     read_verified,
     remove,
@@ -140,7 +142,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     step, payloads = read_verified(path)
     try:
-        state = json.loads(payloads.pop("state.json"))
+        state = parse_json(payloads.pop("state.json"), path / "state.json")
+        if not isinstance(state, dict):
+            raise DamagedError(f"{path}: state.json holds no mapping")
         tensors = {name.removesuffix(".safetensors"): load_safetensors(data) for name, data in payloads.items()}
     except (KeyError, ValueError, SafetensorError) as error:
         raise DamagedError(f"{path}: {type(error).__name__}: {error}") from error
@@ -313,7 +317,7 @@ def _listed(directory: Path) -> list[tuple[int, Path]]:
 def _best_path(directory: Path) -> Path | None:
     pointer = directory / "best.json"
     try:
-        name = json.loads(pointer.read_bytes())["directory"]
+        name = read_json(pointer, max_bytes=MAX_MANIFEST_BYTES)["directory"]
     except FileNotFoundError:
         return None
     except (OSError, KeyError, TypeError, ValueError) as error:

@@ -105,7 +105,7 @@ class RunLock:
 def is_held(run_dir: Path) -> bool:
     """Whether a process trains in the directory; True if the file system cannot tell."""
     try:
-        descriptor = os.open(run_dir / ".lock", os.O_RDONLY)
+        descriptor = os.open(run_dir / ".lock", os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
         return False
     try:

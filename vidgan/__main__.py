@@ -25,13 +25,17 @@ def main() -> None:
     try:
         app()
     except (ValueError, OSError) as error:
-        fail(f"error: {error}", 2)
+        from vidgan.files import DISK_FULL_ERRNOS
+
+        is_disk_full = isinstance(error, OSError) and error.errno in DISK_FULL_ERRNOS
+        fail(f"error: {error}", 1 if is_disk_full else 2)
     except KeyboardInterrupt:
         fail("interrupted", 130)
     except (RuntimeError, MemoryError) as error:
         from vidgan.errors import RunFailedError
 
-        message = f"the run failed: {error} (VIDGAN_DEBUG=1 prints the traceback)"
+        reason = str(error) or ("out of memory" if isinstance(error, MemoryError) else type(error).__name__)
+        message = f"the run failed: {reason} (VIDGAN_DEBUG=1 prints the traceback)"
         fail(message, 1, again=not isinstance(error, RunFailedError))
     except Exception:  # a bug: print the traceback, but of only one of several processes
         if "VIDGAN_REPORTS" not in os.environ:

@@ -11,7 +11,7 @@ from torch import nn
 from vidgan.config import RunConfig
 from vidgan.data.dataset import ClipDataset
 from vidgan.data.loader import ClipLoader
-from vidgan.errors import ConfigError
+from vidgan.errors import ConfigError, DataError
 from vidgan.nn.init import initialise
 from vidgan.own_code import own_object
 from vidgan.sections import OBJECT
@@ -51,8 +51,13 @@ def build_dataset(config: RunConfig, split: str = "train") -> ClipDataset:
         DataError: no such data, or no clip is long enough.
     """
     training = split == "train"
+    root = Path(config.data.root)
+    if not root.is_dir():
+        raise DataError(
+            f"data.root: {root}: no such folder; give the folder that `vidgan prepare` wrote (data.root=DATA)"
+        )
     return ClipDataset(
-        Path(config.data.root),
+        root,
         split=split,
         frames=config.data.frames,
         stride=config.data.stride,

@@ -4,7 +4,9 @@ Unknown keys, wrong types, values out of range and impossible combinations are a
 read, each with its key, what is accepted, and the nearest known name.
 """
 
+import datetime
 import importlib.resources
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
@@ -15,7 +17,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 
-from vidgan.errors import ConfigError
+from vidgan.errors import ConfigError, UserError
+from vidgan.files import open_regular
 from vidgan.sections import OwnPart, Section, nearest
 from vidgan.tasks import TASKS
 from vidgan.tasks.run_config import RunConfig
@@ -78,6 +81,8 @@ def _explain(error: ValidationError, schema: type[RunConfig]) -> list[str]:
         elif issue["type"] == "value_error":
             message = issue["msg"].removeprefix("Value error, ")
             lines += [f"{key}.{part}" if key else part for part in message.split("; ")]
+        elif issue["type"] == "string_type" and isinstance(issue["input"], bool | int | float | datetime.date):
+            lines.append(f"{key}: YAML reads this as {issue['input']!r}, but text is expected; put it in quotes")
         else:
             got = f" (got {issue['input']!r})" if not isinstance(issue["input"], dict | BaseModel) else ""
             lines.append(f"{key}: {issue['msg']}{got}")
@@ -144,26 +149,30 @@ def load_config(path: Path, overrides: Sequence[str] = (), *, template: bool = F
         overrides: changes of single keys; `a.b=null` resets a key to its default or takes an optional part out.
         template: accept a config that names no data.
 
+    The value of an override is YAML, except where the key takes text or a number: `name=001` is the text 001,
+    `data.root=set #1` keeps its second half, and `train.steps=010` is ten. Quotes around a text are removed.
+
     YAML is parsed by OmegaConf's safe loader: tags cannot construct objects. Files above 1 MB are refused, and so are
     aliases (a few lines of them stand for gigabytes) and interpolations (`${oc.env:TOKEN}` would read the environment
     of whoever loads the file, and the run would keep it).
     """
-    if path.stat().st_size > MAX_CONFIG_BYTES:
-        raise ConfigError(f"{path}: larger than {MAX_CONFIG_BYTES} bytes; this is no config")
     for override in overrides:
         if "=" not in override or not override.split("=", 1)[0].strip():
             raise ConfigError(f"override {override!r}: write it as key.sub=value, for example train.steps=1000")
+        if override.partition("=")[2].strip() == "???":
+            raise ConfigError(f"override {override!r}: ??? stands for a missing value; write the value itself")
     try:
-        _require_plain(path)
-        loaded = OmegaConf.load(path)
+        text = _read_text(path)
+        _require_plain(path, text)
+        loaded = OmegaConf.load(io.StringIO(text))
         if not isinstance(loaded, DictConfig):
             raise ConfigError(f"{path}: a config is a mapping of sections, got a list")
-        merged = OmegaConf.merge(loaded, OmegaConf.from_dotlist(list(overrides)))
+        merged = _with_overrides(loaded, overrides)
         values = OmegaConf.to_container(merged, resolve=False)
     except ConfigError:
         raise
     except (OmegaConfBaseException, OSError, ValueError) as error:
-        raise ConfigError(f"{path}: {str(error).splitlines()[0]}") from None
+        raise ConfigError(f"{path}: {[*str(error).splitlines(), type(error).__name__][0]}") from None
     except Exception as error:  # PyYAML's errors share no base with OmegaConf's
         if type(error).__module__.startswith("yaml"):
             raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
@@ -174,10 +183,78 @@ def load_config(path: Path, overrides: Sequence[str] = (), *, template: bool = F
     return parse_config(values, str(path), template=template)
 
 
-def _require_plain(path: Path) -> None:
+def _read_text(path: Path) -> str:
+    """The content of a config, which may come from a stranger."""
+    try:
+        with open_regular(path) as file:
+            content = file.read(MAX_CONFIG_BYTES + 1)
+    except UserError as error:
+        raise ConfigError(str(error)) from None
+    if len(content) > MAX_CONFIG_BYTES:
+        raise ConfigError(f"{path}: larger than {MAX_CONFIG_BYTES} bytes; this is no config")
+    return content.decode()
+
+
+def _with_overrides(loaded: DictConfig, overrides: Sequence[str]) -> Any:
+    """The config with all overrides merged into it."""
+    changes = OmegaConf.create()
+    for override in overrides:
+        key, _, text = override.partition("=")
+        task = OmegaConf.merge(loaded, changes).get("task")
+        schema = TASKS[task].config if isinstance(task, str) and task in TASKS else RunConfig
+        value = _scalar(text, _types_at(schema, key.strip().split(".")))
+        if value is None:
+            changes = OmegaConf.merge(changes, OmegaConf.from_dotlist([override]))
+        else:
+            OmegaConf.update(changes, key.strip(), value, force_add=True)
+    return OmegaConf.merge(loaded, changes)
+
+
+def _types_at(schema: type[BaseModel], keys: Sequence[str]) -> set[Any]:
+    """The types that the value of a key may have; empty if the key is unknown."""
+    types: list[Any] = [schema]
+    for key in keys:
+        sections = [s for t in types for s in sections_in(t) if key in s.model_fields]
+        values = [get_args(member)[1] for t in types for member in _members(t) if get_origin(member) is dict]
+        types = [section.model_fields[key].annotation for section in sections] + values
+    return {member for annotation in types for member in _members(annotation)}
+
+
+def _members(annotation: Any) -> list[Any]:
+    """The types of a union, without None and annotations; literals count as the types of their values."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _members(get_args(annotation)[0])
+    if origin is Literal:
+        return [type(value) for value in get_args(annotation)]
+    if origin in (Union, UnionType):
+        return [member for argument in get_args(annotation) for member in _members(argument)]
+    return [] if annotation is NoneType else [annotation]
+
+
+def _scalar(text: str, types: set[Any]) -> str | int | float | None:
+    """The value of an override where its key takes one text or one number; None where YAML decides."""
+    if text.strip() in ("", "null", "~"):
+        return None
+    if types == {str}:
+        stripped = text.strip()
+        if len(stripped) > 1 and stripped[0] == stripped[-1] and stripped[0] in "'\"":
+            return stripped[1:-1]
+        return text
+    if types and types <= {int, float}:
+        for number in (int, float):
+            try:
+                return number(text)
+            except ValueError:
+                continue
+        return text  # which the schema refuses
+    return None
+
+
+def _require_plain(path: Path, text: str) -> None:
     """Refuse what a small YAML file can blow up with: aliases, and depth that the parser takes for ever to leave."""
     depth = 0
-    for token in yaml.scan(path.read_text()):
+    for token in yaml.scan(text):
         if isinstance(token, yaml.AliasToken):
             raise ConfigError(f"{path}: YAML aliases (*name) are not accepted; write the value out")
         depth += isinstance(token, _OPENING) - isinstance(token, _CLOSING)

@@ -18,8 +18,9 @@
         CollapseError                 a guard stopped the training
     LoaderError (RuntimeError)        exit 1: the run failed, and may succeed if it is repeated
 
-Python's own exceptions follow the same rule: ValueError and OSError lead to 2, RuntimeError and MemoryError to 1. Any
-other exception is a bug in vidgan; it shows its traceback and leads to 1. `vidgan.__main__` implements this.
+Python's own exceptions follow the same rule: ValueError and OSError lead to 2, RuntimeError, MemoryError and an OSError
+of a full disk to 1. Any other exception is a bug in vidgan; it shows its traceback and leads to 1. `vidgan.__main__`
+implements this.
 """
 
 from pathlib import Path

@@ -23,6 +23,7 @@ from typing import IO, Any, Final
 from vidgan.errors import JsonError, UserError
 
 __all__ = [
+    "DISK_FULL_ERRNOS",
     "MAX_JSON_BYTES",
     "MAX_JSON_DEPTH",
     "atomic_file",
@@ -43,6 +44,7 @@ __all__ = [
     "write_text",
 ]
 
+DISK_FULL_ERRNOS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 MAX_JSON_BYTES: Final = 64_000_000
 MAX_JSON_DEPTH: Final = 64
 """Deepest nesting of lists and objects that is accepted; files of vidgan have less than ten levels."""
@@ -136,7 +138,7 @@ def parse_json(text: str | bytes, origin: object) -> Any:
     except RecursionError as error:
         raise JsonError(f"{origin}: {_TOO_DEEP}") from error
     except ValueError as error:  # bad syntax, bad UTF-8, or a number of too many digits
-        raise JsonError(f"{origin}: not JSON ({error})") from error
+        raise JsonError(f"{origin}: not valid JSON ({error})") from error
     level = [value]
     for _ in range(MAX_JSON_DEPTH + 1):
         level = [
@@ -151,9 +153,6 @@ def parse_json(text: str | bytes, origin: object) -> Any:
 
 
 _TOO_DEEP: Final = f"lists and objects are nested too deeply; accepted: at most {MAX_JSON_DEPTH} levels"
-
-
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -173,7 +172,7 @@ def explain_full_disk(path: Path, nbytes: int | None = None) -> Iterator[None]:
         code = error.errno
         if code is None and " requested and " in str(error):  # numpy reports only a short write
             code = errno.ENOSPC
-        if code not in _FULL:
+        if code not in DISK_FULL_ERRNOS:
             raise
         needed = "" if nbytes is None else f"{nbytes} bytes to write, "
         raise OSError(code, f"{os.strerror(code)} ({needed}{_free_bytes(path)} free)", str(path)) from error
@@ -249,8 +248,7 @@ def atomic_file(path: Path) -> Iterator[IO[Any]]:
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file atomically; missing parent folders are created."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(path) as file:
-        file.write(content)
+    _write_atomically(path, content)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -260,8 +258,22 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: object) -> None:
     """Write `value` as indented JSON atomically; the parent folder must exist."""
-    with atomic_file(path) as file:
-        file.write((json.dumps(value, indent=1, ensure_ascii=True) + "\n").encode())
+    _write_atomically(path, (json.dumps(value, indent=1, ensure_ascii=True) + "\n").encode())
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    """Write a file atomically.
+
+    Raises:
+        OSError: on a full disk, with the file and the number of bytes that it needs.
+    """
+    try:
+        with atomic_file(path) as file:
+            file.write(content)
+    except OSError as error:
+        if error.errno not in DISK_FULL_ERRNOS:
+            raise
+        raise OSError(error.errno, f"{error.strerror}; {len(content):,} bytes are needed for", str(path)) from error
 
 
 def check_overwrite(path: Path, *, overwrite: bool, marker: str | None = None) -> None:

@@ -9,20 +9,23 @@ class is known: `MoCoGAN.from_pretrained("shapes")`.
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
+import torch
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 
-from vidgan.errors import ConfigError, PretrainedError
+from vidgan.errors import ConfigError, PretrainedError, UserError
+from vidgan.files import open_regular, parse_json, read_json
 from vidgan.own_code import own_code
+from vidgan.sections import LIMITS, OBJECT
 
 FACTS = "vidgan.json"
 CONFIG = "config.json"
@@ -42,6 +45,7 @@ class ModelFacts:
         stride: every `stride`-th stored frame was used. Ignored where `sampled_fps` is set.
         sampled_fps: frames per second at which training clips were sampled; None: by `stride`.
         fps, every, fit, resample: how `vidgan prepare` read the videos.
+        frame_rate: frames per second of the training clips as the model saw them; None without a clock.
         batch_size: clips of a training batch.
         seed: of the training.
         fingerprint: of the training data.
@@ -64,6 +68,7 @@ class ModelFacts:
     every: int = 1
     fit: Literal["crop", "squash", "cover"] = "crop"
     resample: Literal["area", "bilinear", "bicubic", "lanczos"] = "area"
+    frame_rate: float | None = None
     batch_size: int | None = None
     seed: int = 0
     fingerprint: str | None = None
@@ -87,14 +92,16 @@ class ModelFacts:
         data = values.pop("data", None)
         if data is not None:
             if not isinstance(data, Mapping):
-                raise PretrainedError(f"{FACTS}: data is {data!r}, a mapping is expected; the model folder is damaged")
+                raise PretrainedError(
+                    f"{FACTS}: data is {_shown(data)}, a mapping is expected; the model folder is damaged"
+                )
             values |= {"fingerprint": data.get("fingerprint"), "split": data.get("split")}
         known = cls.__dataclass_fields__.keys() - {"other"}
         for key in known & values.keys():
             if not _is_valid(key, values[key]):
-                raise PretrainedError(f"{FACTS}: {key} is {values[key]!r}; the model folder is damaged")
+                raise PretrainedError(f"{FACTS}: {key} is {_shown(values[key])}; the model folder is damaged")
         if values.get("categories") is not None:
-            values["categories"] = tuple(str(name) for name in values["categories"])
+            values["categories"] = tuple(values["categories"])
         other = {key: value for key, value in values.items() if key not in known}
         return cls(**{key: value for key, value in values.items() if key in known}, other=other)
 
@@ -110,21 +117,38 @@ class ModelFacts:
 
 
 _ORDER = (
-    "run", "step", "frames", "stride", "sampled_fps", "fps", "every", "fit", "resample", "batch_size", "seed", "data",
-    "vidgan", "categories", "context", "name", "trained_on", "licence",
+    "run", "step", "frames", "stride", "sampled_fps", "fps", "every", "fit", "resample", "frame_rate", "batch_size",
+    "seed", "data", "vidgan", "categories", "context", "name", "trained_on", "licence",
 )  # fmt: skip
 _ALWAYS = {"frames", "stride", "sampled_fps", "fps", "every", "fit", "resample", "seed"}
-_TYPES: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(("frames", "stride", "every", "seed"), (int,)),
-    **dict.fromkeys(("step", "batch_size", "context"), (int, type(None))),
-    **dict.fromkeys(("sampled_fps", "fps"), (int, float, type(None))),
-    **dict.fromkeys(("fit", "resample"), (str,)),
-    "categories": (list, tuple, type(None)),
-}  # everything else is text or absent
+
+
+def _is_count(low: int, high: float) -> Callable[[Any], bool]:
+    return lambda value: type(value) is int and low <= value <= high
+
+
+def _is_rate(value: Any) -> bool:
+    return type(value) in (int, float) and 0 < value <= LIMITS["1/s"]
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+_REQUIRED = {"frames", "stride", "every", "fit", "resample", "seed"}  # not null
+_RULES: dict[str, Callable[[Any], bool]] = {  # of all entries that are not text
+    **dict.fromkeys(("frames", "stride", "every", "context"), _is_count(1, LIMITS["frames"])),
+    **dict.fromkeys(("step", "batch_size"), _is_count(0, LIMITS["steps"])),
+    **dict.fromkeys(("fps", "sampled_fps", "frame_rate"), _is_rate),
+    "seed": _is_count(0, 2**63 - 1),
+    "fit": lambda value: value in ("crop", "squash", "cover"),
+    "resample": lambda value: value in ("area", "bilinear", "bicubic", "lanczos"),
+    "categories": lambda value: isinstance(value, list | tuple) and all(map(_is_text, value)),
+}
 
 
 def _is_valid(key: str, value: object) -> bool:
-    return isinstance(value, _TYPES.get(key, (str, type(None)))) and not isinstance(value, bool)
+    return key not in _REQUIRED if value is None else _RULES.get(key, _is_text)(value)
 
 
 def model_folder(path: str | Path) -> Path:
@@ -164,12 +188,13 @@ def read_facts(path: str | Path) -> dict[str, Any]:
         PretrainedError: there is no model, or the file is damaged.
     """
     file = model_folder(path) / FACTS
-    try:
-        facts = json.loads(file.read_text())
-    except ValueError as error:
-        raise PretrainedError(f"{file}: not JSON ({error}); the model folder is damaged") from None
-    if not isinstance(facts, dict) or "class" not in facts:
+    facts = _read_object(file)
+    if not isinstance(facts.get("class"), str):
         raise PretrainedError(f"{file}: names no model class; the model folder is damaged")
+    try:
+        ModelFacts.from_json(facts)
+    except PretrainedError as error:
+        raise PretrainedError(f"{file.parent}: {error}") from None
     return facts
 
 
@@ -318,15 +343,21 @@ class Pretrained:
         if not (folder / WEIGHTS).is_file():
             raise PretrainedError(f"{folder}: holds no {WEIGHTS}, and pickled weights are not read")
         try:
-            architecture = json.loads((folder / CONFIG).read_text())
+            header = _read_header(folder / WEIGHTS)
+            architecture = _read_object(folder / CONFIG)
+            _check_sizes(folder / CONFIG, architecture)
             with own_code(allowed=allow_own_code, objects=networks):
+                if not _has_own_parts(architecture):
+                    _check_weights(folder, cls, architecture, header)
                 model = cls.from_architecture(architecture)
             module: Any = model
             load_model(module, str(folder / WEIGHTS), strict=True)
-        except ConfigError:
+            _check_finite(folder / WEIGHTS, module)
+        except (ConfigError, PretrainedError):
             raise
         except (SafetensorError, OSError, RuntimeError, TypeError, ValueError, AttributeError, LookupError) as error:
-            raise PretrainedError(f"{path}: the model is damaged or of another version: {error}") from None
+            reason = " ".join(str(error).split())
+            raise PretrainedError(f"{path}: the model is damaged or of another version: {reason}") from None
         model.facts = {key: value for key, value in facts.items() if key != "class"}
         module.eval()
         return model
@@ -344,3 +375,109 @@ def _download(cls: type[Pretrained], name: str, local_files_only: bool) -> Path:
             f" ({type(error).__name__}); give a local path, check the name and the connection, or take weights that"
             f" ship with vidgan, {_accepted(name, cls.__name__)}"
         ) from None
+
+
+# What follows reads the files of a model folder, which may come from a stranger: nothing is built, allocated or waited
+# for because a file says so.
+
+MAX_OBJECT_BYTES = 1_000_000  # of config.json and vidgan.json; real ones have a few thousand
+MAX_HEADER_BYTES = 10_000_000  # of a safetensors file
+MAX_ITEMS = 64  # of a list in config.json, such as one width per level
+_FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}  # name in safetensors -> bytes
+_KINDS = {torch.float64, torch.float32, torch.float16, torch.bfloat16}
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    """The mapping in a small JSON file."""
+    try:
+        content = read_json(path, max_bytes=MAX_OBJECT_BYTES)
+    except (UserError, OSError) as error:
+        raise PretrainedError(f"{error}; the model folder is damaged") from None
+    if not isinstance(content, dict):
+        raise PretrainedError(f"{path}: holds no mapping; the model folder is damaged")
+    return content
+
+
+def _read_header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Name -> (dtype, shape) of the tensors of a safetensors file. The library checks their place in the file."""
+    try:
+        with open_regular(path) as file:
+            size = int.from_bytes(file.read(8), "little")
+            if size > MAX_HEADER_BYTES:
+                raise PretrainedError(f"{path}: damaged: its header has {size} bytes (at most {MAX_HEADER_BYTES})")
+            header = parse_json(file.read(size), path)
+        return {
+            name: (str(entry["dtype"]), tuple(int(side) for side in entry["shape"]))
+            for name, entry in header.items()
+            if name != "__metadata__"
+        }
+    except PretrainedError:
+        raise
+    except (UserError, OSError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise PretrainedError(f"{path}: damaged: no safetensors header ({error})") from None
+
+
+def _check_sizes(path: Path, architecture: Mapping[str, Any]) -> None:
+    """Raise PretrainedError for sizes and lists that no model has. (The config sections check their own keys.)"""
+    for key, value in _lists_in(architecture):
+        if len(value) > MAX_ITEMS:
+            raise PretrainedError(f"{path}: {key} has {len(value)} items; accepted: at most {MAX_ITEMS}")
+    number = architecture.get("num_categories", 0)
+    if not _is_count(0, LIMITS["channels"])(number):
+        raise PretrainedError(f"{path}: num_categories is {_shown(number)}; accepted: 0 to {LIMITS['channels']:.0f}")
+    size = architecture.get("image_size", [1, 1])
+    if not (isinstance(size, list) and len(size) == 2 and all(map(_is_count(1, LIMITS["pixels"]), size))):
+        raise PretrainedError(f"{path}: image_size is {_shown(size)}; accepted: [height, width] in pixels")
+
+
+def _lists_in(value: Any, key: str = "") -> Iterator[tuple[str, list[Any]]]:
+    """All lists, with the keys that lead to them."""
+    if isinstance(value, list):
+        yield key, value
+    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, member in members:
+        yield from _lists_in(member, f"{key}.{name}" if key else str(name))
+
+
+def _has_own_parts(architecture: Any) -> bool:
+    """Whether a part is not vidgan's: what its class builds cannot be checked without running it."""
+    if isinstance(architecture, dict):
+        kind = architecture.get("kind")
+        is_own = isinstance(kind, str) and (":" in kind or kind == OBJECT)
+        return is_own or any(map(_has_own_parts, architecture.values()))
+    return False
+
+
+def _check_weights(
+    folder: Path,
+    cls: type[Pretrained],
+    architecture: dict[str, Any],
+    header: Mapping[str, tuple[str, tuple[int, ...]]],
+) -> None:
+    """Compare config.json and the header of the weights, before memory is taken for a network of that size."""
+    with torch.device("meta"):  # shapes without memory
+        model: Any = cls.from_architecture(architecture)
+    if unknown := sorted(architecture.keys() - model.architecture.keys()):
+        raise PretrainedError(f"{folder / CONFIG}: unknown keys {', '.join(map(_shown, unknown))}")
+    expected: dict[str, torch.Tensor] = model.state_dict()
+    for name, (dtype, shape) in header.items():
+        where = f"{folder / WEIGHTS}: {_shown(name)}"
+        if name not in expected:
+            raise PretrainedError(f"{where} is no tensor of this {cls.__name__}")
+        if tuple(expected[name].shape) != shape:
+            raise PretrainedError(f"{where} has the shape {shape}, but {CONFIG} asks for {tuple(expected[name].shape)}")
+        if (expected[name].dtype in _KINDS) != (dtype in _FLOATS):
+            raise PretrainedError(f"{where} has the type {_shown(dtype)}; accepted: {expected[name].dtype}")
+
+
+def _check_finite(path: Path, module: Any) -> None:
+    """Raise PretrainedError for NaN and infinity, which would only show as black or broken frames."""
+    for name, tensor in module.state_dict().items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise PretrainedError(f"{path}: {name} holds NaN or infinity; the weights are damaged")
+
+
+def _shown(value: Any) -> str:
+    """A value from a file, for a message: printable and short."""
+    text = ascii(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -5,6 +5,7 @@
 
 import json
 import logging
+import os
 import shutil
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from vidgan.build import build_networks
 from vidgan.config import RunConfig, load_config
 from vidgan.data.dataset import ClipDataset
 from vidgan.errors import CheckpointError, ConfigError
-from vidgan.files import replace_folder, write_text
+from vidgan.files import read_json, replace_folder, write_text
 from vidgan.hub import FACTS, ModelFacts
 from vidgan.tasks import find_task
 from vidgan.training.checkpoint import Checkpoint, load_best, load_strict
@@ -29,7 +30,9 @@ __all__ = [
     "note_start",
     "refresh_exports",
     "run_config",
+    "run_data",
     "save_model",
+    "with_absolute_paths",
     "write_scores",
 ]
 
@@ -39,7 +42,7 @@ PREPARATION = ("fps", "every", "fit", "resample")  # options of `vidgan prepare`
 
 
 def run_config(run: Path) -> RunConfig:
-    """The config that a training run was made with.
+    """The config that a training run was made with; its `data.root` is where the data are now, if they are found.
 
     Raises:
         ConfigError: `run` is no training run.
@@ -47,7 +50,47 @@ def run_config(run: Path) -> RunConfig:
     written = run / "config.yaml"
     if not written.is_file():
         raise ConfigError(f"{run}: no training run (no config.yaml)")
-    return load_config(written)
+    config = load_config(written)
+    return _with_paths(config, root=str(_locate_data(run, config)), out=config.out)
+
+
+def run_data(run: Path) -> Path:
+    """The folder of the prepared data that a run was trained on.
+
+    Raises:
+        ConfigError: `run` is no training run, or the data are not there any more.
+    """
+    root = Path(run_config(run).data.root)
+    if not root.is_dir():
+        raise ConfigError(
+            f"{run / 'config.yaml'}: data.root: {root}: no such folder; give the folder of the prepared data with"
+            " --data DATA"
+        )
+    return root
+
+
+def with_absolute_paths(config: RunConfig) -> RunConfig:
+    """The config as a run records it: `data.root` and `out` do not depend on the directory that it was started in."""
+    return _with_paths(config, root=str(Path(config.data.root).absolute()), out=str(Path(config.out).absolute()))
+
+
+def _with_paths(config: RunConfig, *, root: str, out: str) -> RunConfig:
+    return config.model_copy(update={"out": out, "data": config.data.model_copy(update={"root": root})})
+
+
+def _locate_data(run: Path, config: RunConfig) -> Path:
+    """Where the data of a run are: at the recorded path, or, after a move of both, at the same place beside the run."""
+    recorded, out = Path(config.data.root), Path(config.out)
+    if recorded.is_absolute() and (recorded.is_dir() or not out.is_absolute()):
+        return recorded
+    # Relative paths come from earlier versions; two of them start in the same unknown directory.
+    base = Path("/") if out.is_absolute() else Path("/unknown")
+    if recorded.is_absolute() == out.is_absolute():
+        from_run = os.path.relpath(base / recorded, base / out / config.name)
+        moved = Path(os.path.normpath(run.absolute() / from_run))
+        if moved.is_dir():
+            return moved
+    return recorded
 
 
 def note_start(run: Path, step: int, processes: int) -> None:
@@ -103,7 +146,7 @@ def refresh_exports(config: RunConfig, dataset: ClipDataset, latest: Checkpoint)
 def exported_step(folder: Path) -> int | None:
     """The step of a saved model, None if there is none."""
     try:
-        step = json.loads((folder / FACTS).read_text())["step"]
+        step = read_json(folder / FACTS)["step"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return step if isinstance(step, int) else None
@@ -119,6 +162,7 @@ def model_facts(config: RunConfig, dataset: ClipDataset, step: int) -> ModelFact
         stride=config.data.stride,
         sampled_fps=config.data.fps,
         **{key: dataset.index.settings[key] for key in PREPARATION if key in dataset.index.settings},
+        frame_rate=_frame_rate(config, dataset),
         batch_size=config.train.batch_size,
         seed=config.seed,
         fingerprint=dataset.index.fingerprint,
@@ -127,6 +171,14 @@ def model_facts(config: RunConfig, dataset: ClipDataset, step: int) -> ModelFact
         categories=tuple(dataset.category_names) if task.uses_categories(config) else None,
         context=task.context(config),
     )
+
+
+def _frame_rate(config: RunConfig, dataset: ClipDataset) -> float | None:
+    """Frames per second of the training clips after `data.stride` or `data.fps`; the median where clips differ."""
+    if config.data.fps is not None:
+        return config.data.fps
+    stored = sorted(clip.fps for clip in dataset.index.of_split("train") if clip.fps is not None)
+    return stored[len(stored) // 2] / config.data.stride if stored else None
 
 
 def save_model(model: Any, folder: Path, facts: ModelFacts) -> None:

@@ -10,9 +10,20 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
-__all__ = ["OBJECT", "OwnPart", "Section", "kind_of", "nearest", "one_of", "option"]
+__all__ = ["LIMIT", "LIMITS", "OBJECT", "OwnPart", "Section", "kind_of", "nearest", "one_of", "option"]
 
 OBJECT = "object"  # kind of a part that was passed from Python as an object
+# Largest value of a number by its unit. Beyond them no machine or no arithmetic follows; a typing error does.
+LIMITS = {
+    "steps": 1e9,
+    "epochs": 1e6,
+    "clips": 1e6,
+    "frames": 1e5,
+    "pixels": 65_536,
+    "channels": 16_384,
+    "1/s": 1000,
+}
+LIMIT = 1e6  # of numbers with another unit or none
 _REQUIRED: Any = ...
 
 
@@ -26,8 +37,13 @@ def option(
     le: float | None = None,
     lt: float | None = None,
 ) -> Any:
-    """A field of a section. Numbers must be finite and within the bounds; `unit` is shown in the reference."""
+    """A field of a section. Numbers must be finite and within the bounds; `unit` is shown in the reference.
+
+    A number with a lower bound has an upper one too, by default that of its unit (`LIMITS`).
+    """
     extra: dict[str, Any] = {} if unit is None else {"unit": unit}
+    if (ge is not None or gt is not None) and le is None and lt is None:
+        le = LIMITS.get(unit or "", LIMIT)
     return Field(default, description=description, json_schema_extra=extra, ge=ge, gt=gt, le=le, lt=lt)
 
 

@@ -82,3 +82,27 @@ def test_unwritable_directory_is_named(tmp_path: Path) -> None:
         RunLock(tmp_path / "file" / "run"),
     ):
         pass
+
+
+def test_a_refused_start_leaves_no_lock_file_and_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("")
+    for name in ("new/run", "mine"):
+        with pytest.raises(ValueError, match="refused"), RunLock(tmp_path / name, marker="config.yaml"):
+            raise ValueError("refused")
+    assert [path.name for path in tmp_path.rglob("*")] == ["mine", "notes.txt"]
+    with RunLock(tmp_path / "run", marker="config.yaml"):
+        (tmp_path / "run" / "config.yaml").write_text("")
+    with RunLock(tmp_path / "run", marker="config.yaml"):
+        pass
+    assert (tmp_path / "run" / ".lock").is_file()
+
+
+def test_the_lock_of_a_removed_file_protects_nothing(tmp_path: Path) -> None:
+    """A start that opened the lock file before a refused start removed it locks the new one."""
+    first = RunLock(tmp_path)
+    first.__enter__()
+    (tmp_path / ".lock").unlink()
+    with RunLock(tmp_path) as second, pytest.raises(RunLockedError), RunLock(tmp_path):
+        assert second._is_current(second._descriptor or 0)
+    first.__exit__(None, None, None)

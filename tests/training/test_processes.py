@@ -50,7 +50,7 @@ from vidgan.tasks.synthesis.training import MoCoGANTraining
 out = Path(sys.argv[1])
 rank = int(os.environ["RANK"])
 ended, sent = {}, {}
-terms = MoCoGANTraining._generator_terms
+losses = MoCoGANTraining.generator_losses
 step = MoCoGANTraining.step
 
 def probed(algorithm, loader, **options):
@@ -70,9 +70,9 @@ def counted(name, bucket):
     return allreduce_hook(None, bucket)
 
 def nan_in_process_1(self, batch, draws):
-    result = terms(self, batch, draws)
+    result = losses(self, batch, draws)
     if rank == 1 and draws.keys[2] == 2:
-        result["adversarial_video"] = result["adversarial_video"] * float("nan")
+        result.losses["adversarial_video"] = result.losses["adversarial_video"] * float("nan")
     return result
 
 def diverges(self, number, micros):
@@ -91,7 +91,7 @@ def hangs(self, number, micros):
 
 command.run_loop = probed
 for case, precision in json.loads((out / "cases.json").read_text()):
-    MoCoGANTraining._generator_terms = nan_in_process_1 if "nan" in case else terms
+    MoCoGANTraining.generator_losses = nan_in_process_1 if "nan" in case else losses
     MoCoGANTraining.step = {"diverges": diverges, "hangs": hangs}.get(case, step)
     try:
         with double_precision() if precision == "double" else nullcontext():

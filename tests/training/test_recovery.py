@@ -33,15 +33,15 @@ ROLLBACK = {"guards__on_nonfinite": "rollback", "every__checkpoint": 2, "every__
 
 def break_positions(patch: pytest.MonkeyPatch, broken: Callable[[int], bool]) -> None:
     """Make a term of the generator NaN for the batches at these positions of the stream."""
-    original = MoCoGANTraining._generator_terms
+    original = MoCoGANTraining.generator_losses
 
-    def terms(self: MoCoGANTraining, batch: Any, draws: Any) -> Any:
+    def losses(self: MoCoGANTraining, batch: Any, draws: Any) -> Any:
         result = original(self, batch, draws)
         if broken(draws.keys[2]):
-            result["adversarial_video"] = result["adversarial_video"] * float("nan")
+            result.losses["adversarial_video"] = result.losses["adversarial_video"] * float("nan")
         return result
 
-    patch.setattr(MoCoGANTraining, "_generator_terms", terms)
+    patch.setattr(MoCoGANTraining, "generator_losses", losses)
 
 
 def test_stream_leaves_out_skipped_positions() -> None:
@@ -223,8 +223,11 @@ def test_full_disk_at_the_start_is_named_and_does_not_prevent_a_later_start(
         patch.setattr(os, "pwrite", full)  # the description of the holder in the lock
         patch.setattr(Path, "replace", full)
         train(config, quiet=True)
-    (config.run_dir / ".config.yaml.7.tmp").write_text("na")  # a kill would leave this
+    assert not config.run_dir.exists()
+    config.run_dir.mkdir()
+    (config.run_dir / ".config.yaml.4194305.tmp").write_text("na")  # a kill would leave this
     assert train(config, quiet=True).steps == 1
+    assert not list(config.run_dir.glob(".*.tmp"))
 
 
 def in_worker(patch: pytest.MonkeyPatch, fault: Callable[[], None]) -> None:

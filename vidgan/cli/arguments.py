@@ -7,8 +7,16 @@ import typer
 
 Out = Annotated[Path, typer.Option("--out", help="Output path; an existing result is kept unless --overwrite is set.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing result.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Random seed; the same seed gives the same result.")]
-Fps = Annotated[float, typer.Option("--fps", min=0.1, max=1000, help="Frame rate of the output files.")]
+MAX_SEED = 2**63 - 1
+Seed = Annotated[
+    int, typer.Option("--seed", min=0, max=MAX_SEED, help="Random seed; the same seed gives the same result.")
+]
+Fps = Annotated[
+    float | None,
+    typer.Option(
+        "--fps", min=0.1, max=1000, help="Frame rate of the output files [default: of the video or training clips]."
+    ),
+]
 AllowOwnCode = Annotated[
     bool,
     typer.Option(

@@ -5,15 +5,29 @@ from typing import Annotated
 
 import typer
 
-from vidgan.cli.arguments import AllowOwnCode, Fps, Overwrite, Pretrained, Run, RunAndVideo, Seed, chosen_model
+from vidgan.cli.arguments import (
+    MAX_SEED,
+    AllowOwnCode,
+    Fps,
+    Overwrite,
+    Pretrained,
+    Run,
+    RunAndVideo,
+    Seed,
+    chosen_model,
+)
+
+MAX_CLIPS, MAX_FRAMES, MAX_SAMPLES, MAX_START = 1_000_000, 100_000, 10_000, 1_000_000_000
 
 
 def generate(
     run: Run = None,
     pretrained: Pretrained = None,
     out: Annotated[Path | None, typer.Option(help="Output folder [default: MODEL-clips].")] = None,
-    clips: Annotated[int, typer.Option(min=1, help="Number of clips.")] = 16,
-    frames: Annotated[int | None, typer.Option(min=2, help="Frames per clip [default: as in training].")] = None,
+    clips: Annotated[int, typer.Option(min=1, max=MAX_CLIPS, help="Number of clips.")] = 16,
+    frames: Annotated[
+        int | None, typer.Option(min=2, max=MAX_FRAMES, help="Frames per clip [default: as in training].")
+    ] = None,
     category: Annotated[
         str | None, typer.Option(help="Name of the category of all clips [default: drawn for each clip].")
     ] = None,
@@ -21,7 +35,7 @@ def generate(
         Path | None, typer.Option(help="Image that every clip continues; for image-to-video models only.")
     ] = None,
     seed: Seed = 0,
-    fps: Fps = 8.0,
+    fps: Fps = None,
     overwrite: Overwrite = False,
     allow_own_code: AllowOwnCode = False,
 ) -> None:
@@ -50,17 +64,21 @@ def predict(
     pretrained: Pretrained = None,
     out: Annotated[Path | None, typer.Option(help="Output mp4 file [default: VIDEO-future.mp4].")] = None,
     context: Annotated[
-        int | None, typer.Option(min=2, help="Frames given to the model [default: as in training].")
+        int | None, typer.Option(min=2, max=MAX_FRAMES, help="Frames given to the model [default: as in training].")
     ] = None,
-    horizon: Annotated[int, typer.Option(min=1, help="Frames to forecast.")] = 10,
-    start: Annotated[int, typer.Option(min=0, help="First frame of the context.")] = 0,
+    horizon: Annotated[int, typer.Option(min=1, max=MAX_FRAMES, help="Frames to forecast.")] = 10,
+    start: Annotated[int, typer.Option(min=0, max=MAX_START, help="First frame of the context.")] = 0,
     samples: Annotated[
-        int, typer.Option(min=1, help="More than 1: also draw this many different forecasts, and show their spread.")
+        int,
+        typer.Option(
+            min=1, max=MAX_SAMPLES, help="More than 1: also draw this many different forecasts, and show their spread."
+        ),
     ] = 1,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Random seed of the samples; the same seed gives the same samples.")
+        int | None,
+        typer.Option(min=0, max=MAX_SEED, help="Random seed of the samples; the same seed gives the same samples."),
     ] = None,
-    fps: Fps = 8.0,
+    fps: Fps = None,
     overwrite: Overwrite = False,
     allow_own_code: AllowOwnCode = False,
 ) -> None:

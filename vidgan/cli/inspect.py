@@ -40,7 +40,7 @@ def report(
 
 def watch(
     run: TrainingRun,
-    every: Annotated[float, typer.Option(min=1, help="Seconds between two refreshes.")] = 30.0,
+    every: Annotated[float, typer.Option(min=1, max=86_400, help="Seconds between two refreshes.")] = 30.0,
 ) -> None:
     """Rewrite report.html while a run trains, and print its progress. Ctrl-C stops watching; training continues."""
     from vidgan.commands.watch import watch as run_watch

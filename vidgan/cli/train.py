@@ -12,11 +12,14 @@ def train(
     overrides: Annotated[
         list[str] | None, typer.Argument(help="Settings to change, as a.b=c, for example data.root=DATA.")
     ] = None,
-    processes: Annotated[int, typer.Option(min=1, help="Processes to start on this machine (one per GPU).")] = 1,
-    nodes: Annotated[
-        int, typer.Option(min=1, help="Number of machines; run the same command on each, with its --node-rank.")
+    processes: Annotated[
+        int, typer.Option(min=1, max=1024, help="Processes to start on this machine (one per GPU).")
     ] = 1,
-    node_rank: Annotated[int | None, typer.Option(min=0, help="Number of this machine, from 0.")] = None,
+    nodes: Annotated[
+        int,
+        typer.Option(min=1, max=65_536, help="Number of machines; run the same command on each, with its --node-rank."),
+    ] = 1,
+    node_rank: Annotated[int | None, typer.Option(min=0, max=65_535, help="Number of this machine, from 0.")] = None,
     master_addr: Annotated[
         str | None, typer.Option(help="Host name or address of machine 0, to which all connect.")
     ] = None,
@@ -24,7 +27,10 @@ def train(
         int | None, typer.Option(min=1, max=65535, help="Free port of machine 0 [default: 29500].")
     ] = None,
     restarts: Annotated[
-        int, typer.Option(min=0, help="Restart from the last checkpoint after a crash, at most N times in a row.")
+        int,
+        typer.Option(
+            min=0, max=1_000_000, help="Restart from the last checkpoint after a crash, at most N times in a row."
+        ),
     ] = 0,
     on_nonfinite: Annotated[
         str | None,

@@ -4,7 +4,6 @@ import os
 import platform
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ from vidgan.data.preparing.prepare import prepare
 from vidgan.data.synthetic.shapes import render_shapes
 from vidgan.evaluation.results import library_versions
 from vidgan.training.accelerator import build_accelerator
+from vidgan.training.leftovers import temporary_folder
 from vidgan.video.codecs import libavcodec_version, missing_codecs
 from vidgan.video.optical_flow import default_method
 
@@ -83,8 +83,7 @@ def _space() -> str:
 
 def _train_steps() -> str:
     started = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
+    with temporary_folder() as root:
         render_shapes(root / "videos", clips=9, frames=28, size=32, seed=0)
         prepare(root / "videos", root / "data", size=(32, 32), flow="auto", categories=True, holdout=0.4)
         changes = [f"data.root={root / 'data'}", f"out={root / 'runs'}", "train.steps=1"]

@@ -1,6 +1,7 @@
 """`vidgan generate`: synthesise clips with a trained MoCoGAN."""
 
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 from einops import rearrange
 
 import vidgan
+from vidgan.commands.output import explain_full_disk, output_rate, require_memory
 from vidgan.data.sources import images
 from vidgan.errors import ConfigError, DataError, SourceError
 from vidgan.files import check_overwrite, replace_folder, write_text
@@ -33,7 +35,7 @@ def generate(
     category: str | None = None,
     first_frame: Path | None = None,
     seed: int = 0,
-    fps: float = 8.0,
+    fps: float | None = None,
     overwrite: bool = False,
     allow_own_code: bool = False,
 ) -> ByteClip:
@@ -46,7 +48,7 @@ def generate(
         frames: length of each clip; default: as in training.
         category: name of the category of all clips; default: each clip draws its own.
         first_frame: image file that every clip continues; required by image-to-video models, refused by others.
-        fps: frame rate of the files.
+        fps: frame rate of the files; default: that of the training clips, or 8 if it is unknown.
         overwrite: replace an earlier result of this command.
         allow_own_code: follow the import paths of own parts of the model; importing runs the module.
 
@@ -65,6 +67,10 @@ def generate(
     if first_frame is not None:
         image = read_image(first_frame, model.image_size, fit=ModelFacts.from_json(model.facts).fit)
     _check_first_frame(model, first_frame)
+    facts = ModelFacts.from_json(model.facts)
+    num_frames = frames or facts.frames
+    require_memory(clips * num_frames * 3 * math.prod(model.image_size), f"--clips {clips} --frames {num_frames}")
+    fps, fps_from = output_rate(fps, facts.frame_rate or facts.sampled_fps, "training clips")
     samples = model.sample(clips, frames=frames, seed=seed, category=category, first_frame=image)
     record = {
         "model": str(run),
@@ -75,18 +81,20 @@ def generate(
         "first_frame": None if first_frame is None else str(first_frame),
         "seed": seed,
         "fps": fps,
+        "fps_from": fps_from,
         "weights": "moving average",
         "vidgan": vidgan.__version__,
     }
     partial = out.with_name(f".{out.name}.new")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        for number, clip in enumerate(samples):
-            write_mp4(partial / f"clip-{number:04d}.mp4", clip, fps=fps)
-        write_gif(partial / "overview.gif", tile(samples[:MAX_OVERVIEW_CLIPS]), fps=min(fps, MAX_GIF_FPS))
-        write_png(partial / "sheet.png", contact_sheet(samples[:MAX_SHEET_CLIPS]))
-        write_text(partial / RECORD, json.dumps(record, indent=2) + "\n")
-        replace_folder(partial, out)
+        with explain_full_disk(out, partial, clips + 2):
+            for number, clip in enumerate(samples):
+                write_mp4(partial / f"clip-{number:04d}.mp4", clip, fps=fps)
+            write_gif(partial / "overview.gif", tile(samples[:MAX_OVERVIEW_CLIPS]), fps=min(fps, MAX_GIF_FPS))
+            write_png(partial / "sheet.png", contact_sheet(samples[:MAX_SHEET_CLIPS]))
+            write_text(partial / RECORD, json.dumps(record, indent=2) + "\n")
+            replace_folder(partial, out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return samples

@@ -2,7 +2,7 @@
 
 import json
 import logging
-import tempfile
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +12,8 @@ import torch
 from einops import rearrange
 
 import vidgan
-from vidgan.data.unprepared import read_one
+from vidgan.commands.output import explain_full_disk, folder_beside, output_rate, require_memory
+from vidgan.data.unprepared import read_one_timed
 from vidgan.errors import ConfigError
 from vidgan.files import check_overwrite, write_text
 from vidgan.hub import ModelFacts
@@ -25,6 +26,8 @@ from vidgan.types import ByteClip
 from vidgan.video.encode import contact_sheet, write_mp4, write_png
 
 DEFAULT_CONTEXT = 10  # frames, for weights that do not say how many they were trained with
+
+PARTS = 8  # float images of a forecast frame: the forecast and what it was made from
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +44,7 @@ def predict(
     start: int = 0,
     samples: int = 1,
     seed: int | None = None,
-    fps: float = 8.0,
+    fps: float | None = None,
     overwrite: bool = False,
     allow_own_code: bool = False,
 ) -> ByteClip:
@@ -59,7 +62,7 @@ def predict(
         start: first frame of the context.
         samples: forecasts to draw in addition to the best single guess, if more than one.
         seed: of the first sample.
-        fps: frame rate of the files.
+        fps: frame rate of the files; default: that of the frames that the model reads, or 8 without a clock.
         overwrite: replace existing files.
         allow_own_code: follow the import paths of own parts of the model; importing runs the module.
 
@@ -81,11 +84,17 @@ def predict(
     with own_code(allowed=allow_own_code):
         model: ForecastModel = load_model(run, "forecast")
     _check_samples(model, samples)
+    require_memory(
+        horizon * (samples + 1) * PARTS * math.prod(model.image_size) * 3 * 4,
+        f"--horizon {horizon} --samples {samples}",
+    )
     facts = ModelFacts.from_json(model.facts)
     num_context = context or facts.context or DEFAULT_CONTEXT
-    pixels = read_one(video, size=model.image_size, **reading_options(facts))
+    pixels, rate = read_one_timed(video, size=model.image_size, **reading_options(facts))
     frames = rearrange(torch.from_numpy(pixels), "t h w c -> t c h w").contiguous()
-    frames = frames[start:] if facts.sampled_fps else frames[start :: facts.stride]
+    stride = 1 if facts.sampled_fps else facts.stride
+    frames = frames[start::stride]
+    fps, fps_from = output_rate(fps, None if rate is None else rate / stride, "video")
     if len(frames) < num_context:
         raise ConfigError(
             f"{video}: {len(frames)} frames from frame {start} on, but --context is {num_context}; use a smaller"
@@ -109,10 +118,11 @@ def predict(
         "samples": samples,
         "seed": seed,
         "fps": fps,
+        "fps_from": fps_from,
         "frame_size": list(model.image_size),
         "vidgan": vidgan.__version__,
     }
-    with _appearing_together(results, overwrite=overwrite) as folder:
+    with _appearing_together(out, results, overwrite=overwrite) as folder:
         partial = folder / out.name
         write_mp4(partial, torch.cat([observed, best]), fps=fps)
         write_png(partial.with_suffix(".png"), forecast_strip(forecast_rows(observed, truth, forecast)))
@@ -126,7 +136,7 @@ def predict(
 
 
 def reading_options(facts: ModelFacts) -> dict[str, Any]:
-    """Options of `read_one` that repeat how the training clips of a model were made.
+    """Options of `read_one_timed` that repeat how the training clips of a model were made.
 
     Another frame rate would be another motion.
 
@@ -178,12 +188,11 @@ def _claim_files(paths: Sequence[Path], *, overwrite: bool) -> None:
 
 
 @contextmanager
-def _appearing_together(paths: Sequence[Path], *, overwrite: bool) -> Iterator[Path]:
+def _appearing_together(out: Path, paths: Sequence[Path], *, overwrite: bool) -> Iterator[Path]:
     """A temporary folder beside `paths`; after the block, its files move to them. After an error, none does."""
-    home = paths[0].parent
-    home.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{paths[0].name}.", dir=home) as folder:
-        yield Path(folder)
+    with folder_beside(out) as folder:
+        with explain_full_disk(out, folder, len(paths)):
+            yield folder
         _claim_files(paths, overwrite=overwrite)
         for path in paths:
-            (Path(folder) / path.name).replace(path)
+            (folder / path.name).replace(path)

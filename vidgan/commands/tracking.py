@@ -7,7 +7,6 @@ torch's `add_video` needs a version of moviepy that no longer exists, and Tracki
 import contextlib
 import os
 import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -18,11 +17,13 @@ from typing import Any
 from vidgan.config import RunConfig
 from vidgan.errors import ConfigError
 from vidgan.files import write_text
+from vidgan.training.leftovers import temporary_folder
 from vidgan.training.trackers import Tracker
 from vidgan.types import ByteClip
 from vidgan.video.encode import write_gif, write_mp4
 
 PROJECT = "vidgan"
+TRACKING_ID = "tracking_id"  # file of the run
 FLUSH_SECONDS = 10
 MAX_GIF_FPS = 50.0  # the GIF format has no shorter delays
 
@@ -152,19 +153,22 @@ def open_trackers(config: RunConfig) -> list[Tracker]:
         ConfigError: a service cannot be reached or needs a login; the message contains the service's own.
     """
     trackers: list[Tracker] = []
+    is_first = not (config.run_dir / TRACKING_ID).exists()
     for name in config.track:
         try:
             trackers.append(TRACKERS[name](config))
         except Exception as error:  # a service's client may raise anything
             for tracker in trackers:
                 tracker.close()
+            if is_first:  # a refused start leaves nothing behind
+                (config.run_dir / TRACKING_ID).unlink(missing_ok=True)
             raise ConfigError(f"track: {name} does not start: {error}") from error
     return trackers
 
 
 def tracking_id(run_dir: Path) -> str:
     """Return the name of this run at a service, created once and stored in the run, so that a resume continues it."""
-    path = run_dir / "tracking_id"
+    path = run_dir / TRACKING_ID
     if not path.is_file():
         write_text(path, uuid.uuid4().hex[:8] + "\n")
     return path.read_text().strip()
@@ -173,6 +177,6 @@ def tracking_id(run_dir: Path) -> str:
 @contextlib.contextmanager
 def _encoded(name: str, clip: ByteClip, fps: float) -> Iterator[Path]:
     """Encode a clip as a temporary GIF or MP4 file, by the suffix of `name`; the services copy it."""
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         write = write_gif if name.endswith(".gif") else write_mp4
-        yield write(Path(folder) / name, clip, fps)
+        yield write(folder / name, clip, fps)

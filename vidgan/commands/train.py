@@ -19,7 +19,7 @@ from vidgan.data.loader import ClipLoader
 from vidgan.errors import ConfigError
 from vidgan.files import write_text
 from vidgan.own_code import own_code, path_of
-from vidgan.runs import Exporter, note_start, refresh_exports
+from vidgan.runs import Exporter, note_start, refresh_exports, with_absolute_paths
 from vidgan.sections import OBJECT, Section, kind_of, nearest
 from vidgan.tasks import TASKS
 from vidgan.training.accelerator import Accelerator, build_accelerator
@@ -27,16 +27,20 @@ from vidgan.training.checkpoint import Checkpoint, load_latest
 from vidgan.training.failures import explain_io_errors
 from vidgan.training.journal import read_journal
 from vidgan.training.launcher import exit_with_launcher
+from vidgan.training.leftovers import remove_leftovers
 from vidgan.training.lock import RunLock
 from vidgan.training.loop import Periods, Protection, run_loop
 from vidgan.training.recorder import Hooks
 from vidgan.training.run_state import Algorithm
+from vidgan.training.trackers import Trackers
 
 logger = logging.getLogger(__name__)
 
 # Settings that may change between resumes: they alter how long or how often, not what is computed at a step.
 FREE = ("train.steps", "train.device", "every.", "guards.", "data.workers", "data.root", "out", "name", "track")
-LEFT_BEHIND = re.compile(r"\.config\.yaml\.\d+\.tmp")  # by a kill at the very start
+CONFIG_FILE = "config.yaml"
+# What a kill before the first file of the run leaves in its folder.
+LEFT_BEHIND = re.compile(r"\.lock|\.config\.yaml\.\d+\.tmp|tracking_id|tensorboard|wandb")
 
 
 @dataclass(frozen=True)
@@ -158,7 +162,7 @@ def _start(settings: RunConfig, *, accept_changes: bool, quiet: bool) -> TrainRe
     algorithm = build_algorithm(settings, build_networks(settings, dataset), accelerator, num_clips=len(dataset))
     start = _Start(settings, dataset, loader, accelerator, algorithm)
     if accelerator.is_main_process:
-        with RunLock(settings.run_dir):
+        with RunLock(settings.run_dir, marker=CONFIG_FILE):
             return start.run(accept_changes=accept_changes, quiet=quiet)
     return start.run(accept_changes=accept_changes, quiet=True)
 
@@ -178,11 +182,12 @@ class _Start:
         settings, run_dir = self.settings, self.settings.run_dir
         precision = resolve_precision(settings.train.precision, self.accelerator.device)
         resume = _resumable(settings, self.dataset, precision, accept_changes)
-        finished = resume is not None and resume.step >= settings.train.steps and _last_observed(run_dir) == resume.step
+        finished = resume is not None and _is_finished(settings, resume)
         self.accelerator.wait_for_everyone()  # all have read the run directory before the first writes into it
         with explain_io_errors(run_dir):
             if resume is not None and finished:
                 if self.accelerator.is_main_process:
+                    remove_leftovers(run_dir)
                     refresh_exports(settings, self.dataset, resume)
                 logger.warning("%s is finished: %d of %d steps", run_dir, resume.step, settings.train.steps)
                 return TrainResult(run_dir, resume.step)
@@ -210,15 +215,18 @@ class _Start:
     def _hooks(self, resume: Checkpoint | None) -> Hooks:
         """What the main process does beside training."""
         settings = self.settings
+        trackers = Trackers()
 
         def note_beginning(step: int) -> None:
-            write_text(settings.run_dir / "config.yaml", dump_config(settings))
+            trackers.add(open_trackers(settings))  # a service may refuse the start
+            remove_leftovers(settings.run_dir)
+            write_text(settings.run_dir / CONFIG_FILE, dump_config(with_absolute_paths(settings)))
             note_start(settings.run_dir, step, self.accelerator.num_processes)
             if resume is not None:
                 refresh_exports(settings, self.dataset, resume)
 
         export = Exporter(settings, self.dataset, self.algorithm.ema.module)
-        hooks = build_hooks(settings, self.dataset, self.algorithm, export=export, trackers=open_trackers(settings))
+        hooks = build_hooks(settings, self.dataset, self.algorithm, export=export, trackers=trackers)
         return replace(hooks, start=note_beginning)
 
 
@@ -229,15 +237,23 @@ def _protection(settings: RunConfig) -> Protection:
     return Protection(stop=guards.stop, rollbacks=rollbacks)
 
 
-def _last_observed(run_dir: Path) -> int:
-    """The step of the newest preview: a run is finished when its last step has been previewed, not only saved."""
-    return max((record["step"] for record in read_journal(run_dir) if "observed" in record), default=-1)
+def _is_finished(settings: RunConfig, latest: Checkpoint) -> bool:
+    """Whether the last step has been saved, previewed and evaluated, and saved again as the best if it is that."""
+    if latest.step < settings.train.steps:
+        return False
+    last = [r for r in read_journal(settings.run_dir) if "observed" in r and r["step"] == latest.step]
+    if settings.every.evaluate is not None:
+        best = latest.state.get("best")
+        scores = [record.get("evaluation/score") for record in last]
+        if any(best is None or score > best for score in scores if isinstance(score, int | float)):
+            return False
+    return bool(last)
 
 
 def _resumable(settings: RunConfig, dataset: ClipDataset, precision: str, accept_changes: bool) -> Checkpoint | None:
     """The newest whole checkpoint of this run, after making sure that it is this run."""
     run_dir = settings.run_dir
-    written = run_dir / "config.yaml"
+    written = run_dir / CONFIG_FILE
     if written.is_file():
         changed = [d for d in differences(load_config(written), settings) if not d.startswith(FREE)]
         if settings.train.lr_schedule != "constant":
@@ -247,7 +263,7 @@ def _resumable(settings: RunConfig, dataset: ClipDataset, precision: str, accept
                 f"{run_dir} was made with another config ({'; '.join(changed)}); choose another name=..., restore these"
                 " settings, or resume all the same with --accept-changes"
             )
-    elif run_dir.exists() and not all(p.name == ".lock" or LEFT_BEHIND.fullmatch(p.name) for p in run_dir.iterdir()):
+    elif run_dir.exists() and not all(LEFT_BEHIND.fullmatch(p.name) for p in run_dir.iterdir()):
         raise FileExistsError(f"{run_dir} exists and is no training run; choose another name=... or out=...")
     resume = load_latest(run_dir / "checkpoints")
     if resume is None:

@@ -1,6 +1,6 @@
 """What a run does beside training: previews and evaluations, always with the average weights."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from vidgan.config import RunConfig
@@ -14,13 +14,14 @@ from vidgan.files import write_bytes
 from vidgan.tasks import find_task
 from vidgan.training.recorder import Hooks
 from vidgan.training.run_state import Algorithm
-from vidgan.training.trackers import Tracker, Trackers
+from vidgan.training.trackers import Trackers
 from vidgan.types import ByteClip
 
 __all__ = ["build_hooks"]
 
 PREVIEW_FPS = 8.0
 EVALUATION_CLIPS = 64
+PERFECT_SCORE = 1000.0  # dB; above any PSNR, where every forecast frame is exact and none has a finite one
 EVALUATION_WINDOWS = 32
 
 
@@ -30,7 +31,7 @@ def build_hooks(
     algorithm: Algorithm,
     *,
     export: Callable[[int, bool], None],
-    trackers: Sequence[Tracker] = (),
+    trackers: Trackers,
 ) -> Hooks:
     """The hooks for the config's task.
 
@@ -41,10 +42,9 @@ def build_hooks(
         export: writes the model.
         trackers: also get measurements and preview clips.
     """
-    services = Trackers(trackers)
-    observer = _Observer(config, dataset, algorithm, services)
+    observer = _Observer(config, dataset, algorithm, trackers)
     return Hooks(
-        preview=observer.preview, evaluate=observer.evaluate, export=export, log=services.log, close=services.close
+        preview=observer.preview, evaluate=observer.evaluate, export=export, log=trackers.log, close=trackers.close
     )
 
 
@@ -89,12 +89,16 @@ class _Observer:
         scores = forecast_scores(
             model, self.scored, context=context, horizon=horizon, limit=EVALUATION_WINDOWS, brief=True
         ).scores
-        measured = {}
+        measured: dict[str, float] = {}
         for key, row in (("forecast", model.forecast_name), ("copy_last", "copy-last")):
             for metric in ("psnr", "ssim"):
                 value = scores[row][metric].mean.mean
-                if value is not None:  # None: every window is exact
+                if value is not None:  # None: every frame is exact
                     measured[f"evaluation/{key}/{metric}"] = value
+            if num_exact := scores[row]["psnr"].exact:
+                measured[f"evaluation/{key}/exact_frames"] = num_exact
         if "evaluation/forecast/psnr" in measured:
             measured["evaluation/score"] = measured["evaluation/forecast/psnr"]
+        elif "evaluation/forecast/exact_frames" in measured:
+            measured["evaluation/score"] = PERFECT_SCORE
         return measured

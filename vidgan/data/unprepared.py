@@ -7,7 +7,7 @@ import numpy as np
 from vidgan.data.layouts.discovery import discover
 from vidgan.data.sources.blobs import source_blobs
 from vidgan.data.sources.manifest import is_manifest
-from vidgan.data.sources.readers import ReadSettings, read_source
+from vidgan.data.sources.readers import ReadClip, ReadSettings, read_source
 from vidgan.data.sources.source import Source
 from vidgan.errors import DataError
 from vidgan.video.resize import Fit, Resample
@@ -57,13 +57,17 @@ def read_clip(
         DataError: it cannot be read, or contains several clips; the message names the file.
     """
     settings = ReadSettings(size=size, fit=fit, resample=resample, fps=fps, every=every, strip_frame=strip_frame)
+    return np.array(_read_only_clip(root, source, settings).frames)
+
+
+def _read_only_clip(root: Path, source: Source, settings: ReadSettings) -> ReadClip:
     try:
-        clips = [clip.frames for clip in read_source(source, source_blobs(root, source), settings)]
+        clips = list(read_source(source, source_blobs(root, source), settings))
     except DataError as error:
         raise DataError(f"{root / source.name}: {error}") from error
     if len(clips) != 1:
         raise DataError(f"{root / source.name}: contains {len(clips)} clips; accepted: a file with one clip")
-    return np.array(clips[0])
+    return clips[0]
 
 
 def read_one(
@@ -80,8 +84,24 @@ def read_one(
     Raises:
         DataError: it contains no clip, or several.
     """
+    frames, _ = read_one_timed(path, size=size, fit=fit, resample=resample, fps=fps, every=every)
+    return frames
+
+
+def read_one_timed(
+    path: Path,
+    *,
+    size: tuple[int, int] | None = None,
+    fit: Fit = "crop",
+    resample: Resample = "area",
+    fps: float | None = None,
+    every: int = 1,
+) -> tuple[np.ndarray, float | None]:
+    """As `read_one`, with the frames per second of what was read; None without a clock."""
     root, sources = list_clips(path, size=size)
     if len(sources) > 1:
         names = ", ".join(source.name for source in sources[:3])
         raise DataError(f"{path}: contains {len(sources)} clips ({names}, ...); pass the path of one of them")
-    return read_clip(root, sources[0], size=size, fit=fit, resample=resample, fps=fps, every=every)
+    settings = ReadSettings(size=size, fit=fit, resample=resample, fps=fps, every=every, strip_frame=None)
+    clip = _read_only_clip(root, sources[0], settings)
+    return np.array(clip.frames), clip.fps

@@ -17,7 +17,7 @@ from vidgan.errors import ConfigError
 from vidgan.evaluation.windows import WindowSet, real_clips
 from vidgan.hub import ModelFacts, model_folder, read_facts
 from vidgan.metrics.weights import file_hash
-from vidgan.runs import model_facts, run_config
+from vidgan.runs import model_facts, run_config, run_data
 from vidgan.tasks import TASKS, task_of_model
 from vidgan.tasks.base import ClipModel, ForecastModel
 from vidgan.training.checkpoint import load_best, load_checkpoint, load_strict
@@ -116,7 +116,7 @@ def _load_folder(path: Path, *, run: Path | None, data: Path | None) -> TrainedM
         name=path.name if run is None or path == run else f"{run.name}/{path.name}",
         model=_model_class(content["class"], folder).from_pretrained(folder),
         run=run,
-        data=data or Path(config.data.root if config else ""),
+        data=data or run_data(run or path),
         crop=None if data is not None or config is None else config.data.window,
         facts=ModelFacts.from_json(content),
         weights={f"{folder.name}/{file.name}": file_hash(file) for file in sorted(folder.glob("*.safetensors"))},
@@ -138,7 +138,7 @@ def _load_checkpoint(path: Path, data: Path | None) -> TrainedModel:
         name=f"{run.name}/{checkpoint.path.name}",
         model=network,
         run=run,
-        data=data or Path(config.data.root),
+        data=data or run_data(run),
         crop=config.data.window if data is None else None,
         facts=replace(trained, fingerprint=checkpoint.state.get("data")),  # of the data at the time of training
         weights={f"{checkpoint.path.name}/ema.safetensors": file_hash(checkpoint.path / "ema.safetensors")},

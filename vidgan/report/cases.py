@@ -5,7 +5,6 @@ to a training clip, each next to that training clip. The score file records wind
 recomputed rather than stored.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from vidgan.evaluation.models import CHECKPOINTS, TrainedModel, load_model
 from vidgan.evaluation.nearest_clips import nearest_pairs
 from vidgan.evaluation.predictors import forecast_any_size, join_forecasts
 from vidgan.evaluation.windows import read_window
+from vidgan.files import read_json
 from vidgan.metrics.values import EXACT_TEXT
 from vidgan.report.blocks import Animation, Block, Text
 from vidgan.runs import run_config
@@ -63,7 +63,7 @@ class Cases:
         """Name of a score file -> its animations, or a text that says why there are none."""
         blocks = {}
         for path in sorted((self.run / "scores").glob("*.json")):
-            key = path.name, path.stat().st_mtime_ns
+            key = path.name, path.lstat().st_mtime_ns
             if key not in self._cache:
                 self._cache[key] = self._build_or_explain(path)
             blocks[path.name] = self._cache[key]
@@ -71,8 +71,8 @@ class Cases:
 
     def _build_or_explain(self, path: Path) -> list[Block]:
         try:
-            return self._build(json.loads(path.read_text(encoding="utf-8")).get("result", {}))
-        except (LookupError, TypeError, AttributeError) as error:
+            return self._build(read_json(path).get("result", {}))
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError) as error:
             return [Text(f"{MISSING}: the result is incomplete ({error!r}).")]
         except (OSError, ValueError) as error:
             return [Text(f"{MISSING}: {error}.")]

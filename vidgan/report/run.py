@@ -4,13 +4,13 @@ Files read, each if it exists: ``journal.jsonl``, ``starts.jsonl``, ``previews/<
 ``scores/*.json`` (format: `vidgan.report.scores`) and ``config.yaml``.
 """
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vidgan.files import open_regular, read_json
 from vidgan.report.blocks import (
     Animation,
     Block,
@@ -32,6 +32,7 @@ from vidgan.training.journal import read_journal, read_records
 Record = Mapping[str, Any]
 Series = dict[str, list[tuple[float, float | None]]]
 
+MAX_PREVIEW_BYTES = 50_000_000
 NUM_EARLIER = 3  # earlier previews of each kind, shown after the latest
 _STEP = re.compile(r"\d+")
 
@@ -212,16 +213,27 @@ def _previews(folder: Path) -> list[Section]:
         for step, path in [previews[-1], *reversed(chosen)]:
             caption = f"After {step:,} steps" + (f": {label}" if label else "")
             image = Picture if path.suffix == ".png" else Animation
-            blocks.append(image(path.read_bytes(), caption))
+            try:
+                blocks.append(image(_read_image(path), caption))
+            except (OSError, ValueError) as error:
+                blocks.append(Text(f"{path.name} cannot be displayed: {error}"))
     return [Section("Previews", blocks)] if blocks else []
+
+
+def _read_image(path: Path) -> bytes:
+    with open_regular(path) as file:
+        content = file.read(MAX_PREVIEW_BYTES + 1)
+    if not 0 < len(content) <= MAX_PREVIEW_BYTES:
+        raise ValueError(f"it has {len(content):,} bytes or more; accepted: 1 to {MAX_PREVIEW_BYTES:,}")
+    return content
 
 
 def _scores(folder: Path, cases: Mapping[str, Sequence[Block]]) -> list[Section]:
     sections = []
     for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
         try:
-            blocks = score_blocks(json.loads(path.read_text(encoding="utf-8")), cases.get(path.name, ()))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            blocks = score_blocks(read_json(path), cases.get(path.name, ()))
+        except (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError) as error:
             blocks = [Text(f"{path.name} cannot be displayed: {type(error).__name__}: {error}")]
         sections.append(Section(f"Scores: {words(path.stem)}", blocks))
     return sections

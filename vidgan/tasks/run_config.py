@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator
 
 from vidgan.data.augmentation import AUGMENTATIONS
-from vidgan.sections import Section, nearest, option
+from vidgan.sections import LIMIT, LIMITS, Section, nearest, option
 from vidgan.training.guards import FATAL
 
 __all__ = [
@@ -20,9 +20,12 @@ __all__ = [
     "Weight",
 ]
 
-Weight = Annotated[float, Field(gt=0)]
+Weight = Annotated[float, Field(gt=0, le=LIMIT)]
+Side = Annotated[int, Field(ge=1, le=LIMITS["pixels"])]
+Beta = Annotated[float, Field(ge=0, lt=1)]
 Service = Literal["tensorboard", "trackio", "wandb"]
 MAX_WORKERS = 256
+MAX_SEED = 2**63 - 1
 
 
 def names_in(accepted: tuple[str, ...], chosen: Any) -> Any:
@@ -50,7 +53,7 @@ class DataConfig(Section):
         None, "Take the frames nearest in time at this rate, instead of a stride.", unit="1/s", gt=0
     )
     flip: bool = option(False, "Mirror half of the training clips.")
-    window: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = option(
+    window: tuple[Side, Side] | None = option(
         None, "(height, width) of the crop of each frame; null takes all of it.", unit="pixels"
     )
     augment: tuple[str, ...] = option(
@@ -76,8 +79,8 @@ class OptimizerConfig(Section):
     name: Literal["adam", "adamw", "rmsprop", "sgd", "object"] = option(
         "adam", "Algorithm; `object` stands for one that was passed from Python."
     )
-    lr: float = option(2e-4, "Learning rate.", gt=0)
-    betas: tuple[float, float] | None = option(None, "Adam and AdamW only; null stands for (0.5, 0.999).")
+    lr: float = option(2e-4, "Learning rate.", gt=0, le=100)
+    betas: tuple[Beta, Beta] | None = option(None, "Adam and AdamW only; null stands for (0.5, 0.999).")
     weight_decay: float = option(0.0, "As in torch.optim.", ge=0)
 
     def problems(self) -> Iterator[str]:
@@ -167,7 +170,7 @@ class RunConfig(Section):
         description="Name of the run's folder: letters, digits, dots, dashes and underscores.",
     )
     out: str = option("runs", "Folder of the runs.")
-    seed: int = option(0, "Keys every random draw; equal seeds give equal runs.", ge=0)
+    seed: int = option(0, "Keys every random draw; equal seeds give equal runs.", ge=0, le=MAX_SEED)
     data: DataConfig
     model: Section
     discriminators: Section = Section()

@@ -26,8 +26,10 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
 from vidgan.errors import CheckpointError, DamagedError
+from vidgan.files import parse_json, read_json
 from vidgan.training.manifest import (
     FILE_NAME,
+    MAX_MANIFEST_BYTES,
     move_into_place,
     read_verified,
     remove,
@@ -109,6 +111,9 @@ def save_checkpoint(
             file = f"{name}.safetensors"
             files[file] = write_file(temporary / file, save_safetensors(_unshared(group)))
         write_manifest(temporary, step, files)
+        if best and final.exists():
+            # First: a kill in between then leaves a state without the new score, so the run marks it again.
+            _write_best(directory, final)
         move_into_place(temporary, final)
         read_verified(final)
         if best:
@@ -137,7 +142,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     step, payloads = read_verified(path)
     try:
-        state = json.loads(payloads.pop("state.json"))
+        state = parse_json(payloads.pop("state.json"), path / "state.json")
+        if not isinstance(state, dict):
+            raise DamagedError(f"{path}: state.json holds no mapping")
         tensors = {name.removesuffix(".safetensors"): load_safetensors(data) for name, data in payloads.items()}
     except (KeyError, ValueError, SafetensorError) as error:
         raise DamagedError(f"{path}: {type(error).__name__}: {error}") from error
@@ -310,7 +317,7 @@ def _listed(directory: Path) -> list[tuple[int, Path]]:
 def _best_path(directory: Path) -> Path | None:
     pointer = directory / "best.json"
     try:
-        name = json.loads(pointer.read_bytes())["directory"]
+        name = read_json(pointer, max_bytes=MAX_MANIFEST_BYTES)["directory"]
     except FileNotFoundError:
         return None
     except (OSError, KeyError, TypeError, ValueError) as error:

@@ -3,14 +3,12 @@
 `RunFailedError` means that a retry would fail too; a plain RuntimeError means that another attempt may succeed.
 """
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from vidgan.errors import RunFailedError
-
-DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+from vidgan.files import DISK_FULL_ERRNOS
 
 
 @contextmanager

@@ -12,8 +12,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from vidgan.files import open_regular, parse_json
+
 logger = logging.getLogger(__name__)
 
+MAX_STEP, MAX_VALUE = 2**53, 1e300
+NUMBERS = ("seconds", "clips_per_second", "data_wait_share", "ema_distance", "since", "processes")
+TEXTS = ("warning", "message", "time")
 JOURNAL = "journal.jsonl"  # its name inside the run directory
 
 # Keys, and prefixes of keys, that differ between two identical runs.
@@ -143,17 +148,40 @@ def drop_volatile(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{key: value for key, value in record.items() if not key.startswith(VOLATILE)} for record in records]
 
 
+def _check_record(record: Any) -> None:
+    """Raise ValueError unless the values have the types that readers rely on: a journal may come from a stranger."""
+    if not isinstance(record, dict) or not _is_step(record.get("step")):
+        raise ValueError("no integer 'step'")
+    for key, value in record.items():
+        if "/" in key or key in NUMBERS:
+            if type(value) not in (int, float) or not abs(value) < MAX_VALUE:
+                raise ValueError(f"{key} is not a finite number")
+        elif key in TEXTS and not isinstance(value, str):
+            raise ValueError(f"{key} is not a text")
+    if "warning" in record and not isinstance(record.get("holds"), bool):
+        raise ValueError("holds is not true or false")
+    observed = record.get("observed", [])
+    if not (isinstance(observed, list) and all(isinstance(name, str) for name in observed)):
+        raise ValueError("observed is not a list of names")
+    rollback = record.get("rollback", {"skipped": []})
+    if not (isinstance(rollback, dict) and isinstance(rollback.get("skipped"), list)):
+        raise ValueError("rollback does not list what was skipped")
+
+
+def _is_step(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= MAX_STEP
+
+
 def _parse(path: Path, *, skip_invalid: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (byte offset of the end of the line, record)."""
     end = 0
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         for number, line in enumerate(file, start=1):
             end += len(line)
             try:
-                record = json.loads(line.decode(errors="replace") if skip_invalid else line)
-                if not isinstance(record, dict) or not isinstance(record["step"], int):
-                    raise ValueError("no integer 'step'")
-            except (KeyError, ValueError) as error:
+                record = parse_json(line.decode(errors="replace") if skip_invalid else line, "the line")
+                _check_record(record)
+            except ValueError as error:
                 if skip_invalid:
                     continue
                 if not line.endswith(b"\n"):

@@ -24,31 +24,44 @@ class RunLock:
     names the holder. If the file system has no locks, a warning is logged and the
     run continues unlocked.
 
+    Args:
+        run_dir: the run directory, created if it is missing.
+        marker: name of a file that every run has. If it is missing at the end, the start was refused, and the lock file
+            and the directories that were created here are removed.
+
     Raises:
         RunLockedError: on entering, if another process holds the lock or the directory cannot be written.
     """
 
-    def __init__(self, run_dir: Path) -> None:
+    def __init__(self, run_dir: Path, *, marker: str | None = None) -> None:
         self.path = run_dir / ".lock"
+        self.marker = marker
         self._descriptor: int | None = None
+        self._created: list[Path] = []  # the lock file and directories, innermost first
 
     def __enter__(self) -> "RunLock":
         run_dir = self.path.parent
-        try:
-            run_dir.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise RunLockedError(f"{run_dir} cannot be used as a run directory: {error.strerror or error}") from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(descriptor, 4096, 0)
+        self._created = [path for path in (self.path, *self.path.parents) if not path.exists()]
+        while True:
+            try:
+                run_dir.mkdir(parents=True, exist_ok=True)
+                descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK, 0o644)
+            except OSError as error:
+                reason = error.strerror or error
+                raise RunLockedError(f"{run_dir} cannot be used as a run directory: {reason}") from error
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = os.pread(descriptor, 4096, 0)
+                os.close(descriptor)
+                raise RunLockedError(
+                    f"{run_dir} is in use by {_describe(holder)}; wait for it, stop it, or choose another run directory"
+                ) from None
+            except OSError as error:
+                logger.warning("%s cannot be locked (%s): a second run would not be detected", run_dir, error.strerror)
+            if self._is_current(descriptor):
+                break
             os.close(descriptor)
-            raise RunLockedError(
-                f"{run_dir} is in use by {_describe(holder)}; wait for it, stop it, or choose another run directory"
-            ) from None
-        except OSError as error:
-            logger.warning("%s cannot be locked (%s): a second run would not be detected", run_dir, error.strerror)
         self._descriptor = descriptor
         _held.add(descriptor)
         note = {
@@ -65,16 +78,34 @@ class RunLock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._descriptor is not None:
+            if self.marker is not None and not (self.path.parent / self.marker).exists():
+                self._remove_created()
             os.ftruncate(self._descriptor, 0)  # the file stays: removing it would let two processes lock two files
             os.close(self._descriptor)
             _held.discard(self._descriptor)
             self._descriptor = None
 
+    def _is_current(self, descriptor: int) -> bool:
+        """Whether the path still names the locked file: a refused start may have removed it in between."""
+        try:
+            return os.path.samestat(os.fstat(descriptor), self.path.stat())
+        except FileNotFoundError:
+            return False
+
+    def _remove_created(self) -> None:
+        """Remove what `__enter__` created, while the lock is still held."""
+        with suppress(OSError):  # a directory that another program has written into stays
+            for path in self._created:
+                if path == self.path:
+                    path.unlink()
+                else:
+                    path.rmdir()
+
 
 def is_held(run_dir: Path) -> bool:
     """Whether a process trains in the directory; True if the file system cannot tell."""
     try:
-        descriptor = os.open(run_dir / ".lock", os.O_RDONLY)
+        descriptor = os.open(run_dir / ".lock", os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
         return False
     try:

@@ -20,7 +20,7 @@ from vidgan.errors import CollapseError, NonFiniteError
 from vidgan.training.batches import BatchLoader, BatchStream
 from vidgan.training.checkpoint import Checkpoint
 from vidgan.training.failures import explain_lost_processes
-from vidgan.training.journal import JOURNAL, Journal
+from vidgan.training.journal import JOURNAL, Journal, read_records
 from vidgan.training.progress import Progress
 from vidgan.training.ranks import Ranks
 from vidgan.training.recorder import Hooks, Recorder
@@ -127,6 +127,7 @@ def run_loop(
     Raises:
         NonFiniteError: a loss, gradient or weight became NaN or infinite. The last checkpoint is untouched.
         CollapseError: a guard stopped the run, after it was saved.
+        ValueError: the journal is damaged; nothing was changed.
         RunFailedError: the disk is full at a checkpoint, or the processes diverged.
         RuntimeError: a loader worker or another process died or hangs.
     """
@@ -143,6 +144,7 @@ def run_loop(
     step = run_state.restore(resume) if resume is not None else 0
     journal = None
     if ranks.is_main:
+        read_records(run_dir / JOURNAL)  # a damaged journal refuses the start
         hooks.start(step)  # the first moment at which nothing can refuse the start any more
         journal = run_state.journal = Journal(run_dir / JOURNAL)
     batches = BatchStream(loader, seed=seed, device=accelerator.device)

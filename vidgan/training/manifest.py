@@ -16,6 +16,7 @@ import safetensors
 import torch
 
 from vidgan.errors import CheckpointError, DamagedError
+from vidgan.files import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -106,9 +107,7 @@ def read_verified(directory: Path) -> tuple[int, dict[str, bytes]]:
         CheckpointError: another format version.
     """
     try:
-        if (directory / MANIFEST).stat().st_size > MAX_MANIFEST_BYTES:
-            raise DamagedError(f"{directory}: {MANIFEST} is larger than {MAX_MANIFEST_BYTES:,} bytes")
-        manifest = json.loads((directory / MANIFEST).read_bytes())
+        manifest = read_json(directory / MANIFEST, max_bytes=MAX_MANIFEST_BYTES)
         if manifest["checksum"] != _checksum(manifest):
             raise DamagedError(f"{directory}: {MANIFEST} does not match its own checksum")
         if manifest["format_version"] != FORMAT_VERSION:
@@ -116,7 +115,7 @@ def read_verified(directory: Path) -> tuple[int, dict[str, bytes]]:
                 f"{directory} has format version {manifest['format_version']}, but this version of vidgan reads"
                 f" {FORMAT_VERSION}; use the version that wrote it"
             )
-        if not isinstance(manifest["step"], int):
+        if type(manifest["step"]) is not int or manifest["step"] < 0:
             raise DamagedError(f"{directory}: {MANIFEST} has no integer 'step'")
         payloads = {name: _payload(directory, name, entry["bytes"]) for name, entry in manifest["files"].items()}
         sums = {name: entry["sha256"] for name, entry in manifest["files"].items()}

@@ -10,10 +10,10 @@ from typing import Any, Protocol
 from safetensors import SafetensorError
 
 from vidgan.errors import CheckpointError, NonFiniteError, RunFailedError
+from vidgan.files import DISK_FULL_ERRNOS
 from vidgan.training.batches import position_of
 from vidgan.training.checkpoint import Checkpoint, load_latest, save_checkpoint
 from vidgan.training.ema import ExponentialMovingAverage
-from vidgan.training.failures import DISK_FULL_ERRNOS
 from vidgan.training.journal import Journal
 from vidgan.training.ranks import Ranks
 from vidgan.training.trainees import Micro, Trainees
@@ -48,6 +48,11 @@ class Rollback:
     to: int
     skipped: tuple[int, ...]
     reason: str
+
+
+def _read_rollback(entry: Mapping[str, Any]) -> Rollback:
+    skipped = tuple(int(position) for position in entry["skipped"])
+    return Rollback(int(entry["failed"]), int(entry["to"]), skipped, str(entry["reason"]))
 
 
 class RunState:
@@ -99,14 +104,27 @@ class RunState:
         return frozenset(position for rollback in self.rollbacks for position in rollback.skipped)
 
     def restore(self, checkpoint: Checkpoint) -> int:
-        """Load a checkpoint and return its number of finished steps."""
+        """Load a checkpoint and return its number of finished steps.
+
+        Raises:
+            CheckpointError: it does not fit the networks, or its state is damaged.
+        """
         state = checkpoint.state
-        self.algorithm.trainees.load(checkpoint.tensors, state["optimizers"])
-        self.algorithm.ema.load_state_dict(checkpoint.tensors["ema"], state["ema_updates"])
-        self.best_score = float(state["best"]) if state.get("best") is not None else -math.inf
-        self.rollbacks = [Rollback(**r | {"skipped": tuple(r["skipped"])}) for r in state.get("rollbacks", ())]
+        try:
+            self.algorithm.trainees.load(checkpoint.tensors, state["optimizers"])
+            self.algorithm.ema.load_state_dict(checkpoint.tensors["ema"], state["ema_updates"])
+            self.best_score = -math.inf if state.get("best") is None else float(state["best"])
+            self.rollbacks = [_read_rollback(entry) for entry in state.get("rollbacks", ())]
+            num_processes = int(state.get("processes", self.ranks.count))
+            if math.isnan(self.best_score):
+                raise ValueError("best is not a number")
+        except CheckpointError:
+            raise
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
+            raise CheckpointError(
+                f"{checkpoint.path}: its state is damaged ({type(error).__name__}: {error})"
+            ) from error
         self.saved_step = checkpoint.step
-        num_processes = state.get("processes", self.ranks.count)
         if num_processes != self.ranks.count:
             logger.warning(
                 "%s was saved by %d processes and is resumed by %d: batches and random numbers stay the same, but sums"

@@ -31,6 +31,10 @@ class Trackers:
     def __init__(self, trackers: Sequence[Tracker] = ()) -> None:
         self._trackers = list(trackers)
 
+    def add(self, trackers: Sequence[Tracker]) -> None:
+        """Forward to these as well from now on."""
+        self._trackers += trackers
+
     def log(self, record: Mapping[str, Any]) -> None:
         """Forward the scalars of a journal record."""
         if "warning" in record:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from vidgan.sections import Section, option
+from vidgan.sections import LIMITS, Section, option
 
 __all__ = ["Turn", "due_turns"]
 
@@ -17,7 +17,7 @@ class Turn(Section):
     repeat: int = option(1, "Updates in a row within a step, each with fresh fakes on the same batch.", ge=1)
     every: int = option(1, "The turn is taken on every n-th step, so each time on another batch.", unit="steps", ge=1)
     cycle: int = option(1, "Length of a cycle of epochs, for networks that alternate by epochs.", unit="epochs", ge=1)
-    active: tuple[Annotated[int, Field(ge=0)], ...] = option(
+    active: tuple[Annotated[int, Field(ge=0, le=LIMITS["epochs"])], ...] = option(
         (0,), "Epochs of the cycle, counted from 0, in which the turn is taken.", unit="epochs"
     )
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from vidgan.nn.lucas_kanade import LucasKanadeEstimator
 from vidgan.nn.warp import resize_flow, warp
-from vidgan.sections import Section, option
+from vidgan.sections import LIMITS, Section, option
 from vidgan.tasks.forecasting.motion_encoder import FullPrecisionConv2d, down_block, up_block
 
 __all__ = [
@@ -30,7 +30,7 @@ __all__ = [
     "soft_limit",
 ]
 
-Channels = Annotated[int, Field(ge=1)]
+Channels = Annotated[int, Field(ge=1, le=LIMITS["channels"])]
 
 
 def soft_limit(values: Tensor, limit: float) -> Tensor:

@@ -1,0 +1,93 @@
+"""What the commands that write clips share: the frame rate of the files, memory, full disks, temporary folders."""
+
+import glob
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from vidgan.commands.find_batch import available_memory
+from vidgan.errors import ConfigError, RunFailedError
+from vidgan.files import DISK_FULL_ERRNOS
+from vidgan.training.leftovers import is_alive
+
+__all__ = ["DEFAULT_FPS", "explain_full_disk", "folder_beside", "output_rate", "require_memory"]
+
+DEFAULT_FPS = 8.0  # of frames without a clock
+MIN_FPS, MAX_FPS = 0.01, 1000.0  # that an MP4 file can hold
+
+
+def output_rate(requested: float | None, source: float | None, source_name: str) -> tuple[float, str]:
+    """Frames per second of the output, and where the number comes from: "option", `source_name` or "default".
+
+    Args:
+        requested: the option `--fps`.
+        source: rate of the frames that the output continues or resembles; None without a clock.
+        source_name: of `source`.
+    """
+    if requested is not None:
+        return requested, "option"
+    if source is not None and MIN_FPS <= source <= MAX_FPS:
+        return source, source_name
+    return DEFAULT_FPS, "default"
+
+
+def require_memory(num_bytes: int, options: str) -> None:
+    """Check that a result of this size can be held.
+
+    Args:
+        num_bytes: needed at least.
+        options: those that the size follows from, for the message.
+
+    Raises:
+        ConfigError: more than this machine has free.
+    """
+    available = available_memory()
+    if num_bytes > available:
+        raise ConfigError(
+            f"{options}: needs {num_bytes / 1e9:,.1f} GB of memory, but {available / 1e9:,.1f} GB are free; choose less"
+        )
+
+
+@contextmanager
+def explain_full_disk(out: Path, partial: Path, num_files: int) -> Iterator[None]:
+    """Name the result and the space that it needs if the disk is full inside.
+
+    Args:
+        out: the result.
+        partial: the folder in which it is made; the caller deletes it.
+        num_files: that the complete result has; from those already written follows its size.
+
+    Raises:
+        RunFailedError: the disk is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in DISK_FULL_ERRNOS:
+            raise
+        sizes = [path.stat().st_size for path in partial.glob("*") if path.is_file()]
+        needed = round(sum(sizes) / max(1, len(sizes)) * max(num_files, len(sizes)))
+        free = shutil.disk_usage(partial.parent).free
+        raise RunFailedError(
+            f"{out}: {error}; about {needed:,} bytes are needed in all, and {sum(sizes):,} were written with {free:,}"
+            " left. Free disk space or choose another --out; nothing was kept"
+        ) from error
+
+
+@contextmanager
+def folder_beside(path: Path) -> Iterator[Path]:
+    """A hidden temporary folder next to `path`, removed afterwards; those of killed processes are removed first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for other in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        pid = re.fullmatch(r"\.(\d+)\.tmp", other.name.removeprefix(f".{path.name}"))
+        if pid and not is_alive(int(pid[1])):
+            shutil.rmtree(other, ignore_errors=True)
+    folder = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,76 @@
+"""Removing what killed processes left behind: temporary files of a run, and temporary folders of the system."""
+
+import logging
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+__all__ = ["is_alive", "remove_leftovers", "remove_stale_folders", "temporary_folder"]
+
+logger = logging.getLogger(__name__)
+
+_FILE = re.compile(r"\..+\.(?P<pid>\d+)\.tmp")  # see `vidgan.files.atomic_path`
+_FOLDER = re.compile(r"vidgan-(?P<pid>\d+)-\w+")
+
+
+def remove_leftovers(run_dir: Path) -> None:
+    """Remove temporary files that killed processes left in a run. The caller holds the lock of the run.
+
+    Only processes that hold the lock write checkpoints and models. Other files may belong to an evaluation that runs
+    now, so they are kept while the process with the number in their name is alive.
+    """
+    for path in (run_dir / "checkpoints").glob(".tmp-*"):
+        _remove(path)
+    for name in (".model.new", ".best.new", ".model.old", ".best.old"):
+        _remove(run_dir / name)
+    for folder in (run_dir, run_dir / "previews", run_dir / "scores"):
+        for path in folder.glob(".*.tmp"):
+            match = _FILE.fullmatch(path.name)
+            if match and not is_alive(int(match["pid"])):
+                _remove(path)
+
+
+def remove_stale_folders() -> None:
+    """Remove temporary folders of this user whose processes were killed, from the system's temporary folder."""
+    for path in Path(tempfile.gettempdir()).glob("vidgan-*"):
+        match = _FOLDER.fullmatch(path.name)
+        with suppress(OSError):
+            if match and not is_alive(int(match["pid"])) and path.lstat().st_uid == os.getuid():
+                _remove(path)
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder in the system's temporary folder, removed afterwards; after a kill, at the next call by any process."""
+    remove_stale_folders()
+    with tempfile.TemporaryDirectory(prefix=f"vidgan-{os.getpid()}-") as folder:
+        yield Path(folder)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process with this number exists on this machine."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True  # of another user
+    return True
+
+
+def _remove(path: Path) -> None:
+    if not os.path.lexists(path):
+        return
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    except OSError as error:
+        logger.warning("%s could not be removed: %s", path, error)
+    else:
+        logger.info("removed %s, which a killed process had left behind", path)

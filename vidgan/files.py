@@ -136,7 +136,7 @@ def parse_json(text: str | bytes, origin: object) -> Any:
     except RecursionError as error:
         raise JsonError(f"{origin}: {_TOO_DEEP}") from error
     except ValueError as error:  # bad syntax, bad UTF-8, or a number of too many digits
-        raise JsonError(f"{origin}: not JSON ({error})") from error
+        raise JsonError(f"{origin}: not valid JSON ({error})") from error
     level = [value]
     for _ in range(MAX_JSON_DEPTH + 1):
         level = [

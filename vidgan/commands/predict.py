@@ -81,9 +81,11 @@ def predict(
     _check_samples(model, samples)
     facts = model.facts
     num_context = int(context or facts.get("context", DEFAULT_CONTEXT))
-    pixels = read_one(video, size=model.image_size, **reading_options(facts))
+    stride = 1 if facts.get("sampled_fps") else int(facts.get("stride", 1))
+    needed = start + (num_context + horizon) * stride
+    pixels = read_one(video, size=model.image_size, max_frames=needed, **reading_options(facts))
     frames = rearrange(torch.from_numpy(pixels), "t h w c -> t c h w").contiguous()
-    frames = frames[start:] if facts.get("sampled_fps") else frames[start :: int(facts.get("stride", 1))]
+    frames = frames[start::stride]
     if len(frames) < num_context:
         raise ConfigError(
             f"{video}: {len(frames)} frames from frame {start} on, but --context is {num_context}; use a smaller"

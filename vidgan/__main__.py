@@ -64,7 +64,7 @@ class _EscapedLines(logging.Formatter):
 def escape_output() -> None:
     """Escape control characters in standard output and log messages. Progress displays use standard error as it is."""
     if not isinstance(sys.stdout, _Escaped):
-        sys.stdout = _Escaped(sys.stdout)  # type: ignore[assignment]
+        sys.stdout = _Escaped(sys.stdout)
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(_EscapedLines())
 

@@ -100,8 +100,7 @@ def resume(
     reused = _finished_sources(ledger, sources, out, options, videos, overwrite)
     for source in sources:  # labels may have changed since the pixels were read
         if (cut := ledger.cut.get(source.name)) is not None:
-            labels = {"category": source.category, "group": source.group, "split": source.split}
-            ledger.cut[source.name] = replace(cut, **labels)
+            ledger.cut[source.name] = replace(cut, category=source.category, group=source.group, split=source.split)
     _remove_others(ledger, out, reused, is_complete=len(reused) == len(sources))
     return Resumed(ledger, videos, reused)
 

@@ -67,11 +67,11 @@ class _TarInfo(tarfile.TarInfo):
 
     def _proc_pax(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
         self._check_header()
-        return super()._proc_pax(archive)  # type: ignore[misc, no-any-return]
+        return super()._proc_pax(archive)  # type: ignore[misc]
 
     def _proc_gnulong(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
         self._check_header()
-        return super()._proc_gnulong(archive)  # type: ignore[misc, no-any-return]
+        return super()._proc_gnulong(archive)  # type: ignore[misc]
 
     def _check_header(self) -> None:
         if self.size > _MAX_HEADER:

@@ -107,7 +107,7 @@ def _pages(image: Image.Image) -> list[int]:
         pages = []
         for page in range(count):
             image.seek(page)
-            if not int(image.tag_v2.get(_SUBFILE_TYPE, 0)) & (_REDUCED | _MASK):  # type: ignore[attr-defined]
+            if not int(image.tag_v2.get(_SUBFILE_TYPE, 0)) & (_REDUCED | _MASK):
                 pages.append(page)
         image.seek(0)
         return pages or [0]

@@ -8,7 +8,6 @@ is known, the last part is enough: `MoCoGAN.from_pretrained("shapes")`.
 """
 
 import json
-import tempfile
 from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib.resources import files
@@ -21,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 
 from vidgan.errors import ConfigError, PretrainedError
+from vidgan.files import temporary_folder
 from vidgan.own_code import own_code
 
 FACTS = "vidgan.json"
@@ -154,7 +154,7 @@ class Pretrained:
         """Upload what `save_pretrained` writes to `owner/name` on the Hugging Face hub; returns the commit's URL."""
         api = HfApi(token=token)
         api.create_repo(repo_id, private=private, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="vidgan-") as folder:
+        with temporary_folder() as folder:
             self.save_pretrained(folder)
             return str(api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message="Upload a vidgan model"))
 

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -18,6 +17,7 @@ import torch
 from vidgan.build import build_training_data, share_of_batch
 from vidgan.config import RunConfig, find_config, load_config
 from vidgan.errors import ConfigError
+from vidgan.files import temporary_folder
 from vidgan.training.checkpoint import newest_step
 from vidgan.training.launcher import REPORTS, FailureReport, first_failure, num_launched
 
@@ -166,12 +166,14 @@ class _SignalForwarder:
 
 def _attempt(command: Sequence[str], layout: Layout, signals: _SignalForwarder) -> FailureReport | None:
     """Run the processes once; return how the first of them failed, None if none did."""
-    with tempfile.TemporaryDirectory(prefix="vidgan-") as folder:
+    with temporary_folder() as folder:
         full = list(command)
         if layout.processes * layout.nodes > 1:
             full = [sys.executable, "-m", "vidgan.training.torchrun_agent", json.dumps(asdict(layout)), *command]
         # In a separate session, so that Ctrl-C reaches only this process, which passes it on once.
-        signals.child = subprocess.Popen(full, env=_environment(layout) | {REPORTS: folder}, start_new_session=True)
+        signals.child = subprocess.Popen(
+            full, env=_environment(layout) | {REPORTS: str(folder)}, start_new_session=True
+        )
         code = signals.child.wait()
         signals.child = None
         if code == 0:
@@ -179,7 +181,7 @@ def _attempt(command: Sequence[str], layout: Layout, signals: _SignalForwarder) 
         if code < 0:
             return FailureReport(0, f"the run was killed by {signal.Signals(-code).name}", 1, True)
         unknown = FailureReport(0, f"the run failed with exit code {code} and no message", code, True)
-        return first_failure(Path(folder)) or unknown
+        return first_failure(folder) or unknown
 
 
 def _environment(layout: Layout) -> dict[str, str]:

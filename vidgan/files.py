@@ -13,7 +13,6 @@ import re
 import shutil
 import stat
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -184,7 +183,6 @@ def _free_bytes(path: Path) -> int:
 
 
 _TEMPORARY: Final = "vidgan-"
-_YOUNG_SECONDS: Final = 60.0  # a younger folder may not be locked yet
 
 
 @contextmanager
@@ -194,11 +192,13 @@ def temporary_folder() -> Iterator[Path]:
     A lock on the folder shows that it is in use. It ends with the process.
     """
     _remove_stale_folders()
-    folder = Path(tempfile.mkdtemp(prefix=_TEMPORARY))
-    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    unlocked = Path(tempfile.mkdtemp(prefix=f".{_TEMPORARY}"))
+    folder = unlocked.with_name(unlocked.name[1:])
+    handle = os.open(unlocked, os.O_RDONLY | os.O_CLOEXEC)
     try:
         with suppress(OSError):  # a file system without locks
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        unlocked.rename(folder)  # locked before it has the name of those that are removed
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -212,7 +212,7 @@ def _remove_stale_folders() -> None:
         with suppress(OSError):
             status = folder.lstat()
             is_own = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
-            if not is_own or time.time() - status.st_mtime < _YOUNG_SECONDS:
+            if not is_own:
                 continue
             handle = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:

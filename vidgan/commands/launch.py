@@ -17,6 +17,7 @@ import torch
 from vidgan.build import build_training_data, share_of_batch
 from vidgan.config import RunConfig, find_config, load_config
 from vidgan.errors import ConfigError
+from vidgan.files import temporary_folder
 from vidgan.training.checkpoint import newest_step
 from vidgan.training.launcher import REPORTS, FailureReport, first_failure, num_launched
 from vidgan.training.leftovers import temporary_folder

@@ -1,6 +1,5 @@
 """Progress of a preparation: a bar with rate and remaining time on a terminal, plain lines elsewhere."""
 
-import math
 import sys
 import time
 from collections import deque
@@ -35,7 +34,7 @@ class PrepareProgress:
                 TimeRemainingColumn(),
             )
             self._bar = Progress(TextColumn("{task.description}", markup=False), *columns, console=console)
-        self._printed = -math.inf
+        self._printed = time.monotonic()
         self._finished: deque[tuple[float, int]] = deque()  # time, and number of files finished then
 
     def __enter__(self) -> "PrepareProgress":
@@ -53,9 +52,7 @@ class PrepareProgress:
     def show(self, done: int, total: int, name: str) -> None:
         """Report that `done` of `total` files are finished, the last of them called `name`."""
         now = time.monotonic()
-        if not self._finished:
-            self._printed = now  # the first line has a rate
-        elif self._finished[-1][0] > now - 1e-3:
+        if self._finished and self._finished[-1][0] > now - 1e-3:
             self._finished.pop()  # files of an earlier run, all at once: only the last one counts
         self._finished.append((now, done))
         while len(self._finished) > 2 and self._finished[0][0] < now - WINDOW_SECONDS:
@@ -65,10 +62,8 @@ class PrepareProgress:
         rate = files / seconds if seconds > 0 else 0.0
         is_known = seconds >= MIN_SECONDS and files >= MIN_FILES
         if self._bar is not None:
-            shown = f"{rate:.1f} files/s," if is_known else ""
-            self._bar.update(
-                self._task, completed=done, total=total, description=escape_controls(name[-40:]), rate=shown
-            )
+            shown = escape_controls(name[-40:])
+            self._bar.update(self._task, completed=done, total=total, description=shown, rate=f"{rate:.1f} files/s,")
         elif now - self._printed >= PLAIN_SECONDS:
             self._printed = now
             left = f", {rate:.1f} files/s, {(total - done) / rate:.0f} s left" if is_known else ""

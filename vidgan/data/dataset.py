@@ -27,7 +27,7 @@ from vidgan.data.augmentation import (
     flip_flow,
     flip_frames,
 )
-from vidgan.data.store.index import ClipEntry, load_index
+from vidgan.data.store.index import INDEX_NAME, ClipEntry, load_index
 from vidgan.data.store.storage import open_store
 from vidgan.data.timing import AtRate, Clock, EveryNth, Sampling
 from vidgan.errors import DataError
@@ -104,6 +104,7 @@ class ClipDataset(Dataset[ClipBatch]):
         seed: int = 0,
     ) -> None:
         self.root = Path(root)
+        self._index_version = _version(self.root)
         self.index = load_index(self.root)
         self.split, self.frames, self.stride, self.fps = split, frames, stride, fps
         self.flow, self.flip, self.seed = flow, flip, seed
@@ -213,6 +214,16 @@ class ClipDataset(Dataset[ClipBatch]):
                 "data.stride, or train on these few with data.allow_few=true"
             )
 
+    def check_unchanged(self) -> None:
+        """Raise DataError when the data set was prepared again, with another result, since it was opened."""
+        version = _version(self.root)
+        if version == self._index_version:
+            return
+        index = load_index(self.root)
+        if (index.fingerprint, index.split_hash) != (self.index.fingerprint, self.index.split_hash):
+            raise DataError(f"{self.root}: prepared again while it was being read; start again with the new data")
+        self._index_version = version
+
     def clip_of(self, item: int) -> ClipEntry:
         """The clip that contains an item."""
         return self.entries[bisect_right(self._ends, item)]
@@ -275,6 +286,15 @@ class ClipDataset(Dataset[ClipBatch]):
             f"{self.root}: {what} at stride {self.stride} need clips of {span} frames; the longest clip of the"
             f" {self.split} split has {longest}"
         )
+
+
+def _version(root: Path) -> tuple[int, ...]:
+    """Changes whenever the index is written."""
+    try:
+        status = (root / INDEX_NAME).stat()
+    except OSError:
+        return ()  # `load_index` explains
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _of_split(root: Path, entries: list[ClipEntry], split: str) -> list[ClipEntry]:

@@ -116,7 +116,7 @@ class Clock:
         name = source_name(entry)
         if self._steady or name not in self._videos:
             return np.arange(entry.frames) / entry.fps
-        metadata = self._videos.of(name)
+        metadata = self._videos.checked(name)
         shown = read_frame_numbers(metadata, None, self._every)[entry.start : entry.start + entry.frames]
         if len(shown) < entry.frames:
             raise DataError(

@@ -10,6 +10,7 @@ all of these frames equal the reference.
 import hashlib
 import zlib
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, islice, pairwise
@@ -204,15 +205,17 @@ def packet_identity(packet: Packet) -> PacketIdentity:
     return -1 if position is None else position, packet.size, packet.pts, packet.dts
 
 
-def index_video(path: Path | str) -> VideoIndex:
+def index_video(path: Path | str, *, progress: Callable[[], None] | None = None) -> VideoIndex:
     """Index a video by decoding it twice (three times where skipping frames fails).
+
+    `progress` is called after every frame of any pass.
 
     Raises:
         VideoError: the file is refused; `reason` names the fault.
     """
     path = Path(path)
     file = fingerprint(path)
-    checksum = _Checksum()
+    checksum = _Checksum(progress)
     with open_video(path) as (container, stream):
         scan = Scan(path, container, stream)
         reference = [checksum(frame) for frame in scan.frames()]
@@ -247,10 +250,13 @@ def index_video(path: Path | str) -> VideoIndex:
 class _Checksum:
     """CRC-32 of a frame: of its stored planes where possible, of its RGB conversion otherwise."""
 
-    def __init__(self) -> None:
+    def __init__(self, progress: Callable[[], None] | None = None) -> None:
         self._reformatter = VideoReformatter()
+        self._progress = progress
 
     def __call__(self, frame: VideoFrame) -> int:
+        if self._progress is not None:
+            self._progress()
         if frame.format.name in _ONE_BYTE:
             checksum = 0
             for plane in frame.planes:

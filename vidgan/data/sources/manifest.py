@@ -115,9 +115,9 @@ def _jsonl_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             if not line.strip():
                 continue
             try:
-                row = parse_json(line, f"{path}: line {number}")
+                row = parse_json(line, "value")
             except JsonError as error:
-                raise DataError(str(error)) from error
+                raise DataError(f"{path}: line {number}: not JSON ({error})") from error
             if not isinstance(row, dict):
                 raise DataError(f"{path}: line {number}: {type(row).__name__}; expected an object with the key path")
             _check_columns(path, number, list(row))

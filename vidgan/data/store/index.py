@@ -5,7 +5,6 @@ changes with any pixel, length or category, ``split_hash`` with the assignment o
 scoring compare them to detect other data.
 """
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -23,6 +22,7 @@ INDEX_NAME: Final = "index.json"
 _MAX_BYTES: Final = 1 << 29
 """Largest accepted index: about a million clips."""
 _MAX_SIDE: Final = 8192  # pixels, as in `vidgan.video.resize.check_size`
+_MAX_RATE: Final = 1e6  # frames per second
 _MAX_FRAMES: Final = 100_000_000  # of a clip: a month at 30 frames per second
 
 
@@ -198,10 +198,10 @@ def _parse_clip(entry: Mapping[str, Any], num_categories: int) -> ClipEntry:
         group=_text("group", entry["group"]),
         category=whole_number("category", entry["category"], least=min(0, UNLABELLED)),
         split=_text("split", entry["split"]),
-        frames=whole_number("frames", entry["frames"], least=1, most=_MAX_FRAMES),
+        frames=whole_number("frames", entry["frames"], least=-_MAX_FRAMES, most=_MAX_FRAMES),
         fps=_rate(entry["fps"]),
         digest=_text("digest", entry["digest"]),
-        start=whole_number("start", entry["start"], least=0, most=_MAX_FRAMES),
+        start=whole_number("start", entry["start"], least=-_MAX_FRAMES, most=_MAX_FRAMES),
         file=source_file(entry["file"]),
     )
     # An id becomes a file name: characters other than those of `clip_id` could refer to files outside the folder.
@@ -211,6 +211,8 @@ def _parse_clip(entry: Mapping[str, Any], num_categories: int) -> ClipEntry:
         raise ValueError(f"split {clip.split!r} of clip {clip.id}")
     if clip.category != UNLABELLED and not 0 <= clip.category < num_categories:
         raise ValueError(f"category {clip.category} of clip {clip.id}; accepted: below {num_categories}")
+    if clip.frames < 1 or clip.start < 0:
+        raise ValueError(f"{clip.frames} frames from {clip.start} in clip {clip.id}")
     return clip
 
 
@@ -232,8 +234,8 @@ def whole_number(name: str, value: Any, *, least: int, most: int = 2**63 - 1) ->
 def _rate(value: Any) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not (math.isfinite(value) and value > 0):
-        raise ValueError(f"fps is {value!r:.40}; accepted: a number above 0, or null")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _MAX_RATE:
+        raise ValueError(f"fps is {value!r:.40}; accepted: a number above 0 and at most {_MAX_RATE:g}, or null")
     return float(value)
 
 

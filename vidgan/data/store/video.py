@@ -44,8 +44,14 @@ class VideosFile:
 
     def of(self, source: str) -> dict[str, Any]:
         """The line of the source with that name. Raises DataError when there is none."""
+        return dict(json.loads(self._line(source)))
+
+    def checked(self, source: str) -> dict[str, Any]:
+        """As `of`, for a file that may come from a stranger: its times and names can be used as they are."""
         try:
             return _checked_line(parse_json(self._line(source), "line"), source)
+        except DataError:
+            raise
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(
                 f"{self.path}: the line of {source} is damaged ({type(error).__name__}: {error}); run `vidgan prepare` "
@@ -201,7 +207,7 @@ class VideoStore(ClipStore):
         raise DataError(f"{self.root}: store 'video' contains no flow")
 
     def _open(self, name: str) -> "_OpenVideo":
-        metadata = self._videos_file.of(name)
+        metadata = self._videos_file.checked(name)
         if "index" not in metadata:
             raise DataError(f"{self._videos_file.path}: {name} has no seek index; run `vidgan prepare` again")
         index = VideoIndex.from_json(metadata["index"])

@@ -199,7 +199,7 @@ def test_networks_alternate_by_epochs(shapes_data: Path, tmp_path: Path) -> None
         {"network": "generator", "cycle": 3, "active": [1, 2]},
     ]
     algorithm, step = build("mocogan", shapes_data, tmp_path, num_clips=6, objective__turns=turns)
-    assert algorithm.steps_per_epoch == 2  # batches of 4
+    assert algorithm.game.steps_per_epoch == 2  # batches of 4
     updates = record_updates(algorithm)
     by_step = []
     for number in range(8):

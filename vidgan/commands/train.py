@@ -187,7 +187,7 @@ class _Start:
         with explain_io_errors(run_dir):
             if resume is not None and finished:
                 if self.accelerator.is_main_process:
-                    remove_leftovers(run_dir)
+                    remove_leftovers(run_dir, resumed=resume.path)
                     refresh_exports(settings, self.dataset, resume)
                 logger.warning("%s is finished: %d of %d steps", run_dir, resume.step, settings.train.steps)
                 return TrainResult(run_dir, resume.step)
@@ -219,7 +219,7 @@ class _Start:
 
         def note_beginning(step: int) -> None:
             trackers.add(open_trackers(settings))  # a service may refuse the start
-            remove_leftovers(settings.run_dir)
+            remove_leftovers(settings.run_dir, resumed=None if resume is None else resume.path)
             write_text(settings.run_dir / CONFIG_FILE, dump_config(with_absolute_paths(settings)))
             note_start(settings.run_dir, step, self.accelerator.num_processes)
             if resume is not None:

@@ -17,14 +17,22 @@ _FILE = re.compile(r"\..+\.(?P<pid>\d+)\.tmp")  # see `vidgan.files.atomic_path`
 _FOLDER = re.compile(r"vidgan-(?P<pid>\d+)-\w+")
 
 
-def remove_leftovers(run_dir: Path) -> None:
+def remove_leftovers(run_dir: Path, *, resumed: Path | None = None) -> None:
     """Remove temporary files that killed processes left in a run. The caller holds the lock of the run.
 
     Only processes that hold the lock write checkpoints and models. Other files may belong to an evaluation that runs
     now, so they are kept while the process with the number in their name is alive.
+
+    Args:
+        run_dir: the run.
+        resumed: the checkpoint that training resumes from; it is never removed.
     """
-    for path in (run_dir / "checkpoints").glob(".tmp-*"):
+    checkpoints = run_dir / "checkpoints"
+    for path in checkpoints.glob(".tmp-*"):
         _remove(path)
+    for path in checkpoints.glob(".replaced-*"):
+        if path != resumed and (checkpoints / path.name.removeprefix(".replaced-")).is_dir():
+            _remove(path)
     for name in (".model.new", ".best.new", ".model.old", ".best.old"):
         _remove(run_dir / name)
     for folder in (run_dir, run_dir / "previews", run_dir / "scores"):

@@ -3,9 +3,9 @@
     python pipelines/ablate_forecast.py --data data/driving --other data/caltech --out studies/driving
 
 Every run trains on `--data` from the same seed for equal steps. It is scored on the held-out clips of these data (the
-next frame, with the context of its training) and, if `--other` is given, on all clips of other data, each frame from all
-true frames before it. The runs are listed in ablate_forecast.yaml. Existing rows are kept; the table is `ablation.json`.
-`--lpips` takes the weights that `vidgan evaluate` names lpips-squeeze.
+next frame, with the context of its training) and, if `--other` is given, on all clips of other data, each frame from
+all true frames before it. The runs are listed in ablate_forecast.yaml. Existing rows are kept; the table is
+`ablation.json`. `--lpips` takes the weights that `vidgan evaluate` names lpips-squeeze.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     columns, rows = study(read_runs(options.runs, "dual_motion/kitti"), options.out, options.only, make)
     table = {
         "kind": "table",
-        "title": f"One setting changed per run, trained on {options.data.name}, PSNR of P, W and A, SSIM and LPIPS of P",
+        "title": f"One setting changed per run, trained on {options.data.name}: PSNR of P, W, A; SSIM, LPIPS of P",
         "columns": ["run", *columns],
         "rows": [[name, *(format_number(column, row.get(column)) for column in columns)] for name, row in rows.items()],
         "notes": [f"made by `python pipelines/{Path(__file__).name}`, seed {options.seed}"],

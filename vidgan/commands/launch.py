@@ -20,7 +20,6 @@ from vidgan.errors import ConfigError
 from vidgan.files import temporary_folder
 from vidgan.training.checkpoint import newest_step
 from vidgan.training.launcher import REPORTS, FailureReport, first_failure, num_launched
-from vidgan.training.leftovers import temporary_folder
 
 MAX_PAUSE = 60.0  # seconds between two attempts; the first pause is 1 second, each further one twice as long
 OPTIONS = ("--processes", "--nodes", "--node-rank", "--master-addr", "--master-port", "--restarts")

@@ -182,7 +182,8 @@ def _free_bytes(path: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-_TEMPORARY: Final = "vidgan-"
+_TEMPORARY: Final = "vidgan-temporary-"
+_TEMPORARY_NAME: Final = re.compile(r"vidgan-temporary-\d+-\w{8}")  # no folder that a person would make
 
 
 @contextmanager
@@ -192,7 +193,7 @@ def temporary_folder() -> Iterator[Path]:
     A lock on the folder shows that it is in use. It ends with the process.
     """
     _remove_stale_folders()
-    unlocked = Path(tempfile.mkdtemp(prefix=f".{_TEMPORARY}"))
+    unlocked = Path(tempfile.mkdtemp(prefix=f".{_TEMPORARY}{os.getpid()}-"))
     folder = unlocked.with_name(unlocked.name[1:])
     handle = os.open(unlocked, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -212,7 +213,7 @@ def _remove_stale_folders() -> None:
         with suppress(OSError):
             status = folder.lstat()
             is_own = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
-            if not is_own:
+            if not is_own or not _TEMPORARY_NAME.fullmatch(folder.name):
                 continue
             handle = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:

@@ -280,19 +280,21 @@ def test_reading_processes_end_with_a_stopped_preparation(tmp_path: Path, number
 
 
 def test_temporary_folders_of_killed_processes_are_removed_at_the_next_start(tmp_path: Path) -> None:
-    for name in ("vidgan-dead", "vidgan-live", "other-dead"):
+    dead, live = "vidgan-temporary-41-deadbeef", "vidgan-temporary-42-abcdefgh"
+    of_a_person = ("vidgan-analysis", "vidgan-temporary", "vidgan-temporary-mine", "other-41-deadbeef")
+    for name in (dead, live, *of_a_person):
         (tmp_path / name / "x").mkdir(parents=True)
     code = (
         "import fcntl, os\nfrom vidgan.files import temporary_folder\n"
-        "handle = os.open(sys.argv[1] + '/vidgan-live', os.O_RDONLY)\nfcntl.flock(handle, fcntl.LOCK_EX)\n"
+        f"handle = os.open(sys.argv[1] + '/{live}', os.O_RDONLY)\nfcntl.flock(handle, fcntl.LOCK_EX)\n"
         "with temporary_folder() as folder:\n    print(sorted(os.listdir(sys.argv[1])), folder.name)\n"
     )
     start = "import os, sys, tempfile; tempfile.tempdir = sys.argv[1]\n"
     command = [sys.executable, "-c", start + code, str(tmp_path)]
     printed = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
-    assert "vidgan-dead" not in printed
+    assert dead not in printed
     left = sorted(path.name for path in tmp_path.iterdir())
-    assert left == ["other-dead", "vidgan-live"]
+    assert left == sorted((live, *of_a_person))
     with temporary_folder() as folder:
         (folder / "x").touch()
     assert not folder.exists()

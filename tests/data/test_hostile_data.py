@@ -30,7 +30,7 @@ from vidgan.files import atomic_file, temporary_folder
 SIZE = (16, 16)
 
 
-def limited(code: str, *arguments: object, megabytes: int = 1024, seconds: float = 20.0) -> str:
+def limited(code: str, *arguments: object, megabytes: int = 1024, seconds: float = 120.0) -> str:
     """Run code in a process of limited memory, whose start (imports) does not count; its standard output."""
     start = (
         "import resource, sys, time; import vidgan.data.preparing.prepare, vidgan.data.dataset, vidgan.data.loader\n"
@@ -260,7 +260,7 @@ def test_reading_processes_end_with_a_stopped_preparation(tmp_path: Path, number
     environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *sys.path])
     process = subprocess.Popen([sys.executable, "-c", SLOW, tmp_path / "in", tmp_path / "out"], env=environment)
     worker = 0
-    for _ in range(600):
+    for _ in range(2400):
         time.sleep(0.05)
         worker = next((int(path.name[3:]) for path in tmp_path.glob("out/pid*")), 0)
         if worker:

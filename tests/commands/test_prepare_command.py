@@ -144,3 +144,23 @@ def test_a_terminal_gets_a_bar_with_the_rate() -> None:
         for done in (1, 2, 3):
             progress.show(done, 3, f"video{done}.mp4")
     assert "video3.mp4" in screen.getvalue() and "3/3" in screen.getvalue() and "files/s" in screen.getvalue()
+
+
+def test_listing_and_files_of_an_earlier_run_do_not_distort_the_remaining_time(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(prepare_progress.time, "monotonic", lambda: now)
+    with PrepareProgress(Console(file=io.StringIO())) as progress:
+        now = 300.0  # of listing
+        for done in range(1, 1001):
+            progress.show(done, 50_000, "a.mp4")
+        for done in range(1001, 1041):
+            now += 1.0
+            progress.show(done, 50_000, "a.mp4")
+    first, *others = capsys.readouterr().err.splitlines()
+    assert first == "1/50000 files"
+    assert others == [
+        "1015/50000 files, 1.0 files/s, 48985 s left",
+        "1030/50000 files, 1.0 files/s, 48970 s left",
+    ]

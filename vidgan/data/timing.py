@@ -98,7 +98,7 @@ class Clock:
 
     def __init__(self, root: Path, index: Index) -> None:
         self._steady = index.fps is not None
-        self._every = stride_of(index)
+        self._every = stride_of(root, index)
         self._root = root
         self._videos = VideosFile(root)
 

@@ -192,7 +192,7 @@ def _long_clips(task: ReadTask, counts: Counter[str]) -> Iterator[CutClip | Refu
                 start=start,
             )
         if long.video is not None:
-            yield _video_line(task, empty, shots)
+            yield _video_line(task, empty, shots, is_long=True)
 
 
 def refuse_crashed(task: ReadTask, reason: str) -> CutSource:
@@ -281,8 +281,11 @@ def _write_clip(plan: Plan, source: str, clip: ReadClip, start: int, flow: np.nd
     )
 
 
-def _video_line(task: ReadTask, clip: ReadClip, shots: Shots) -> dict[str, Any]:
-    """The line of ``videos.jsonl``, without the name of the source."""
+def _video_line(task: ReadTask, clip: ReadClip, shots: Shots, *, is_long: bool = False) -> dict[str, Any]:
+    """The line of ``videos.jsonl``, without the name of the source.
+
+    `is_long`: every frame that is decoded for the seek index counts as progress of the job.
+    """
     assert clip.video is not None
     still_alive()
     (blob,) = task.contents()
@@ -295,7 +298,8 @@ def _video_line(task: ReadTask, clip: ReadClip, shots: Shots) -> dict[str, Any]:
     line = {**clip.video, **named, "cuts": shots.cuts}
     if task.plan.store == "video":  # training seeks in the video by this index
         assert isinstance(blob, Path), "store 'video' refuses archives"
-        line["index"] = index_video(blob, progress=still_alive).to_json()
+        index = index_video(blob, progress=still_alive) if is_long else index_video(blob)
+        line["index"] = index.to_json()
     return line
 
 

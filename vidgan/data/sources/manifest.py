@@ -205,7 +205,7 @@ def _non_negative(key: str, value: Any) -> float | None:
 def _number(key: str, value: Any) -> float:
     try:
         number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
-    except ValueError:
+    except (ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
         raise DataError(f"{key} is {value!r}; accepted: a number")

@@ -61,7 +61,7 @@ class ReadSettings:
         fps: target frame rate of clips with a clock, None to keep all frames.
         strip_frame: (H, W) of one frame of a strip, None for square frames.
         every: stride, applied after `fps`.
-        max_bytes: memory limit of a clip, as in `vidgan.video.decode.read_video`.
+        max_bytes: memory limit of a video, folder of frames or file of pages, as in `vidgan.video.decode.read_video`.
         max_frames: read only so many frames of the result; None for all.
     """
 
@@ -135,7 +135,7 @@ def _choose(source: Source, count: int, settings: ReadSettings) -> ChosenFrames:
 def _read_frame_folder(source: Source, blobs: Sequence[Blob], settings: ReadSettings) -> Iterator[ReadClip]:
     chosen = _choose(source, len(blobs), settings)
     images = ((source.files[i], _read_image(blobs[i], source.files[i])) for i in chosen.indices)
-    yield ReadClip("", _stack(images, len(chosen.indices), settings), chosen.fps, chosen.notes)
+    yield ReadClip("", _stack(images, len(chosen.indices), settings, settings.max_bytes), chosen.fps, chosen.notes)
 
 
 def _read_page_file(source: Source, blobs: Sequence[Blob], settings: ReadSettings) -> Iterator[ReadClip]:
@@ -143,7 +143,7 @@ def _read_page_file(source: Source, blobs: Sequence[Blob], settings: ReadSetting
     numbers = Counter(chosen.indices)  # in order, because the indices never decrease
     pages = ((number, page) for number, page in enumerate(read_pages(blobs[0])) if number in numbers)
     images = ((f"page {number}", page) for number, page in pages for _ in range(numbers[number]))
-    yield ReadClip("", _stack(images, len(chosen.indices), settings), chosen.fps, chosen.notes)
+    yield ReadClip("", _stack(images, len(chosen.indices), settings, settings.max_bytes), chosen.fps, chosen.notes)
 
 
 def _read_strip(source: Source, blobs: Sequence[Blob], settings: ReadSettings) -> Iterator[ReadClip]:
@@ -245,7 +245,9 @@ def _clip_from_array(source: Source, label: str, clip: np.ndarray, settings: Rea
     return ReadClip(label, _stack(images, len(chosen.indices), settings), chosen.fps, chosen.notes)
 
 
-def _stack(images: Iterable[tuple[str, np.ndarray]], count: int, settings: ReadSettings) -> np.ndarray:
+def _stack(
+    images: Iterable[tuple[str, np.ndarray]], count: int, settings: ReadSettings, max_bytes: int | None = None
+) -> np.ndarray:
     """`count` named (h, w, 3) images of one size -> (T, H, W, 3), each resized on arrival."""
     shape: tuple[int, ...] = ()
     clip = np.empty(0, np.uint8)
@@ -253,7 +255,7 @@ def _stack(images: Iterable[tuple[str, np.ndarray]], count: int, settings: ReadS
         if i == 0:
             shape = image.shape
             size = settings.size or (shape[0], shape[1])
-            check_memory(count, size, settings.max_bytes)
+            check_memory(count, size, max_bytes)
             clip = np.empty((count, *size, 3), np.uint8)  # (T, H, W, 3)
         if image.shape != shape:
             sizes = f"{name} is {image.shape[1]}x{image.shape[0]}, previous frames {shape[1]}x{shape[0]}"

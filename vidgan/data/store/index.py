@@ -251,12 +251,14 @@ def _list(name: str, value: Any) -> list[Any]:
     return value
 
 
-def stride_of(index: Index) -> int:
-    """The option ``every`` that a data set was prepared with. Raises DataError where the settings lack it."""
+def stride_of(root: Path, index: Index) -> int:
+    """The option ``every`` that the data set in `root` was prepared with. Raises DataError where it is missing."""
     try:
         return whole_number("settings: every", index.settings["every"], least=1)
     except (KeyError, ValueError) as error:
-        raise DataError(f"{INDEX_NAME}: settings are incomplete ({error}); run `vidgan prepare` again") from error
+        raise DataError(
+            f"{root / INDEX_NAME}: settings are incomplete ({error}); run `vidgan prepare` again"
+        ) from error
 
 
 def _refuse_repeats(ids: Sequence[str]) -> None:

@@ -160,7 +160,7 @@ class VideoStore(ClipStore):
         super().__init__(root, index)
         self.source_root = Path(str(index.source_root))
         self._videos_file = VideosFile(root)
-        self._fps, self._every = index.fps, stride_of(index)
+        self._fps, self._every = index.fps, stride_of(root, index)
         self._scaling: dict[str, Any] = {"size": index.size}
         for name, accepted in (("fit", FITS), ("resample", RESAMPLES)):
             self._scaling[name] = index.settings.get(name)

@@ -111,9 +111,7 @@ def test_temporary_files_of_killed_processes_are_removed(quick_hooks: None, shap
         assert [p.name for p in run.rglob(".*")] == [".lock"]
 
 
-def test_stale_temporary_folders_are_removed_at_the_next_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stale_temporary_folders_are_removed_at_the_next_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import os
     import tempfile
 

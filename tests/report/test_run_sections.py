@@ -2,10 +2,12 @@
 
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import torch
 from PIL import Image
 
 from vidgan.report import (
@@ -22,8 +24,10 @@ from vidgan.report import (
     run_sections,
     write_report,
 )
+from vidgan.report.page import render_page
 from vidgan.report.run import event_blocks
 from vidgan.report.scores import score_blocks
+from vidgan.video.encode import png_bytes
 
 
 class Problem(NamedTuple):
@@ -229,7 +233,7 @@ def test_a_single_start_is_not_listed() -> None:
 def test_an_unreadable_preview_does_not_prevent_the_report(tmp_path: Path) -> None:
     folder = tmp_path / "previews"
     folder.mkdir()
-    (folder / "step-00000001.png").write_bytes(png_bytes(np.zeros((4, 4, 3), np.uint8)))
+    (folder / "step-00000001.png").write_bytes(png_bytes(torch.zeros(3, 4, 4, dtype=torch.uint8)))
     (folder / "step-00000002.png").mkdir()
     os.mkfifo(folder / "step-00000003.png")
     (folder / "step-00000004.png").symlink_to("missing")

@@ -1,8 +1,9 @@
-# make demo: install, then train both models on moving shapes and write a report.   make test: install, then lint, types, tests.
+# make demo: install, train both models on moving shapes, write a report.
+# make test: install, lint, check types, run all tests.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-# The glibc allocator otherwise gives large blocks back after every step: 1.1 times slower training on a CPU.
+# By default glibc returns large blocks to the system after every step, which slows down training on a CPU.
 export MALLOC_MMAP_THRESHOLD_ := 1073741824
 export MALLOC_TRIM_THRESHOLD_ := 2147483647
 

@@ -1,11 +1,11 @@
-"""What each part of the synthesis recipe is worth: the demo's config on moving shapes, one setting changed a run.
+"""Ablation of the synthesis recipe: the demo's config on moving shapes, one setting changed per run.
 
     python pipelines/ablate.py --out studies/ablation --steps 400 --only recipe "no moving average" hinge
 
-Every run trains on the same rendered clips, from the same seed, for equal steps, and is scored on clips of its moving
-average: by what a clip of a moving shape has to show (vidgan/data/shape_scores.py) and against other rendered clips,
-which went through video files as those did that it learned from: coding changes colours at edges, and sets lie apart by
-that alone. The runs are listed in ablate.yaml. Rows that are there already are kept; the table is `ablation.json`.
+Every run trains on the same rendered clips, from the same seed, for equal steps. Clips of its moving average are scored
+by the measures of vidgan/data/synthetic/shape_scores.py and against other rendered clips. These were written to video
+files and read back like the training clips, because coding changes colours at edges, which alone separates two sets.
+The runs are listed in ablate.yaml. Existing rows are kept; the table is `ablation.json`.
 """
 
 import argparse
@@ -33,8 +33,8 @@ from vidgan.files import write_text
 Row: TypeAlias = dict[str, float | None]
 
 RUNS = Path(__file__).with_suffix(".yaml")
-RENDERED, STRIDE = 32, 2  # frames of a rendered clip, every how manyeth is used
-SCORED = 240  # clips that a run is scored on
+RENDERED, STRIDE = 32, 2  # frames of a rendered clip, stride in training
+SCORED = 240  # generated clips that are scored
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -42,10 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--clips", type=int, default=480, help="to train on and to hold out")
-    parser.add_argument("--size", type=int, default=32, help="of a frame, pixels")
-    parser.add_argument("--only", nargs="+", metavar="RUN", help="names from the file; default: all")
-    parser.add_argument("--runs", type=Path, default=RUNS, help="names of runs and their changes")
+    parser.add_argument("--clips", type=int, default=480, help="number of rendered clips, held-out ones included")
+    parser.add_argument("--size", type=int, default=32, help="side of a frame in pixels")
+    parser.add_argument("--only", nargs="+", metavar="RUN", help="names of runs to make; default: all")
+    parser.add_argument("--runs", type=Path, default=RUNS, help="file that lists the runs")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
 
@@ -54,17 +54,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     others = rendered(options.out / "others", clips=2 * SCORED, seed=options.seed + 1, holdout=0.0)
 
     def make(config: str, settings: list[str]) -> Row:
-        began = process_time()
+        start = process_time()
         run = train(config, [f"data.root={data}", f"seed={options.seed}", f"train.steps={options.steps}", *settings])
-        return score(run.run_dir, options.seed, others) | {"seconds": (process_time() - began) / options.steps}
+        return score(run.run_dir, options.seed, others) | {"seconds": (process_time() - start) / options.steps}
 
     columns, rows = study(read_runs(options.runs, "mocogan/demo"), options.out, options.only, make)
-    told = f"{options.steps} steps, {SCORED} clips of the moving average, seconds of one thread a step"
+    conditions = f"{options.steps} steps, {SCORED} clips of the moving average, seconds of one thread per step"
     table = {
         "kind": "table",
         "columns": ["run", *columns],
         "rows": [[name, *(row.get(column) for column in columns)] for name, row in rows.items()],
-        "notes": [told, *map(": ".join, DEFINITIONS.items())],
+        "notes": [conditions, *map(": ".join, DEFINITIONS.items())],
     }
     write_text(options.out / "ablation.json", json.dumps(table, indent=1))
     print(json.dumps(table, indent=1))
@@ -76,26 +76,26 @@ def study(
     only: Collection[str] | None,
     make: Callable[[str, list[str]], Row],
 ) -> tuple[list[str], dict[str, Row]]:
-    """Make the rows that are asked for and not there yet, one folder of `out` each; all columns and rows there are.
+    """Make the missing rows, one folder of `out` each, and return all columns and all rows.
 
     Args:
         runs: name -> config and changes.
         only: names of the runs to make; None for all.
-        make: from a config and its changes, the folder among them, to a row.
+        make: (config, changes, including the folder) -> row.
 
     Raises:
         SystemExit: an unknown name in `only`.
     """
     if unknown := set(only or ()) - set(runs):
-        raise SystemExit(f"--only {', '.join(sorted(unknown))}: no such run; there are: {', '.join(runs)}")
+        raise SystemExit(f"--only {', '.join(sorted(unknown))}: no such run; accepted are {', '.join(runs)}")
     rows: dict[str, Row] = {}
     for name, (config, changes) in runs.items():
         folder = out / folder_name(name)
-        kept = folder / "row.json"
-        if not kept.is_file() and (only is None or name in only):
-            write_text(kept, json.dumps(make(config, [f"out={out}", f"name={folder.name}", *changes]), indent=1))
-        if kept.is_file():
-            rows[name] = json.loads(kept.read_text())
+        file = folder / "row.json"
+        if not file.is_file() and (only is None or name in only):
+            write_text(file, json.dumps(make(config, [f"out={out}", f"name={folder.name}", *changes]), indent=1))
+        if file.is_file():
+            rows[name] = json.loads(file.read_text())
     return list(dict.fromkeys(column for row in rows.values() for column in row)), rows
 
 
@@ -119,21 +119,21 @@ def read_runs(file: Path, config: str) -> dict[str, tuple[str, list[str]]]:
 
 
 def folder_name(run: str) -> str:
-    """A run's name as that of a folder."""
+    """The folder name of a run."""
     return re.sub(r"\W+", "-", run).strip("-")
 
 
 def score(run: Path, seed: int, others: Path) -> Row:
-    """The measures of one run beside other prepared clips, and the floor of the Frechet distance."""
+    """The measures of a run against other prepared clips, and the floor of the Frechet distance."""
     model = MoCoGAN.from_pretrained(run)
     each = SCORED // len(CATEGORIES)
     clips = torch.cat([model.sample(each, seed=seed + number, category=name) for number, name in enumerate(CATEGORIES)])
-    asked = np.repeat(np.arange(len(CATEGORIES)), each)
+    requested = np.repeat(np.arange(len(CATEGORIES)), each)
     windows = WindowSet(others, model.facts["frames"], stride=STRIDE, split=ALL, one_each=True, seed=seed)
     real = windows.read_all(windows.spread(2 * SCORED))
     scores = score_synthesis(real, clips, seed=seed).scores
     return {
-        **shape_scores(clips.movedim(2, -1).numpy(), asked),
+        **shape_scores(clips.movedim(2, -1).numpy(), requested),
         **{name: scores["generated"][name].mean.mean for name in ("diversity", "frechet_inhouse")},
         "floor": scores["real"]["frechet_inhouse"].mean.mean,
     }

@@ -1,11 +1,11 @@
-"""What each part of the forecasting recipe is worth: one config, one setting changed a run, scored on other drives.
+"""Ablation of the forecasting recipe: one config, one setting changed per run, scored on other drives.
 
     python pipelines/ablate_forecast.py --data data/driving --other data/caltech --out studies/driving
 
-Every run trains on `--data` from the same seed for equal steps. It is scored on the clips that are held out there (the
-next frame, from as many frames as it was trained to see) and, with `--other`, on all clips of other data, each frame
-from all true frames before it. The runs are listed in ablate_forecast.yaml. Rows that are there already are kept; the
-table is `ablation.json`. `--lpips` takes the weights that `vidgan evaluate` asks for as lpips-squeeze.
+Every run trains on `--data` from the same seed for equal steps. It is scored on the held-out clips of these data (the
+next frame, with the context of its training) and, if `--other` is given, on all clips of other data, each frame from
+all true frames before it. The runs are listed in ablate_forecast.yaml. Existing rows are kept; the table is
+`ablation.json`. `--lpips` takes the weights that `vidgan evaluate` names lpips-squeeze.
 """
 
 import argparse
@@ -21,43 +21,43 @@ from vidgan import evaluate, train
 from vidgan.files import write_text
 
 RUNS = Path(__file__).with_suffix(".yaml")
-PARTS = {"P": "fused P", "W": "warped W", "A": "direct A"}  # their names in a result
-OTHER = {"split": "all", "context": 2, "growing": True}  # of `--other`, up to its last frame
+PARTS = {"P": "fused P", "W": "warped W", "A": "direct A"}  # column -> row of a result
+OTHER = {"split": "all", "context": 2, "growing": True}  # settings for `--other`
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the study."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--data", type=Path, required=True, help="prepared, to train on and to hold out")
-    parser.add_argument("--other", type=Path, help="prepared, to score on")
-    parser.add_argument("--horizon", type=int, default=8, help="frames forecast of --other, after the first two")
-    parser.add_argument("--only", nargs="+", metavar="RUN", help="names from the file; default: all")
-    parser.add_argument("--runs", type=Path, default=RUNS, help="names of runs and their changes")
+    parser.add_argument("--data", type=Path, required=True, help="prepared data to train on")
+    parser.add_argument("--other", type=Path, help="prepared data to score on")
+    parser.add_argument("--horizon", type=int, default=8, help="frames forecast in --other, after the first two")
+    parser.add_argument("--only", nargs="+", metavar="RUN", help="names of runs to make; default: all")
+    parser.add_argument("--runs", type=Path, default=RUNS, help="file that lists the runs")
     parser.add_argument("--lpips", type=Path, metavar="FILE")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
 
     def make(config: str, settings: list[str]) -> Row:
-        began = process_time()
-        done = train(config, [f"data.root={options.data}", f"seed={options.seed}", "every.evaluate=null", *settings])
-        spent = (process_time() - began) / done.steps
-        return {"steps": done.steps, "CPU s a step": round(spent, 3)} | score(done.run_dir, options)
+        start = process_time()
+        result = train(config, [f"data.root={options.data}", f"seed={options.seed}", "every.evaluate=null", *settings])
+        seconds = (process_time() - start) / result.steps
+        return {"steps": result.steps, "CPU s a step": round(seconds, 3)} | score(result.run_dir, options)
 
     columns, rows = study(read_runs(options.runs, "dual_motion/kitti"), options.out, options.only, make)
     table = {
         "kind": "table",
-        "title": f"One setting changed a run, trained on {options.data.name}, PSNR of P, W and A, SSIM and LPIPS of P",
+        "title": f"One setting changed per run, trained on {options.data.name}: PSNR of P, W, A; SSIM, LPIPS of P",
         "columns": ["run", *columns],
-        "rows": [[name, *(shown(column, row.get(column)) for column in columns)] for name, row in rows.items()],
+        "rows": [[name, *(format_number(column, row.get(column)) for column in columns)] for name, row in rows.items()],
         "notes": [f"made by `python pipelines/{Path(__file__).name}`, seed {options.seed}"],
     }
     write_text(options.out / "ablation.json", json.dumps(table, indent=1))
     print(json.dumps(table, indent=1))
 
 
-def shown(column: str, value: float | None) -> str:
-    """A number as the table has it."""
+def format_number(column: str, value: float | None) -> str:
+    """A number as the table shows it."""
     if value is None or isinstance(value, int):
         return str(value)
     return f"{value:.2f}" if "PSNR" in column else f"{value:.4f}"
@@ -72,10 +72,10 @@ def score(run: Path, options: argparse.Namespace) -> Row:
     if options.other is not None:
         sets[options.other.name] = {"data": options.other, "horizon": options.horizon, **OTHER}
     row: Row = {}
-    for name, given in sets.items():
-        found = evaluate(run, **given, **measures).scores
-        row |= {f"{name} PSNR {short}": found[part]["psnr"].mean.mean for short, part in PARTS.items()}
-        row |= {f"{name} {metric}": found["fused P"][metric].mean.mean for metric in measures["metrics"][1:]}
+    for name, settings in sets.items():
+        scores = evaluate(run, **settings, **measures).scores
+        row |= {f"{name} PSNR {short}": scores[part]["psnr"].mean.mean for short, part in PARTS.items()}
+        row |= {f"{name} {metric}": scores["fused P"][metric].mean.mean for metric in measures["metrics"][1:]}
     return row
 
 

@@ -1,8 +1,8 @@
-"""Score forecasts that other programs made, on folders of videos paired by name.
+"""Score forecasts of other programs: folders of videos paired by name.
 
     python pipelines/benchmark.py truth forecasts/ours forecasts/theirs --out studies/benchmark.md
 
-Each folder of forecasts holds a video for every video in `truth`, of the same length and frame size.
+Each folder of forecasts holds one video for every video in `truth`, with the same length and frame size.
 """
 
 import argparse

@@ -2,8 +2,8 @@
 
     python pipelines/forecast.py my_videos --out studies/forecast --size 64 --steps 3000 --seeds 0 1 2
 
-Every seed is a run of its own under OUT/runs; OUT/scores.md holds their scores on the same held-out windows.
-The same command again goes on where it was stopped.
+Each seed is a separate run in OUT/runs; OUT/scores.md holds their scores on the same held-out windows. The same command
+resumes an interrupted study.
 """
 
 import argparse

@@ -2,8 +2,8 @@
 
     python pipelines/synthesize.py my_videos --out studies/clips --config mocogan/videos --size 64 --steps 10000
 
-For labelled videos (one folder a class) add --categories and a config with a category term, such as mocogan/actions.
-The same command again goes on where it was stopped.
+For labelled videos (one folder per class) add --categories and a config with a category term, such as mocogan/actions.
+The same command resumes an interrupted study.
 """
 
 import argparse

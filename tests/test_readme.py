@@ -1,4 +1,8 @@
-"""Every command and every line of Python in the README runs."""
+"""The commands and the Python code of the README and the guides run; the commands of all pages have valid options.
+
+In these pages `bash` commands and `python` code are run, with trainings cut to two steps. Commands in `sh` blocks need
+other data or machines; of these, as of the pages that are not guides, only options and config keys are checked.
+"""
 
 import os
 import re
@@ -6,51 +10,74 @@ import shlex
 import subprocess
 import sys
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.main import get_command
 
+from vidgan.cli.app import app
+from vidgan.config import find_config, load_config
 from vidgan.video.encode import write_mp4
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+ROOT = Path(__file__).resolve().parents[1]
+README, DOCS = ROOT / "README.md", ROOT / "docs"
+RECIPES = DOCS / "guide_recipes.md"
+# The pages whose commands use the reader's own videos, in reading order: later pages use the runs of earlier ones.
+OWN_PAGES = [
+    README,
+    DOCS / "getting_started.md",
+    *(DOCS / f"guide_{name}.md" for name in ("prepare", "train", "synthesise", "forecast", "evaluate", "distributed")),
+    DOCS / "python_api.md",
+]
+PAGES = [README, *sorted(DOCS.glob("*.md"))]
 
-# The same networks for two steps on few clips: what is shown is that the command works as it is written.
+# Two steps with small batches: the tests show that a command works as written, not what it learns.
 TWO_STEPS = [
     "train.steps=2", "train.batch_size=2", "train.micro_batches=1", "train.warmup=0", "every.evaluate=null",
     "every.preview=2",
 ]  # fmt: skip
-
-
 REAL = ("actions", "shapes", "sky", "gestures", "natural", "kitti")
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\]\((?!https?:)(?P<path>[^)#]*)(?:#(?P<anchor>[^)]*))?\)")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README.read_text(), re.DOTALL)
+def blocks(page: Path) -> Iterator[tuple[str, str]]:
+    """(language, text) of each code block of a page, in order."""
+    for found in FENCE.finditer(page.read_text()):
+        yield found[1], found[2]
 
 
-def chapters() -> dict[str, list[str]]:
-    """The `vidgan` command lines, in order, by the data that they are about; "own" is the reader's own videos."""
-    found: dict[str, list[str]] = {}
-    for block in blocks("bash"):
-        for line in block.splitlines():
-            command = line.split("  #")[0].strip()
-            if command.startswith("vidgan "):
-                real = () if "--pretrained" in command else REAL  # shipped weights are tried on the reader's videos
-                name = next((name for name in real if re.search(rf"\b{name}\b", command)), "own")
-                found.setdefault(name, []).append(command)
-    return found
+def links(page: Path) -> list[tuple[str, str]]:
+    """(path, anchor) of each link of a page to a file, either of them possibly empty."""
+    return [(found["path"], found["anchor"] or "") for found in LINK.finditer(FENCE.sub("", page.read_text()))]
 
 
-def run(command: str, where: Path, data: str = "DATA") -> None:
-    """Run one line in `where`, with `DATA` filled in and training cut to two steps."""
+def commands(text: str) -> list[str]:
+    """The `vidgan` commands of a code block, without comments."""
+    lines = text.replace("\\\n", " ").splitlines()
+    parts = [part.strip() for line in lines for part in re.split(r"&&|;", re.split(r"\s+#", line)[0])]
+    parts = [re.sub(r"^.*-m vidgan\b", "vidgan", part) for part in parts]
+    return [part for part in parts if part.startswith("vidgan ")]
+
+
+def run(command: str, folder: Path, data: str = "DATA") -> None:
+    """Run one command in `folder`, with `DATA` filled in and training cut to two steps."""
     words = [word.replace("DATA/", f"{data}/") for word in shlex.split(command)[1:]]
     if words[0] == "train":
         words += TWO_STEPS
     environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     line = [sys.executable, "-m", "vidgan", *words]
-    done = subprocess.run(line, cwd=where, env=environment, capture_output=True, text=True, timeout=500)
+    done = subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+
+
+def run_python(script: str, folder: Path) -> None:
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    line = [sys.executable, "-c", script]
+    done = subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
 
 
 def moving_videos(folder: Path, names: list[str]) -> None:
@@ -63,40 +90,95 @@ def moving_videos(folder: Path, names: list[str]) -> None:
 
 
 def test_own_videos_and_python(tmp_path: Path) -> None:
+    """Commands that repeat an earlier one are run once; the Python code of all pages is one script."""
     moving_videos(tmp_path / "my_videos", ["street", *(f"clip{i}" for i in range(19))])
     moving_videos(tmp_path / "my_truth", ["one", "two"])
     moving_videos(tmp_path / "my_forecasts", ["one", "two"])
-    for command in chapters()["own"]:
+    texts = [text for page in OWN_PAGES for kind, text in blocks(page) if kind == "bash"]
+    for command in dict.fromkeys(command for text in texts for command in commands(text)):
         run(command, tmp_path)
-    script = "\n".join(blocks("python"))
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    checks = "assert clips.shape == (8, 32, 3, 64, 64) and future.shape == (1, 10, 3, 64, 64)\n"
-    checks += "assert futures.shape == (4, 1, 10, 3, 64, 64) and exchanged.shape == (4, 32, 3, 64, 64)\n"
-    done = subprocess.run(
-        [sys.executable, "-c", script + checks], cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    scripts = [text for page in OWN_PAGES for kind, text in blocks(page) if kind == "python"]
+    checks = [
+        "assert clips.shape == (8, 32, 3, 64, 64) and future.shape == (1, 10, 3, 64, 64)",
+        "assert futures.shape == (4, 1, 10, 3, 64, 64) and exchanged.shape == (4, 32, 3, 64, 64)",
+        "assert isinstance(model, vidgan.MoCoGAN) and result.steps == 2",
+    ]
+    run_python("\n".join([*scripts, *checks]), tmp_path)
     assert (tmp_path / "weights" / "model.safetensors").is_file()
+
+
+def recipes() -> dict[str, list[str]]:
+    """The commands of the recipes, by the data set that they name."""
+    by_data: dict[str, list[str]] = {name: [] for name in REAL}
+    for kind, text in blocks(RECIPES):
+        for command in commands(text) if kind == "bash" else ():
+            by_data[next(name for name in REAL if re.search(rf"\b{name}\b", command))].append(command)
+    return by_data
 
 
 @pytest.mark.parametrize("name", [name for name in REAL if name != "shapes"])
 def test_real_data(name: str, shared_data: Path, tmp_path: Path) -> None:
-    for command in chapters()[name]:
+    for command in recipes()[name]:
         run(command, tmp_path, str(shared_data))
     run_dir = next((tmp_path / "runs").iterdir())
     assert list((run_dir / "previews").iterdir()) and (run_dir / "model" / "model.safetensors").is_file()
 
 
 def test_real_shapes(shared_data: Path, tmp_path: Path) -> None:
-    """Straight from an archive; forty of the seven thousand strips, so that it stays quick."""
-    few = tmp_path / "few" / "mocogan"
-    few.mkdir(parents=True)
+    """Directly from the archive, with forty of its seven thousand strips."""
+    folder = tmp_path / "few" / "mocogan"
+    folder.mkdir(parents=True)
     with (
         tarfile.open(shared_data / "mocogan" / "shapes.tar.gz") as every,
-        tarfile.open(few / "shapes.tar.gz", "w:gz") as some,
+        tarfile.open(folder / "shapes.tar.gz", "w:gz") as some,
     ):
         members = [member for member in every if member.isfile()]
         for member in members[:20] + members[-20:]:
             some.addfile(member, every.extractfile(member))
-    for command in chapters()["shapes"]:
+    for command in recipes()["shapes"]:
         run(command, tmp_path, str(tmp_path / "few"))
+
+
+def check_options(command: str) -> None:
+    """Parse a command line as `vidgan` does, and read the config of `vidgan train` with its overrides; run nothing."""
+    line = re.sub(r"\[(?=-)[^]]*\]+", "", command)  # optional arguments: `prepare SOURCE --out DATA [--layout NAME]`
+    parser, words = get_command(app), shlex.split(line)[1:]
+    while hasattr(parser, "commands"):
+        name = words.pop(0)
+        assert name in parser.commands, f"{command}: no such command"
+        parser = parser.commands[name]
+    context = parser.make_context(name, words)
+    if name == "train" and (ROOT / "configs" / f"{context.params['config']}.yaml").is_file():
+        # `seed=SEED` and `seed=$seed` are placeholders.
+        overrides = context.params["overrides"] or []
+        changes = [change for change in overrides if not re.search(r"=.*(\$|\b[A-Z]+$)", change)]
+        load_config(find_config(context.params["config"]), changes, template=True)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_has_valid_options(page: Path) -> None:
+    for kind, text in blocks(page):
+        for command in commands(text) if kind in ("bash", "sh", "") else ():
+            try:
+                check_options(command)
+            except Exception as error:
+                raise AssertionError(f"{page.name}: {command}: {error}") from error
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for path, anchor in links(page):
+        target = page.parent / path if path else page
+        assert target.exists(), f"{page.name}: {path}"
+        assert not anchor or anchor in anchors(target), f"{page.name}: {path}#{anchor}"
+
+
+def test_the_index_links_every_page() -> None:
+    linked = {path for path, _ in links(DOCS / "README.md")}
+    assert {page.name for page in DOCS.glob("*.md")} - linked == {"README.md"}

@@ -418,7 +418,7 @@ def test_names_are_escaped_in_a_report() -> None:
 
 
 def test_a_category_name_is_escaped_in_the_report_of_a_run(tmp_path: Path) -> None:
-    """In the config, the journal and the scores."""
+    """The config, the journal and the scores."""
     from vidgan.report import run_sections
     from vidgan.report.page import render_page
 

@@ -5,9 +5,9 @@
 Needs the `bench` dependency group. Every method scores the same uint8 frames from memory. The methods take turns, so
 that other load slows all of them alike, and the median time is reported. scikit-image runs frame by frame
 on one core, as it is commonly used. vidgan spreads frames over `--workers` threads (default: all cores), and the torch
-libraries use torch's threads. With a GPU the batched metrics run there too, transfer included. `x` is the time relative
-to vidgan's, `differs` the largest difference of a frame's value from vidgan's. torchmetrics pads the border, which the
-definition of SSIM does not, so its SSIM differs.
+libraries use torch's threads. The batched metrics also run on a GPU if there is one, transfer included. `x` is the time
+relative to vidgan's, `differs` the largest difference of a frame's value from vidgan's. torchmetrics pads the border,
+which the definition of SSIM does not, so its SSIM differs.
 """
 
 import argparse

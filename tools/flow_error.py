@@ -5,7 +5,7 @@
 
 Renders clips that no recipe trains on (seed 1) and forecasts all their non-overlapping windows. The predicted flow f is
 compared with zero flow and with constant velocity: the flow between the last two context frames (of DIS, or the true
-one), fixed in place or carried along with itself. With --data, prepared clips with flow, the stored flow is the ground
+one), fixed in place or carried along with itself. The stored flow of prepared clips (--data) is the ground
 truth. Errors are in pixels, over all pixels and over pixels with true motion. Writes a table for results_tables.py.
 """
 

@@ -1,20 +1,22 @@
-"""Fuzz the files that describe a run: hostile values in every field must be accepted or refused with one clear error.
+"""Fuzz the readers of prepared data: hostile values in every field of every file must be refused by name, or read.
 
-    python tools/fuzz_files.py                       1,300 cases
-    python tools/fuzz_files.py --count 100000        before a release
+    python tools/fuzz_files.py                     700 cases, some seconds
+    python tools/fuzz_files.py --count 100000      for a release
+    python tools/fuzz_files.py --kind index.json   one kind of file
 
-The files are config.yaml, a model's config.json and vidgan.json, a checkpoint's manifest.json and state.json,
-journal.jsonl, starts.jsonl and the result files, all of a run that is made for this. The first cases put every hostile
-value into every field; further ones change several fields at random. A fault is an exception that is no user error, an
-error without a message, or a case that takes too long. Exit code 1 means a fault; the same --seed repeats the cases.
+A case replaces or removes one value anywhere in a valid file. The data set is then opened, a batch and windows are read
+from it, or the file is read as `vidgan prepare` reads it. Accepted are success and a user error (ValueError or OSError)
+that names a file. Anything else is a fault: another exception, more than `SECONDS`, or more than `BYTES`.
+Digests in an index are computed anew, as a stranger would.
+
+`KINDS` lists the kinds of files; each makes its valid files once, and reads them after each change.
 """
 
 import argparse
 import copy
-import hashlib
-import itertools
 import json
-import random
+import math
+import resource
 import shutil
 import sys
 import tempfile
@@ -24,270 +26,248 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from vidgan.build import build_algorithm, build_dataset, build_networks
-from vidgan.commands.evaluate import evaluate
-from vidgan.commands.table import table
-from vidgan.commands.train import train
-from vidgan.config import load_config, parse_config, shipped_configs
+import numpy as np
+
+from vidgan.data.dataset import ClipDataset
+from vidgan.data.layouts.discovery import discover
+from vidgan.data.loader import ClipLoader
+from vidgan.data.preparing.ledger import read_ledger
+from vidgan.data.preparing.parts import collect_parts, part_folders
 from vidgan.data.preparing.prepare import prepare
-from vidgan.data.synthetic.shapes import render_shapes
-from vidgan.report.page import render_page
-from vidgan.report.run import run_sections
-from vidgan.tasks.forecasting.dual_motion import DualMotionGAN
-from vidgan.training.accelerator import build_accelerator
-from vidgan.training.checkpoint import load_checkpoint
-from vidgan.training.diagnostics import diagnose
-from vidgan.training.guards import Guards
-from vidgan.training.journal import read_journal
-from vidgan.training.ranks import Ranks
-from vidgan.training.run_state import RunState
+from vidgan.data.store.index import FORMAT
+from vidgan.files import digest_of
+from vidgan.video.encode import write_mp4
 
-SECONDS: Final = 10.0  # that a case may take
-DROP: Final = object()  # remove the field
-UNKNOWN: Final = object()  # add a field with an unknown name beside it
-CHANGES: Final = [
-    "model.widths=[4,4,4,4]",
-    "model.dim_latent=4",
-    "model.estimator.widths=[4,4,4]",
-    "discriminators.frame.width=4",
-    "discriminators.flow.width=4",
-    "train.steps=1",
-    "train.batch_size=2",
-    "train.warmup=0",
-    "every.log=1",
-    "every.evaluate=1",
-]
+SECONDS: Final = 2.0
+BYTES: Final = 512 << 20
+HOSTILE: Final[tuple[Any, ...]] = (
+    *(None, True, False, 0, 1, -1, 2, 7, 10**6, 10**12, 2**63, -(2**63), 10**400, 1.5, -0.5, 1e308),
+    *(math.nan, math.inf, "", "x", "train", "../x", "/etc/passwd", "a\0b", "\x1b[2J", "\ud800", "1", "é" * 5000),
+    *([], [0], [1, 0], [-1, 1], [[]], {}, {"a": 1}, [None] * 3, ["x"] * 100_000, list(range(5)), [10**12] * 2),
+)
+REMOVE: Final = object()
 
 
-def hostile_values() -> list[Any]:
-    """Values of every JSON type, at and beyond every limit."""
-    deep: Any = []
-    for _ in range(500):
-        deep = [deep]
-    numbers = [0, 1, -1, 2, 3, 2**31, 2**63, 10**12, 10**400, -(10**12), 0.5, -0.5, 1e308, -1e308, 1e-320]
-    floats = [float("nan"), float("inf"), float("-inf")]
-    texts = [
-        "",
-        "x",
-        "a" * 100_000,
-        "../../etc/passwd",
-        "/dev/zero",
-        "\x1b[2J\x00",
-        "\ud800",
-        "1",
-        "nan",
-        "${x}",
-        "???",
-    ]
-    lists = [[], [1], ["x"], [[]], [None], list(range(1000)), {}, {"a": 1}, {"": None}, {"kind": "x"}, deep]
-    return [None, True, False, *numbers, *floats, *texts, *lists, DROP, UNKNOWN]
+class Kind(NamedTuple):
+    """A kind of file.
+
+    Attributes:
+        make: writes a valid file and everything that it refers to below a folder; returns the file.
+        read: reads the file in that folder as the library does; user errors pass through.
+        load, dump: text of the file to its value, and back.
+    """
+
+    make: Callable[[Path], Path]
+    read: Callable[[Path], None]
+    load: Callable[[str], Any]
+    dump: Callable[[Any], str]
 
 
-def field_paths(value: Any, prefix: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    """The keys that lead to every field, sections included."""
-    members: Any = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, member in itertools.islice(members, 40):
-        yield (*prefix, key)
-        yield from field_paths(member, (*prefix, key))
+def paths_in(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The places of all values in a JSON value; of long lists, only the first and last items."""
+    yield path
+    if isinstance(value, dict):
+        for key in value:
+            yield from paths_in(value[key], (*path, key))
+    elif isinstance(value, list):
+        for place in sorted({0, 1, len(value) - 1} & set(range(len(value)))):
+            yield from paths_in(value[place], (*path, place))
 
 
-def with_value(content: Any, path: tuple[str | int, ...], value: Any) -> Any:
-    """A copy of `content` with another value at `path`; unchanged where an earlier change removed the path."""
-    result = copy.deepcopy(content)
-    section = result
+def changed(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    """A copy of `value` with another value at `path`, or without it."""
+    if not path:
+        return None if new is REMOVE else new
+    whole = copy.deepcopy(value)
+    inner = whole
+    for key in path[:-1]:
+        inner = inner[key]
+    if new is REMOVE:
+        del inner[path[-1]]
+    else:
+        inner[path[-1]] = new
+    return whole
+
+
+def with_digests(index: Any) -> Any:
+    """An index with the digests that belong to its content, where they can be computed."""
     try:
-        for key in path[:-1]:
-            section = section[key]
-        if value is DROP:
-            del section[path[-1]]
-        elif value is UNKNOWN:
-            section["surprise"] = 1
-        else:
-            section[path[-1]] = value
-    except (LookupError, TypeError):
-        return result
-    return result
+        clips = sorted((c["source"], c["digest"], c["frames"], c["category"]) for c in index["clips"])
+        fingerprint = digest_of(FORMAT, list(index["size"]), index["flow"], index["categories"], clips)
+        splits = digest_of(FORMAT, sorted((c["source"], c["split"]) for c in index["clips"]))
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return index
+    return {**index, "fingerprint": fingerprint, "split_hash": splits}
 
 
-class Target(NamedTuple):
-    """One kind of file: its content as JSON, and the function that writes a changed content and reads it back."""
-
-    name: str
-    content: Any
-    read: Callable[[Any], object]
+def _lines(text: str) -> list[Any]:
+    return [json.loads(line) for line in text.splitlines()]
 
 
-def make_run(folder: Path) -> Path:
-    """Train one step of a small forecaster and score it, so that every kind of file exists."""
-    render_shapes(folder / "videos", clips=9, frames=16, size=32, seed=0)
-    prepare(folder / "videos", folder / "data", size=(32, 32), flow="auto", categories=True, holdout=0.4)
-    changes = [f"data.root={folder / 'data'}", f"out={folder / 'runs'}", "name=r", *CHANGES]
-    run = train(load_config(shipped_configs()["dual_motion/demo"], changes), quiet=True).run_dir
-    evaluate(run)
-    return run
+def _joined(lines: Any) -> str:
+    return "".join(json.dumps(line) + "\n" for line in (lines if isinstance(lines, list) else [lines]))
 
 
-def make_targets(run: Path) -> list[Target]:
-    """The files of the run, with the functions that read them."""
-    config = load_config(run / "config.yaml")
-    dataset = build_dataset(config)
-    accelerator = build_accelerator("cpu")
-    state = RunState(
-        build_algorithm(config, build_networks(config, dataset), accelerator),
-        ranks=Ranks(accelerator),
-        checkpoints=run / "checkpoints",
-        record={},
-        export=lambda step, best: None,
-        keep=2,
-        max_rollbacks=0,
-    )
-    checkpoint = next((run / "checkpoints").glob("step-*"))
-    result = next((run / "scores").glob("*.json"))
+def _prepared(store: str, **options: Any) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        source = folder / "source"
+        source.mkdir(parents=True)
+        rng = np.random.default_rng(0)
+        for i in range(3):
+            frames = rng.integers(0, 256, (6, 4, 4, 3), dtype=np.uint8).repeat(4, 1).repeat(4, 2)
+            if store == "video":
+                write_mp4(source / f"{i}.mp4", frames, fps=10)
+            else:
+                np.save(source / f"{i}.npy", frames)
+        return prepare(source, folder / "data", size=(16, 16), store=store, cuts="off", **options).root
 
-    def read_yaml(content: Any) -> object:
-        (run / "config.yaml").write_text(json.dumps(content))  # JSON is YAML
-        return load_config(run / "config.yaml")
+    return make
 
-    def read_model(name: str) -> Callable[[Any], object]:
-        def read(content: Any) -> object:
-            original = (run / "model" / name).read_bytes()
+
+def _read_data(folder: Path) -> None:
+    """Open the data set, and read a batch and windows, by frames and by time."""
+    for fps in (None, 5.0) if (folder / "data" / "videos.jsonl").exists() else (None,):
+        dataset = ClipDataset(folder / "data", frames=3, fps=fps)
+        if dataset.num_categories > 1000:
+            raise AssertionError("categories without clips")
+        next(ClipLoader(dataset, batch_size=2, seed=0).batches())
+        next(iter(dataset.windows(3, 1)))
+
+
+def _read_ledger(folder: Path) -> None:
+    ledger = read_ledger(folder / "data")
+    for source in () if ledger is None else ledger.cut.values():
+        for clip in source.clips:
+            if "/" in clip.id or clip.frames < 1:
+                raise AssertionError(f"unchecked clip {clip}")
+
+
+def _make_parts(folder: Path) -> Path:
+    _prepared("frames", part=(1, 1))(folder)
+    return folder / "data" / "part-1-of-1"
+
+
+def _make_manifest(name: str) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        _prepared("frames")(folder)
+        rows = [
+            {"path": "source/0.npy", "start": 0, "end": 4, "category": "a", "group": "g", "split": "train", "fps": 5},
+            {"path": "source/1.npy", "start_time": None, "end_time": None, "category": 3},
+        ]
+        (folder / name).write_text(_joined(rows))
+        return folder
+
+    return make
+
+
+def _read_manifest(folder: Path) -> None:
+    discover(folder / "list.jsonl")
+
+
+def _in(make: Callable[[Path], Path], *names: str) -> Callable[[Path], Path]:
+    return lambda folder: make(folder).joinpath(*names)
+
+
+KINDS: Final = {
+    "index.json": Kind(_in(_prepared("frames"), "index.json"), _read_data, json.loads, json.dumps),
+    "index.json of shards": Kind(_in(_prepared("shards"), "index.json"), _read_data, json.loads, json.dumps),
+    "index.json of videos": Kind(_in(_prepared("video"), "index.json"), _read_data, json.loads, json.dumps),
+    "manifest.json": Kind(_in(_prepared("shards"), "shards", "manifest.json"), _read_data, json.loads, json.dumps),
+    "videos.jsonl": Kind(_in(_prepared("video"), "videos.jsonl"), _read_data, _lines, _joined),
+    "prepare.jsonl": Kind(_in(_prepared("frames"), "prepare.jsonl"), _read_ledger, _lines, _joined),
+    "part.json": Kind(
+        _in(_make_parts, "part.json"),
+        lambda folder: (collect_parts(folder / "data", part_folders(folder / "data")), None)[1],
+        json.loads,
+        json.dumps,
+    ),
+    "list.jsonl": Kind(_in(_make_manifest("list.jsonl"), "list.jsonl"), _read_manifest, _lines, _joined),
+}
+
+
+class Fuzzer:
+    """Changes the file of one kind, made in `folder`, and reads it."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.kind = KINDS[name]
+        self.folder = folder
+        self.file = self.kind.make(folder)
+        self.text = self.file.read_text()
+        self.value = self.kind.load(self.text)
+        self.places = list(paths_in(self.value))
+        self.kind.read(folder)
+
+    def __len__(self) -> int:
+        """Number of single changes."""
+        return len(self.places) * (len(HOSTILE) + 1)
+
+    def text_of(self, case: int, rng: np.random.Generator) -> str:
+        """The file after change number `case`; beyond the single changes, after two random ones."""
+        numbers = [case] if case < len(self) else rng.integers(0, len(self), 2).tolist()
+        value = self.value
+        for number in numbers:
+            place, new = self.places[number % len(self.places)], [REMOVE, *HOSTILE][number // len(self.places)]
             try:
-                (run / "model" / name).write_text(json.dumps(content))
-                return DualMotionGAN.from_pretrained(run / "model")
-            finally:
-                (run / "model" / name).write_bytes(original)
+                value = changed(value, place, new)
+            except (KeyError, IndexError, TypeError):
+                continue  # the first change removed the place of the second
+        return self.kind.dump(with_digests(value) if self.file.name == "index.json" else value)
 
-        return read
-
-    def read_checkpoint(name: str) -> Callable[[Any], object]:
-        def read(content: Any) -> object:
-            manifest = json.loads((checkpoint / "manifest.json").read_text())
-            originals = {file: (checkpoint / file).read_bytes() for file in ("manifest.json", "state.json")}
-            try:
-                if name == "state.json":
-                    payload = json.dumps(content).encode()
-                    (checkpoint / name).write_bytes(payload)
-                    entry = {"sha256": hashlib.sha256(payload).hexdigest(), "bytes": len(payload)}
-                    manifest["files"][name] = entry
-                else:
-                    manifest = content
-                if isinstance(manifest, dict):
-                    body = {key: value for key, value in manifest.items() if key != "checksum"}
-                    text = json.dumps(body, sort_keys=True)
-                    manifest = {**body, "checksum": hashlib.sha256(text.encode()).hexdigest()}
-                (checkpoint / "manifest.json").write_text(json.dumps(manifest))
-                return state.restore(load_checkpoint(checkpoint))
-            finally:
-                for file, original in originals.items():
-                    (checkpoint / file).write_bytes(original)
-
-        return read
-
-    def read_lines(name: str) -> Callable[[Any], object]:
-        def read(content: Any) -> object:
-            original = (run / name).read_bytes()
-            try:
-                (run / name).write_text("".join(json.dumps(line) + "\n" for line in content))
-                page = render_page(title="r", sections=run_sections(run))
-                records = read_journal(run)
-                diagnose(records)
-                list(Guards(history=records).check(1))
-                return page
-            finally:
-                (run / name).write_bytes(original)
-
-        return read
-
-    def read_result(content: Any) -> object:
-        original = result.read_bytes()
+    def outcome(self, text: str) -> str:
+        """Read the changed file: ``read``, ``refused``, or ``fault: ...``."""
+        self.file.write_text(text, encoding="utf-8", errors="surrogatepass")
+        started, before = time.monotonic(), _peak_bytes()
         try:
-            result.write_text(json.dumps(content))
-            return render_page(title="r", sections=run_sections(run)), table([result])
-        finally:
-            result.write_bytes(original)
-
-    def lines(name: str) -> Any:
-        return [json.loads(line) for line in (run / name).read_text().splitlines()]
-
-    events = [
-        {"step": 1, "warning": "frozen_clips", "holds": True, "since": 1, "message": "m"},
-        {"step": 1, "rollback": {"failed": 2, "skipped": [1], "reason": "r"}},
-    ]
-    values = config.model_dump(mode="json")
-    return [
-        Target("config", values, lambda content: parse_config(content, "config.yaml")),
-        Target("config.yaml", values, read_yaml),
-        *(
-            Target(n, json.loads((run / "model" / n).read_text()), read_model(n))
-            for n in ("config.json", "vidgan.json")
-        ),
-        *(
-            Target(n, json.loads((checkpoint / n).read_text()), read_checkpoint(n))
-            for n in ("manifest.json", "state.json")
-        ),
-        Target("journal.jsonl", [*lines("journal.jsonl"), *events], read_lines("journal.jsonl")),
-        Target("starts.jsonl", lines("starts.jsonl"), read_lines("starts.jsonl")),
-        Target("result", json.loads(result.read_text()), read_result),
-    ]
+            self.kind.read(self.folder)
+            result = "read"
+        except (ValueError, OSError) as error:
+            result = "refused" if "/" in str(error) else f"fault: no file is named: {type(error).__name__}: {error}"
+        except Exception as error:
+            result = f"fault: {type(error).__name__}: {error}"
+        if time.monotonic() - started > SECONDS:
+            return f"fault: {time.monotonic() - started:.1f} s"
+        return f"fault: {_peak_bytes() - before} bytes" if _peak_bytes() - before > BYTES else result
 
 
-# Share of the cases of each kind of file: the number of its fields, and what reading it costs.
-SHARES: Final = {"config": 12, "config.json": 2, "vidgan.json": 2, "state.json": 1, "journal.jsonl": 2}
+def _peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def cases(targets: list[Target], count: int, seed: int) -> Iterator[tuple[Target, list[tuple[Any, Any]]]]:
-    """(file, changes) of each case."""
-    total = sum(SHARES.get(target.name, 1) for target in targets)
-    values = hostile_values()
-    for target in targets:
-        generator = random.Random(f"{seed} {target.name}")
-        number = count * SHARES.get(target.name, 1) // total
-        paths = [*field_paths(target.content)]
-        single = [[(path, value)] for path, value in itertools.product(paths, values)]
-        generator.shuffle(single)
-        yield from ((target, changes) for changes in single[:number])
-        for _ in range(number - len(single)):
-            changed = generator.sample(paths, k=min(len(paths), generator.randint(2, 4)))
-            yield target, [(path, generator.choice(values)) for path in changed]
-
-
-def run_case(target: Target, changes: list[tuple[Any, Any]]) -> tuple[str, str]:
-    """ "read", "refused" or "fault", and what happened."""
-    content = target.content
-    for path, value in changes:
-        content = with_value(content, path, value)
-    started = time.monotonic()
+def fuzz(name: str, count: int, seed: int) -> Iterator[tuple[int, str, str]]:
+    """Number, changed text and outcome of `count` cases of one kind, spread over all single changes."""
+    folder = Path(tempfile.mkdtemp())
     try:
-        target.read(content)
-        outcome, detail = "read", ""
-    except (ValueError, OSError) as error:
-        outcome, detail = ("refused", str(error)) if str(error) else ("fault", "an error without a message")
-    except Exception as error:  # whatever else is raised would be a traceback
-        outcome, detail = "fault", f"{type(error).__name__}: {error}"
-    if time.monotonic() - started > SECONDS:
-        outcome, detail = "fault", f"took {time.monotonic() - started:.0f} s"
-    return outcome, detail
+        fuzzer = Fuzzer(name, folder)
+        rng = np.random.default_rng(seed)
+        singles = rng.permutation(len(fuzzer))[:count]
+        for case in [*singles.tolist(), *range(len(fuzzer), len(fuzzer) + count - len(singles))]:
+            text = fuzzer.text_of(case, rng)
+            yield case, text, fuzzer.outcome(text)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the cases and print the counts and the faults."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=1300, help="number of cases")
-    parser.add_argument("--seed", type=int, default=0, help="of the cases")
+    """Run the fuzzer from the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--count", type=int, default=700, help="number of cases over all kinds (default 700)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kind", choices=KINDS, help="one kind of file; default: all")
     options = parser.parse_args(arguments)
-    folder = Path(tempfile.mkdtemp(prefix="vidgan-fuzz-"))
-    try:
-        counts: Counter[str] = Counter()
-        for target, changes in cases(make_targets(make_run(folder)), options.count, options.seed):
-            outcome, detail = run_case(target, changes)
-            counts[outcome] += 1
-            if outcome == "fault":
-                shown = [(path, ascii(value)[:60]) for path, value in changes]
-                print(f"{target.name} {shown}: {ascii(detail)[:200]}", file=sys.stderr)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    print(f"{sum(counts.values())} cases: {counts['read']} read, {counts['refused']} refused, {counts['fault']} faults")
-    return int(counts["fault"] > 0)
+    names = [options.kind] if options.kind else list(KINDS)
+    if options.count < len(names):
+        parser.error(f"--count must be at least {len(names)}, got {options.count}")
+    started, faults = time.monotonic(), 0
+    for name in names:
+        outcomes: Counter[str] = Counter()
+        for case, _, outcome in fuzz(name, options.count // len(names), options.seed):
+            outcomes[outcome.split(":")[0]] += 1
+            if outcome.startswith("fault"):
+                faults += 1
+                print(f"{name} case {case}: {outcome[:300]}", file=sys.stderr, flush=True)
+        print(f"{name}: " + ", ".join(f"{number} {outcome}" for outcome, number in outcomes.most_common()))
+    print(f"{options.count} cases in {time.monotonic() - started:.1f} s, {faults} faults")
+    return 1 if faults else 0
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from vidgan import DualMotionGAN, MoCoGAN, train
 from vidgan.data.preparing.shapes import prepare_shapes
-from vidgan.hub import SHIPPED
+from vidgan.hub import SHIPPED, ModelFacts
 from vidgan.runs import save_model
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "vidgan" / SHIPPED

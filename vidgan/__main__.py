@@ -3,10 +3,13 @@
 0: success. 1: the run failed. 2: user error (usage, config, data, files). 130 / 143: stopped by Ctrl-C / SIGTERM.
 """
 
+import logging
 import os
 import sys
 import traceback
-from typing import NoReturn
+from typing import NoReturn, TextIO
+
+from vidgan.files import escape_controls
 
 
 def main() -> None:
@@ -15,6 +18,7 @@ def main() -> None:
     from vidgan.training.allocator import keep_large_blocks
 
     keep_large_blocks()
+    escape_output()
     if os.environ.get("VIDGAN_DEBUG"):
         app()
         return
@@ -39,6 +43,36 @@ def main() -> None:
         fail(traceback.format_exc(), 1)
 
 
+class _Escaped:
+    """A text stream on which nothing can control the terminal: names of files, categories and tensors are not ours."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write `text` with escapes instead of control characters."""
+        return self._stream.write(escape_controls(text, keep="\n\t"))
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+
+class _EscapedLines(logging.Formatter):
+    """Log records as text without control characters."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Format a record."""
+        return escape_controls(super().format(record), keep="\n\t")
+
+
+def escape_output() -> None:
+    """Escape control characters in standard output and log messages. Progress displays use standard error as it is."""
+    if not isinstance(sys.stdout, _Escaped):
+        sys.stdout = _Escaped(sys.stdout)
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(_EscapedLines())
+
+
 def fail(message: str, code: int, *, again: bool = False) -> NoReturn:
     """Print why the command failed, and exit. One of several processes leaves the printing to its launcher.
 
@@ -48,6 +82,7 @@ def fail(message: str, code: int, *, again: bool = False) -> NoReturn:
     """
     from vidgan.training.launcher import report_failure
 
+    message = escape_controls(message, keep="\n\t")
     if not report_failure(message, code, can_retry=again):
         print(f"vidgan: {message}", file=sys.stderr)
     sys.exit(code)

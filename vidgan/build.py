@@ -70,6 +70,18 @@ def build_dataset(config: RunConfig, split: str = "train") -> ClipDataset:
     )
 
 
+def build_training_data(config: RunConfig) -> ClipDataset:
+    """The clips to train on.
+
+    Raises:
+        DataError: as in `build_dataset`, or too few clips are long enough (`data.allow_few`).
+    """
+    dataset = build_dataset(config)
+    if not config.data.allow_few:
+        dataset.check_enough(config.train.batch_size)
+    return dataset
+
+
 def data_facts(config: RunConfig, dataset: ClipDataset) -> DataFacts:
     """What the networks need to know of the data.
 

@@ -5,14 +5,17 @@ when it is complete. Text is UTF-8.
 """
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
 import re
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -28,11 +31,13 @@ __all__ = [
     "clip_id",
     "digest_of",
     "escape_controls",
+    "explain_full_disk",
     "natural_key",
     "open_regular",
     "parse_json",
     "read_json",
     "replace_folder",
+    "temporary_folder",
     "write_bytes",
     "write_json",
     "write_text",
@@ -150,6 +155,75 @@ _TOO_DEEP: Final = f"lists and objects are nested too deeply; accepted: at most 
 
 
 @contextmanager
+def explain_full_disk(path: Path, nbytes: int | None = None) -> Iterator[None]:
+    """Name the file and the bytes in the error of a full disk.
+
+    Args:
+        path: file that is written.
+        nbytes: size that it would have, if known.
+
+    Raises:
+        OSError: instead of one that names neither; other errors pass through.
+    """
+    try:
+        yield
+    except OSError as error:
+        code = error.errno
+        if code is None and " requested and " in str(error):  # numpy reports only a short write
+            code = errno.ENOSPC
+        if code not in DISK_FULL_ERRNOS:
+            raise
+        needed = "" if nbytes is None else f"{nbytes} bytes to write, "
+        raise OSError(code, f"{os.strerror(code)} ({needed}{_free_bytes(path)} free)", str(path)) from error
+
+
+def _free_bytes(path: Path) -> int:
+    folder = next((parent for parent in path.absolute().parents if parent.is_dir()), Path("/"))
+    return shutil.disk_usage(folder).free
+
+
+_TEMPORARY: Final = "vidgan-temporary-"
+_TEMPORARY_NAME: Final = re.compile(r"vidgan-temporary-\d+-\w{8}")  # no folder that a person would make
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder for temporary files, removed at the end; if the process is killed, by a later one that needs a folder.
+
+    A lock on the folder shows that it is in use. It ends with the process.
+    """
+    _remove_stale_folders()
+    unlocked = Path(tempfile.mkdtemp(prefix=f".{_TEMPORARY}{os.getpid()}-"))
+    folder = unlocked.with_name(unlocked.name[1:])
+    handle = os.open(unlocked, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        unlocked.rename(folder)  # locked before it has the name of those that are removed
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(handle)
+
+
+@lru_cache(maxsize=1)
+def _remove_stale_folders() -> None:
+    """Delete the temporary folders of killed processes of this user; once per process."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY}*"):
+        with suppress(OSError):
+            status = folder.lstat()
+            is_own = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+            if not is_own or not _TEMPORARY_NAME.fullmatch(folder.name):
+                continue
+            handle = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises while the folder is in use
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(handle)
+
+
+@contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`, which must exist.
 
@@ -158,8 +232,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        yield temporary
-        temporary.replace(path)
+        with explain_full_disk(path):
+            yield temporary
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -8,7 +8,6 @@ class is known: `MoCoGAN.from_pretrained("shapes")`.
 """
 
 import json
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -23,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 
 from vidgan.errors import ConfigError, PretrainedError, UserError
-from vidgan.files import open_regular, parse_json, read_json
+from vidgan.files import open_regular, parse_json, read_json, temporary_folder
 from vidgan.own_code import own_code
 from vidgan.sections import LIMITS, OBJECT
 
@@ -279,7 +278,7 @@ class Pretrained:
         """Upload what `save_pretrained` writes to `owner/name` on the Hugging Face hub; returns the commit's URL."""
         api = HfApi(token=token)
         api.create_repo(repo_id, private=private, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="vidgan-") as folder:
+        with temporary_folder() as folder:
             self.save_pretrained(folder)
             return str(api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message="Upload a vidgan model"))
 

@@ -17,7 +17,7 @@ from vidgan.errors import ConfigError
 from vidgan.evaluation.models import load_model
 from vidgan.evaluation.nearest_clips import nearest_windows
 from vidgan.evaluation.results import LongClipScores, SynthesisScores
-from vidgan.evaluation.tables import text_table
+from vidgan.evaluation.tables import render
 from vidgan.evaluation.windows import WindowSet
 from vidgan.report.cases import Cases
 
@@ -43,7 +43,7 @@ def longer(run: Path) -> LongClipScores:
 def test_one_line_per_segment_and_real_clips_up_to_their_length(longer: LongClipScores, run: Path) -> None:
     assert longer.protocol == "held-out-25-frames-by-5"
     assert (longer.frames, longer.real_frames, longer.stretch) == (25, 20, 5)  # the clips of the data have 20 frames
-    lines = text_table(longer).splitlines()
+    lines = render(longer, "text").splitlines()
     names = [line.split("  ")[0] for line in lines if line.startswith(("generated", "real"))]
     assert names[0] == "generated, frames 1-5" and names[4:6] == ["generated, frames 21-25", "real, frames 1-5"]
     assert len(names) == 9

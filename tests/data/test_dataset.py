@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from clipfiles import noise, prepare_noise
+from helpers import run_vidgan
 from torch.utils.data import default_collate
 
 from vidgan.data.augmentation import flip_flow, flip_frames
@@ -210,3 +211,35 @@ def test_items_have_their_categories(tmp_path: Path) -> None:
     assert dataset.num_categories == 2 and dataset.category_names == ["run", "walk"]
     assert [int(dataset[0, item].category) for item in range(2)] == [0, 1]
     np.testing.assert_array_equal(dataset[0, 0].clip.permute(0, 2, 3, 1).numpy(), noise(1))
+
+
+def test_clips_that_are_too_short_are_counted_and_a_few_long_ones_are_refused(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = prepare_noise(tmp_path, [15] * 9 + [90], holdout=0.0).root
+    dataset = ClipDataset(root, frames=12, stride=2)  # 23 frames
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "1 of 10 train clips" in line and "9 are shorter" in line and "23 frames" in line
+    assert dataset.usage in line
+    with pytest.raises(DataError, match=r"1 of 10 .*batch of 4.*data\.allow_few"):
+        dataset.check_enough(4)
+    dataset.check_enough(1)
+    caplog.clear()
+    whole = ClipDataset(root, frames=15)
+    whole.check_enough(64)  # nothing is excluded, so a small data set is no surprise
+    assert not caplog.records
+    list(ClipDataset(root, frames=2).windows(20, 5))
+    list(whole.windows(20, 5))
+    assert sum("1 of 10" in record.getMessage() for record in caplog.records) == 2
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_training_and_its_plan_refuse_a_few_long_clips(
+    tmp_path: Path, allowed: bool, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = prepare_noise(tmp_path, [6] * 9 + [90], size=32, holdout=0.0).root
+    common = (f"data.root={root}", "data.frames=13", "train.batch_size=4", f"data.allow_few={str(allowed).lower()}")
+    common += ("objective.category_source=null", "objective.weights.category=null", f"out={tmp_path / 'runs'}")
+    code, out, err = run_vidgan(capfd, monkeypatch, "train", "mocogan/demo", *common, "--dry-run")
+    assert code == (0 if allowed else 2), err
+    assert "1 of 10 train clips" in (out if allowed else err)

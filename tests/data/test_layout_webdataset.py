@@ -3,6 +3,7 @@
 import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -100,3 +101,71 @@ def test_the_key_ends_at_the_first_dot_and_labels_stay_in_their_archive(tmp_path
     assert [refusal.source for refusal in result.refusals] == ["s.tar/v1.2/b.npy"]
     with pytest.raises(DataError, match=r"layout webdataset; expected \*.tar shards"):
         found(tmp_path / "a.npy", "webdataset")
+
+
+def shard_labels(tmp_path: Path, members: dict[str, bytes], name: str = "s.tar") -> dict[str, Any]:
+    """Category, group and split of each clip of a tar or zip, `"wrong-label"` for a refused one."""
+    if name.endswith(".zip"):
+        with zipfile.ZipFile(tmp_path / name, "w") as file:
+            for member, content in members.items():
+                file.writestr(member, content)
+    else:
+        write_tar(tmp_path / name, members, "w")
+    listed = list_layout(tmp_path / name)
+    labelled: dict[str, Any] = dict(labels({source.name.partition("/")[2]: source for source in listed.sources}))
+    for refusal in listed.refusals:
+        assert refusal.reason == "wrong-label"
+        assert refusal.source in refusal.detail
+        labelled[refusal.source.partition("/")[2]] = refusal.reason
+    return labelled
+
+
+@pytest.mark.parametrize("kind", ["s.tar", "s.zip"])
+@pytest.mark.parametrize("dotted", ["cam1.2024.{}", "2024-01-01T10.00.{}", "v1.0/x.{}.y"])
+def test_dots_in_names_do_not_share_labels(tmp_path: Path, kind: str, dotted: str) -> None:
+    members: dict[str, bytes] = {}
+    for i in range(12):
+        members[f"{dotted.format(i)}.npy"] = npy_bytes(noise(i))
+        side = "test" if i % 3 else "train"
+        members[f"{dotted.format(i)}.json"] = json.dumps({"split": side, "group": f"g{i}"}).encode()
+        members[f"{dotted.format(i)}.cls"] = str(i % 2).encode()
+    assert shard_labels(tmp_path, members, kind) == {
+        f"{dotted.format(i)}.npy": (str(i % 2), f"g{i}", "test" if i % 3 else "train") for i in range(12)
+    }
+
+
+def test_a_label_without_its_clip_and_a_clip_without_its_label(tmp_path: Path) -> None:
+    clip = npy_bytes(noise(0))
+    members = {"c.1.0.npy": clip, "c.1.0.cls": b"a", "c.1.1.npy": clip, "c.1.2.cls": b"b"}
+    assert shard_labels(tmp_path, members) == {"c.1.0.npy": ("a", None, None), "c.1.1.npy": (None, None, None)}
+    members = {"c.1.1.npy": clip, "c.1.2.cls": b"b"}
+    assert shard_labels(tmp_path, members) == {"c.1.1.npy": "wrong-label"}
+
+
+def test_several_clips_or_labels_under_one_key(tmp_path: Path) -> None:
+    clip = npy_bytes(noise(0))
+    members = {"a.npy": clip, "a.depth.npy": clip, "a.cls": b"x", "b.left.npy": clip, "b.right.npy": clip}
+    members |= {
+        "a.json": b'{"split": "test"}',
+        "b.cls": b"y",
+        "c.npy": clip,
+        "c.person.cls": b"z",
+        "d.npy": clip,
+        "d.one.cls": b"1",
+        "d.two.cls": b"2",
+    }
+    assert shard_labels(tmp_path, members) == {
+        "a.npy": ("x", "s.tar/a", "test"),
+        "a.depth.npy": (None, "s.tar/a", "test"),
+        "b.left.npy": ("y", "s.tar/b", None),
+        "b.right.npy": ("y", "s.tar/b", None),
+        "c.npy": ("z", None, None),
+        "d.npy": "wrong-label",
+    }
+
+
+def test_a_json_label_has_priority_in_any_order(tmp_path: Path) -> None:
+    clip, fields = npy_bytes(noise(0)), b'{"category": "walk"}'
+    for order in (["a.cls", "a.json"], ["a.json", "a.cls"]):
+        members = {"a.npy": clip} | {name: {"a.cls": b"3", "a.json": fields}[name] for name in order}
+        assert shard_labels(tmp_path, members)["a.npy"] == ("walk", None, None)

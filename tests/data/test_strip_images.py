@@ -1,5 +1,6 @@
 """Images by content, and strips cut into frames."""
 
+import os
 from io import BytesIO
 from pathlib import Path
 
@@ -88,3 +89,38 @@ def test_a_decompression_bomb_is_refused_from_its_header(monkeypatch: pytest.Mon
     monkeypatch.setattr(images, "MAX_PIXELS", 100)
     with pytest.raises(DataError, match="at most 100"):
         image_size(png_bytes_of(noise(0, 1, 11, 10)[0]))
+
+
+def test_a_first_frame_is_read_like_any_other_image(tmp_path: Path) -> None:
+    from vidgan.commands.generate import read_image as read_first_frame
+
+    upright = np.zeros((40, 20, 3), np.uint8)
+    upright[:20] = 200
+    buffer = BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored lying on its side
+    Image.fromarray(np.rot90(upright).copy()).save(buffer, "PNG", exif=exif)
+    (tmp_path / "phone.png").write_bytes(buffer.getvalue())
+    np.testing.assert_array_equal(read_image(tmp_path / "phone.png"), upright)
+    first = read_first_frame(tmp_path / "phone.png", (40, 20))
+    np.testing.assert_array_equal(first.permute(1, 2, 0).numpy(), upright)
+    deep = Image.fromarray((np.arange(64 * 64, dtype=np.uint16) * 16).reshape(64, 64))
+    deep.save(tmp_path / "deep.png")
+    np.testing.assert_array_equal(
+        read_first_frame(tmp_path / "deep.png", (64, 64))[0].numpy(), (np.asarray(deep) >> 8).astype(np.uint8)
+    )
+    clear = Image.fromarray(np.full((8, 8, 4), (200, 200, 200, 0), np.uint8))
+    clear.save(tmp_path / "clear.png")
+    assert not read_first_frame(tmp_path / "clear.png", (8, 8)).any()
+    pages = [Image.fromarray(np.full((8, 8, 3), level, np.uint8)) for level in (10, 200)]
+    pages[0].save(tmp_path / "two.tif", save_all=True, append_images=pages[1:])
+    os.mkfifo(tmp_path / "pipe.png")
+    for name in ("two.tif", "pipe.png", "missing.png"):
+        with pytest.raises(ValueError, match=name):
+            read_first_frame(tmp_path / name, (8, 8))
+
+
+def test_deep_netpbm_images_keep_their_upper_byte() -> None:
+    levels = (np.arange(64, dtype=np.uint16) * 1000).reshape(8, 8)
+    grey = b"P5 8 8 65535\n" + levels.astype(">u2").tobytes()
+    np.testing.assert_array_equal(read_image(grey)[..., 0], levels >> 8)

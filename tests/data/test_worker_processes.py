@@ -57,7 +57,7 @@ def fill(size: int) -> str:
 
 
 def make_temporary_folder_and_die(report: Path) -> None:
-    report.write_text(tempfile.mkdtemp(prefix="vidgan-"))
+    report.write_text(tempfile.mkdtemp(prefix="vidgan-temporary-0-"))
     os._exit(9)
 
 

@@ -22,6 +22,7 @@ from vidgan.types import ByteClip, Forecast, Latents
 class LastFrame:
     """Forecasts the last frame, from one part and without flow."""
 
+    image_size = (32, 32)
     forecast_name: ClassVar[str] = "last frame"
     part_names: ClassVar[tuple[str, ...]] = ("inverted",)
     facts: dict[str, Any] = {}  # noqa: RUF012
@@ -49,6 +50,7 @@ class LastFrame:
 class Noise:
     """Generates clips of static noise."""
 
+    image_size = (32, 32)
     num_categories = 0
     needs_first_frame = False
     facts: dict[str, Any] = {}  # noqa: RUF012

@@ -119,7 +119,7 @@ def test_the_walk_finds_every_registered_kind() -> None:
 
 
 def arguments_of(network: Any) -> dict[str, inspect.Parameter]:
-    """Parameters of a constructor, with those of its base class in place of `**options`."""
+    """Parameters of a constructor, with those of its base class instead of `**options`."""
     parameters = dict(inspect.signature(network).parameters)
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
         inherited = arguments_of(network.__base__)

@@ -23,7 +23,8 @@ class MyGenerator(nn.Module):
     def __init__(self, *, image_size, channels, dim_content, dim_motion, width=8):
         super().__init__()
         self.shape = (channels, *image_size)
-        self.net = nn.Sequential(nn.Linear(dim_content + dim_motion, width), nn.ReLU(), nn.Linear(width, channels * image_size[0] * image_size[1]))
+        pixels = channels * image_size[0] * image_size[1]
+        self.net = nn.Sequential(nn.Linear(dim_content + dim_motion, width), nn.ReLU(), nn.Linear(width, pixels))
     def forward(self, content, motion):
         return torch.tanh(self.net(torch.cat([content, motion], dim=1))).unflatten(1, self.shape)
 

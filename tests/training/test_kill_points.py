@@ -109,18 +109,3 @@ def test_temporary_files_of_killed_processes_are_removed(quick_hooks: None, shap
             path.write_text("partial")
         train(config_in(tmp_path, shapes_data, steps), quiet=True)
         assert [p.name for p in run.rglob(".*")] == [".lock"]
-
-
-def test_stale_temporary_folders_are_removed_at_the_next_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
-    import tempfile
-
-    from vidgan.training.leftovers import temporary_folder
-
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    for name in ("vidgan-4194305-abcd", f"vidgan-{os.getpid()}-abcd", "vidgan-mine", "other-4194305-abcd"):
-        (tmp_path / name).mkdir()
-    with temporary_folder() as folder:
-        assert folder.parent == tmp_path and folder.is_dir()
-    names = {path.name for path in tmp_path.iterdir()}
-    assert names == {f"vidgan-{os.getpid()}-abcd", "vidgan-mine", "other-4194305-abcd"}

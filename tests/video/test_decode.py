@@ -5,12 +5,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import get_args
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
 from video_files import counting_frames, encode, frame_numbers, textured_frames
 
-from vidgan.video import decode
+from vidgan.video import VideoReader, decode, index_video
 from vidgan.video.decode import VideoError, fit_image, probe, read_frames, read_video
 from vidgan.video.resize import FITS, RESAMPLES, Fit, Resample
 
@@ -278,3 +279,79 @@ def test_a_real_video_at_a_third_of_its_rate(shared_data: Path) -> None:
     every = read_video(path, size=(32, 32))
     third = read_video(path, size=(32, 32), fps=every.fps / 3)
     assert (third.frames == every.frames[::3]).all()
+
+
+def test_large_frames_without_a_colour_tag_are_bt709(tmp_path: Path) -> None:
+    red = np.zeros((2, 720, 1280, 3), np.uint8)
+    red[...] = (200, 30, 30)
+    for name, frames, is_hd in (("hd", red, True), ("sd", red[:, :480, :640], False), ("tall", red[:, :, :720], True)):
+        path = encode(tmp_path / f"{name}.mp4", frames)  # stored with the matrix of BT.601, without a tag
+        video = read_video(path)
+        assert ("assumed-bt709" in video.info.notes) == is_hd
+        colours = [video.frames[0, 100, 100], read_frames(path, size=(64, 64))[0, 20, 20]]
+        index = index_video(path)
+        with VideoReader(path, size=(64, 64), index=index) as reader:
+            colours.append(reader.frames([1])[0, 20, 20])
+        for colour in colours:
+            assert (abs(int(colour[0]) - 200) > 8) == is_hd, (name, colour)
+
+
+def test_running_out_of_memory_is_not_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = encode(tmp_path / "a.mp4", counting_frames(5))
+
+    def fail(*arguments: object, **options: object) -> None:
+        raise av.error.MemoryError(12, "Cannot allocate memory")
+
+    for place in ("vidgan.video.container.av.open", "vidgan.video.convert.FrameConverter.__call__"):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, fail)
+            with pytest.raises(VideoError) as caught:
+                read_frames(path)
+            assert caught.value.reason == "out-of-memory"
+    index = index_video(path)
+    with monkeypatch.context() as patch, VideoReader(path, index=index) as reader:
+        patch.setattr("vidgan.video.convert.FrameConverter.__call__", fail)
+        with pytest.raises(VideoError) as caught:
+            reader.frames([0])
+        assert caught.value.reason == "out-of-memory"
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("a.mkv", "ffv1", {"level": "3", "slicecrc": "1", "slices": "4"}),
+        ("a.avi", "ffv1", {"level": "3", "slicecrc": "1"}),
+        ("a.mov", "png", {}),
+    ],
+)
+def test_damage_behind_a_checksum_is_found(tmp_path: Path, name: str, codec: str, options: dict[str, str]) -> None:
+    pix_fmt = "rgb24" if codec == "png" else "yuv420p"
+    path = encode(tmp_path / name, textured_frames(12), codec, pix_fmt=pix_fmt, options=options)
+    truth, content = read_frames(path), path.read_bytes()
+    rng = np.random.default_rng(0)
+    refused = 0
+    for _ in range(20):
+        damaged = bytearray(content)
+        damaged[int(rng.integers(len(content) // 5, len(content) * 4 // 5))] ^= 1 << int(rng.integers(8))
+        path.write_bytes(damaged)
+        try:
+            assert np.array_equal(read_frames(path), truth)
+        except VideoError:
+            refused += 1
+    assert refused > 15
+
+
+@pytest.mark.parametrize("options", [{"slicecrc": "0", "level": "3"}, {"level": "1"}, {"level": "3", "slices": "24"}])
+def test_undamaged_ffv1_is_read_with_and_without_checksums(tmp_path: Path, options: dict[str, str]) -> None:
+    path = encode(tmp_path / "a.mkv", textured_frames(5, 96, 128), "ffv1", options=options)
+    assert len(read_frames(path)) == 5
+
+
+def test_damaged_motion_jpeg_is_found_where_the_decoder_can(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.mov", textured_frames(12), "mjpeg", pix_fmt="yuvj420p")
+    content = bytearray(path.read_bytes())
+    start = content.index(b"\xff\xda", len(content) // 3) + 60
+    content[start : start + 40] = b"\xff\xd9" * 20
+    path.write_bytes(content)
+    with pytest.raises(VideoError):
+        read_frames(path)

@@ -70,6 +70,9 @@ def prepare(
     strip_frame: Annotated[str | None, typer.Option(help="Frame size inside strips, if not square.")] = None,
     protocol: Annotated[str | None, typer.Option(help="Use the settings of this benchmark protocol.")] = None,
     min_frames: Annotated[int | None, typer.Option(help="Minimum clip length; shorter clips are excluded [2].")] = None,
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="Follow links that lead out of VIDEOS; otherwise they are refused.")
+    ] = False,
     seed: Seed = 0,
     workers: Annotated[int, typer.Option(min=1, help="Number of worker processes.")] = 1,
     time_limit: Annotated[float | None, typer.Option(help="Maximum seconds to read one clip [600].")] = None,

@@ -17,8 +17,8 @@ from vidgan.config import load_config, shipped_configs
 from vidgan.data.preparing.prepare import prepare
 from vidgan.data.synthetic.shapes import render_shapes
 from vidgan.evaluation.results import library_versions
+from vidgan.files import temporary_folder
 from vidgan.training.accelerator import build_accelerator
-from vidgan.training.leftovers import temporary_folder
 from vidgan.video.codecs import libavcodec_version, missing_codecs
 from vidgan.video.optical_flow import default_method
 

@@ -5,14 +5,13 @@ import math
 import shutil
 from pathlib import Path
 
-import numpy as np
 import torch
 from einops import rearrange
-from PIL import Image
 
 import vidgan
 from vidgan.commands.output import explain_full_disk, output_rate, require_memory
-from vidgan.errors import ConfigError
+from vidgan.data.sources import images
+from vidgan.errors import ConfigError, DataError, SourceError
 from vidgan.files import check_overwrite, replace_folder, write_text
 from vidgan.hub import ModelFacts
 from vidgan.own_code import own_code
@@ -110,14 +109,13 @@ def _check_first_frame(model: ClipModel, first_frame: Path | None) -> None:
 
 
 def read_image(path: Path, size: tuple[int, int], *, fit: Fit = "crop") -> torch.Tensor:
-    """Read an image, cropped and scaled to `size`: (3, H, W) uint8.
+    """Read an image as `prepare` does, upright, cropped and scaled to `size`: (3, H, W) uint8.
 
     Raises:
-        ValueError: no readable image.
+        DataError: no readable image, or a file with several images.
     """
     try:
-        with Image.open(path) as image:
-            pixels = np.array(image.convert("RGB"))
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path}: not a readable image ({error})") from None
+        pixels = images.read_image(path)
+    except SourceError as error:
+        raise DataError(f"{path}: {error.detail}") from None
     return rearrange(torch.tensor(fit_image(pixels, size, fit)), "h w c -> c h w").contiguous()

@@ -14,12 +14,12 @@ from typing import Self
 
 import torch
 
-from vidgan.build import build_dataset, share_of_batch
+from vidgan.build import build_training_data, share_of_batch
 from vidgan.config import RunConfig, find_config, load_config
 from vidgan.errors import ConfigError
+from vidgan.files import temporary_folder
 from vidgan.training.checkpoint import newest_step
 from vidgan.training.launcher import REPORTS, FailureReport, first_failure, num_launched
-from vidgan.training.leftovers import temporary_folder
 
 MAX_PAUSE = 60.0  # seconds between two attempts; the first pause is 1 second, each further one twice as long
 OPTIONS = ("--processes", "--nodes", "--node-rank", "--master-addr", "--master-port", "--restarts")
@@ -77,7 +77,7 @@ def relaunch(
         )
     layout = _layout(processes, nodes, node_rank, master_addr, master_port)
     settings = load_config(find_config(config), overrides)
-    build_dataset(settings)
+    build_training_data(settings)
     share_of_batch(settings, processes * nodes)
     _check_devices(settings, processes)
 

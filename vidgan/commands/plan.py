@@ -10,7 +10,14 @@ from dataclasses import dataclass
 
 import torch
 
-from vidgan.build import build_algorithm, build_dataset, build_loader, build_networks, resolve_precision, share_of_batch
+from vidgan.build import (
+    build_algorithm,
+    build_loader,
+    build_networks,
+    build_training_data,
+    resolve_precision,
+    share_of_batch,
+)
 from vidgan.config import RunConfig, differences, dump_config, find_config, load_config
 from vidgan.data.dataset import ClipDataset
 from vidgan.errors import CheckpointError
@@ -30,6 +37,7 @@ class Plan:
         clips: clips of one micro-batch of one process.
         num_items: items of an epoch.
         clip_bytes: bytes read from disk for one clip.
+        usage: how many of the prepared clips are used.
         state: part -> bytes that stay in memory between steps: weights, optimizers, average.
         gradients: network -> bytes averaged over the processes in its turn.
         cost_of_two, cost_of_three: network -> cost of its turn with two and with three clips.
@@ -41,6 +49,7 @@ class Plan:
     clips: int
     num_items: int
     clip_bytes: int
+    usage: str
     state: Mapping[str, int]
     gradients: Mapping[str, int]
     cost_of_two: Mapping[str, TurnCost]
@@ -85,7 +94,7 @@ def make_plan(config: RunConfig, processes: int = 1) -> Plan:
     gpu = config.train.device != "cpu" and torch.cuda.is_available()
     precision = resolve_precision(config.train.precision, torch.device("cuda" if gpu else "cpu"))
     eager = {"device": "cpu", "precision": precision, "compile": False, "tf32": False, "micro_batches": 1}
-    dataset = build_dataset(config)
+    dataset = build_training_data(config)
     accelerator = build_accelerator("cpu")
     counted = config.with_every_turn().model_copy(update={"train": config.train.model_copy(update=eager)})
     algorithm = build_algorithm(counted, build_networks(counted, dataset), accelerator)
@@ -104,6 +113,7 @@ def make_plan(config: RunConfig, processes: int = 1) -> Plan:
         clips=clips,
         num_items=len(dataset),
         clip_bytes=_clip_bytes(dataset),
+        usage=dataset.usage,
         state=state_bytes(algorithm),
         gradients=gradient_bytes(algorithm.trainees),
         cost_of_two=costs(2),
@@ -155,6 +165,7 @@ def describe(plan: Plan) -> str:
         f"disk: {plan.checkpoint_bytes / MB:,.1f} MB per checkpoint; {plan.config.every.keep} and the best are kept",
         f"data: {plan.num_items:,} clips; {plan.steps_per_epoch:,.1f} steps per epoch, {train.steps:,} steps are"
         f" {train.steps / plan.steps_per_epoch:,.1f} epochs",
+        f"  {plan.usage}",
         f"  {plan.clip_bytes / MB:.3f} MB per clip, {plan.clip_bytes * train.batch_size / MB:.2f} MB per step over all"
         " processes",
         _communication(plan),

@@ -90,9 +90,10 @@ def predict(
     )
     facts = ModelFacts.from_json(model.facts)
     num_context = context or facts.context or DEFAULT_CONTEXT
-    pixels, rate = read_one_timed(video, size=model.image_size, **reading_options(facts))
-    frames = rearrange(torch.from_numpy(pixels), "t h w c -> t c h w").contiguous()
     stride = 1 if facts.sampled_fps else facts.stride
+    needed = start + (num_context + horizon) * stride
+    pixels, rate = read_one_timed(video, size=model.image_size, max_frames=needed, **reading_options(facts))
+    frames = rearrange(torch.from_numpy(pixels), "t h w c -> t c h w").contiguous()
     frames = frames[start::stride]
     fps, fps_from = output_rate(fps, None if rate is None else rate / stride, "video")
     if len(frames) < num_context:

@@ -1,10 +1,14 @@
 """`vidgan prepare`: options from the command line and from a protocol, progress, and a summary."""
 
 import re
+import signal
 import sys
+import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any, Final
 
 from rich.console import Console
@@ -15,6 +19,7 @@ from vidgan.data.preparing.prepare import PreparedData, merge_parts, prepare
 from vidgan.data.store.index import Index
 from vidgan.errors import ConfigError
 from vidgan.evaluation.protocols import find_protocol
+from vidgan.files import escape_controls
 
 _MERGE_OPTIONS: Final = ("out", "merge", "max_bad_share")
 _DEFAULT_SIZE: Final = (64, 64)
@@ -64,16 +69,37 @@ def run_prepare(explicit: Mapping[str, Any]) -> None:
         if extra := [name for name in explicit if name not in _MERGE_OPTIONS]:
             raise ConfigError(f"{_option_name(extra[0])} has no effect with --merge: the parts are already prepared")
         index = merge_parts(out, **{name: explicit[name] for name in explicit if name == "max_bad_share"})
-        print(summary(index, out), file=sys.stderr)
+        _print(summary(index, out))
         return
     options = prepare_options(explicit)
     try:
-        with PrepareProgress(Console(stderr=True)) as progress:
+        with _sigterm_as_exit(), PrepareProgress(Console(stderr=True)) as progress:
             prepared = prepare(explicit["videos"], out, progress=progress.show, **options)
-    except KeyboardInterrupt:
-        print(f"interrupted; finished files are kept in {out}, and the same command resumes", file=sys.stderr)
+    except (KeyboardInterrupt, SystemExit):
+        _print(f"interrupted; finished files are kept in {out}, and the same command resumes")
         raise
-    print(summary_of_part(prepared, out) if prepared.part else summary(prepared.index, out), file=sys.stderr)
+    _print(summary_of_part(prepared, out) if prepared.part else summary(prepared.index, out))
+
+
+def _print(text: str) -> None:
+    print(escape_controls(text, keep="\n"), file=sys.stderr)
+
+
+@contextmanager
+def _sigterm_as_exit() -> Iterator[None]:
+    """Let SIGTERM raise SystemExit with code 143, so that the reading processes end with this one."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():  # only the main thread can set handlers
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def prepare_options(explicit: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,6 +155,9 @@ def summary(index: Index, out: Path) -> str:
         f"{out}: {counts['train']} training clips, {counts['test']} test clips, {frames} frames of"
         f" {index.size[0]}x{index.size[1]}"
     ]
+    lengths = sorted(clip.frames for clip in index.clips)
+    if lengths and lengths[0] < lengths[-1]:
+        lines.append(f"length of a clip: {lengths[0]} to {lengths[-1]} frames, median {lengths[len(lengths) // 2]}")
     if index.categories:
         lines.append(f"categories: {', '.join(index.categories)}")
     if index.flow:

@@ -16,8 +16,7 @@ from typing import Any
 
 from vidgan.config import RunConfig
 from vidgan.errors import ConfigError
-from vidgan.files import write_text
-from vidgan.training.leftovers import temporary_folder
+from vidgan.files import temporary_folder, write_text
 from vidgan.training.trackers import Tracker
 from vidgan.types import ByteClip
 from vidgan.video.encode import write_gif, write_mp4

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
-from vidgan.build import build_algorithm, build_dataset, build_loader, build_networks, resolve_precision
+from vidgan.build import build_algorithm, build_loader, build_networks, build_training_data, resolve_precision
 from vidgan.commands.tracking import open_trackers, require_trackers
 from vidgan.commands.training_hooks import build_hooks
 from vidgan.config import RunConfig, differences, dump_config, find_config, load_config, parse_config
@@ -157,7 +157,7 @@ def _start(settings: RunConfig, *, accept_changes: bool, quiet: bool) -> TrainRe
     accelerator = build_accelerator(settings.train.device)
     if not accelerator.is_main_process:
         logging.getLogger("vidgan").setLevel(logging.ERROR)  # what every process notices is reported once
-    dataset = build_dataset(settings)
+    dataset = build_training_data(settings)
     loader = build_loader(settings, dataset, accelerator)
     algorithm = build_algorithm(settings, build_networks(settings, dataset), accelerator, num_clips=len(dataset))
     start = _Start(settings, dataset, loader, accelerator, algorithm)

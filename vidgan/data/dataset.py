@@ -27,7 +27,7 @@ from vidgan.data.augmentation import (
     flip_flow,
     flip_frames,
 )
-from vidgan.data.store.index import ClipEntry, load_index
+from vidgan.data.store.index import INDEX_NAME, ClipEntry, load_index
 from vidgan.data.store.storage import open_store
 from vidgan.data.timing import AtRate, Clock, EveryNth, Sampling
 from vidgan.errors import DataError
@@ -104,6 +104,7 @@ class ClipDataset(Dataset[ClipBatch]):
         seed: int = 0,
     ) -> None:
         self.root = Path(root)
+        self._index_version = _version(self.root)
         self.index = load_index(self.root)
         self.split, self.frames, self.stride, self.fps = split, frames, stride, fps
         self.flow, self.flip, self.seed = flow, flip, seed
@@ -135,6 +136,7 @@ class ClipDataset(Dataset[ClipBatch]):
             )
         self.store = open_store(self.root, self.index)
         self._sampling: Sampling = EveryNth(stride)
+        self._reported: set[int] = set()  # lengths of windows whose excluded clips were reported
         available = _of_split(self.root, self.index.of_split(split), split)
         self.too_slow = 0
         if fps is not None:
@@ -149,6 +151,8 @@ class ClipDataset(Dataset[ClipBatch]):
         self.too_short = len(available) - len(self.entries)
         if not self.entries:
             raise DataError(self._nothing_fits(available, f"{frames} frames", frames))
+        if self.too_short:
+            logger.warning("%s", self.usage)
         self.store.check(self.entries, flow=flow)
         counts = [max(1, len(self._starts(entry)) // self._span(entry)) for entry in self.entries]
         self._ends = list(accumulate(counts))
@@ -189,6 +193,37 @@ class ClipDataset(Dataset[ClipBatch]):
             item=torch.tensor(item),
         )
 
+    @property
+    def usage(self) -> str:
+        """How many clips are used, out of how many, and how long a clip must be."""
+        total = len(self.index.of_split(self.split))
+        need = (self.frames - 1) * self.stride + 1
+        length = f"{(self.frames - 1) / self.fps:.2f} s" if self.fps is not None else f"{need} frames"
+        text = f"{self.root}: {len(self.entries)} of {total} {self.split} clips are used"
+        if self.too_short:
+            text += f"; {self.too_short} are shorter than the {length} of an item"
+        if self.too_slow:
+            text += f"; {self.too_slow} have less than {self.fps:g} fps"
+        return text
+
+    def check_enough(self, batch_size: int) -> None:
+        """Raise DataError when clips are excluded and fewer than `batch_size` are left."""
+        if self.too_short + self.too_slow and len(self.entries) < batch_size:
+            raise DataError(
+                f"{self.usage}, fewer than the batch of {batch_size}; prepare longer clips, reduce data.frames or "
+                "data.stride, or train on these few with data.allow_few=true"
+            )
+
+    def check_unchanged(self) -> None:
+        """Raise DataError when the data set was prepared again, with another result, since it was opened."""
+        version = _version(self.root)
+        if version == self._index_version:
+            return
+        index = load_index(self.root)
+        if (index.fingerprint, index.split_hash) != (self.index.fingerprint, self.index.split_hash):
+            raise DataError(f"{self.root}: prepared again while it was being read; start again with the new data")
+        self._index_version = version
+
     def clip_of(self, item: int) -> ClipEntry:
         """The clip that contains an item."""
         return self.entries[bisect_right(self._ends, item)]
@@ -221,6 +256,10 @@ class ClipDataset(Dataset[ClipBatch]):
         fitting = [entry for entry in entries if self._sampling.starts(entry, length)]
         if not fitting:
             raise DataError(self._nothing_fits(entries, f"windows of {length} frames", length))
+        if len(fitting) < len(entries) and length not in self._reported:
+            self._reported.add(length)
+            text = "%s: %d of %d %s clips have a window of %d frames; the others are too short and are not scored"
+            logger.warning(text, self.root, len(fitting), len(entries), self.split, length)
         return self._windows(fitting, length, hop)
 
     def _windows(self, entries: list[ClipEntry], length: int, hop: int) -> Iterator[Window]:
@@ -247,6 +286,15 @@ class ClipDataset(Dataset[ClipBatch]):
             f"{self.root}: {what} at stride {self.stride} need clips of {span} frames; the longest clip of the"
             f" {self.split} split has {longest}"
         )
+
+
+def _version(root: Path) -> tuple[int, ...]:
+    """Changes whenever the index is written."""
+    try:
+        status = (root / INDEX_NAME).stat()
+    except OSError:
+        return ()  # `load_index` explains
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _of_split(root: Path, entries: list[ClipEntry], split: str) -> list[ClipEntry]:

@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate, get_worker_info
 
 from vidgan.data.dataset import ClipDataset
+from vidgan.data.store.clip_store import reading_lock
 from vidgan.errors import DataError, LoaderError
 from vidgan.seeding import Key, generator
 from vidgan.types import ClipBatch
@@ -235,7 +236,7 @@ class ClipLoader:
             return LoaderError(reader.describe_failure(getattr(stream, "_workers", []), self.timeout))
 
         try:
-            with _explain_worker_deaths(failure):
+            with reading_lock(self.dataset.root), _explain_worker_deaths(failure):
                 while True:
                     yield [_next(stream, failure) for _ in range(self.micro_batches)]
         finally:
@@ -265,6 +266,7 @@ class _Reader(Dataset[ClipBatch]):
         worker = 0 if info is None else info.id
         rows = []
         try:
+            self.dataset.check_unchanged()
             for key in keys:
                 self._current_items[worker] = key[1]
                 rows.append(self.dataset[key])

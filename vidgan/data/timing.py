@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from vidgan.data.store.index import ClipEntry, Index
+from vidgan.data.store.index import ClipEntry, Index, stride_of
 from vidgan.data.store.video import VideosFile, presentation_times, read_frame_numbers, source_name
 from vidgan.errors import DataError
 from vidgan.video.sampling import clip_starts
@@ -98,7 +98,7 @@ class Clock:
 
     def __init__(self, root: Path, index: Index) -> None:
         self._steady = index.fps is not None
-        self._every = int(index.settings["every"])
+        self._every = stride_of(index)
         self._root = root
         self._videos = VideosFile(root)
 
@@ -116,6 +116,11 @@ class Clock:
         name = source_name(entry)
         if self._steady or name not in self._videos:
             return np.arange(entry.frames) / entry.fps
-        metadata = self._videos.of(name)
+        metadata = self._videos.checked(name)
         shown = read_frame_numbers(metadata, None, self._every)[entry.start : entry.start + entry.frames]
+        if len(shown) < entry.frames:
+            raise DataError(
+                f"{self._videos.path}: {name} has fewer frames than clip {entry.source} in the index; run "
+                "`vidgan prepare` again"
+            )
         return np.asarray(presentation_times(metadata))[shown]

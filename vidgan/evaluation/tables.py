@@ -113,11 +113,6 @@ def render(scores: Result, form: str, *, published: bool = False) -> str:
     return scores.to_json() if form == "json" else FORMATS[form](result_tables(scores, published=published))
 
 
-def text_table(scores: Result) -> str:
-    """A result for a terminal."""
-    return as_text(result_tables(scores))
-
-
 def markdown_table(scores: Result) -> str:
     """A result as Markdown."""
     return as_markdown(result_tables(scores))

@@ -102,8 +102,8 @@ def psnr_wrap(prediction: ByteClip, target: ByteClip) -> Values:
 def ssim(prediction: ByteClip, target: ByteClip) -> Values:
     """SSIM-G (Wang et al. 2004): 11x11 Gaussian window of sigma 1.5, population covariance, valid border.
 
-    K1 = 0.01, K2 = 0.03, L = 255 on uint8 (the same numbers as L = 1 on [0, 1]), mean over channels. Range [-1, 1]; higher
-    is better.
+    K1 = 0.01, K2 = 0.03, L = 255 on uint8 (the same numbers as L = 1 on [0, 1]), mean over channels. Range
+    [-1, 1]; higher is better.
 
     Raises:
         ValueError: a frame is smaller than 11x11.

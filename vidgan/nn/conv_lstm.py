@@ -24,8 +24,8 @@ class ConvLSTMCell(nn.Module):
     """One step of a convolutional LSTM.
 
     The gates have the order of `torch.nn.LSTMCell` (input, forget, candidate, output). The cell is an
-    LSTMCell at every pixel if ``kernel_size=1``. The bias of the forget gate is initialised to one, so that the state persists at
-    first (Jozefowicz et al. 2015).
+    LSTMCell at every pixel if ``kernel_size=1``. The bias of the forget gate is initialised to one, so that the state
+    persists at first (Jozefowicz et al. 2015).
 
     Args:
         in_channels: channels of the input maps.

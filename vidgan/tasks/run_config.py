@@ -72,6 +72,7 @@ class DataConfig(Section):
         (), f"Random camera and light, one draw per clip; any of {', '.join(AUGMENTATIONS)}."
     )
     workers: int = option(0, "Loader processes.", ge=0, le=MAX_WORKERS)
+    allow_few: bool = option(False, "Train even if fewer clips than a batch are long enough.")
 
     @field_validator("augment", mode="before")
     @classmethod

@@ -21,7 +21,7 @@ __all__ = ["AdversarialGame", "Adversary", "Penalty"]
 
 
 class Penalty(NamedTuple):
-    """Regularisation of a discriminator; lazy for `every` > 1: on each `every`-th step with `every` times the weight."""
+    """Regularisation of a discriminator; lazy for `every` > 1: each `every`-th step with `every` times the weight."""
 
     kind: Literal["r1", "gradient_penalty", "weight_clip"]
     weight: float = 0.0

@@ -1,20 +1,16 @@
-"""Removing what killed processes left behind: temporary files of a run, and temporary folders of the system."""
+"""Removing temporary files that killed processes left in a run."""
 
 import logging
 import os
 import re
 import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["is_alive", "remove_leftovers", "remove_stale_folders", "temporary_folder"]
+__all__ = ["is_alive", "remove_leftovers"]
 
 logger = logging.getLogger(__name__)
 
 _FILE = re.compile(r"\..+\.(?P<pid>\d+)\.tmp")  # see `vidgan.files.atomic_path`
-_FOLDER = re.compile(r"vidgan-(?P<pid>\d+)-\w+")
 
 
 def remove_leftovers(run_dir: Path, *, resumed: Path | None = None) -> None:
@@ -40,23 +36,6 @@ def remove_leftovers(run_dir: Path, *, resumed: Path | None = None) -> None:
             match = _FILE.fullmatch(path.name)
             if match and not is_alive(int(match["pid"])):
                 _remove(path)
-
-
-def remove_stale_folders() -> None:
-    """Remove temporary folders of this user whose processes were killed, from the system's temporary folder."""
-    for path in Path(tempfile.gettempdir()).glob("vidgan-*"):
-        match = _FOLDER.fullmatch(path.name)
-        with suppress(OSError):
-            if match and not is_alive(int(match["pid"])) and path.lstat().st_uid == os.getuid():
-                _remove(path)
-
-
-@contextmanager
-def temporary_folder() -> Iterator[Path]:
-    """A folder in the system's temporary folder, removed afterwards; after a kill, at the next call by any process."""
-    remove_stale_folders()
-    with tempfile.TemporaryDirectory(prefix=f"vidgan-{os.getpid()}-") as folder:
-        yield Path(folder)
 
 
 def is_alive(pid: int) -> bool:

@@ -5,6 +5,7 @@ false headers, frames that exhaust memory, decoders that were never hardened. Th
 a short list are used, only the one regular file is read, and sizes are checked before a frame is allocated.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -39,6 +40,9 @@ DECODERS: Final = (
 )
 """Accepted video decoders, by FFmpeg's name (`msmpeg4` is version 3, `libdav1d` decodes AV1)."""
 
+# Decoders that hide damage unless they are told to fail, and that do not object to undamaged files of common writers.
+_CHECKED: Final = frozenset({"mjpeg", "ffv1", "png"})
+
 MAX_PIXELS: Final = 7680 * 4320
 """Largest accepted frame, in pixels: 8K video."""
 
@@ -54,6 +58,7 @@ REASONS: Final = {
     "too-many-pixels": "frames larger than 8K video",
     "no-frames": "a video stream without frames",
     "corrupt": "damage reported by the decoder",
+    "out-of-memory": "decoding needs more memory than the process has",
     "size-changes": "frames of different sizes",
     "time-gap": "a long pause, which a constant frame rate would fill with copies",
     "too-long": "the decoded frames exceed the memory limit",
@@ -87,13 +92,20 @@ def open_video(path: Path | str) -> Iterator[tuple[InputContainer, VideoStream]]
         container = av.open(f"file:{path.absolute()}", options=options, metadata_errors="ignore")
     except DECODER_ERRORS as error:
         detail = f"not a video in an accepted container ({ACCEPTED}): {describe(error)}"
-        raise VideoError(path, "not-a-video", detail) from error
+        raise decoder_error(path, "not-a-video", detail, error) from error
     try:
         yield container, _video_stream(container, path)
     finally:
         # Closing may fail on a damaged file, and must not hide the error that is being raised.
         with suppress(*DECODER_ERRORS):
             container.close()
+
+
+def decoder_error(path: Path, reason: str, detail: str, error: BaseException) -> VideoError:
+    """The refusal of a file for an exception of a decoder: `reason`, or ``out-of-memory``."""
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        return VideoError(path, "out-of-memory", "decoding ran out of memory; the process may not use more")
+    return VideoError(path, reason, detail)
 
 
 def describe(error: BaseException) -> str:
@@ -147,4 +159,6 @@ def _video_stream(container: InputContainer, path: Path) -> VideoStream:
     codec.thread_count = 1
     # A limit for the decoder too: frames may be larger than the stream's header announces.
     codec.options = {"max_pixels": str(MAX_PIXELS)}
+    if codec.codec.name in _CHECKED:
+        codec.options = {**codec.options, "err_detect": "crccheck+explode"}
     return stream

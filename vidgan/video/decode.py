@@ -7,10 +7,10 @@ tone mapping and looks washed out; `VideoInfo.notes` reports it.
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -21,16 +21,16 @@ from vidgan.errors import VideoError
 from vidgan.video.container import open_video
 from vidgan.video.convert import FrameConverter
 from vidgan.video.resize import Fit, Resample, fit_image, resize_frames
-from vidgan.video.sampling import resample_indices
+from vidgan.video.sampling import check_gaps, resample_indices
 from vidgan.video.scan import Scan
 
 __all__ = [
     "MAX_BYTES",
-    "MAX_GAP_SECONDS",
     "VideoError",
     "VideoFrames",
     "VideoInfo",
     "fit_image",
+    "iterate_frames",
     "probe",
     "read_frames",
     "read_video",
@@ -40,8 +40,10 @@ __all__ = [
 MAX_BYTES: Final = 4 * 1024**3
 """Memory limit for the frames of one call, in bytes."""
 
-MAX_GAP_SECONDS: Final = 10.0
-"""Longest pause between two frames that resampling to a constant rate fills with copies."""
+LEAST_FRAME_BYTES: Final = 1 << 15
+"""What a small frame counts for under a limit below `MAX_BYTES`: later stages need this much per frame."""
+
+_PROGRESS_FRAMES: Final = 16
 
 # Where timestamps are out of order, a frame may come this long after a later timestamp.
 _REORDERING_SECONDS: Final = 1.0
@@ -59,7 +61,7 @@ class VideoInfo:
         height: displayed height in pixels, after rotation.
         rotation: rotation of the stored frames, degrees counter-clockwise: 0, 90, 180 or 270.
         codec: name of the codec, for example h264.
-        notes: unusual properties: hdr, interlaced, mirrored, non-square-pixels, variable-frame-rate,
+        notes: unusual properties: hdr, assumed-bt709, interlaced, mirrored, non-square-pixels, variable-frame-rate,
             timestamps-repaired, fewer-frames-than-announced.
         pts: presentation time of every frame, increasing, in units of `time_base`. These are the file's timestamps
             (possibly negative), or times since the first frame if the timestamps had to be repaired.
@@ -98,14 +100,57 @@ class VideoFrames(NamedTuple):
     info: VideoInfo
 
 
-def probe(path: Path | str) -> VideoInfo:
+def probe(path: Path | str, *, progress: Callable[[], None] | None = None) -> VideoInfo:
     """Decode a video to its end and return its properties. `read_frames` accepts every file that passes.
+
+    Args:
+        path: a regular file.
+        progress: called after every few frames.
 
     Raises:
         VideoError: the file is refused; `reason` names the fault.
     """
-    info, _ = _examine(Path(path), until=math.inf)
+    info, _ = _examine(Path(path), until=math.inf, progress=progress)
     return info
+
+
+def iterate_frames(
+    path: Path | str,
+    numbers: Iterable[int],
+    *,
+    size: tuple[int, int] | None = None,
+    fit: Fit = "crop",
+    resample: Resample = "area",
+) -> Iterator[np.ndarray]:
+    """Decode a video once and yield frames (H, W, 3) uint8 RGB by number; memory holds one frame.
+
+    Args:
+        path: a regular file.
+        numbers: frame numbers, never decreasing; repeated numbers yield the same array again.
+        size, fit, resample: as in `read_video`.
+
+    Raises:
+        VideoError: the file is refused, or has fewer frames.
+        ValueError: an argument is invalid.
+    """
+    path = Path(path)
+    converter = FrameConverter(size, fit, resample)
+    wanted = iter(numbers)
+    number = next(wanted, None)
+    if number is None:
+        return
+    with open_video(path) as (container, stream):
+        scan = Scan(path, container, stream)
+        for place, frame in enumerate(scan.frames()):
+            if place < number:
+                continue
+            image = scan.convert(frame, converter)
+            while number == place:
+                yield image
+                number = next(wanted, None)
+            if number is None:
+                return
+    raise VideoError(path, "changed", f"frame {number} is missing; the file changed while it was read")
 
 
 def read_frames(
@@ -129,6 +174,7 @@ def read_video(
     resample: Resample = "area",
     fps: float | None = None,
     max_frames: int | None = None,
+    max_bytes: int | None = None,
 ) -> VideoFrames:
     """Read a video. Each frame is resized when it is decoded, so that memory holds the result and one full frame.
 
@@ -141,6 +187,8 @@ def read_video(
         fps: resample to this constant rate, nearest frame in time. The video is then decoded twice, because all times
             must be known first. None keeps every frame, whatever the intervals.
         max_frames: maximum number of frames of the result; None reads to the end.
+        max_bytes: memory limit for the result, counting `LEAST_FRAME_BYTES` or more per frame; None for `MAX_BYTES`.
+            A longer video is refused as ``too-long``.
 
     Raises:
         VideoError: the file is refused; `reason` names the fault.
@@ -153,36 +201,38 @@ def read_video(
         raise ValueError(f"max_frames must be at least 1, got {max_frames}")
     path = Path(path)
     if fps is None:
-        return _read_all(path, converter, max_frames)
+        return _read_all(path, converter, max_frames, max_bytes)
     info, times = _examine(path, until=math.inf if max_frames is None else max_frames / fps + _REORDERING_SECONDS)
-    _check_gaps(path, times)
+    check_gaps(path, times)
     indices = resample_indices(times, fps)[:max_frames]
     wanted = sorted(set(indices))
     with open_video(path) as (container, stream):
         scan = Scan(path, container, stream)
         numbered = enumerate(islice(scan.frames(), wanted[-1] + 1))
         chosen = set(wanted)
-        images = _convert((frame for index, frame in numbered if index in chosen), scan, converter)
+        images = _convert((frame for index, frame in numbered if index in chosen), scan, converter, max_bytes)
     repeats = list(Counter(indices).values())  # in order, because the indices never decrease
-    _check_memory(path, len(indices), images[0])
+    _check_memory(path, len(indices), images[0], max_bytes)
     frames = _stack(images, repeats)  # (T, H, W, 3)
     return VideoFrames(frames, np.array(times)[indices], float(fps), len(indices) - len(wanted), info)
 
 
-def _read_all(path: Path, converter: FrameConverter, max_frames: int | None) -> VideoFrames:
+def _read_all(path: Path, converter: FrameConverter, max_frames: int | None, max_bytes: int | None) -> VideoFrames:
     with open_video(path) as (container, stream):
         scan = Scan(path, container, stream)
-        images = _convert(islice(scan.frames(), max_frames), scan, converter)
+        images = _convert(islice(scan.frames(), max_frames), scan, converter, max_bytes)
         info, times = _describe(scan, complete=max_frames is None)
     return VideoFrames(_stack(images, [1] * len(images)), np.array(times), info.fps, 0, info)
 
 
-def _convert(frames: Iterable[VideoFrame], scan: Scan, converter: FrameConverter) -> list[np.ndarray]:
+def _convert(
+    frames: Iterable[VideoFrame], scan: Scan, converter: FrameConverter, max_bytes: int | None
+) -> list[np.ndarray]:
     """RGB images (H, W, 3) in the requested size; raises VideoError once they exceed the memory limit."""
     images: list[np.ndarray] = []
     for frame in frames:
         images.append(scan.convert(frame, converter))  # (H, W, 3)
-        _check_memory(scan.path, len(images), images[-1])
+        _check_memory(scan.path, len(images), images[-1], max_bytes)
     return images
 
 
@@ -196,12 +246,14 @@ def _stack(images: list[np.ndarray], repeats: list[int]) -> np.ndarray:
     return frames
 
 
-def _examine(path: Path, *, until: float) -> tuple[VideoInfo, list[float]]:
+def _examine(path: Path, *, until: float, progress: Callable[[], None] | None = None) -> tuple[VideoInfo, list[float]]:
     """Decode up to about `until` seconds without keeping frames; returns the properties and the time of every frame."""
     with open_video(path) as (container, stream):
         scan = Scan(path, container, stream)
         complete = True
         for _ in scan.frames():
+            if progress is not None and scan.count % _PROGRESS_FRAMES == 0:
+                progress()
             if scan.last_stamp_seconds() > until:
                 complete = False
                 break
@@ -228,22 +280,12 @@ def _describe(scan: Scan, *, complete: bool) -> tuple[VideoInfo, list[float]]:
     return info, times
 
 
-def _check_memory(path: Path, count: int, image: np.ndarray) -> None:
-    if count * image.nbytes > MAX_BYTES:
+def _check_memory(path: Path, count: int, image: np.ndarray, max_bytes: int | None) -> None:
+    limit = MAX_BYTES if max_bytes is None else max_bytes
+    if count * (image.nbytes if max_bytes is None else max(image.nbytes, LEAST_FRAME_BYTES)) > limit:
         height, width = image.shape[:2]
         detail = (
-            f"at least {count} frames of {width}x{height} pixels exceed the limit of {MAX_BYTES // 1024**2} MiB; "
-            "reduce size or fps, or set max_frames"
+            f"at least {count} frames of {width}x{height} pixels exceed the limit of {limit // 1024**2} MiB in memory; "
+            "cut the file into shorter ones"
         )
         raise VideoError(path, "too-long", detail)
-
-
-def _check_gaps(path: Path, times: list[float]) -> None:
-    # A single damaged timestamp could otherwise cause hours of copies.
-    for before, after in pairwise(times):
-        if after - before > MAX_GAP_SECONDS:
-            detail = (
-                f"no new frame for {after - before:.1f} s after {before:.1f} s; a constant rate fills at most "
-                f"{MAX_GAP_SECONDS:.0f} s with copies. Omit fps to read the frames as they are"
-            )
-            raise VideoError(path, "time-gap", detail)

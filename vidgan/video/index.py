@@ -8,12 +8,12 @@ all of these frames equal the reference.
 """
 
 import hashlib
-import json
 import zlib
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -25,7 +25,8 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from vidgan.errors import VideoError
-from vidgan.video.container import DECODER_ERRORS, open_video
+from vidgan.files import parse_json
+from vidgan.video.container import DECODER_ERRORS, decoder_error, describe, open_video
 from vidgan.video.orientation import Orientation
 from vidgan.video.scan import Scan
 
@@ -40,6 +41,7 @@ _BLOCK: Final = 4096  # bytes
 _SKIPPABLE: Final = frozenset({"h264", "mpeg4", "mpeg2video", "mpeg1video"})
 # Formats with planes of one byte per sample, which are hashed without copying the frame.
 _ONE_BYTE: Final = frozenset({"gray", *(f"yuv{j}{kind}p" for j in ("", "j") for kind in ("420", "422", "444"))})
+_LARGEST_SIDE: Final = 1 << 16  # pixels; decoders have their own limit on the area
 _MAX_SKIPPED: Final = 512  # packets between the position that a seek reaches and the entry point
 _MAX_LEADING: Final = 32  # frames that an open group of pictures may yield before its key frame
 
@@ -140,24 +142,41 @@ class VideoIndex:
         """
         try:
             if isinstance(data, str | bytes):
-                data = json.loads(data)
+                data = parse_json(data, "index")
             if data["format"] != _FORMAT:
                 raise ValueError(f"format {data['format']}")
-            height, width = (int(side) for side in data["size"])
+            height, width = (_whole(side, least=1, most=_LARGEST_SIDE) for side in data["size"])
             size, mtime_ns, digest = data["file"]
+            pts = tuple(_whole(stamp) for stamp in data["pts"])
+            numerator, denominator = (_whole(part, least=1) for part in data["time_base"])
+            transpose, mirror_x, mirror_y = (bool(flag) for flag in data["orientation"])
+            entries = tuple(EntryPoint(*(None if v is None else _whole(v) for v in e)) for e in data["entries"])  # type: ignore[arg-type]
+            if not pts or any(after <= before for before, after in pairwise(pts)):
+                raise ValueError("presentation times do not increase")
+            frames = [entry.frame for entry in entries]
+            if frames != sorted(set(frames)) or not all(0 <= frame < len(pts) for frame in frames):
+                raise ValueError("entry points are not in order")
+            if any(e.leading is None or e.seek is None or not 0 <= e.skip <= _MAX_SKIPPED for e in entries):
+                raise ValueError("incomplete entry points")
             return cls(
-                pts=tuple(int(stamp) for stamp in data["pts"]),
-                time_base=Fraction(*(int(part) for part in data["time_base"])),
+                pts=pts,
+                time_base=Fraction(numerator, denominator),
                 width=width,
                 height=height,
-                orientation=Orientation(*(bool(flag) for flag in data["orientation"])),
-                entries=tuple(EntryPoint(*entry) for entry in data["entries"]),
+                orientation=Orientation(transpose, mirror_x, mirror_y),
+                entries=entries,
                 stamped=bool(data["stamped"]),
                 skips=bool(data["skips"]),
-                file=Fingerprint(int(size), int(mtime_ns), str(digest)),
+                file=Fingerprint(_whole(size), _whole(mtime_ns), str(digest)),
             )
         except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
             raise ValueError(f"not a video index of format {_FORMAT}: {error!r}; index the video again") from error
+
+
+def _whole(value: Any, *, least: int = -(2**63), most: int = 2**63 - 1) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f"{value!r:.40} is not a whole number from {least} to {most}")
+    return value
 
 
 def fingerprint(path: Path) -> Fingerprint:
@@ -186,15 +205,17 @@ def packet_identity(packet: Packet) -> PacketIdentity:
     return -1 if position is None else position, packet.size, packet.pts, packet.dts
 
 
-def index_video(path: Path | str) -> VideoIndex:
+def index_video(path: Path | str, *, progress: Callable[[], None] | None = None) -> VideoIndex:
     """Index a video by decoding it twice (three times where skipping frames fails).
+
+    `progress` is called after every frame of any pass.
 
     Raises:
         VideoError: the file is refused; `reason` names the fault.
     """
     path = Path(path)
     file = fingerprint(path)
-    checksum = _Checksum()
+    checksum = _Checksum(progress)
     with open_video(path) as (container, stream):
         scan = Scan(path, container, stream)
         reference = [checksum(frame) for frame in scan.frames()]
@@ -229,10 +250,13 @@ def index_video(path: Path | str) -> VideoIndex:
 class _Checksum:
     """CRC-32 of a frame: of its stored planes where possible, of its RGB conversion otherwise."""
 
-    def __init__(self) -> None:
+    def __init__(self, progress: Callable[[], None] | None = None) -> None:
         self._reformatter = VideoReformatter()
+        self._progress = progress
 
     def __call__(self, frame: VideoFrame) -> int:
+        if self._progress is not None:
+            self._progress()
         if frame.format.name in _ONE_BYTE:
             checksum = 0
             for plane in frame.planes:
@@ -270,13 +294,13 @@ def _decode_groups(path: Path, checksum: _Checksum, *, skip: bool) -> list[_Grou
         groups = []
         for (key, start), end in reversed(list(zip(keys, ends, strict=True))):
             if identities[key] == 1:
-                group = _decode_group(container, stream, key, end - start, checksum)
+                group = _decode_group(path, container, stream, key, end - start, checksum)
                 groups += [] if group is None else [group]
     return groups[::-1]
 
 
 def _decode_group(
-    container: InputContainer, stream: VideoStream, key: PacketIdentity, length: int, checksum: _Checksum
+    path: Path, container: InputContainer, stream: VideoStream, key: PacketIdentity, length: int, checksum: _Checksum
 ) -> _Group | None:
     """Decode the group of `length` packets that starts with packet `key`; None if no seek reaches it."""
     # Some containers seek by pts, others by dts; the wrong one may land a whole group too early.
@@ -298,6 +322,8 @@ def _decode_group(
             if packet is None or packet.size > 0:
                 decoded = stream.codec_context.decode(packet)
                 frames += [(frame.pts, checksum(frame), frame.is_corrupt) for frame in decoded]
+    except MemoryError as error:
+        raise decoder_error(path, "corrupt", describe(error), error) from error
     except DECODER_ERRORS:
         return None
     return _Group(key, seek, skip, frames)

@@ -15,7 +15,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 
 from vidgan.errors import VideoError
-from vidgan.video.container import DECODER_ERRORS, describe, open_video
+from vidgan.video.container import DECODER_ERRORS, decoder_error, describe, open_video
 from vidgan.video.convert import FrameConverter
 from vidgan.video.index import VideoIndex, fingerprint, index_video, packet_identity
 from vidgan.video.resize import Fit, Resample
@@ -110,7 +110,8 @@ class VideoReader:
         except VideoError:
             raise
         except DECODER_ERRORS as error:
-            raise VideoError(self.path, "corrupt", f"pixels cannot be converted: {describe(error)}") from error
+            detail = f"pixels cannot be converted: {describe(error)}"
+            raise decoder_error(self.path, "corrupt", detail, error) from error
 
 
 class Cursor:
@@ -170,7 +171,8 @@ class Cursor:
             except VideoError:
                 raise
             except DECODER_ERRORS as error:
-                raise self._deviation(number, describe(error)) from error
+                changed = self._deviation(number, describe(error))
+                raise decoder_error(self.path, changed.reason, changed.detail, error) from error
             if decoded > number:
                 raise self._deviation(number, "missing")
             yield frame

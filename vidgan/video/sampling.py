@@ -4,8 +4,15 @@ import math
 from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
+from typing import Final
 
-__all__ = ["clip_starts", "presentation_times", "resample_indices"]
+from vidgan.errors import VideoError
+
+__all__ = ["MAX_GAP_SECONDS", "check_gaps", "clip_starts", "presentation_times", "resample_indices"]
+
+MAX_GAP_SECONDS: Final = 10.0
+"""Longest pause between two frames that resampling to a constant rate fills with copies."""
 
 # Presentation times are ratios of integers stored as floats. Distances that differ by less than this are equal.
 _TIE_SECONDS = 1e-9
@@ -86,6 +93,20 @@ def presentation_times(stamps: Sequence[int | None], time_base: Fraction, rate: 
             origin = seconds - Fraction(expected)
         times.append(time)
     return times, repaired
+
+
+def check_gaps(path: Path, times: Sequence[float]) -> None:
+    """Raise VideoError for a pause that a constant frame rate would fill with more than `MAX_GAP_SECONDS` of copies.
+
+    A single damaged timestamp could otherwise cause hours of copies.
+    """
+    for before, after in pairwise(times):
+        if after - before > MAX_GAP_SECONDS:
+            detail = (
+                f"no new frame for {after - before:.1f} s after {before:.1f} s; a constant rate fills at most "
+                f"{MAX_GAP_SECONDS:.0f} s with copies. Read at its own rate, or cut there, the file is accepted"
+            )
+            raise VideoError(path, "time-gap", detail)
 
 
 def _check_count(name: str, value: int, *, least: int) -> None:

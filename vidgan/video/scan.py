@@ -14,8 +14,9 @@ from av.video.reformatter import ColorTrc
 from av.video.stream import VideoStream
 
 from vidgan.errors import VideoError
-from vidgan.video.container import DECODER_ERRORS, MAX_PIXELS, describe
-from vidgan.video.convert import FrameConverter
+from vidgan.video.container import DECODER_ERRORS, MAX_PIXELS, decoder_error, describe
+from vidgan.video.convert import FrameConverter, is_untagged_hd
+from vidgan.video.ffv1 import has_damaged_slice
 from vidgan.video.orientation import UPRIGHT, Orientation, orientation_of
 from vidgan.video.sampling import presentation_times
 
@@ -57,7 +58,7 @@ class Scan:
                 unknown_size = not self.count and not self._stream.codec_context.width
                 limit = f", or larger than {MAX_PIXELS} pixels" if unknown_size else ""
                 detail = f"damaged after {self.count} frames{limit}: {describe(error)}"
-                raise VideoError(self.path, "corrupt", detail) from error
+                raise decoder_error(self.path, "corrupt", detail, error) from error
             if frame is None:
                 break
             self._check(frame)
@@ -80,7 +81,7 @@ class Scan:
             return converter(frame, self._orientation)
         except DECODER_ERRORS as error:
             detail = f"pixel format {frame.format.name} cannot be converted: {describe(error)}"
-            raise VideoError(self.path, "corrupt", detail) from error
+            raise decoder_error(self.path, "corrupt", detail, error) from error
 
     @property
     def size(self) -> tuple[int, int]:
@@ -149,6 +150,7 @@ class Scan:
         intervals = [after - before for before, after in pairwise(times)]
         properties = {
             "hdr": self._known_first().color_trc in _HDR,
+            "assumed-bt709": is_untagged_hd(self._known_first()),
             "interlaced": self.interlaced,
             "mirrored": self._orientation.mirrored,
             "non-square-pixels": (_positive(self._stream.sample_aspect_ratio) or 1) != 1,
@@ -160,10 +162,13 @@ class Scan:
         return tuple(name for name, holds in properties.items() if holds)
 
     def _decoded(self) -> Iterator[VideoFrame]:
+        has_checksums = self.codec == "ffv1" and bool(self._stream.codec_context.extradata)  # version 3 or later
         for packet in self._container.demux(self._stream):
             # The container may know of missing bytes that the decoder does not notice.
             if packet.is_corrupt:
                 raise VideoError(self.path, "corrupt", f"data missing after {self.count} frames")
+            if has_checksums and packet.size > 0 and has_damaged_slice(bytes(packet)):
+                raise VideoError(self.path, "corrupt", f"checksum mismatch after {self.count} frames")
             yield from packet.decode()
 
     def _check(self, frame: VideoFrame) -> None:

@@ -28,22 +28,32 @@ def check_layout(layout: str) -> None:
     _parse_layout(layout)
 
 
-def discover(source: Path, *, layout: str = "auto", strip_frame: tuple[int, int] | None = None) -> Listed:
+def discover(
+    source: Path,
+    *,
+    layout: str = "auto",
+    strip_frame: tuple[int, int] | None = None,
+    size: tuple[int, int] | None = None,
+    follow_links: bool = False,
+) -> Listed:
     """List the sources of clips in the folder or file `source`.
 
     Args:
         source: a folder, one file, or a manifest.
         layout: a name of `LAYOUTS`, optionally with options.
         strip_frame: (H, W) of one frame of a strip, None for square frames.
+        size: (H, W) of the prepared frames, where it is known: distinguishes wide frames from strips.
+        follow_links: follow links that lead out of `source`.
 
     Raises:
         DataError: `source` does not exist, contains no file, or does not have the requested layout.
     """
     name, benchmark, options = _parse_layout(layout)
     if name == "manifest" or (name == "auto" and is_manifest(source)):
-        return read_manifest(source)
-    tree = FileTree(source)
+        return read_manifest(source, follow_links=follow_links)
+    tree = FileTree(source, follow_links=follow_links)
     notices: list[str] = []
+    remarks: list[str] = []
     if name == "auto":
         benchmark = next((known for known in BENCHMARKS.values() if known.matches and known.matches(tree)), None)
         if benchmark is not None:
@@ -52,16 +62,23 @@ def discover(source: Path, *, layout: str = "auto", strip_frame: tuple[int, int]
                 f"recognised layout {benchmark.name}: its groups and split are used; --layout plain ignores them"
             )
     if benchmark is None:
-        sources = plain_sources(tree, name, strip_frame)
+        sources, remarks = plain_sources(tree, name, strip_frame, size)
     else:
         sources, left_out = _benchmark_sources(source, tree, benchmark, options)
         notices += left_out
+    if tree.num_outside_links:
+        notices.append(
+            f"{tree.num_outside_links} links lead out of the source and are not followed (see quarantine.jsonl)"
+        )
+    if others := tree.left_alone():
+        remarks.append(others)
     return Listed(
         root=tree.root,
         sources=tuple(sorted(sources, key=lambda found: natural_key(found.name))),
         refusals=tuple(sorted(tree.refusals, key=lambda refusal: natural_key(refusal.source))),
         ignored=tree.num_unused(),
         notices=tuple(notices),
+        remarks=tuple(remarks),
     )
 
 

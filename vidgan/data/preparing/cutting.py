@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from vidgan.data.preparing.reading import Plan, ReadTask, read_clips, refuse_on_error
+from vidgan.data.preparing.long_sources import LONG_KINDS, ClipWriter, find_long_shots, keep_alive, open_long
+from vidgan.data.preparing.reading import OUT_OF_MEMORY, Plan, ReadTask, is_out_of_memory, read_clips, refuse_on_error
 from vidgan.data.preparing.shots import DETECTOR_SIZE, Shots, find_shots
 from vidgan.data.preparing.worker_processes import TIMED_OUT, still_alive
 from vidgan.data.sources.readers import ReadClip, ReadSettings, read_source
@@ -24,7 +25,7 @@ from vidgan.video.optical_flow import clip_flow
 from vidgan.video.random_access import index_video
 from vidgan.video.sampling import resample_indices
 
-KINDS_WITH_CUTS: Final = ("video", "frames")
+KINDS_WITH_CUTS: Final = ("video", "frames", "pages")
 """Kinds of sources that may contain shot changes; strips and arrays are single shots."""
 _MAX_CROP: Final = 0.02  # fraction of a side that may be cropped before detectors need the full frame
 
@@ -104,6 +105,8 @@ def read_and_cut(task: ReadTask) -> CutSource:
     for result in refuse_on_error(source.name, _clips_with_shots(task)):
         still_alive()
         if isinstance(result, Refusal):
+            if result.reason == "too-long" and source.kind in LONG_KINDS and not clips:
+                return _read_and_cut_long(task)
             refusals.append(result)
             continue
         clip, shots, metadata = result
@@ -128,6 +131,68 @@ def read_and_cut(task: ReadTask) -> CutSource:
         detail = f"no shot has {plan.min_frames} frames or more"
         refusals.append(Refusal(source.name, "too-short", detail))
     return CutSource.of(source, clips=tuple(clips), refusals=tuple(refusals), counts=dict(+counts), metadata=metadata)
+
+
+def _read_and_cut_long(task: ReadTask) -> CutSource:
+    """`read_and_cut` for a source whose frames do not fit into memory."""
+    plan, source = task.plan, task.source
+    clips: list[CutClip] = []
+    refusals: list[Refusal] = []
+    counts: Counter[str] = Counter()
+    metadata: Mapping[str, Any] | None = None
+    for result in refuse_on_error(source.name, _long_clips(task, counts)):
+        if isinstance(result, Refusal):
+            refusals.append(result)
+        elif isinstance(result, CutClip):
+            clips.append(result)
+        else:
+            metadata = result
+    if refusals and refusals[-1].source == source.name:  # the source itself, not one of its clips
+        for clip in clips:
+            for folder in ("clips", "flow"):
+                (plan.out / folder / f"{clip.id}.npy").unlink(missing_ok=True)
+        clips, metadata = [], None
+    if not clips and not refusals:
+        refusals.append(Refusal(source.name, "too-short", f"no shot has {plan.min_frames} frames or more"))
+    return CutSource.of(source, clips=tuple(clips), refusals=tuple(refusals), counts=dict(+counts), metadata=metadata)
+
+
+def _long_clips(task: ReadTask, counts: Counter[str]) -> Iterator[CutClip | Refusal | dict[str, Any]]:
+    """The clips of a long source, then its line of ``videos.jsonl``, if it is a video."""
+    plan, source, reading = task.plan, task.source, task.plan.reading
+    with open_long(source, task.contents(), reading) as long:
+        empty = ReadClip("", np.empty((0, *(reading.size or long.size), 3), np.uint8), long.fps, long.notes, long.video)
+        uses_kept = reading.fps is None and reading.every == 1 and _shows_full_frame(empty, reading)
+        shots = find_long_shots(long, plan.shots, reading, uses_kept=uses_kept)
+        counts.update(cuts=len(shots.cuts), still=shots.still, black=shots.black)
+        spans = [span for span in shots.spans if span[1] - span[0] >= plan.min_frames]
+        counts["short"] += len(shots.spans) - len(spans)
+        wanted = [number for start, end in spans for number in long.numbers[start:end]]
+        frames = keep_alive(long.frames(reading.size, reading.fit, reading.resample, wanted))
+        for start, end in spans:
+            label = "" if end - start == len(long.numbers) else f"@{start}"
+            identity = clip_id(source.name + label)
+            path = plan.out / "clips" / f"{identity}.npy" if plan.store != "video" else None
+            flow_path = plan.out / "flow" / f"{identity}.npy" if plan.flow is not None else None
+            shape = (end - start, *(reading.size or long.size), 3)
+            writer = ClipWriter(path, flow_path, plan.flow, shape)
+            with writer:
+                for _ in range(start, end):
+                    writer.add(next(frames))
+            written = writer.result()
+            yield CutClip(
+                id=identity,
+                label=label,
+                frames=end - start,
+                fps=long.fps,
+                digest=written.digest,
+                twin=written.twin,
+                nbytes=written.nbytes,
+                notes=long.notes,
+                start=start,
+            )
+        if long.video is not None:
+            yield _video_line(task, empty, shots)
 
 
 def refuse_crashed(task: ReadTask, reason: str) -> CutSource:
@@ -186,6 +251,8 @@ def _compute_flow(frames: np.ndarray, method: str | None, name: str) -> np.ndarr
     try:
         return clip_flow(frames, method).astype(np.float16)
     except Exception as error:
+        if is_out_of_memory(error):
+            return Refusal(name, *OUT_OF_MEMORY)
         return Refusal(name, "flow-failed", f"{type(error).__name__}: {error}")
 
 
@@ -228,7 +295,7 @@ def _video_line(task: ReadTask, clip: ReadClip, shots: Shots) -> dict[str, Any]:
     line = {**clip.video, **named, "cuts": shots.cuts}
     if task.plan.store == "video":  # training seeks in the video by this index
         assert isinstance(blob, Path), "store 'video' refuses archives"
-        line["index"] = index_video(blob).to_json()
+        line["index"] = index_video(blob, progress=still_alive).to_json()
     return line
 
 

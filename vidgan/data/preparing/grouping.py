@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
+from vidgan.data.layouts.split_folders import SplitFolders
 from vidgan.data.sources.archives import archive_stem
 from vidgan.errors import DataError
 from vidgan.files import natural_key
@@ -61,7 +62,8 @@ def assign_categories(clips: Sequence[Groupable]) -> tuple[list[str], list[int]]
 
 
 def _folder_labels(clips: Sequence[Groupable]) -> list[str | None]:
-    folders = [_folders(clip) for clip in clips]
+    split = SplitFolders.of((clip.path for clip in clips), (clip.is_folder for clip in clips))
+    folders = [_folders(clip, split) for clip in clips]
     for clip, path in zip(clips, folders, strict=True):
         if not path:
             raise DataError(
@@ -74,8 +76,12 @@ def _folder_labels(clips: Sequence[Groupable]) -> list[str | None]:
     return labels
 
 
-def _folders(clip: Groupable) -> list[str]:
-    parts = [archive_stem(part) for part in PurePosixPath(clip.path).parts]
+def _folders(clip: Groupable, split: SplitFolders | None) -> list[str]:
+    """Folders of a clip that may be its category, outermost first."""
+    parts = list(PurePosixPath(clip.path).parts)
+    if split is not None:
+        parts = split.without_split(parts)
+    parts = [archive_stem(part) for part in parts]
     return parts if clip.is_folder and len(parts) == 1 else parts[:-1]
 
 

@@ -6,6 +6,7 @@ machines are merged without reading the sources again.
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -13,8 +14,9 @@ from typing import Any, Final
 
 from vidgan.data.preparing.cutting import CutClip, CutSource
 from vidgan.data.sources.source import Refusal
+from vidgan.data.store.index import whole_number
 from vidgan.errors import DataError
-from vidgan.files import atomic_file
+from vidgan.files import atomic_file, explain_full_disk, parse_json
 
 LEDGER_NAME: Final = "prepare.jsonl"
 _FORMAT: Final = 2
@@ -38,8 +40,9 @@ class Ledger:
         """Add a finished source."""
         source = replace(source, has_metadata=source.metadata is not None, metadata=None)
         self.cut[source.source] = source
-        with self.path.open("ab") as file:
-            file.write(_format_source(source))
+        line = _format_source(source)
+        with explain_full_disk(self.path, len(line)), self.path.open("ab") as file:
+            file.write(line)
 
     def rewrite(self, settings: Mapping[str, Any], sources: Iterable[CutSource]) -> None:
         """Replace settings and finished sources, atomically."""
@@ -58,7 +61,7 @@ def read_ledger(out: Path) -> Ledger | None:
         return None
     lines = path.read_bytes().splitlines()
     try:
-        head = json.loads(lines[0])
+        head = parse_json(lines[0], path)
         if head["format"] != _FORMAT:
             raise ValueError(f"format {head['format']}")
         ledger = Ledger(path, dict(head["settings"]))
@@ -66,8 +69,8 @@ def read_ledger(out: Path) -> Ledger | None:
         raise DataError(f"{path}: damaged, or from another version ({error}); use an empty folder for out") from error
     for line in lines[1:]:
         try:
-            source = _parse_source(json.loads(line))
-        except (ValueError, KeyError, TypeError):
+            source = _parse_source(parse_json(line, path))
+        except (ValueError, KeyError, TypeError, AttributeError):
             continue  # truncated by a crash: the source is read again
         ledger.cut[source.source] = source
     return ledger
@@ -88,4 +91,22 @@ def _parse_source(line: dict[str, Any]) -> CutSource:
     line["has_metadata"] = line.pop("has_facts")
     clips = tuple(CutClip(**{**clip, "notes": tuple(clip["notes"])}) for clip in line["clips"])
     refusals = tuple(Refusal(**refusal) for refusal in line["refusals"])
-    return CutSource(**{**line, "clips": clips, "refusals": refusals})
+    source = CutSource(**{**line, "clips": clips, "refusals": refusals})
+    texts = [source.source, source.stamp, source.kind, source.file]
+    texts += [text for clip in clips for text in (clip.id, clip.label, clip.digest, clip.twin, *clip.notes)]
+    texts += [text for refusal in refusals for text in (refusal.source, refusal.reason, refusal.detail)]
+    optional = [source.category, source.group, source.split]
+    optional += [text for clip in clips for text in (clip.category, clip.group, clip.split)]
+    if not all(isinstance(text, str) for text in [*texts, *(text for text in optional if text is not None)]):
+        raise TypeError("a name is not text")
+    for clip in clips:
+        if not re.fullmatch(r"[A-Za-z0-9-]{1,200}", clip.id):  # it becomes a file name
+            raise ValueError(f"clip id {clip.id!r}")
+        whole_number("frames", clip.frames, least=1)
+        whole_number("start", clip.start, least=0)
+        whole_number("nbytes", clip.nbytes, least=0)
+        if clip.fps is not None and not clip.fps > 0:
+            raise ValueError(f"fps {clip.fps}")
+    for name, count in source.counts.items():
+        whole_number(name, count, least=0)
+    return source

@@ -55,6 +55,7 @@ class Options:
     test_pattern: str | None
     seed: int
     min_frames: int
+    follow_links: bool = False
 
     def checked(self) -> "Options":
         """The options with ``flow="auto"`` and `cut_weights` resolved. Raises DataError for invalid values."""
@@ -84,9 +85,19 @@ class Options:
             cut_weights=self._checked_cuts(),
         )
 
+    def checked_again(self) -> "Options":
+        """Options read from a file, whose detector weights are already a digest. Raises DataError or TypeError."""
+        replace(
+            self, cuts="off" if self.cuts == "transnet" else self.cuts, cut_weights=None, cut_threshold=None
+        ).checked()
+        return self
+
     def as_json(self) -> dict[str, Any]:
         """All options as JSON values."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        values = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        if not self.follow_links:  # younger than data sets on disk, whose settings are compared with these
+            del values["follow_links"]
+        return values
 
     @staticmethod
     def from_json(content: Mapping[str, Any]) -> "Options":

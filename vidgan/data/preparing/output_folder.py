@@ -1,22 +1,24 @@
 """The folder that `prepare` writes: whether it may be used, its lock, and what an earlier run has finished in it."""
 
 import fcntl
-import json
 import os
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from vidgan.data.preparing.cutting import CutSource
 from vidgan.data.preparing.ledger import LEDGER_NAME, Ledger, read_ledger
 from vidgan.data.preparing.options import Options
+from vidgan.data.preparing.quarantine import QUARANTINE_NAME
 from vidgan.data.sources.source import Source
 from vidgan.data.store.index import INDEX_NAME
 from vidgan.data.store.shards import packed_clips, shards_folder
 from vidgan.data.store.video import VideosFile
 from vidgan.errors import DataError
+from vidgan.files import read_json
 
 ARRAY_FOLDERS: Final = ("clips", "flow")
 PART_NAME: Final = "part.json"
@@ -32,27 +34,34 @@ def check_folders(source: Path, out: Path) -> None:
         raise DataError(f"out {out} is inside the source {source}; accepted: a folder outside it")
     if out.exists() and not out.is_dir():
         raise DataError(f"out {out} is a file; accepted: a folder")
-    if out.is_dir() and not (out / LEDGER_NAME).is_file() and any(out.iterdir()):
+    others = {path.name for path in out.iterdir()} - {QUARANTINE_NAME} if out.is_dir() else set()
+    if others and not (out / LEDGER_NAME).is_file():
         raise DataError(f"out {out} contains files that are not a prepared data set; accepted: a new or empty folder")
 
 
 @contextmanager
-def lock_folder(out: Path) -> Iterator[None]:
+def lock_folder(out: Path) -> Iterator[bool]:
     """Create `out` and lock it against other preparations, also of this process. The lock ends with the process.
 
-    File systems without locks are not protected. Raises DataError when `out` is locked.
+    Yields whether a training is reading the folder (`vidgan.data.store.clip_store.reading_lock`), so that nothing may
+    change in it. File systems without locks are not protected. Raises DataError when another preparation has the lock.
     """
     out.mkdir(parents=True, exist_ok=True)
-    handle = os.open(out, os.O_RDONLY)
+    handle = os.open(out, os.O_RDONLY | os.O_CLOEXEC)
+    is_read = False
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        os.close(handle)
-        raise DataError(f"out {out}: another preparation is writing to it; wait for it or stop it") from None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            is_read = True
+        except BlockingIOError:
+            os.close(handle)
+            raise DataError(f"out {out}: another preparation is writing to it; wait for it or stop it") from None
     except OSError:
         pass
     try:
-        yield
+        yield is_read
     finally:
         os.close(handle)
 
@@ -66,7 +75,12 @@ class Resumed(NamedTuple):
 
 
 def resume(
-    out: Path, sources: Collection[Source], settings: dict[str, Any], options: Options, *, overwrite: bool
+    out: Path,
+    sources: Collection[Source],
+    settings: dict[str, Any],
+    options: Options,
+    *,
+    overwrite: bool,
 ) -> Resumed:
     """Open the ledger of `out`, keep the sources that are finished and unchanged, and delete all other files.
 
@@ -84,8 +98,36 @@ def resume(
     ledger = _open_ledger(out, settings, options, overwrite)
     videos = VideosFile(out)
     reused = _finished_sources(ledger, sources, out, options, videos, overwrite)
+    for source in sources:  # labels may have changed since the pixels were read
+        if (cut := ledger.cut.get(source.name)) is not None:
+            ledger.cut[source.name] = replace(cut, category=source.category, group=source.group, split=source.split)
     _remove_others(ledger, out, reused, is_complete=len(reused) == len(sources))
     return Resumed(ledger, videos, reused)
+
+
+def finished_ledger(out: Path, sources: Collection[Source], settings: Mapping[str, Any], options: Options) -> Ledger:
+    """The ledger of `out`, if it is finished with the same sources and options, so that nothing needs to change.
+
+    Raises DataError otherwise: a training is reading the data set.
+    """
+    ledger = read_ledger(out)
+    earlier, now = _index_settings(out), {**options.as_json(), **settings}
+    stamps = {} if ledger is None else {name: _stamp(cut) for name, cut in ledger.cut.items()}
+    is_same = ledger is not None and bool(earlier) and not _changes(earlier | ledger.settings, now)
+    if ledger is None or not is_same or stamps != {s.name: _stamp(s) for s in sources}:
+        raise DataError(
+            f"out {out}: a training is reading this data set, which would change; wait for it, stop it, or choose "
+            "another --out"
+        )
+    return ledger
+
+
+def _stamp(source: Source | CutSource) -> tuple[str | None, ...]:
+    return source.stamp, source.category, source.group, source.split
+
+
+def _changes(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    return [f"{name} {earlier[name]!r}, now {now.get(name)!r}" for name in earlier if earlier[name] != now.get(name)]
 
 
 def _open_ledger(out: Path, settings: dict[str, Any], options: Options, overwrite: bool) -> Ledger:
@@ -93,9 +135,7 @@ def _open_ledger(out: Path, settings: dict[str, Any], options: Options, overwrit
     ledger = read_ledger(out)
     if ledger is None:
         ledger = Ledger(out / LEDGER_NAME, settings)
-    earlier = _index_settings(out) | ledger.settings
-    now = options.as_json() | settings
-    changes = [f"{name} {earlier[name]!r}, now {now.get(name)!r}" for name in earlier if earlier[name] != now.get(name)]
+    changes = _changes(_index_settings(out) | ledger.settings, options.as_json() | settings)
     if changes and not overwrite:
         raise DataError(f"out {out} was prepared with {'; '.join(changes)}; use another folder, or overwrite")
     same_pixels = {**ledger.settings, "source": None} == {**settings, "source": None}
@@ -110,7 +150,7 @@ def _open_ledger(out: Path, settings: dict[str, Any], options: Options, overwrit
 def _index_settings(out: Path) -> dict[str, Any]:
     """The settings of a finished data set; empty for an unfinished one, whose settings may still change."""
     try:
-        return dict(json.loads((out / INDEX_NAME).read_bytes())["settings"])
+        return dict(read_json(out / INDEX_NAME, max_bytes=1 << 29)["settings"])
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 

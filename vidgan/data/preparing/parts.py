@@ -5,7 +5,6 @@ name and N. A finished part has a ``part.json`` with the options and the result 
 to the READ and CUT results of all parts, so the result equals that of one run.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,10 +15,10 @@ from vidgan.data.preparing.ledger import LEDGER_NAME, Ledger, read_ledger
 from vidgan.data.preparing.options import Options
 from vidgan.data.preparing.output_folder import ARRAY_FOLDERS, PART_NAME, array_bytes
 from vidgan.data.sources.source import Listed, Refusal, Source
-from vidgan.data.store.index import INDEX_NAME
+from vidgan.data.store.index import INDEX_NAME, whole_number
 from vidgan.data.store.shards import packed_clips
 from vidgan.errors import DataError
-from vidgan.files import digest_of, natural_key, write_json
+from vidgan.files import digest_of, natural_key, read_json, write_json
 
 _FORMAT: Final = 1
 
@@ -62,6 +61,7 @@ def finish_part(folder: Path, part: Part, options: Options, settings: Mapping[st
         "refusals": [asdict(refusal) for refusal in listed.refusals],
         "ignored": listed.ignored,
         "notices": list(listed.notices),
+        "remarks": list(listed.remarks),
     }
     write_json(folder / PART_NAME, content)
 
@@ -122,6 +122,7 @@ def collect_parts(out: Path, folders: list[Path]) -> Parts:
         refusals=tuple(Refusal(**refusal) for refusal in mark["refusals"]),
         ignored=mark["ignored"],
         notices=tuple(mark["notices"]),
+        remarks=tuple(mark.get("remarks", ())),
     )
     return Parts(folders, options, mark["settings"], listed, {name: cut[name] for name in sorted(cut, key=natural_key)})
 
@@ -131,13 +132,14 @@ def _read_marks(out: Path, folders: Sequence[Path]) -> list[dict[str, Any]]:
     marks = []
     for folder in folders:
         try:
-            mark = json.loads((folder / PART_NAME).read_bytes())
+            mark = read_json(folder / PART_NAME)
             if mark["format"] != _FORMAT:
                 raise ValueError(f"format {mark['format']}")
+            _check_mark(mark)
             marks.append(mark)
         except FileNotFoundError:
             raise DataError(f"{folder}: not finished; prepare this part again, then merge") from None
-        except (ValueError, KeyError, TypeError, OSError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
             raise DataError(f"{folder / PART_NAME}: damaged ({error}); prepare this part again") from error
     total = marks[0]["part"][1]
     missing = set(range(1, total + 1)) - {mark["part"][0] for mark in marks}
@@ -155,6 +157,19 @@ def _read_marks(out: Path, folders: Sequence[Path]) -> list[dict[str, Any]]:
                 f"{folder}: the source contained other files than for {folders[0].name}; prepare the older part again"
             )
     return marks
+
+
+def _check_mark(mark: Mapping[str, Any]) -> None:
+    """Raise ValueError, KeyError or TypeError unless all values can be used as they are."""
+    number, total = (whole_number("part", value, least=1, most=1_000_000) for value in mark["part"])
+    if number > total:
+        raise ValueError(f"part {number} of {total}")
+    whole_number("ignored", mark["ignored"], least=0)
+    Options.from_json(mark["options"]).checked_again()
+    [Refusal(**refusal) for refusal in mark["refusals"]]
+    texts = [mark["root"], mark["sources"], mark["settings"]["source"], *mark["notices"], *mark.get("remarks", ())]
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("a name is not text")
 
 
 def _read_part_ledger(folder: Path) -> Ledger:

@@ -16,14 +16,14 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from vidgan.data.preparing.cutting import read_and_cut, refuse_crashed
-from vidgan.data.preparing.listing import list_sources
+from vidgan.data.preparing.listing import check_sources, list_sources
 from vidgan.data.preparing.options import Cuts, Flow, Options, Store
-from vidgan.data.preparing.output_folder import Resumed, check_folders, lock_folder, resume
+from vidgan.data.preparing.output_folder import Resumed, check_folders, finished_ledger, lock_folder, resume
 from vidgan.data.preparing.parts import Part, collect_parts, finish_part, part_folders
-from vidgan.data.preparing.quarantine import Quarantine
+from vidgan.data.preparing.quarantine import QUARANTINE_NAME, Quarantine
 from vidgan.data.preparing.reading import Plan, read_tasks
 from vidgan.data.preparing.shots import ShotSettings
 from vidgan.data.preparing.splitting import split_clips
@@ -35,6 +35,9 @@ from vidgan.data.store.index import INDEX_NAME, Index, load_index
 from vidgan.data.store.video import VideosFile
 from vidgan.errors import DataError
 from vidgan.video.resize import Fit, Resample
+
+MEMORY_BYTES: Final = 512 << 20
+"""Frames of a source in memory; longer videos and folders of frames are cut block by block, with the same result."""
 
 Progress = Callable[[int, int, str], None]
 """Called with the number of finished sources, the number of all sources, and the name of the last finished one."""
@@ -94,6 +97,7 @@ def prepare(
     protocol: str | None = None,
     seed: int = 0,
     min_frames: int = 2,
+    follow_links: bool = False,
     max_bad_share: float = 0.5,
     part: tuple[int, int] | None = None,
     workers: int = 1,
@@ -145,6 +149,8 @@ def prepare(
         protocol: name of the benchmark protocol of these settings; only recorded.
         seed: seed for the choice of test groups.
         min_frames: shorter clips are refused, shorter shots of a longer video excluded.
+        follow_links: follow links that lead out of `source`; otherwise they are refused. Links within `source` are
+            always followed.
         max_bad_share: maximum fraction of refused files; above it the whole source is refused.
         part: (I, N): read only the I-th of N shares of the source, into a folder below `out`; see `merge_parts`.
         workers: number of worker processes. Decoding happens only there, so that a file that crashes a decoder, hangs
@@ -181,6 +187,7 @@ def prepare(
         test_pattern=test_pattern,
         seed=seed,
         min_frames=min_frames,
+        follow_links=follow_links,
     ).checked()
     # Options keep the digest of the weights; worker processes, which have another working directory, need their path.
     weights = None if cut_weights is None else Path(cut_weights).absolute()
@@ -221,7 +228,7 @@ class _Run:
     def plan(self, root: Path) -> Plan:
         """What READ and CUT do with the sources below `root`."""
         o = self.options
-        reading = ReadSettings(o.size, o.fit, o.fps, o.strip_frame, o.resample, o.every)
+        reading = ReadSettings(o.size, o.fit, o.fps, o.strip_frame, o.resample, o.every, MEMORY_BYTES)
         return Plan(root, self.folder.absolute(), reading, self.shots, o.flow, o.min_frames, o.store)
 
 
@@ -230,8 +237,16 @@ def _run_stages(run: _Run) -> PreparedData:
     folder, options, part = run.folder, run.options, run.part
     check_folders(run.source, folder)
     listed = list_sources(run.source, options)  # LIST
+    if not listed.sources:
+        with lock_folder(folder):
+            Quarantine.of(listed, (), 0).write(folder)
+    check_sources(run.source, listed, options, folder / QUARANTINE_NAME)
     sources = list(listed.sources) if part is None else part.share(listed.sources)
-    with lock_folder(folder):
+    with lock_folder(folder) as is_read:
+        if is_read:  # by a training
+            ledger = finished_ledger(folder, sources, run.settings, options)
+            refusals = Quarantine.of(listed, ledger.cut.values(), len(sources)).refusals
+            return PreparedData(folder, load_index(folder), len(sources), 0, refusals)
         state = resume(folder, sources, run.settings, options, overwrite=run.overwrite)
         todo = [source for source in sources if source.name not in state.ledger.cut]
         _read_and_cut(run, state, todo, run.plan(listed.root), len(sources), len(listed.refusals))  # READ, CUT

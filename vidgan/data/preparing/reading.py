@@ -3,10 +3,11 @@
 A file that cannot be used costs only that file: every error while reading becomes a refusal.
 """
 
+import errno
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from vidgan.data.preparing.shots import ShotSettings
 from vidgan.data.sources.archives import ARCHIVE_ERRORS, Archive
@@ -107,11 +108,31 @@ def refuse_on_error(name: str, items: Iterable[T]) -> Iterator[T | Refusal]:
     """`items`, ended by a refusal of the source `name` if producing one fails."""
     try:
         yield from items
-    except (SourceError, VideoError) as error:
-        yield Refusal(name, error.reason, error.detail)
-    except MemoryError:
-        yield Refusal(
-            name, "out-of-memory", "exceeded the memory of a worker process; cut the file or raise memory_limit"
-        )
     except Exception as error:  # libraries raise undocumented exceptions on damaged files
-        yield Refusal(name, "unreadable", f"{type(error).__name__}: {error}")
+        if is_out_of_memory(error):
+            yield Refusal(name, *OUT_OF_MEMORY)
+        elif isinstance(error, SourceError | VideoError):
+            yield Refusal(name, error.reason, error.detail)
+        else:
+            yield Refusal(name, "unreadable", f"{type(error).__name__}: {error}")
+
+
+OUT_OF_MEMORY: Final = (
+    "out-of-memory",
+    "exceeded the memory of a worker process; cut the file into shorter ones or raise --memory-limit",
+)
+"""Reason and detail of a refusal."""
+
+_OPENCV_NO_MEMORY: Final = -4
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether an exception, or one that it was raised for, means that memory ran out."""
+    while error is not None:
+        codes = getattr(error, "errno", None), getattr(error, "code", None)
+        if isinstance(error, MemoryError) or codes[0] == errno.ENOMEM or codes[1] == _OPENCV_NO_MEMORY:
+            return True
+        if isinstance(error, SourceError | VideoError) and error.reason == OUT_OF_MEMORY[0]:
+            return True
+        error = error.__cause__ or error.__context__
+    return False

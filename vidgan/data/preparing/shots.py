@@ -1,10 +1,10 @@
 """Shot detection: which segments of a recording become clips. No clip spans a shot change."""
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -64,13 +64,81 @@ def find_shots(frames: np.ndarray, taken: Sequence[int], settings: ShotSettings)
         settings: what to detect.
     """
     small = resize_frames(frames, DETECTOR_SIZE, "squash")  # (T, 27, 48, 3)
-    cuts = [bisect_left(taken, cut) for cut in _detect_cuts(small, settings)]
-    cuts = sorted({cut for cut in cuts if 0 < cut < len(taken)})
-    still = _map_spans(still_spans(small), taken) if settings.drop_still else []
-    black = _map_spans(black_spans(small), taken) if settings.drop_black else []
+    return _shots(
+        _detect_cuts(small, settings),
+        still_spans(small) if settings.drop_still else [],
+        black_spans(small) if settings.drop_black else [],
+        taken,
+    )
+
+
+def _shots(
+    detected: Sequence[int],
+    still_frames: Sequence[tuple[int, int]],
+    black_frames: Sequence[tuple[int, int]],
+    taken: Sequence[int],
+) -> Shots:
+    """Shots in numbers of the frames that were read, from cuts and spans in numbers of the recording."""
+    cuts = sorted({cut for cut in (bisect_left(taken, cut) for cut in detected) if 0 < cut < len(taken)})
+    still, black = _map_spans(still_frames, taken), _map_spans(black_frames, taken)
     shots = [(start, end) for start, end in zip([0, *cuts], [*cuts, len(taken)], strict=True)]
     spans = _subtract(shots, [*still, *black])
     return Shots(spans, cuts, sum(e - s for s, e in still), sum(e - s for s, e in black))
+
+
+_BLOCK_FRAMES: Final = 4000
+_MARGIN_FRAMES: Final = 200  # detectors look at fewer neighbours; a multiple of TransNetV2's step of 50, as the block
+
+
+def find_shots_in_blocks(small: Iterable[np.ndarray], taken: Sequence[int], settings: ShotSettings) -> Shots:
+    """As `find_shots`, for a recording of any length: only a few thousand frames are in memory.
+
+    Args:
+        small: frames (27, 48, 3) uint8, at the frame rate of the source.
+        taken, settings: as in `find_shots`.
+    """
+    cuts: list[int] = []
+    still: list[tuple[int, int]] = []
+    black: list[tuple[int, int]] = []
+    for first, begin, end, frames in _blocks(small):
+
+        def spans(found: Sequence[tuple[int, int]], first: int = first, begin: int = begin, end: int = end) -> Any:
+            """The parts of spans that belong to the block, in numbers of the recording."""
+            moved = [(max(start + first, begin), min(stop + first, end)) for start, stop in found]
+            return [(start, stop) for start, stop in moved if start < stop]
+
+        cuts += [cut + first for cut in _detect_cuts(frames, settings) if begin <= cut + first < end]
+        if settings.drop_still:
+            still += spans(still_spans(frames))
+        if settings.drop_black:
+            black += spans(black_spans(frames))
+    return _shots(cuts, _joined(still), _joined(black), taken)
+
+
+def _blocks(small: Iterable[np.ndarray]) -> Iterator[tuple[int, int, int, np.ndarray]]:
+    """Number of the first frame, first frame and end of the block, and frames (T, 27, 48, 3) with margins around it."""
+    buffer: list[np.ndarray] = []
+    first, begin = 0, 0
+    for frame in small:
+        buffer.append(frame)
+        if first + len(buffer) == begin + _BLOCK_FRAMES + _MARGIN_FRAMES:
+            yield first, begin, begin + _BLOCK_FRAMES, np.stack(buffer)
+            begin += _BLOCK_FRAMES
+            buffer = buffer[begin - _MARGIN_FRAMES - first :]
+            first = begin - _MARGIN_FRAMES
+    if buffer and begin < first + len(buffer):
+        yield first, begin, first + len(buffer), np.stack(buffer)
+
+
+def _joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Spans in order, those that touch joined."""
+    joined: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(joined[-1][1], end)
+        else:
+            joined.append((start, end))
+    return joined
 
 
 def _detect_cuts(small: np.ndarray, settings: ShotSettings) -> list[int]:

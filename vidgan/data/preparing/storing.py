@@ -27,6 +27,7 @@ _SHEET_CLIPS: Final = 16
 _SHEET_FRAMES: Final = 8
 NOTE_MEANINGS: Final = {
     "hdr": "high dynamic range, converted without tone mapping (colours look washed out)",
+    "assumed-bt709": "720 lines or more without a colour tag, read as BT.709 like players do",
     "interlaced": "interlaced frames (moving edges show combs)",
     "variable-frame-rate": "variable frame rate (set fps to sample evenly in time)",
     "non-square-pixels": "non-square pixels (shapes look stretched)",
@@ -91,7 +92,7 @@ def build_index(
         settings=options.as_json(),
         quarantined=dict(sorted(Counter(refusal.reason for refusal in refusals).items())),
         ignored=listed.ignored,
-        notices=[*listed.notices, *split.notices, *_cut_notices(cut, options), *_file_notices(cut)],
+        notices=[*listed.notices, *split.notices, *_cut_notices(cut, options), *_file_notices(cut), *listed.remarks],
     )
 
 

@@ -7,16 +7,20 @@ ends a process without progress, and its private memory is bounded where the sys
 """
 
 import atexit
+import os
 import resource
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from multiprocessing.connection import Connection, Pipe, wait
 from typing import Any, Final, TypeVar
+
+from vidgan.files import temporary_folder
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -28,6 +32,7 @@ _READY: Final = "ready"
 _DONE: Final = "done"
 _FAILED: Final = "failed"
 _IDLE_SECONDS: Final = 60.0
+_WATCH_SECONDS: Final = 0.5
 
 _time_limit = 0.0  # seconds, of the current job; 0 outside a worker process
 
@@ -111,13 +116,14 @@ class _Worker:
     def __init__(self) -> None:
         self.started = False
         self.path = list(sys.path)
-        self.folder = tempfile.mkdtemp(prefix="vidgan-")
+        self.resources = ExitStack()
+        self.folder = str(self.resources.enter_context(temporary_folder()))
         self.connection: Connection
         self.connection, theirs = Pipe()
         descriptor = theirs.fileno()
         code = (
             f"import sys, tempfile; sys.path[:] = {self.path!r}; tempfile.tempdir = {self.folder!r}; "
-            f"from {__name__} import serve; serve({descriptor})"
+            f"from {__name__} import serve; serve({descriptor}, {os.getpid()}, {self.folder!r})"
         )
         with theirs:
             self.process = subprocess.Popen(
@@ -133,7 +139,7 @@ class _Worker:
         """Exit code of a process that has closed its end. RuntimeError if it ended before it could take a job."""
         self.connection.close()
         code = self.process.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.resources.close()
         if not self.started:
             raise RuntimeError(f"a worker process could not be started (exit code {code}); see its message above")
         return code
@@ -143,7 +149,7 @@ class _Worker:
         self.process.kill()
         self.process.wait()
         self.connection.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.resources.close()
 
 
 _idle: list[_Worker] = []  # at most one, for the next call: starting a process takes about half a second
@@ -180,13 +186,19 @@ def still_alive() -> None:
         signal.setitimer(signal.ITIMER_REAL, _time_limit)
 
 
-def serve(descriptor: int) -> None:
+def serve(descriptor: int, parent: int, folder: str) -> None:
     """The worker's main loop: run jobs from a connection until it closes or is idle for a minute.
 
     Requests are (function, job, time limit in seconds, memory limit in bytes), answers ``(_DONE, result)`` or
-    ``(_FAILED, exception)``.
+    ``(_FAILED, exception)``. A job does not outlive the process `parent` that waits for it.
+
+    Args:
+        descriptor: of the connection.
+        parent: process id.
+        folder: folder of this process's temporary files.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and ends this process
+    threading.Thread(target=_end_with, args=(parent, folder), daemon=True).start()
     connection = Connection(descriptor)
     try:
         connection.send((_READY, None))
@@ -196,6 +208,14 @@ def serve(descriptor: int) -> None:
             connection.send(_run_job(function, job, time_limit))
     except (EOFError, OSError):
         pass  # the parent has ended
+
+
+def _end_with(parent: int, folder: str) -> None:
+    """End this process, and remove its temporary files, once `parent` has ended, however it did."""
+    while os.getppid() == parent:
+        time.sleep(_WATCH_SECONDS)
+    shutil.rmtree(folder, ignore_errors=True)
+    os._exit(1)
 
 
 def _run_job(function: Any, job: Any, time_limit: float) -> tuple[str, Any]:

@@ -1,7 +1,8 @@
 """Members of .tar and .zip files, read by name into memory and never extracted.
 
 Member headers are untrusted. Absolute names, names with ``..``, links, devices, encrypted members and members above
-`MAX_MEMBER` bytes are refused one by one, and the size is enforced again while reading.
+`MAX_MEMBER` bytes are refused one by one, and the size is enforced again while reading. So is what would decompress to
+many times the size of the archive, before it is decompressed. A compressed tar is not read beyond such a member.
 """
 
 import lzma
@@ -19,6 +20,9 @@ from vidgan.errors import DataError
 
 ARCHIVE_SUFFIXES: Final = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".zip")
 MAX_MEMBER: Final = 1 << 30
+_FREE_BYTES: Final = 128 << 20
+_MAX_RATIO: Final = 50  # decompressed to compressed bytes, above `_FREE_BYTES`; gzip reaches 1000 on zeros
+_MAX_HEADER: Final = 1 << 20  # of extended tar headers, which tarfile reads whole
 ARCHIVE_ERRORS: Final = (
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -58,6 +62,27 @@ def archive_stem(name: str) -> str:
     return name[: -len(max(fitting, key=len))] if fitting else name
 
 
+class _TarInfo(tarfile.TarInfo):
+    """Refuses extended headers of any size, which tarfile reads into memory before it shows the member."""
+
+    def _proc_pax(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        self._check_header()
+        return super()._proc_pax(archive)  # type: ignore[misc]
+
+    def _proc_gnulong(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        self._check_header()
+        return super()._proc_gnulong(archive)  # type: ignore[misc]
+
+    def _check_header(self) -> None:
+        if self.size > _MAX_HEADER:
+            raise tarfile.ReadError(f"extended header of {self.size} bytes; accepted: at most {_MAX_HEADER}")
+
+
+def max_decompressed(compressed: int, *, members: int = 1) -> int:
+    """Most bytes that `compressed` bytes may decompress to, as one member or as several."""
+    return max(_FREE_BYTES, _MAX_RATIO * compressed) * (1 if members == 1 else 4)
+
+
 class Archive:
     """An open archive.
 
@@ -81,7 +106,7 @@ class Archive:
         if path.name.lower().endswith(".zip"):
             self._zip = zipfile.ZipFile(path)
         else:
-            self._tar = tarfile.open(path, "r:*")  # noqa: SIM115 - closed by __exit__
+            self._tar = tarfile.open(path, "r:*", tarinfo=_TarInfo)  # noqa: SIM115 - closed by __exit__
         self.random_access = self._tar is None or isinstance(self._tar.fileobj, BufferedReader)  # else a decompressor
         try:
             self._list()
@@ -134,15 +159,27 @@ class Archive:
 
     def _list(self) -> None:
         entries: Iterable[tarfile.TarInfo | zipfile.ZipInfo] = (self._zip.infolist() if self._zip else self._tar) or ()
+        compressed = self.path.stat().st_size
+        is_plain_tar = self._zip is None and self.random_access
+        total = 0
         for position, entry in enumerate(entries):
             raw = entry.filename if isinstance(entry, zipfile.ZipInfo) else entry.name
             if entry.is_dir() if isinstance(entry, zipfile.ZipInfo) else entry.isdir():
                 continue
             size = entry.file_size if isinstance(entry, zipfile.ZipInfo) else entry.size
+            total += size
             name, refusal = _check_name(raw)
             refusal = refusal or _check_kind(entry)
             if refusal is None and size > MAX_MEMBER:
                 refusal = ("too-large", f"{size} bytes; accepted: at most {MAX_MEMBER}")
+            is_bomb = size > max_decompressed(compressed) or total > max_decompressed(compressed, members=2)
+            if is_bomb and not is_plain_tar:
+                detail = f"decompresses to {size} bytes ({total} so far), from an archive of {compressed} bytes"
+                self.refused.append(RefusedMember(raw, "too-large", detail))
+                if self._zip is None:  # the next header would only be found by decompressing this member
+                    return
+                total -= size
+                continue
             if refusal is None and name in self._entries:
                 refusal = ("unsafe-member", "two members of the archive have this name")
             if refusal is not None:

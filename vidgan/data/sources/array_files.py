@@ -7,7 +7,7 @@ from typing import IO, Final
 
 import numpy as np
 
-from vidgan.data.sources.archives import ARCHIVE_ERRORS, MAX_MEMBER
+from vidgan.data.sources.archives import ARCHIVE_ERRORS, MAX_MEMBER, max_decompressed
 from vidgan.data.sources.blobs import Blob
 from vidgan.errors import DataError
 
@@ -49,7 +49,9 @@ def _npy_array(blob: Blob) -> np.ndarray:
             return _parse_npy(blob)
         return np.load(blob, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
-        raise DataError(f"not a plain .npy file ({error})") from error
+        # numpy's own message recommends options that no command has.
+        reason = "another format, or Python objects" if "pickle" in str(error) else error
+        raise DataError(f"not a plain .npy file ({reason})") from error
 
 
 def _npz_arrays(blob: Blob) -> Iterator[tuple[str, np.ndarray]]:
@@ -58,6 +60,10 @@ def _npz_arrays(blob: Blob) -> Iterator[tuple[str, np.ndarray]]:
         with zipfile.ZipFile(BytesIO(blob) if isinstance(blob, bytes) else blob) as file:
             members = [member for member in file.infolist() if member.filename.endswith(".npy")]
             for member in members:
+                nbytes = len(blob) if isinstance(blob, bytes) else blob.stat().st_size
+                if member.file_size > max_decompressed(nbytes):
+                    detail = f"decompresses to {member.file_size} bytes, from a file of {nbytes} bytes"
+                    raise DataError(f"{member.filename}: {detail}; save it as a .npy file")
                 with file.open(member) as content:
                     data = content.read(MAX_MEMBER + 1)
                 if len(data) > MAX_MEMBER:

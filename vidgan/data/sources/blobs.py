@@ -1,6 +1,5 @@
 """Files on disk and members of archives under one interface: the contents of a source, opened or copied to disk."""
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -11,6 +10,7 @@ from typing import IO, overload
 from vidgan.data.sources.archives import ARCHIVE_ERRORS, Archive
 from vidgan.data.sources.source import Source
 from vidgan.errors import SourceError
+from vidgan.files import explain_full_disk, temporary_folder
 
 Blob = Path | bytes
 """A file on disk, or the content of an archive member."""
@@ -80,7 +80,8 @@ def on_disk(blob: Blob, suffix: str) -> Iterator[Path]:
     if isinstance(blob, Path):
         yield blob
         return
-    with tempfile.TemporaryDirectory(prefix="vidgan-") as folder:
-        path = Path(folder) / f"member{suffix}"
-        path.write_bytes(blob)
+    with temporary_folder() as folder:
+        path = folder / f"member{suffix[:16]}"
+        with explain_full_disk(path, len(blob)):
+            path.write_bytes(blob)
         yield path

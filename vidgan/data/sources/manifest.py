@@ -14,7 +14,6 @@ used as written. Rows of one file without a group form one group, so that the sp
 """
 
 import csv
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -28,11 +27,13 @@ from vidgan.data.sources.file_tree import (
     check_file,
     file_stamp,
     is_hidden,
+    starts_like_video,
     suffix_of,
 )
+from vidgan.data.sources.images import num_pages
 from vidgan.data.sources.source import Listed, Refusal, Source
-from vidgan.errors import DataError
-from vidgan.files import digest_of, natural_key
+from vidgan.errors import DataError, JsonError, SourceError
+from vidgan.files import digest_of, natural_key, parse_json
 
 MANIFEST_SUFFIXES: Final = (".csv", ".jsonl")
 COLUMNS: Final = ("path", "start", "end", "start_time", "end_time", "category", "group", "split", "fps")
@@ -49,8 +50,12 @@ def is_manifest(path: Path) -> bool:
     return path.suffix.lower() in MANIFEST_SUFFIXES and path.is_file()
 
 
-def read_manifest(path: Path) -> Listed:
+def read_manifest(path: Path, *, follow_links: bool = False) -> Listed:
     """The sources that a manifest lists; its folder is the root. Unusable files are refusals.
+
+    Args:
+        path: the manifest.
+        follow_links: follow links of relative paths that leave the manifest's folder.
 
     Raises DataError naming the line for a row that is malformed, repeated, or leaves the folder.
     """
@@ -74,7 +79,7 @@ def read_manifest(path: Path) -> Listed:
         if source.name in lines:
             raise DataError(f"{path}: line {line}: {source.name} repeats line {lines[source.name]}")
         lines[source.name] = line
-        resolved = _with_files(root, source)
+        resolved = _with_files(root, source, follow_links)
         if isinstance(resolved, Refusal):
             refusals.append(Refusal(resolved.source, resolved.reason, f"line {line}: {resolved.detail}"))
         else:
@@ -110,8 +115,8 @@ def _jsonl_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
-            except (ValueError, RecursionError) as error:
+                row = parse_json(line, "value")
+            except JsonError as error:
                 raise DataError(f"{path}: line {number}: not JSON ({error})") from error
             if not isinstance(row, dict):
                 raise DataError(f"{path}: line {number}: {type(row).__name__}; expected an object with the key path")
@@ -215,9 +220,16 @@ def _word(key: str, value: Any) -> str | None:
     return str(value)
 
 
-def _with_files(root: Path, source: Source) -> Source | Refusal:
+def _with_files(root: Path, source: Source, follow_links: bool) -> Source | Refusal:
     """`source` with kind, files and stamp, from the file system."""
     name = source.files[0]
+    try:
+        return _resolve(root, name, source, follow_links)
+    except (OSError, ValueError) as error:  # a name beyond the limits of the system, a folder without permission
+        return Refusal(source.name, "unreadable-file", getattr(error, "strerror", None) or str(error))
+
+
+def _resolve(root: Path, name: str, source: Source, follow_links: bool) -> Source | Refusal:
     path = root / name
     files: tuple[str, ...] = (name,)
     kind = _KINDS.get(suffix_of(name), "")
@@ -226,25 +238,40 @@ def _with_files(root: Path, source: Source) -> Source | Refusal:
         images = (entry.name for entry in path.iterdir() if suffix_of(entry.name) in IMAGE_SUFFIXES)
         frames = sorted((image for image in images if not is_hidden(image)), key=natural_key)
         files = tuple(frames) if name == "." else tuple(f"{name}/{frame}" for frame in frames)
-    if not kind and path.exists():
-        return Refusal(source.name, "not-a-clip", "neither a folder nor a video, image or array by its suffix")
     if not files:
         return Refusal(source.name, "no-frames", "the folder contains no images")
     for file in files:
-        refusal = _check_listed_file(root, file)
+        refusal = _check_listed_file(root, file, follow_links)
         if refusal is not None:
             return Refusal(source.name, refusal.reason, f"{file}: {refusal.detail}")
+    if not kind and starts_like_video(path):
+        kind = "video"
+    if not kind:
+        return Refusal(source.name, "not-a-clip", "neither a folder nor a video, image or array by its suffix")
+    if kind == "strip" and _num_pages(path) > 1:
+        kind = "pages"
     requested = (source.start, source.end, source.start_time, source.end_time, source.fps)
     stamp = digest_of(files, [file_stamp(root / file) for file in files], requested)
     return replace(source, kind=kind, files=files, stamp=stamp)
 
 
-def _check_listed_file(root: Path, name: str) -> Refusal | None:
+def _num_pages(path: Path) -> int:
+    """Number of images in a file; 1 for one that will be refused when it is read."""
+    try:
+        return num_pages(path)
+    except SourceError:
+        return 1
+
+
+def _check_listed_file(root: Path, name: str, follow_links: bool) -> Refusal | None:
     path = root / name
     if not path.exists() and not path.is_symlink():
-        return Refusal(name, "missing", "no such file or folder")
+        hint = "; separate folders by / instead of \\" if "\\" in name else ""
+        return Refusal(name, "missing", f"no such file or folder{hint}")
     if PurePosixPath(name).is_absolute():
         return check_file(Path(path.anchor), name)  # an absolute path may be a link to anywhere
-    if not path.resolve().is_relative_to(root):  # a parent folder may be the link
-        return Refusal(name, "link", "a link leaves the manifest's folder")
-    return check_file(root, name)
+    if not follow_links and not path.resolve().is_relative_to(root):  # a parent folder may be the link
+        return Refusal(
+            name, "link", f"a link to {path.resolve()}, outside the manifest's folder; list that path instead"
+        )
+    return check_file(root, name, follow_links=follow_links)

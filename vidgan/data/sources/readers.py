@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,9 +15,9 @@ from vidgan.data.sources.array_files import labelled_clips, time_first_clips
 from vidgan.data.sources.blobs import Blob, on_disk, open_blob
 from vidgan.data.sources.hickle_files import hickle_frames
 from vidgan.data.sources.idx_files import read_idx_images
-from vidgan.data.sources.images import cut_strip, read_image, strip_frame_size
+from vidgan.data.sources.images import cut_strip, num_pages, read_image, read_pages, strip_frame_size
 from vidgan.data.sources.norpix import frame_spans, read_header
-from vidgan.data.sources.segments import check_memory, choose_frames, read_video_segment
+from vidgan.data.sources.segments import ChosenFrames, check_memory, choose_frames, read_video_segment
 from vidgan.data.sources.source import Source
 from vidgan.data.sources.tfrecords import example_bytes, records
 from vidgan.errors import DataError, SourceError, VideoError
@@ -60,6 +61,8 @@ class ReadSettings:
         fps: target frame rate of clips with a clock, None to keep all frames.
         strip_frame: (H, W) of one frame of a strip, None for square frames.
         every: stride, applied after `fps`.
+        max_bytes: memory limit of a clip, as in `vidgan.video.decode.read_video`.
+        max_frames: read only so many frames of the result; None for all.
     """
 
     size: tuple[int, int] | None
@@ -68,6 +71,8 @@ class ReadSettings:
     strip_frame: tuple[int, int] | None
     resample: Resample = "area"
     every: int = 1
+    max_bytes: int | None = None
+    max_frames: int | None = None
 
 
 def read_source(source: Source, blobs: Sequence[Blob], settings: ReadSettings) -> Iterator[ReadClip]:
@@ -97,13 +102,21 @@ def _read_video(source: Source, blobs: Sequence[Blob], settings: ReadSettings) -
     with on_disk(blobs[0], PurePosixPath(source.files[0]).suffix) as path:
         try:
             if source.is_segment:
-                segment = read_video_segment(path, source, settings.size, settings.fit, settings.resample, settings.fps)
+                segment = read_video_segment(
+                    path, source, settings.size, settings.fit, settings.resample, settings.fps, settings.max_bytes
+                )
                 frames, fps, info = segment.frames, segment.fps, segment.info
                 metadata = {**video_metadata(info), "span": list(segment.bounds)}
                 notes = segment.notes
             else:
                 video = read_video(
-                    path, size=settings.size, fit=settings.fit, resample=settings.resample, fps=settings.fps
+                    path,
+                    size=settings.size,
+                    fit=settings.fit,
+                    resample=settings.resample,
+                    fps=settings.fps,
+                    max_frames=None if settings.max_frames is None else settings.max_frames * settings.every,
+                    max_bytes=settings.max_bytes,
                 )
                 frames, fps, info = video.frames, video.fps, video.info
                 metadata = video_metadata(info)
@@ -113,9 +126,23 @@ def _read_video(source: Source, blobs: Sequence[Blob], settings: ReadSettings) -
     yield ReadClip("", frames[:: settings.every], fps / settings.every, notes, metadata)
 
 
+def _choose(source: Source, count: int, settings: ReadSettings) -> ChosenFrames:
+    """The frames to read of a clip of `count` frames without timestamps."""
+    chosen = choose_frames(source, count, fps=settings.fps, every=settings.every)
+    return ChosenFrames(chosen.indices[: settings.max_frames], chosen.fps)
+
+
 def _read_frame_folder(source: Source, blobs: Sequence[Blob], settings: ReadSettings) -> Iterator[ReadClip]:
-    chosen = choose_frames(source, len(blobs), fps=settings.fps, every=settings.every)
+    chosen = _choose(source, len(blobs), settings)
     images = ((source.files[i], _read_image(blobs[i], source.files[i])) for i in chosen.indices)
+    yield ReadClip("", _stack(images, len(chosen.indices), settings), chosen.fps, chosen.notes)
+
+
+def _read_page_file(source: Source, blobs: Sequence[Blob], settings: ReadSettings) -> Iterator[ReadClip]:
+    chosen = _choose(source, num_pages(blobs[0]), settings)
+    numbers = Counter(chosen.indices)  # in order, because the indices never decrease
+    pages = ((number, page) for number, page in enumerate(read_pages(blobs[0])) if number in numbers)
+    images = ((f"page {number}", page) for number, page in pages for _ in range(numbers[number]))
     yield ReadClip("", _stack(images, len(chosen.indices), settings), chosen.fps, chosen.notes)
 
 
@@ -151,7 +178,7 @@ def _clips_from_arrays(
 
 def _read_hickle(source: Source, blobs: Sequence[Blob], settings: ReadSettings) -> Iterator[ReadClip]:
     with _refused_as("wrong-hickle"), hickle_frames(blobs[0]) as frames:
-        chosen = choose_frames(source, len(frames), fps=settings.fps, every=settings.every)
+        chosen = _choose(source, len(frames), settings)
         block_frames = max(1, _BLOCK_BYTES // math.prod(frames.shape[1:]))
 
         def images() -> Iterator[tuple[str, np.ndarray]]:
@@ -169,7 +196,7 @@ def _read_norpix(source: Source, blobs: Sequence[Blob], settings: ReadSettings) 
         header = read_header(file)
         spans = frame_spans(file)
         known = source if header.fps == 0 or source.fps is not None else replace(source, fps=header.fps)
-        chosen = choose_frames(known, len(spans), fps=settings.fps, every=settings.every)
+        chosen = _choose(known, len(spans), settings)
 
         def images() -> Iterator[tuple[str, np.ndarray]]:
             for i in chosen.indices:
@@ -213,7 +240,7 @@ def _read_digits(source: Source, blobs: Sequence[Blob], settings: ReadSettings) 
 
 def _clip_from_array(source: Source, label: str, clip: np.ndarray, settings: ReadSettings) -> ReadClip:
     """A clip of (T, h, w, 3|1) frames in memory or memory-mapped."""
-    chosen = choose_frames(source, len(clip), fps=settings.fps, every=settings.every)
+    chosen = _choose(source, len(clip), settings)
     images = (("", np.broadcast_to(clip[i], (*clip.shape[1:3], 3))) for i in chosen.indices)  # grey in three channels
     return ReadClip(label, _stack(images, len(chosen.indices), settings), chosen.fps, chosen.notes)
 
@@ -226,7 +253,7 @@ def _stack(images: Iterable[tuple[str, np.ndarray]], count: int, settings: ReadS
         if i == 0:
             shape = image.shape
             size = settings.size or (shape[0], shape[1])
-            check_memory(count, size)
+            check_memory(count, size, settings.max_bytes)
             clip = np.empty((count, *size, 3), np.uint8)  # (T, H, W, 3)
         if image.shape != shape:
             sizes = f"{name} is {image.shape[1]}x{image.shape[0]}, previous frames {shape[1]}x{shape[0]}"
@@ -242,8 +269,8 @@ def _stack(images: Iterable[tuple[str, np.ndarray]], count: int, settings: ReadS
 def _read_image(blob: Blob, name: str) -> np.ndarray:
     try:
         return read_image(blob)
-    except DataError as error:
-        raise SourceError("unreadable-image", f"{name} {error}".strip()) from error
+    except SourceError as error:
+        raise SourceError(error.reason, f"{name} {error.detail}".strip()) from error
 
 
 @contextmanager
@@ -260,6 +287,7 @@ def _refused_as(reason: str) -> Iterator[None]:
 READERS: Final[dict[str, Callable[[Source, Sequence[Blob], ReadSettings], Iterator[ReadClip]]]] = {
     "video": _read_video,
     "frames": _read_frame_folder,
+    "pages": _read_page_file,
     "strip": _read_strip,
     "array": _read_arrays,
     "time-first": _read_time_first,

@@ -15,7 +15,7 @@ import numpy as np
 
 from vidgan.data.sources.source import Source
 from vidgan.errors import SourceError
-from vidgan.video.decode import MAX_BYTES, VideoInfo, probe, read_video
+from vidgan.video.decode import LEAST_FRAME_BYTES, MAX_BYTES, VideoInfo, probe, read_video
 from vidgan.video.random_access import VideoIndex, VideoReader, index_video
 from vidgan.video.resize import Fit, Resample
 from vidgan.video.sampling import resample_indices
@@ -90,11 +90,16 @@ def segment_bounds(source: Source, count: int, times: Sequence[float] | None) ->
     return start, end
 
 
-def check_memory(num_frames: int, size: tuple[int, int]) -> None:
-    """Raise SourceError where `num_frames` RGB frames of `size` (H, W) exceed the memory bound of one clip."""
-    most = MAX_BYTES // (3 * size[0] * size[1])
+def check_memory(num_frames: int, size: tuple[int, int], max_bytes: int | None = None) -> None:
+    """Raise SourceError where `num_frames` RGB frames of `size` (H, W) exceed the memory bound of one clip.
+
+    `max_bytes` as in `vidgan.video.decode.read_video`.
+    """
+    frame_bytes = 3 * size[0] * size[1]
+    most = MAX_BYTES // frame_bytes if max_bytes is None else max_bytes // max(frame_bytes, LEAST_FRAME_BYTES)
     if num_frames > most:
-        raise SourceError("too-long", f"{num_frames} frames; accepted: at most {most} of this size. Cut the file")
+        detail = f"{num_frames} frames; accepted: at most {most} of this size. Cut the file into shorter ones"
+        raise SourceError("too-long", detail)
 
 
 @dataclass(frozen=True)
@@ -117,7 +122,13 @@ class VideoSegment:
 
 
 def read_video_segment(
-    path: Path, source: Source, size: tuple[int, int] | None, fit: Fit, resample: Resample, fps: float | None
+    path: Path,
+    source: Source,
+    size: tuple[int, int] | None,
+    fit: Fit,
+    resample: Resample,
+    fps: float | None,
+    max_bytes: int | None = None,
 ) -> VideoSegment:
     """Decode the segment of `path` that `source` requests; the other arguments as in `vidgan.video.decode.read_video`.
 
@@ -135,7 +146,7 @@ def read_video_segment(
     times = [float((stamp - index.pts[0]) * index.time_base) for stamp in index.pts]
     start, end = segment_bounds(source, len(index), times)
     chosen = _resample(times[start:end], fps)
-    check_memory(len(chosen.indices), size or (info.height, info.width))
+    check_memory(len(chosen.indices), size or (info.height, info.width), max_bytes)
     with VideoReader(path, size=size, fit=fit, resample=resample, index=index) as reader:
         return _segment(reader.frames([start + i for i in chosen.indices]), chosen, (start, end), info)
 

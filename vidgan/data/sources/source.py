@@ -76,7 +76,8 @@ class Listed:
         sources: what clips can be read from.
         refusals: media files and archives that are excluded.
         ignored: number of hidden and unrelated files.
-        notices: how the files were interpreted, for people.
+        notices: how the files were interpreted as a published data set, for people.
+        remarks: how plain files were interpreted, and which files were left alone.
     """
 
     root: Path
@@ -84,3 +85,4 @@ class Listed:
     refusals: tuple[Refusal, ...] = ()
     ignored: int = 0
     notices: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()

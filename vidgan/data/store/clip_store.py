@@ -1,15 +1,18 @@
 """`ClipStore`, the interface that training and evaluation read pixels through, and the files it keeps open."""
 
+import fcntl
 import os
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from vidgan.data.store.index import ClipEntry, Index
+from vidgan.errors import DataError
 
 T = TypeVar("T")
 
@@ -48,6 +51,22 @@ class ClipStore(ABC):
 
     def _flow_shape(self, entry: ClipEntry) -> tuple[int, ...]:
         return entry.frames - 1, 2, *self.size
+
+
+@contextmanager
+def reading_lock(root: Path) -> Iterator[None]:
+    """Keep `vidgan prepare` from changing the data set in `root`, on file systems with locks."""
+    handle = os.open(root, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DataError(f"{root}: `vidgan prepare` is writing to this data set; wait for it or stop it") from None
+        except OSError:
+            pass
+        yield
+    finally:
+        os.close(handle)
 
 
 class OpenFiles(Generic[T]):

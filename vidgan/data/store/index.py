@@ -5,21 +5,25 @@ changes with any pixel, length or category, ``split_hash`` with the assignment o
 scoring compare them to detect other data.
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from vidgan.errors import DataError
-from vidgan.files import digest_of, write_json
+from vidgan.errors import DataError, UserError
+from vidgan.files import digest_of, read_json, write_json
 
 FORMAT: Final = 2
 STORES: Final = ("frames", "video", "shards")
 """Where the pixels are stored: ``clips/<id>.npy``, the source videos themselves, or tar shards."""
 SPLITS: Final = ("train", "test")
 INDEX_NAME: Final = "index.json"
+_MAX_BYTES: Final = 1 << 29
+"""Largest accepted index: about a million clips."""
+_MAX_SIDE: Final = 8192  # pixels, as in `vidgan.video.resize.check_size`
+_MAX_RATE: Final = 1e6  # frames per second
+_MAX_FRAMES: Final = 100_000_000  # of a clip: a month at 30 frames per second
 
 
 @dataclass(frozen=True)
@@ -134,9 +138,9 @@ def load_index(root: Path | str) -> Index:
             f"{root}: contains no {INDEX_NAME}; run `vidgan prepare` on your videos (again, if it was interrupted)"
         )
     try:
-        content = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise DataError(f"{path}: not valid JSON ({error}); run `vidgan prepare` again") from error
+        content = read_json(path, max_bytes=_MAX_BYTES)
+    except UserError as error:
+        raise DataError(f"{error}; run `vidgan prepare` again") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         version = content.get("format") if isinstance(content, dict) else None
         origin = " (written by an earlier version)" if version == 1 else ""
@@ -145,7 +149,7 @@ def load_index(root: Path | str) -> Index:
         )
     try:
         index = _parse(content)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{path}: damaged ({type(error).__name__}: {error}); run `vidgan prepare` again") from error
     for name in ("fingerprint", "split_hash"):
         if content.get(name) != getattr(index, name):
@@ -157,26 +161,31 @@ def load_index(root: Path | str) -> Index:
 
 
 def _parse(content: Mapping[str, Any]) -> Index:
-    height, width = (int(value) for value in content["size"])
-    categories = [str(name) for name in content["categories"]]
-    clips = [_parse_clip(entry, len(categories)) for entry in content["clips"]]
+    height, width = (whole_number("size", value, least=1, most=_MAX_SIDE) for value in content["size"])
+    categories = [_text("categories", name) for name in _list("categories", content["categories"])]
+    entries = _list("clips", content["clips"])
+    if len(categories) > len(entries):
+        raise ValueError(f"{len(categories)} categories of {len(entries)} clips")
+    clips = [_parse_clip(entry, len(categories)) for entry in entries]
     _refuse_repeats([clip.id for clip in clips])
-    store, source_root = str(content["store"]), content["source_root"]
+    store, source_root = _text("store", content["store"]), content["source_root"]
     if store not in STORES or (store == "video") != isinstance(source_root, str):
         raise ValueError(f"store {store!r} with source_root {source_root!r}")
+    if not isinstance(content["settings"], dict):
+        raise TypeError(f"settings is {type(content['settings']).__name__}")
     return Index(
         size=(height, width),
-        fps=None if content["fps"] is None else float(content["fps"]),
-        flow=None if content["flow"] is None else str(content["flow"]),
+        fps=_rate(content["fps"]),
+        flow=None if content["flow"] is None else _text("flow", content["flow"]),
         categories=categories,
         clips=clips,
         store=store,
         source_root=source_root,
-        protocol=None if content["protocol"] is None else str(content["protocol"]),
+        protocol=None if content["protocol"] is None else _text("protocol", content["protocol"]),
         settings=dict(content["settings"]),
-        quarantined={str(reason): int(count) for reason, count in content["quarantined"].items()},
-        ignored=int(content["ignored"]),
-        notices=[str(notice) for notice in content["notices"]],
+        quarantined={reason: whole_number("quarantined", n, least=0) for reason, n in content["quarantined"].items()},
+        ignored=whole_number("ignored", content["ignored"], least=0),
+        notices=[_text("notices", notice) for notice in _list("notices", content["notices"])],
     )
 
 
@@ -184,20 +193,20 @@ def _parse_clip(entry: Mapping[str, Any], num_categories: int) -> ClipEntry:
     from vidgan.types import UNLABELLED  # imports torch, which the processes that read files do not need
 
     clip = ClipEntry(
-        id=str(entry["id"]),
-        source=str(entry["source"]),
-        group=str(entry["group"]),
-        category=int(entry["category"]),
-        split=str(entry["split"]),
-        frames=int(entry["frames"]),
-        fps=None if entry["fps"] is None else float(entry["fps"]),
-        digest=str(entry["digest"]),
-        start=int(entry["start"]),
-        file=str(entry["file"]),
+        id=_text("id", entry["id"]),
+        source=_text("source", entry["source"]),
+        group=_text("group", entry["group"]),
+        category=whole_number("category", entry["category"], least=min(0, UNLABELLED)),
+        split=_text("split", entry["split"]),
+        frames=whole_number("frames", entry["frames"], least=-_MAX_FRAMES, most=_MAX_FRAMES),
+        fps=_rate(entry["fps"]),
+        digest=_text("digest", entry["digest"]),
+        start=whole_number("start", entry["start"], least=-_MAX_FRAMES, most=_MAX_FRAMES),
+        file=source_file(entry["file"]),
     )
     # An id becomes a file name: characters other than those of `clip_id` could refer to files outside the folder.
-    if not re.fullmatch(r"[A-Za-z0-9-]+", clip.id):
-        raise ValueError(f"clip id {clip.id!r}")
+    if not re.fullmatch(r"[A-Za-z0-9-]{1,200}", clip.id):
+        raise ValueError(f"clip id {clip.id!r:.80}")
     if clip.split not in SPLITS:
         raise ValueError(f"split {clip.split!r} of clip {clip.id}")
     if clip.category != UNLABELLED and not 0 <= clip.category < num_categories:
@@ -205,6 +214,49 @@ def _parse_clip(entry: Mapping[str, Any], num_categories: int) -> ClipEntry:
     if clip.frames < 1 or clip.start < 0:
         raise ValueError(f"{clip.frames} frames from {clip.start} in clip {clip.id}")
     return clip
+
+
+def source_file(value: Any) -> str:
+    """`value`, if it is the posix path of a file below the source folder, or an absolute one. Raises ValueError."""
+    name = _text("file", value)
+    if "\0" in name or ".." in PurePosixPath(name).parts:
+        raise ValueError(f"file {name!r:.200} is outside the source folder")
+    return name
+
+
+def whole_number(name: str, value: Any, *, least: int, most: int = 2**63 - 1) -> int:
+    """`value`, if it is an integer within the bounds. Raises ValueError naming the field."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f"{name} is {value!r:.40}; accepted: whole numbers from {least} to {most}")
+    return value
+
+
+def _rate(value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _MAX_RATE:
+        raise ValueError(f"fps is {value!r:.40}; accepted: a number above 0 and at most {_MAX_RATE:g}, or null")
+    return float(value)
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is {type(value).__name__}; accepted: text")
+    return value
+
+
+def _list(name: str, value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"{name} is {type(value).__name__}; accepted: a list")
+    return value
+
+
+def stride_of(index: Index) -> int:
+    """The option ``every`` that a data set was prepared with. Raises DataError where the settings lack it."""
+    try:
+        return whole_number("settings: every", index.settings["every"], least=1)
+    except (KeyError, ValueError) as error:
+        raise DataError(f"{INDEX_NAME}: settings are incomplete ({error}); run `vidgan prepare` again") from error
 
 
 def _refuse_repeats(ids: Sequence[str]) -> None:

@@ -23,14 +23,15 @@ import numpy as np
 
 from vidgan.data.store.clip_store import ClipStore, OpenFiles
 from vidgan.data.store.frames import NpyArray, parse_header
-from vidgan.data.store.index import SPLITS, ClipEntry, Index, clip_path, flow_path
+from vidgan.data.store.index import SPLITS, ClipEntry, Index, clip_path, flow_path, whole_number
 from vidgan.errors import DataError
-from vidgan.files import atomic_file, digest_of, write_json
+from vidgan.files import atomic_file, digest_of, read_json, write_json
 from vidgan.types import UNLABELLED
 
 SHARDS_FOLDER: Final = "shards"
 MANIFEST_NAME: Final = "manifest.json"
 _FORMAT: Final = 1
+_MAX_MANIFEST: Final = 1 << 29  # bytes
 _BLOCK: Final = 512  # bytes; tar pads members to a multiple
 _CHUNK: Final = 1 << 20
 _OPEN_SHARDS: Final = 256  # per process: one descriptor each, and every row of a batch reads another shard
@@ -115,13 +116,13 @@ def load_manifest(root: Path) -> list[Shard]:
     """
     path = shards_folder(root) / MANIFEST_NAME
     try:
-        content = json.loads(path.read_bytes())
+        content = read_json(path, max_bytes=_MAX_MANIFEST)
         if content["format"] != _FORMAT:
             raise ValueError(f"format {content['format']!r}, this version reads {_FORMAT}")
         return [_parse_shard(shard) for shard in content["shards"]]
     except FileNotFoundError as error:
         raise DataError(f"{path}: missing; run `vidgan prepare` again") from error
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise DataError(f"{path}: damaged ({type(error).__name__}: {error}); run `vidgan prepare` again") from error
 
 
@@ -238,18 +239,27 @@ class _Summed:
 
 def _parse_shard(value: Mapping[str, Any]) -> Shard:
     name = str(value["name"])
-    if Path(name).name != name:  # the manifest must not refer to files outside the folder
-        raise ValueError(f"shard name {name!r}")
+    # The manifest must not refer to files outside the folder.
+    if Path(name).name != name or "\0" in name:
+        raise ValueError(f"shard name {name!r:.80}")
+    nbytes = whole_number("nbytes", value["nbytes"], least=0)
+
+    def location(numbers: Any) -> Location:
+        offset, length, crc32 = (whole_number("location", number, least=0) for number in numbers)
+        if offset + length > nbytes:
+            raise ValueError(f"an array at byte {offset} with {length} bytes, in a shard of {nbytes}")
+        return Location(offset, length, crc32)
+
     clips = tuple(
         Member(
             str(clip["id"]),
             str(clip["digest"]),
-            Location(*(int(number) for number in clip["frames"])),
-            None if clip["flow"] is None else Location(*(int(number) for number in clip["flow"])),
+            location(clip["frames"]),
+            None if clip["flow"] is None else location(clip["flow"]),
         )
         for clip in value["clips"]
     )
-    return Shard(name, str(value["split"]), int(value["nbytes"]), str(value["sha256"]), clips)
+    return Shard(name, str(value["split"]), nbytes, str(value["sha256"]), clips)
 
 
 class ShardStore(ClipStore):
@@ -275,6 +285,12 @@ class ShardStore(ClipStore):
                 raise DataError(
                     f"{shards_folder(self.root)}: clip {entry.id} of the index is not in the manifest; run `vidgan "
                     "prepare` again"
+                )
+            height, width = self.size
+            if member.frames.nbytes < entry.frames * height * width * 3:
+                raise DataError(
+                    f"{shards_folder(self.root) / shard.name}: {member.frames.nbytes} bytes are too few for the "
+                    f"{entry.frames} frames of clip {entry.id} in the index; run `vidgan prepare` again"
                 )
             shards[shard.name] = shard
         for shard in shards.values():

@@ -11,7 +11,7 @@ def test_hostile_values_in_every_kind_of_file(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.syspath_prepend(str(TOOLS))
-    from fuzz_files import main
+    from fuzz_runs import main
 
     code = main(["--count", "1300"])
     printed = capsys.readouterr()

@@ -275,7 +275,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=1300, help="number of cases")
     parser.add_argument("--seed", type=int, default=0, help="of the cases")
     options = parser.parse_args(arguments)
-    folder = Path(tempfile.mkdtemp(prefix="vidgan-fuzz-"))
+    folder = Path(tempfile.mkdtemp(prefix="fuzz-runs-"))
     try:
         counts: Counter[str] = Counter()
         for target, changes in cases(make_targets(make_run(folder)), options.count, options.seed):

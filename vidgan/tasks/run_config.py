@@ -91,7 +91,7 @@ class OptimizerConfig(Section):
     name: Literal["adam", "adamw", "rmsprop", "sgd", "object"] = option(
         "adam", "Algorithm; `object` stands for one that was passed from Python."
     )
-    lr: float = option(2e-4, "Learning rate.", gt=0, le=100)
+    lr: float = option(2e-4, "Learning rate.", gt=0)
     betas: tuple[Beta, Beta] | None = option(None, "Adam and AdamW only; null stands for (0.5, 0.999).")
     weight_decay: float = option(0.0, "As in torch.optim.", ge=0)
 

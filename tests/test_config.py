@@ -2,6 +2,7 @@
 
 import copy
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -473,3 +474,44 @@ def test_shipped_configs_are_valid_and_dump_without_loss(name: str, tmp_path: Pa
     path = tmp_path / "dumped.yaml"
     path.write_text(dump_config(config))
     assert load_config(path) == config
+
+
+@pytest.mark.parametrize(
+    ("override", "value"),
+    [
+        ("data.root=set #1", "set #1"), ("data.root='set #1'", "set #1"), ("data.root=a: b", "a: b"),
+        ("data.root=[x]", "[x]"), ("data.root=%40", "%40"), ("name=001", "001"), ("name=yes", "yes"),
+        ("name=1e3", "1e3"), ("name=2024-01-01", "2024-01-01"), ("out=no", "no"), ("train.steps=0100", 100),
+        ("train.steps=1e3", 1000), ("data.root=a=b", "a=b"), ("objective.weights.category=1e-2", 0.01),
+        ("model.dim_content=012", 12), ("data.flip=yes", True),
+    ],
+)  # fmt: skip
+def test_an_override_of_a_text_is_text_and_of_a_number_is_decimal(override: str, value: object) -> None:
+    config = load_config(shipped_configs()["mocogan/demo"], ["data.root=d", "train.warmup=0", override])
+    section: object = config
+    for key in override.split("=")[0].split("."):
+        section = section[key] if isinstance(section, dict) else getattr(section, key)
+    assert section == value and type(section) is type(value)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "optimizers.generator.lr=inf", "optimizers.generator.lr=1e9", "train.clip_grad_norm=inf", "train.ema_decay=nan",
+        "model.frame.width=1000000", "model.motion.input_scale=nan", "data.workers=100000", "train.steps=1e12",
+        "train.batch_size=1e12", "data.frames=1e9", "data.fps=inf", "every.checkpoint=1e20", "seed=1e30",
+        "train.steps=1:30", "data.window=[64,1e9]", "optimizers.generator.betas=[0.5,1.5]", "name=???",
+        "objective.weights.category=1e300", "train.micro_batches=1e9", "guards.rollbacks=1e9",
+    ],
+)  # fmt: skip
+def test_a_number_beyond_its_limit_is_refused_by_key(override: str) -> None:
+    with pytest.raises(ConfigError, match=override.split("=")[0].replace(".", r"\.")):
+        load_config(shipped_configs()["mocogan/demo"], ["data.root=d", override])
+
+
+def test_a_config_that_is_no_ordinary_file_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "zero.yaml").symlink_to("/dev/zero")
+    for name in ("pipe.yaml", "zero.yaml"):
+        with pytest.raises(ConfigError, match=name):
+            load_config(tmp_path / name)

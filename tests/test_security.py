@@ -290,7 +290,8 @@ def test_weights_that_cannot_be_those_of_a_model_are_refused(tmp_path: Path) -> 
         save_file(weights | changes, folder / "model.safetensors")
         with pytest.raises(PretrainedError, match=re.escape(next(iter(changes)))):
             MoCoGAN.from_pretrained(folder)
-    save_file({key: value.half() for key, value in weights.items()}, folder / "model.safetensors")
+    halves = {key: value.half() if value.is_floating_point() else value for key, value in weights.items()}
+    save_file(halves, folder / "model.safetensors")
     MoCoGAN.from_pretrained(folder)  # half precision is no damage
 
 

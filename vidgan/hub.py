@@ -391,7 +391,8 @@ def _read_object(path: Path) -> dict[str, Any]:
     try:
         content = read_json(path, max_bytes=MAX_OBJECT_BYTES)
     except (UserError, OSError) as error:
-        raise PretrainedError(f"{error}; the model folder is damaged") from None
+        reason = f"{path}: {error.strerror}" if isinstance(error, OSError) else str(error)
+        raise PretrainedError(f"{reason}; the model folder is damaged") from None
     if not isinstance(content, dict):
         raise PretrainedError(f"{path}: holds no mapping; the model folder is damaged")
     return content

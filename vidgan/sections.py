@@ -115,7 +115,7 @@ def one_of(*sections: type[Section], default: str) -> Any:
             return default
         if isinstance(value, OwnPart) or (isinstance(kind, str) and (":" in kind or kind == OBJECT)):
             return OWN
-        return kind if kind in tags else None
+        return kind if isinstance(kind, str) and kind in tags else None
 
     accepted = f"{', '.join(tags)}, or my_module:MyClass"
     members = [Annotated[section, Tag(name)] for name, section in tags.items()]

@@ -351,7 +351,7 @@ def test_models_names_everything(run) -> None:
 
 def test_a_run_that_fails_exits_with_1(run, shapes_data: Path, tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
-    wild = {"optimizers__generator": {"name": "sgd", "lr": 1e30}, "optimizers__video": {"name": "sgd", "lr": 1e30}}
+    wild = {"optimizers__generator": {"name": "sgd", "lr": 1e6}, "optimizers__video": {"name": "sgd", "lr": 1e6}}
     config.write_text(dump_config(small_config("mocogan", shapes_data, tmp_path, train__steps=50, **wild)))
     code, _, err = run("train", config, "--quiet")
     assert code == 1 and "finite" in err and "Traceback" not in err

@@ -1,5 +1,6 @@
 """`vidgan predict` samples a video in time as the model's training clips were sampled."""
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -11,10 +12,13 @@ import torch
 from einops import rearrange
 from helpers import small_config
 
+from vidgan.commands import predict as command
 from vidgan.commands.predict import predict
 from vidgan.commands.train import train
 from vidgan.data.unprepared import read_one
+from vidgan.errors import ConfigError, RunFailedError
 from vidgan.tasks.forecasting.dual_motion import DualMotionGAN
+from vidgan.video import read_video
 from vidgan.video.encode import write_mp4
 
 
@@ -50,3 +54,71 @@ def test_context_has_the_time_step_of_training(
     model = DualMotionGAN.from_pretrained(tmp_path / "model")
     film = rearrange(torch.from_numpy(read_one(tmp_path / "film.mp4", size=model.image_size)), "t h w c -> t c h w")
     assert torch.equal(future, model.predict(film[None, : 3 * step : step], horizon=1)[0])
+
+
+def film(path: Path, fps: float) -> Path:
+    rows, columns = np.mgrid[:32, :32]
+    frames = [np.stack([(columns * 5 + 9 * t) % 256, rows * 8, rows * 0 + 60], axis=-1) for t in range(16)]
+    return write_mp4(path, np.stack(frames).astype(np.uint8), fps=fps)
+
+
+@pytest.mark.parametrize(
+    ("options", "facts", "fps", "fps_from"),
+    [
+        ({}, {}, 12.0, "video"),
+        ({}, {"stride": 2}, 6.0, "video"),
+        ({}, {"every": 3, "stride": 2}, 2.0, "video"),
+        ({}, {"sampled_fps": 4.0}, 4.0, "video"),
+        ({"fps": 30.0}, {"stride": 2}, 30.0, "option"),
+    ],
+)
+def test_the_output_has_the_frame_rate_of_what_the_model_reads(
+    options: dict[str, float], facts: dict[str, Any], fps: float, fps_from: str, saved_model: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(saved_model, tmp_path / "model")
+    saved = json.loads((tmp_path / "model" / "vidgan.json").read_text())
+    defaults = {"fps": None, "every": 1, "stride": 1, "sampled_fps": None}
+    (tmp_path / "model" / "vidgan.json").write_text(json.dumps(saved | defaults | facts))
+    film(tmp_path / "film.mp4", 12)
+    predict(tmp_path / "model", tmp_path / "film.mp4", tmp_path / "future.mp4", context=2, horizon=1, **options)  # type: ignore[arg-type]
+    record = json.loads((tmp_path / "future.json").read_text())
+    assert (record["fps"], record["fps_from"]) == (fps, fps_from)
+    assert read_video(tmp_path / "future.mp4").fps == pytest.approx(fps)
+
+
+def test_frames_without_a_clock_get_eight_frames_a_second(saved_model: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "clip.npy", np.zeros((6, 32, 32, 3), np.uint8))
+    predict(saved_model, tmp_path / "clip.npy", tmp_path / "future.mp4", context=2, horizon=1)
+    record = json.loads((tmp_path / "future.json").read_text())
+    assert (record["fps"], record["fps_from"]) == (8.0, "default")
+
+
+def test_samples_of_a_model_with_one_forecast_are_refused_before_anything_is_written(
+    shapes_data: Path, tmp_path: Path
+) -> None:
+    changes = {"train__steps": 1, "model__probabilistic": False, "objective__weights__kl": None}
+    run = train(small_config("dual_motion", shapes_data, tmp_path / "runs", **changes), quiet=True).run_dir
+    film(tmp_path / "film.mp4", 12)
+    out = tmp_path / "out" / "future.mp4"
+    with pytest.raises(ConfigError, match=r"--samples 3.*model\.probabilistic"):
+        predict(run, tmp_path / "film.mp4", out, context=3, horizon=2, samples=3)
+    assert not out.parent.exists()
+    predict(run, tmp_path / "film.mp4", out, context=3, horizon=2)
+    assert sorted(path.name for path in out.parent.iterdir()) == ["future.json", "future.mp4", "future.png"]
+
+
+def test_a_full_disk_leaves_nothing_and_names_path_and_bytes(
+    saved_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+
+    def full(path: Path, *_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    np.save(tmp_path / "clip.npy", np.zeros((6, 32, 32, 3), np.uint8))
+    (tmp_path / ".future.mp4.4194305.tmp").mkdir()  # left by a kill
+    monkeypatch.setattr(command, "write_png", full)
+    with pytest.raises(RunFailedError, match=r"future\.mp4: .*bytes"):
+        predict(saved_model, tmp_path / "clip.npy", tmp_path / "future.mp4", context=2, horizon=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.npy"]
+    with pytest.raises(ConfigError, match="--horizon"):
+        predict(saved_model, tmp_path / "clip.npy", tmp_path / "future.mp4", context=2, horizon=10**9)

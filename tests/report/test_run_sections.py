@@ -2,10 +2,12 @@
 
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import torch
 from PIL import Image
 
 from vidgan.report import (
@@ -22,8 +24,10 @@ from vidgan.report import (
     run_sections,
     write_report,
 )
+from vidgan.report.page import render_page
 from vidgan.report.run import event_blocks
 from vidgan.report.scores import score_blocks
+from vidgan.video.encode import png_bytes
 
 
 class Problem(NamedTuple):
@@ -224,3 +228,16 @@ def test_events_are_listed_in_the_order_of_their_steps() -> None:
 def test_a_single_start_is_not_listed() -> None:
     assert event_blocks([{"step": 1, "loss/g": 1.0}], [{"step": 0, "time": "then"}]) == []
     assert event_blocks([], []) == []
+
+
+def test_an_unreadable_preview_does_not_prevent_the_report(tmp_path: Path) -> None:
+    folder = tmp_path / "previews"
+    folder.mkdir()
+    (folder / "step-00000001.png").write_bytes(png_bytes(torch.zeros(3, 4, 4, dtype=torch.uint8)))
+    (folder / "step-00000002.png").mkdir()
+    os.mkfifo(folder / "step-00000003.png")
+    (folder / "step-00000004.png").symlink_to("missing")
+    (folder / "step-00000005.png").write_bytes(b"")
+    page = render_page(title="run", sections=run_sections(tmp_path))
+    assert "step-00000005.png cannot be displayed" in page and "step-00000003.png cannot be displayed" in page
+    assert "data:image/png" in page

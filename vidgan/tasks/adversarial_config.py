@@ -96,6 +96,8 @@ class AdversarialObjective(Section):
         """Accept `frame` and `[frame, 2]` (network, repeat) instead of a section."""
         if turns is None:
             return None
+        if not isinstance(turns, list | tuple):
+            raise ValueError("a list of networks is expected")
         sections = []
         for turn in turns:
             if isinstance(turn, str):

@@ -28,13 +28,25 @@ MAX_WORKERS = 256
 MAX_SEED = 2**63 - 1
 
 
+def as_names(chosen: Any) -> tuple[str, ...]:
+    """A list of names, given as one name or several.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    names = (chosen,) if isinstance(chosen, str) else () if chosen is None else chosen
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise ValueError("a name or a list of names is expected")
+    return tuple(names)
+
+
 def names_in(accepted: tuple[str, ...], chosen: Any) -> Any:
     """A list of distinct names out of `accepted`.
 
     Raises:
         ValueError: an unknown or repeated name.
     """
-    names = (chosen,) if isinstance(chosen, str) else tuple(chosen or ())
+    names = as_names(chosen)
     for name in names:
         if name not in accepted:
             raise ValueError(f"unknown name {name!r}{nearest(str(name), accepted)}")
@@ -79,7 +91,7 @@ class OptimizerConfig(Section):
     name: Literal["adam", "adamw", "rmsprop", "sgd", "object"] = option(
         "adam", "Algorithm; `object` stands for one that was passed from Python."
     )
-    lr: float = option(2e-4, "Learning rate.", gt=0, le=100)
+    lr: float = option(2e-4, "Learning rate.", gt=0)
     betas: tuple[Beta, Beta] | None = option(None, "Adam and AdamW only; null stands for (0.5, 0.999).")
     weight_decay: float = option(0.0, "As in torch.optim.", ge=0)
 
@@ -191,7 +203,7 @@ class RunConfig(Section):
     @field_validator("track", mode="before")
     @classmethod
     def _one_or_many(cls, track: Any) -> Any:
-        names = (track,) if isinstance(track, str) else tuple(track or ())
+        names = as_names(track)
         if len(set(names)) < len(names):
             raise ValueError(f"a service is repeated: {', '.join(map(str, names))}")
         return names

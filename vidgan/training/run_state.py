@@ -118,6 +118,8 @@ class RunState:
             num_processes = int(state.get("processes", self.ranks.count))
             if math.isnan(self.best_score):
                 raise ValueError("best is not a number")
+            if num_processes < 1:
+                raise ValueError(f"processes is {num_processes}")
         except CheckpointError:
             raise
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:

@@ -80,7 +80,7 @@ def _explain(error: ValidationError, schema: type[RunConfig]) -> list[str]:
             lines.append(f"{key} is not set")
         elif issue["type"] == "value_error":
             message = issue["msg"].removeprefix("Value error, ")
-            lines += [f"{key}.{part}" if key else part for part in message.split("; ")]
+            lines += [f"{key}.{part}" if key else part for part in message.split("\n")]
         elif issue["type"] == "string_type" and isinstance(issue["input"], bool | int | float | datetime.date):
             lines.append(f"{key}: YAML reads this as {issue['input']!r}, but text is expected; put it in quotes")
         else:

@@ -73,7 +73,7 @@ class Section(BaseModel):
     def _rules_hold(self) -> Self:
         broken = list(self.problems())
         if broken:
-            raise ValueError("; ".join(broken))
+            raise ValueError("\n".join(broken))
         return self
 
     def problems(self) -> Iterator[str]:

@@ -19,6 +19,14 @@ from vidgan.metrics.statistics import Estimate
 Row: TypeAlias = dict[str, Any]
 
 
+def _read_estimate(data: Mapping[str, Any]) -> Estimate:
+    estimate = Estimate(**data)
+    for value in (estimate.mean, estimate.low, estimate.high):
+        if value is not None and type(value) not in (int, float):
+            raise TypeError("a mean or bound is no number")
+    return estimate
+
+
 @dataclass(frozen=True)
 class Score:
     """One metric of one forecaster (or set): the overall mean and the curve over the horizon."""
@@ -30,7 +38,7 @@ class Score:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Score":
-        mean, horizon = Estimate(**data["mean"]), [Estimate(**entry) for entry in data["horizon"]]
+        mean, horizon = _read_estimate(data["mean"]), [_read_estimate(entry) for entry in data["horizon"]]
         return cls(mean, horizon, data["exact"], data["skipped"])
 
     def row(self) -> Row:

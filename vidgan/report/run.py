@@ -26,6 +26,7 @@ from vidgan.report.blocks import (
 )
 from vidgan.report.charts import LineChart
 from vidgan.report.formatting import count, duration, heading, words
+from vidgan.report.page import render_blocks
 from vidgan.report.scores import score_blocks
 from vidgan.training.journal import read_journal, read_records
 
@@ -232,7 +233,9 @@ def _scores(folder: Path, cases: Mapping[str, Sequence[Block]]) -> list[Section]
     sections = []
     for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
         try:
-            blocks = score_blocks(read_json(path), cases.get(path.name, ()))
+            scores = read_json(path)
+            render_blocks(score_blocks(scores))  # a value of a wrong type shows only now
+            blocks = score_blocks(scores, cases.get(path.name, ()))
         except (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError) as error:
             blocks = [Text(f"{path.name} cannot be displayed: {type(error).__name__}: {error}")]
         sections.append(Section(f"Scores: {words(path.stem)}", blocks))

@@ -23,7 +23,7 @@ from vidgan.report.cases import Cases
 
 SHORT = {
     "data__frames": 5,
-    "discriminators__video": {"name": "video", "width": 4, "norm": "none", "max_receptive_frames": 4},
+    "discriminators__video": {"width": 4, "norm": "none", "max_receptive_frames": 4},
     "train__steps": 1,
 }
 

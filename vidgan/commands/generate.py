@@ -9,7 +9,7 @@ import torch
 from einops import rearrange
 
 import vidgan
-from vidgan.commands.output import explain_full_disk, output_rate, require_memory
+from vidgan.commands.output import output_rate, report_full_disk, require_memory
 from vidgan.data.sources import images
 from vidgan.errors import ConfigError, DataError, SourceError
 from vidgan.files import check_overwrite, replace_folder, write_text
@@ -88,7 +88,7 @@ def generate(
     partial = out.with_name(f".{out.name}.new")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        with explain_full_disk(out, partial, clips + 2):
+        with report_full_disk(out, partial, clips + 2):
             for number, clip in enumerate(samples):
                 write_mp4(partial / f"clip-{number:04d}.mp4", clip, fps=fps)
             write_gif(partial / "overview.gif", tile(samples[:MAX_OVERVIEW_CLIPS]), fps=min(fps, MAX_GIF_FPS))

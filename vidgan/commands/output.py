@@ -13,7 +13,7 @@ from vidgan.errors import ConfigError, RunFailedError
 from vidgan.files import DISK_FULL_ERRNOS
 from vidgan.training.leftovers import is_alive
 
-__all__ = ["DEFAULT_FPS", "explain_full_disk", "folder_beside", "output_rate", "require_memory"]
+__all__ = ["DEFAULT_FPS", "folder_beside", "output_rate", "report_full_disk", "require_memory"]
 
 DEFAULT_FPS = 8.0  # of frames without a clock
 MIN_FPS, MAX_FPS = 0.01, 1000.0  # that an MP4 file can hold
@@ -52,7 +52,7 @@ def require_memory(num_bytes: int, options: str) -> None:
 
 
 @contextmanager
-def explain_full_disk(out: Path, partial: Path, num_files: int) -> Iterator[None]:
+def report_full_disk(out: Path, partial: Path, num_files: int) -> Iterator[None]:
     """Name the result and the space that it needs if the disk is full inside.
 
     Args:

@@ -12,7 +12,7 @@ import torch
 from einops import rearrange
 
 import vidgan
-from vidgan.commands.output import explain_full_disk, folder_beside, output_rate, require_memory
+from vidgan.commands.output import folder_beside, output_rate, report_full_disk, require_memory
 from vidgan.data.unprepared import read_one_timed
 from vidgan.errors import ConfigError
 from vidgan.files import check_overwrite, write_text
@@ -192,7 +192,7 @@ def _claim_files(paths: Sequence[Path], *, overwrite: bool) -> None:
 def _appearing_together(out: Path, paths: Sequence[Path], *, overwrite: bool) -> Iterator[Path]:
     """A temporary folder beside `paths`; after the block, its files move to them. After an error, none does."""
     with folder_beside(out) as folder:
-        with explain_full_disk(out, folder, len(paths)):
+        with report_full_disk(out, folder, len(paths)):
             yield folder
         _claim_files(paths, overwrite=overwrite)
         for path in paths:

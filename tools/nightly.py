@@ -4,7 +4,7 @@
 
 Repeatedly trains a small MoCoGAN on generated shapes and compares each run with injected faults to an undisturbed run.
 Prints one line per check; exit code 1 if any fails. A kill takes about 10 seconds on two cores. `hanging` waits for the
-timeout of a step (`vidgan.build.HANGING`), and `compiled` needs a C++ compiler.
+timeout of a step (`vidgan.training.accelerator.HANGING`), and `compiled` needs a C++ compiler.
 """
 
 import argparse
@@ -21,10 +21,10 @@ from pathlib import Path
 import psutil
 from compare_runs import checkpoint_differences, journal_differences
 
-from vidgan.build import HANGING
 from vidgan.config import dump_config, parse_config
 from vidgan.data.preparing.prepare import prepare
 from vidgan.data.synthetic.shapes import render_shapes
+from vidgan.training.accelerator import HANGING
 from vidgan.training.checkpoint import load_latest
 from vidgan.training.journal import read_journal
 from vidgan.training.lock import RunLock

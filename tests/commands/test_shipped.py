@@ -9,6 +9,7 @@ import pytest
 import torch
 from einops import rearrange
 from helpers import run_vidgan
+from small_networks import style_mocogan
 
 from vidgan import DualMotionGAN, MoCoGAN, evaluate
 from vidgan.data.synthetic.shapes import render_moving_shape
@@ -59,7 +60,7 @@ def test_a_model_folder_precedes_shipped_weights(tmp_path: Path, monkeypatch: py
     assert MoCoGAN.from_pretrained("shapes").facts["name"] == "mocogan/shapes"
     with pytest.raises(PretrainedError, match="shapes"):
         MoCoGAN.from_pretrained(Path("shapes"))
-    MoCoGAN(image_size=(32, 32), width=4, dim_content=4, dim_motion=4).save_pretrained("shapes")
+    style_mocogan().save_pretrained("shapes")
     assert "name" not in MoCoGAN.from_pretrained("shapes").facts
 
 

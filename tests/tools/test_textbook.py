@@ -88,7 +88,7 @@ def test_mocogan(monkeypatch: pytest.MonkeyPatch) -> None:
         for network in (ours.trainees.raw["generator"], plain.generator):
             network.train(name != "frame")
         if name == "generator":
-            measured = weighted(ours.generator_losses(batch, draws).losses, ours.weights)
+            measured = weighted(ours.generator_losses(batch, draws).losses, ours.game.weights)
         else:
             adversary = ours.game.adversaries[name]
             measured = weighted(ours.discriminator_losses(adversary, 0, batch, draws).losses, adversary.weights(0))
@@ -116,7 +116,7 @@ def test_dual_motion(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("frame", "flow", "generator"):
         noise = draws.fork(name).fork("posterior").normal(16, 2, 3)
         if name == "generator":
-            measured = weighted(ours.generator_losses(batch, draws).losses, ours.weights)
+            measured = weighted(ours.generator_losses(batch, draws).losses, ours.game.weights)
         else:
             adversary = ours.game.adversaries[name]
             measured = weighted(ours.discriminator_losses(adversary, 0, batch, draws).losses, adversary.weights(0))

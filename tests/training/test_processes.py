@@ -43,7 +43,7 @@ import torch
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 import vidgan.training.loop as loop
 import vidgan.commands.train as command
-from vidgan.build import HANGING
+from vidgan.training.accelerator import HANGING
 from vidgan.config import load_config
 from vidgan.tasks.synthesis.training import MoCoGANTraining
 

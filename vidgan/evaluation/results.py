@@ -6,6 +6,7 @@ Results are dataclasses that convert to JSON and back without loss. ``table()`` 
 import dataclasses
 import json
 import platform
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -22,8 +23,8 @@ Row: TypeAlias = dict[str, Any]
 def _read_estimate(data: Mapping[str, Any]) -> Estimate:
     estimate = Estimate(**data)
     for value in (estimate.mean, estimate.low, estimate.high):
-        if value is not None and type(value) not in (int, float):
-            raise TypeError("a mean or bound is no number")
+        if value is not None and (type(value) not in (int, float) or abs(value) > sys.float_info.max):
+            raise TypeError("a mean or bound is not a number")
     return estimate
 
 

@@ -82,14 +82,14 @@ class Cases:
         provenance = result.get("provenance", {})
         if "nearest" in provenance:
             root, _ = self._find_data(result)
-            return nearest_blocks(replace(self._find_model(result), data=root), provenance["nearest"])
+            return nearest_blocks(self._find_model(result, root), provenance["nearest"])
         if result.get("kind") != "forecast":
             return []
         frames = result["provenance"].get("case_frames")
         if frames is None:
             raise ValueError("the result does not record the frames of its cases; evaluate again")
         root, index = self._find_data(result)
-        subject = self._find_model(result)
+        subject = self._find_model(result, root)
         store = open_store(root, index)
         height, width = result["frame_size"]
         size = check_window((height, width), index.size, root)
@@ -101,18 +101,19 @@ class Cases:
             blocks.append(case_animation(subject, clip, case, result))
         return blocks
 
-    def _find_model(self, result: Record) -> TrainedModel:
-        """The model of the run whose files have the hashes of the result."""
+    def _find_model(self, result: Record, data: Path) -> TrainedModel:
+        """The model of the run whose files have the hashes of the result, with that data."""
+        window = run_config(self.run).data.window
         weights = result["provenance"]["weights"]
         checkpoints = [self.run / CHECKPOINTS / name.partition("/")[0] for name in weights]
         for path in (self.run, self.run / "best", *checkpoints):
             if path.is_dir():
                 try:
-                    subject = load_model(path)
+                    subject = load_model(path, data=data)
                 except (OSError, ValueError):
                     continue  # it cannot be loaded, so it is not the one that was scored
                 if subject.weights == weights:
-                    return subject
+                    return replace(subject, crop=window)
         raise ValueError("the scored weights are no longer in the run; evaluate again")
 
     def _find_data(self, result: Record) -> tuple[Path, Index]:

@@ -14,6 +14,7 @@ from vidgan.tasks.synthesis.dcgan import DCGANConfig
 from vidgan.tasks.synthesis.mocogan import MoCoGAN
 from vidgan.tasks.synthesis.style import StyleConfig, StyleFrameGenerator
 from vidgan.tasks.synthesis.training import MoCoGANTraining
+from vidgan.training.adversary import AdversarialGame
 from vidgan.training.ema import ExponentialMovingAverage
 from vidgan.training.trainees import Trainees
 from vidgan.training.turns import Turn
@@ -86,7 +87,7 @@ def training(net: MoCoGAN, path_frames: int | None) -> MoCoGANTraining:
         optimizers={"generator": torch.optim.SGD(net.parameters(), lr=0.1)},
         precision="fp32",
     )
-    return MoCoGANTraining(
+    game = AdversarialGame(
         trainees=trainees,
         ema=ExponentialMovingAverage(net),
         adversaries={},
@@ -94,8 +95,8 @@ def training(net: MoCoGAN, path_frames: int | None) -> MoCoGANTraining:
         steps_per_epoch=1,
         weights={},
         own_terms={},
-        path_frames=path_frames,
     )
+    return MoCoGANTraining(game, path_frames=path_frames)
 
 
 def draws() -> Draws:

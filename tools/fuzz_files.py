@@ -258,7 +258,6 @@ def main(arguments: list[str] | None = None) -> int:
     names = [options.kind] if options.kind else list(KINDS)
     if options.count < len(names):
         parser.error(f"--count must be at least {len(names)}, got {options.count}")
-    logging.getLogger("vidgan").setLevel(logging.ERROR)  # damaged data are expected here
     started, faults = time.monotonic(), 0
     for name in names:
         outcomes: Counter[str] = Counter()
@@ -273,4 +272,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    logging.getLogger("vidgan").setLevel(logging.ERROR)  # damaged data are expected here
     sys.exit(main())

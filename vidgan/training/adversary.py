@@ -1,7 +1,8 @@
 """A discriminator's side of the adversarial game, and the generator's loss through it."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, NamedTuple
 
 import torch
@@ -15,7 +16,7 @@ from vidgan.seeding import Draws
 from vidgan.training.ema import ExponentialMovingAverage
 from vidgan.training.trainees import Micro, Trainees, TurnResult
 from vidgan.training.turns import Turn, due_turns
-from vidgan.types import Judgement, Logits
+from vidgan.types import ClipBatch, Judgement, Logits, Terms
 
 __all__ = ["AdversarialGame", "Adversary", "Penalty"]
 
@@ -193,7 +194,35 @@ class AdversarialGame:
     weights: Mapping[str, float]
     own_terms: Mapping[str, Callable[..., Tensor]]
 
-    def due(self, step: int, micros: Sequence[Micro]) -> Iterator[tuple[str, Sequence[Micro]]]:
-        """(network, micro-batches) of each update in a step, in order; a repeat has draws of its own."""
+    def step(
+        self,
+        step: int,
+        micros: Sequence[Micro],
+        generator_losses: Callable[[ClipBatch, Draws], TurnResult],
+        discriminator_losses: Callable[[Adversary, int, ClipBatch, Draws], TurnResult],
+        weights: Mapping[str, float],
+    ) -> Terms:
+        """One iteration: the turns in order; a repeated turn has draws of its own.
+
+        Args:
+            step: number of the iteration.
+            micros: micro-batches and their draws.
+            generator_losses: of a micro-batch.
+            discriminator_losses: of one discriminator's side in this step.
+            weights: of the generator's terms in this step.
+
+        Returns:
+            Detached measurements by name.
+        """
+        measured: Terms = {}
         for network, repeat in due_turns(self.turns, step, self.steps_per_epoch):
-            yield network, [(batch, draws.fork("repeat", repeat)) for batch, draws in micros] if repeat else micros
+            fresh = [(batch, draws.fork("repeat", repeat)) for batch, draws in micros] if repeat else micros
+            if network == "generator":
+                measured |= self.trainees.update(network, generator_losses, fresh, weights, step)
+                self.ema.update(self.trainees.raw[network])
+            else:
+                adversary = self.adversaries[network]
+                losses = partial(discriminator_losses, adversary, step)
+                measured |= self.trainees.update(network, losses, fresh, adversary.weights(step), step)
+                adversary.after_update()
+        return measured

@@ -6,7 +6,6 @@ that each branch trains the other (the dual loop).
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import torch
 from einops import rearrange
@@ -26,7 +25,7 @@ __all__ = ["DualMotionTraining"]
 
 
 class DualMotionTraining:
-    """One object per run; `step` reads as the paper's algorithm.
+    """One object per run.
 
     Args:
         game: the discriminators are "frame" and "flow"; own terms are functions of (prediction, future).
@@ -59,18 +58,8 @@ class DualMotionTraining:
 
     def step(self, step: int, micros: Sequence[Micro]) -> Terms:
         """One iteration: the turns in order, each with a fresh forecast. Returns detached measurements by name."""
-        measured: Terms = {}
         micros = [(self._with_flow(batch), draws) for batch, draws in micros]
-        for network, fresh in self.game.due(step, micros):
-            if network == "generator":
-                measured |= self.trainees.update(network, self.generator_losses, fresh, self._weights_at(step), step)
-                self.ema.update(self.trainees.raw[network])
-            else:
-                adversary = self.game.adversaries[network]
-                losses = partial(self.discriminator_losses, adversary, step)
-                measured |= self.trainees.update(network, losses, fresh, adversary.weights(step), step)
-                adversary.after_update()
-        return measured
+        return self.game.step(step, micros, self.generator_losses, self.discriminator_losses, self._weights_at(step))
 
     def discriminator_losses(self, adversary: Adversary, step: int, batch: ClipBatch, draws: Draws) -> TurnResult:
         """D_I on the true frame and A, W, P; or D_F on label flow and f, f'."""

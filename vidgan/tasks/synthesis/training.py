@@ -6,7 +6,6 @@ S_1 takes one random frame, S_T takes T consecutive frames; with categories, a c
 """
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -24,7 +23,7 @@ __all__ = ["MoCoGANTraining"]
 
 
 class MoCoGANTraining:
-    """One object per run; `step` reads as the paper's algorithm.
+    """One object per run.
 
     Args:
         game: the discriminators are "frame" and "video".
@@ -51,17 +50,7 @@ class MoCoGANTraining:
 
     def step(self, step: int, micros: Sequence[Micro]) -> Terms:
         """One iteration: the turns in order, each with fresh fakes. Returns detached measurements by name."""
-        measured: Terms = {}
-        for network, fresh in self.game.due(step, micros):
-            if network == "generator":
-                measured |= self.trainees.update(network, self.generator_losses, fresh, self.game.weights, step)
-                self.ema.update(self.trainees.raw[network])
-            else:
-                adversary = self.game.adversaries[network]
-                losses = partial(self.discriminator_losses, adversary, step)
-                measured |= self.trainees.update(network, losses, fresh, adversary.weights(step), step)
-                adversary.after_update()
-        return measured
+        return self.game.step(step, micros, self.generator_losses, self.discriminator_losses, self.game.weights)
 
     def discriminator_losses(self, adversary: Adversary, step: int, batch: ClipBatch, draws: Draws) -> TurnResult:
         """D_I on random frames of real and fake clips, or D_V on the clips and their categories."""

@@ -15,6 +15,7 @@ from helpers import small_config
 from vidgan.commands import predict as command
 from vidgan.commands.predict import predict
 from vidgan.commands.train import train
+from vidgan.data.sources.readers import ReadSettings
 from vidgan.data.unprepared import read_one
 from vidgan.errors import ConfigError, RunFailedError
 from vidgan.tasks.forecasting.dual_motion import DualMotionGAN
@@ -52,7 +53,10 @@ def test_context_has_the_time_step_of_training(
     (tmp_path / "model" / "vidgan.json").write_text(json.dumps(saved | defaults | facts))
     future = predict(tmp_path / "model", tmp_path / "film.mp4", tmp_path / "future.mp4", context=3, horizon=1)
     model = DualMotionGAN.from_pretrained(tmp_path / "model")
-    film = rearrange(torch.from_numpy(read_one(tmp_path / "film.mp4", size=model.image_size)), "t h w c -> t c h w")
+    film = rearrange(
+        torch.from_numpy(read_one(tmp_path / "film.mp4", ReadSettings(size=model.image_size)).frames),
+        "t h w c -> t c h w",
+    )
     assert torch.equal(future, model.predict(film[None, : 3 * step : step], horizon=1)[0])
 
 

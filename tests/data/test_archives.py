@@ -127,10 +127,10 @@ def test_members_of_a_source_are_read_on_access(tmp_path: Path) -> None:
 
 def test_single_clips_are_read_from_archives_and_manifests(tmp_path: Path) -> None:
     write_tar(tmp_path / "x.tar", {f"walk/{i}.png": png_bytes_of(frame) for i, frame in enumerate(noise(0, 11))}, "w")
-    np.testing.assert_array_equal(read_one(tmp_path / "x.tar"), noise(0, 11))
+    np.testing.assert_array_equal(read_one(tmp_path / "x.tar").frames, noise(0, 11))
     np.save(tmp_path / "a.npy", noise(1, 9))
     (tmp_path / "c.csv").write_text("path,start,end\na.npy,2,6\n")
-    np.testing.assert_array_equal(read_one(tmp_path / "c.csv"), noise(1, 9)[2:6])
+    np.testing.assert_array_equal(read_one(tmp_path / "c.csv").frames, noise(1, 9)[2:6])
     with pytest.raises(DataError, match="2 clips"):
         read_one(tmp_path)
 

@@ -143,9 +143,9 @@ def test_an_image_file_of_several_pages_is_a_clip(tmp_path: Path, suffix: str) -
     prepared = prepare(tmp_path / "in", tmp_path / "out", size=SIZE, cuts="off")
     assert [(c.source, c.frames) for c in prepared.index.clips] == [(f"stack{i}.{suffix}", 20) for i in range(4)]
     np.testing.assert_array_equal(stored(prepared, f"stack2.{suffix}"), noise(2, 20))
-    np.testing.assert_array_equal(read_one(tmp_path / "in" / f"stack3.{suffix}"), noise(3, 20))
+    np.testing.assert_array_equal(read_one(tmp_path / "in" / f"stack3.{suffix}").frames, noise(3, 20))
     manifest = put(tmp_path / "list.csv", f"path,start,end\nin/stack1.{suffix},2,9\n")
-    np.testing.assert_array_equal(read_one(manifest), noise(1, 20)[2:9])
+    np.testing.assert_array_equal(read_one(manifest).frames, noise(1, 20)[2:9])
     with pytest.raises(DataError, match=f"several-images.*stack0.{suffix}|stack0.{suffix}.*20 images"):
         prepare(tmp_path / "in", tmp_path / "strips", size=SIZE, layout="strips")
 
@@ -225,7 +225,7 @@ def test_a_link_passed_by_name_is_read_under_its_own_name(tmp_path: Path) -> Non
     write_clips(tmp_path, ["blobs/clip.npy"])
     (tmp_path / "blobs" / "clip.npy").rename(tmp_path / "blobs" / "3fa9")
     (tmp_path / "mine.npy").symlink_to(tmp_path / "blobs" / "3fa9")
-    np.testing.assert_array_equal(read_one(tmp_path / "mine.npy"), noise(0))
+    np.testing.assert_array_equal(read_one(tmp_path / "mine.npy").frames, noise(0))
 
 
 def test_folders_linked_in_a_circle_end(tmp_path: Path) -> None:
@@ -249,7 +249,7 @@ def test_videos_with_unlisted_suffixes(tmp_path: Path) -> None:
     assert any(
         "2 other files were left alone" in notice and ".doc" in notice and "none" in notice for notice in index.notices
     )
-    assert len(read_one(tmp_path / "in" / "noname")) == 6
+    assert len(read_one(tmp_path / "in" / "noname").frames) == 6
 
 
 def test_a_manifest_without_usable_rows_names_the_first(tmp_path: Path) -> None:

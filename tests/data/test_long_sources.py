@@ -14,6 +14,7 @@ from vidgan.data.dataset import ClipDataset
 from vidgan.data.preparing import prepare as preparing
 from vidgan.data.preparing import shots
 from vidgan.data.preparing.prepare import prepare
+from vidgan.data.sources.readers import ReadSettings
 from vidgan.data.unprepared import read_one
 from vidgan.video.encode import write_mp4
 
@@ -102,10 +103,12 @@ def test_shots_do_not_depend_on_the_blocks(monkeypatch: pytest.MonkeyPatch) -> N
 def test_the_first_frames_of_a_long_video_need_no_more_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_mp4(tmp_path / "film.mp4", film(), fps=25)
     monkeypatch.setattr("vidgan.video.decode.MAX_BYTES", 40 * 48 * 64 * 3)
-    whole = {every: read_one(tmp_path / "film.mp4", every=every, max_frames=10) for every in (1, 3)}
+    whole = {
+        every: read_one(tmp_path / "film.mp4", ReadSettings(every=every, max_frames=10)).frames for every in (1, 3)
+    }
     monkeypatch.undo()
     for every, frames in whole.items():
-        np.testing.assert_array_equal(frames, read_one(tmp_path / "film.mp4", every=every)[:10])
+        np.testing.assert_array_equal(frames, read_one(tmp_path / "film.mp4", ReadSettings(every=every)).frames[:10])
 
 
 PEAK = """

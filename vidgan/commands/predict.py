@@ -5,15 +5,16 @@ import logging
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from einops import rearrange
 
 import vidgan
 from vidgan.commands.output import folder_beside, output_rate, report_full_disk, require_memory
-from vidgan.data.unprepared import read_one_timed
+from vidgan.data.sources.readers import ReadSettings
+from vidgan.data.unprepared import read_one
 from vidgan.errors import ConfigError
 from vidgan.files import check_overwrite, write_text
 from vidgan.hub import ModelFacts
@@ -92,10 +93,10 @@ def predict(
     num_context = context or facts.context or DEFAULT_CONTEXT
     stride = 1 if facts.sampled_fps else facts.stride
     needed = start + (num_context + horizon) * stride
-    pixels, rate = read_one_timed(video, size=model.image_size, max_frames=needed, **reading_options(facts))
-    frames = rearrange(torch.from_numpy(pixels), "t h w c -> t c h w").contiguous()
+    clip = read_one(video, replace(reading_settings(facts), size=model.image_size, max_frames=needed))
+    frames = rearrange(torch.from_numpy(clip.frames), "t h w c -> t c h w").contiguous()
     frames = frames[start::stride]
-    fps, fps_from = output_rate(fps, None if rate is None else rate / stride, "video")
+    fps, fps_from = output_rate(fps, None if clip.fps is None else clip.fps / stride, "video")
     if len(frames) < num_context:
         raise ConfigError(
             f"{video}: {len(frames)} frames from frame {start} on, but --context is {num_context}; use a smaller"
@@ -136,20 +137,20 @@ def predict(
     return best if drawn is None else drawn
 
 
-def reading_options(facts: ModelFacts) -> dict[str, Any]:
-    """Options of `read_one_timed` that repeat how the training clips of a model were made.
+def reading_settings(facts: ModelFacts) -> ReadSettings:
+    """Settings that repeat how the training clips of a model were made.
 
     Another frame rate would be another motion.
 
     Args:
         facts: saved with the weights.
     """
-    return {
-        "fit": facts.fit,
-        "resample": facts.resample,
-        "fps": facts.sampled_fps or facts.fps,
-        "every": 1 if facts.sampled_fps else facts.every,
-    }
+    return ReadSettings(
+        fit=facts.fit,
+        resample=facts.resample,
+        fps=facts.sampled_fps or facts.fps,
+        every=1 if facts.sampled_fps else facts.every,
+    )
 
 
 def _check_samples(model: ForecastModel, samples: int) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from einops import rearrange
 
+from vidgan.data.sources.readers import ReadSettings
 from vidgan.data.sources.source import Source
 from vidgan.data.unprepared import list_clips, read_clip
 from vidgan.errors import ConfigError
@@ -294,7 +295,7 @@ def _find_videos(path: Path, strip_frame: tuple[int, int] | None) -> dict[str, R
         raise ConfigError(f"{path}: two videos are named {repeated}; videos are paired by name")
 
     def read(source: Source) -> ByteClip:
-        frames = torch.from_numpy(read_clip(root, source, strip_frame=strip_frame))
+        frames = torch.from_numpy(read_clip(root, source, ReadSettings(strip_frame=strip_frame)).frames)
         return rearrange(frames, "t h w c -> t c h w").contiguous()
 
     return {name: partial(read, source) for name, source in matches}

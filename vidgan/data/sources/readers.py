@@ -65,10 +65,10 @@ class ReadSettings:
         max_frames: read only so many frames of the result; None for all.
     """
 
-    size: tuple[int, int] | None
-    fit: Fit
-    fps: float | None
-    strip_frame: tuple[int, int] | None
+    size: tuple[int, int] | None = None
+    fit: Fit = "crop"
+    fps: float | None = None
+    strip_frame: tuple[int, int] | None = None
     resample: Resample = "area"
     every: int = 1
     max_bytes: int | None = None

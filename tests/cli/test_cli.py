@@ -64,6 +64,13 @@ def test_help_does_not_import_torch() -> None:
     assert time.monotonic() - started < 20
 
 
+def test_reading_configs_and_tasks_imports_no_large_library_but_torch() -> None:
+    large = {"torchvision", "torchmetrics", "skimage", "scipy"}
+    check = f"import sys, vidgan.config; print(sorted({large} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 def test_short_help_and_version(run) -> None:
     code, printed, _ = run("-h")
     assert code == 0 and "predict" in printed

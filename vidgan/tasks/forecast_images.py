@@ -5,7 +5,6 @@ Every forecasting task can use them: they read only `vidgan.types.Forecast`.
 
 import torch
 from torch import Tensor
-from torchvision.utils import flow_to_image
 
 from vidgan.pixels import to_byte
 from vidgan.types import ByteClip, Forecast
@@ -25,6 +24,8 @@ def flow_images(flow: Tensor) -> ByteClip:
     Returns:
         (K, 3, H, W) uint8.
     """
+    from torchvision.utils import flow_to_image  # imported late: it doubles the start-up time of every command
+
     # flow_to_image scales by the longest vector: without the clamp, noise below a pixel would get full colour.
     longest = flow.norm(dim=1).max().clamp(min=1.0)
     unit = flow.new_tensor([1.0, 0.0]).view(1, 2, 1, 1).expand(1, 2, *flow.shape[2:])  # fixes the scale at one

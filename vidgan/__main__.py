@@ -15,9 +15,11 @@ from vidgan.files import escape_controls
 def main() -> None:
     """Entry point of the console script. Errors keep their traceback if VIDGAN_DEBUG is set."""
     from vidgan.cli.app import app
+    from vidgan.cores import watch_start
     from vidgan.training.allocator import keep_large_blocks
 
     keep_large_blocks()
+    watch_start()
     escape_output()
     if os.environ.get("VIDGAN_DEBUG"):
         app()

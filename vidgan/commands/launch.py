@@ -16,6 +16,7 @@ import torch
 
 from vidgan.build import build_training_data, share_of_batch
 from vidgan.config import RunConfig, find_config, load_config
+from vidgan.cores import usable_cores
 from vidgan.errors import ConfigError
 from vidgan.files import temporary_folder
 from vidgan.training.checkpoint import newest_step
@@ -188,7 +189,7 @@ def _environment(layout: Layout) -> dict[str, str]:
     """Environment of the processes; variables that the user has set stay as they are."""
     defaults = {}
     if layout.processes > 1:  # each process gets its share of the cores for torch's CPU threads
-        defaults["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // layout.processes))
+        defaults["OMP_NUM_THREADS"] = str(max(1, usable_cores() // layout.processes))
     if layout.nodes == 1 and Path("/sys/class/net/lo").exists():
         defaults["GLOO_SOCKET_IFNAME"] = "lo"  # the host's name may not resolve to this host
     return defaults | dict(os.environ)

@@ -4,7 +4,6 @@
 """
 
 import hashlib
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ import numpy as np
 import torch
 from einops import rearrange
 
+from vidgan.cores import usable_cores
 from vidgan.data.sources.readers import ReadSettings
 from vidgan.data.sources.source import Source
 from vidgan.data.unprepared import list_clips, read_clip
@@ -180,7 +180,7 @@ def score_folders(
     columns: dict[str, dict[str, list[Values]]] = {}  # row -> metric -> (T,) of each video
     frame_sizes = set()
     digest = hashlib.blake2b(digest_size=16)
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+    with ThreadPoolExecutor(workers or usable_cores()) as pool:
         for name in names:
             prediction, target = predictions[name](), targets[name]()
             _check_pair(name, prediction, target, start, stop)

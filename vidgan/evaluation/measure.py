@@ -4,7 +4,6 @@ Frames are not kept, so that memory does not limit the number of windows. The nu
 batched or divided among processes.
 """
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vidgan.cores import usable_cores
 from vidgan.evaluation.rows import Table, Values
 from vidgan.metrics.calibration import rank_counts, spread_terms
 from vidgan.metrics.frame import METRICS, FrameMetric, score_frames, to_grey
@@ -95,7 +95,7 @@ def measure_forecasts(
     parts: dict[tuple[str, str], list[Values]] = {}
     ranks: dict[str, list[Values]] = {}
     similarities: list[Values] = [measured.similarity]
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+    with ThreadPoolExecutor(workers or usable_cores()) as pool:
         score = partial(_scores, measures=measures, pool=pool)
         for entry in windows:
             batch = _complete(entry, len(measured.rows))

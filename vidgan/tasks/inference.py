@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+from vidgan.cores import adapted_threads
+
 __all__ = ["device_of", "evaluating"]
 
 
@@ -16,11 +18,11 @@ def device_of(module: Any) -> torch.device:
 
 @contextmanager
 def evaluating(module: Any) -> Iterator[None]:
-    """Evaluation mode and no gradients inside, the former mode after."""
+    """Evaluation mode, no gradients and as many threads as there are free cores inside; the former state after."""
     training = module.training
     module.eval()
     try:
-        with torch.no_grad():
+        with torch.no_grad(), adapted_threads():
             yield
     finally:
         module.train(training)

@@ -17,12 +17,12 @@ from vidgan.files import open_regular, parse_json
 logger = logging.getLogger(__name__)
 
 MAX_STEP, MAX_VALUE = 2**53, 1e300
-NUMBERS = ("seconds", "clips_per_second", "data_wait_share", "ema_distance", "since", "processes")
+NUMBERS = ("seconds", "clips_per_second", "data_wait_share", "threads", "ema_distance", "since", "processes")
 TEXTS = ("warning", "message", "time")
 JOURNAL = "journal.jsonl"  # its name inside the run directory
 
 # Keys, and prefixes of keys, that differ between two identical runs.
-VOLATILE = ("seconds", "clips_per_second", "data_wait_share", "memory/")
+VOLATILE = ("seconds", "clips_per_second", "data_wait_share", "threads", "memory/")
 
 
 class Journal:
@@ -144,7 +144,7 @@ def read_records(path: Path, *, skip_invalid: bool = False) -> list[dict[str, An
 
 
 def drop_volatile(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Copy records without the keys that differ between two identical runs: times, speed and memory."""
+    """Copy records without the keys that differ between two identical runs: times, speed, threads and memory."""
     return [{key: value for key, value in record.items() if not key.startswith(VOLATILE)} for record in records]
 
 

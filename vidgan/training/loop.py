@@ -16,6 +16,7 @@ from typing import Any
 
 from accelerate import Accelerator
 
+from vidgan.cores import adapt_threads, adapted_threads
 from vidgan.errors import CollapseError, NonFiniteError
 from vidgan.training.batches import BatchLoader, BatchStream
 from vidgan.training.checkpoint import Checkpoint
@@ -149,6 +150,7 @@ def run_loop(
         journal = run_state.journal = Journal(run_dir / JOURNAL)
     batches = BatchStream(loader, seed=seed, device=accelerator.device)
     with ExitStack() as stack:
+        threads = stack.enter_context(adapted_threads())
         stack.enter_context(explain_lost_processes(accelerator.process_index))
         request = stack.enter_context(StopRequest())
         progress = stack.enter_context(Progress(total=steps, start=step, show=ranks.is_main and not quiet))
@@ -171,6 +173,7 @@ def run_loop(
         while step < steps and not stop_reason:
             try:
                 micros = batches.take()
+                adapt_threads(ceiling=threads)
                 rates = algorithm.trainees.set_learning_rates(step)
                 scalars = algorithm.step(step, micros)
                 run.record(step + 1, scalars, rates)

@@ -91,7 +91,7 @@ class Recorder:
     def log_step(
         self, step: int, scalars: Mapping[str, float], rates: Mapping[str, float], batches: BatchStream
     ) -> None:
-        """Append a training record: speed, memory, learning rates and the scalars of the step."""
+        """Append a training record: speed, CPU threads, memory, learning rates and the scalars of the step."""
         now = time.monotonic()
         seconds = now - self._clock_time
         wait_seconds, batches.wait_seconds = batches.wait_seconds, 0.0
@@ -100,6 +100,7 @@ class Recorder:
             "seconds": seconds / (step - self._clock_step),
             "clips_per_second": self.clips_per_step * (step - self._clock_step) / seconds,
             "data_wait_share": min(1.0, wait_seconds / seconds),
+            "threads": torch.get_num_threads(),
             **peak_memory(batches.device),
             **{f"lr/{name}": rate for name, rate in rates.items()},
             **scalars,

@@ -9,7 +9,7 @@ that vidgan chooses. Modes alternate within each round, idle and busy, in one pr
 counted. Weights are initial ones: speed does not depend on their values.
 
 The last lines compare with three targets, and the exit code is 1 if one is missed. With k of n cores taken, the
-automatic number keeps 0.9 (n-k)/n of the idle speed, and no call takes more than twice the median. On an idle machine it
+automatic number keeps 0.9 (n-k)/n of the idle speed, and no call takes more than twice the median. An idle machine
 loses at most 2 %.
 Run it on a machine that does nothing else.
 """
@@ -35,6 +35,7 @@ from vidgan.config import find_config, load_config
 from vidgan.cores import adapt_threads, usable_cores
 from vidgan.data.preparing.prepare import prepare
 from vidgan.data.synthetic.shapes import render_shapes
+from vidgan.precision import resolve_precision, with_precision
 from vidgan.training.accelerator import build_accelerator
 from vidgan.training.allocator import keep_large_blocks
 from vidgan.training.batches import BatchStream
@@ -57,8 +58,12 @@ def training_job(folder: Path) -> Callable[[], None]:
     """One training step of mocogan/demo on rendered shapes."""
     render_shapes(folder / "videos", clips=64, frames=32, size=32, seed=0)
     prepare(folder / "videos", folder / "data", size=(32, 32), categories=True, holdout=0.15)
-    config = load_config(find_config("mocogan/demo"), [f"data.root={folder / 'data'}", f"train.batch_size={BATCH}"])
+    config = load_config(
+        find_config("mocogan/demo"),
+        [f"data.root={folder / 'data'}", f"train.batch_size={BATCH}"],
+    )
     accelerator, dataset = build_accelerator("cpu"), build_dataset(config)
+    config = with_precision(config, resolve_precision(config, dataset, accelerator))
     algorithm = build_algorithm(config, build_networks(config, dataset), accelerator)
     batches = BatchStream(build_loader(config, dataset, accelerator), seed=0, device=accelerator.device)
     batches.seek(0)

@@ -24,6 +24,7 @@ from vidgan.config import RunConfig, find_config, load_config
 from vidgan.data.dataset import ClipDataset
 from vidgan.data.preparing.prepare import prepare
 from vidgan.data.synthetic.shapes import CATEGORIES, render_moving_shape
+from vidgan.precision import resolve_precision
 from vidgan.seeding import Draws
 from vidgan.training.accelerator import build_accelerator
 from vidgan.training.batches import BatchStream
@@ -104,6 +105,12 @@ def load_settings(job: Job) -> RunConfig:
     changes += [f"train.device={job.device}", "train.channels_last=true", "data.workers=0"]
     changes += [] if job.model == "mocogan" else ["objective.turns=null"]
     return load_config(find_config(f"{job.model}/paper"), [*changes, *job.changes])
+
+
+def chosen_precision(job: Job) -> str:
+    """What `train.precision=auto` means for the job."""
+    config = load_settings(job._replace(precision="auto"))
+    return resolve_precision(config, build_dataset(config), build_accelerator(job.device))
 
 
 def vidgan_side(job: Job, clock: Clock) -> Callable[[int], None]:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from benching import format_spread, ratios, spread, table
 
-from vidgan.build import build_algorithm, build_networks, resolve_precision
+from vidgan.build import build_algorithm, build_networks
 from vidgan.config import find_config, load_config
 from vidgan.seeding import Draws
 from vidgan.training.accelerator import build_accelerator
@@ -71,7 +71,7 @@ class Recipe:
 
 def recipes_report(rounds: int = 3, *, timed: bool = True) -> dict[str, Any]:
     """Print and return the cost of each recipe and of the published one at the same size, frames and batch."""
-    precision = resolve_precision("auto", torch.device("cpu"))
+    precision = "bf16" if torch.cpu._is_amx_tile_supported() else "fp32"  # what `auto` chooses with matrix units
     report: dict[str, Any] = {"precision": precision, "recipes": {}}
     lines = []
     for size, frames, clips, name, changes in CASES:

@@ -32,7 +32,6 @@ __all__ = [
     "build_networks",
     "build_optimizer",
     "data_facts",
-    "resolve_precision",
     "share_of_batch",
 ]
 
@@ -183,15 +182,6 @@ def share_of_batch(config: RunConfig, processes: int) -> int:
     return config.train.batch_size // pieces
 
 
-def resolve_precision(precision: str, device: torch.device) -> str:
-    """ "auto" -> bf16 where the hardware multiplies it natively, fp32 elsewhere."""
-    if precision != "auto":
-        return precision
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
-    return "bf16" if torch.cpu._is_avx512_bf16_supported() else "fp32"
-
-
 def set_tf32(allowed: bool, device: torch.device) -> None:
     """Allow float32 products on a GPU to run in TF32, or forbid it (torch's own default is mixed).
 
@@ -242,7 +232,7 @@ def build_algorithm(
     """The training algorithm of the config's task, with networks on the accelerator's device.
 
     Args:
-        config: of the run.
+        config: of the run, with its precision (`vidgan.precision.resolve_precision`).
         networks: from `build_networks`.
         accelerator: of this process.
         num_clips: of the training split, an epoch; 0: all steps are one epoch.
@@ -261,7 +251,7 @@ def build_algorithm(
             name: build_optimizer(config.optimizers[name], module, f"optimizers.{name}")
             for name, module in networks.items()
         },
-        precision=resolve_precision(config.train.precision, accelerator.device),
+        precision=config.train.precision,
         clip_grad_norm=config.train.clip_grad_norm,
         lr_factor=learning_rate_factor(
             config.train.lr_schedule, config.train.warmup, config.train.steps, config.train.decay_start or 0.0

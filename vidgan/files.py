@@ -27,6 +27,7 @@ __all__ = [
     "MAX_JSON_DEPTH",
     "atomic_file",
     "atomic_path",
+    "cache_folder",
     "check_overwrite",
     "clip_id",
     "digest_of",
@@ -221,6 +222,16 @@ def _remove_stale_folders() -> None:
                 shutil.rmtree(folder, ignore_errors=True)
             finally:
                 os.close(handle)
+
+
+def cache_folder() -> Path:
+    """Folder of what can be made again: `$VIDGAN_CACHE`, else `vidgan` in `$XDG_CACHE_HOME` or `~/.cache`.
+
+    It need not exist.
+    """
+    if own := os.environ.get("VIDGAN_CACHE"):
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vidgan"
 
 
 @contextmanager

@@ -83,8 +83,18 @@ def test_rows_hold_medians_shares_and_the_rest() -> None:
     assert row["parts"]["rest"] == pytest.approx(0.1)
 
 
-def report(*ratios: float) -> dict[str, Any]:
-    return {"mocogan": {"best": {f"ours {i} / plain": ratio for i, ratio in enumerate(ratios)}}}
+def report(*ratios: float, bf16: float = 1.0) -> dict[str, Any]:
+    """A report in which `auto` means bf16, whose fastest iteration takes `bf16` seconds."""
+    rows = {"textbook fp32 kept": {"best": 2.0}, "vidgan fp32 kept": {"best": 1.5}, "vidgan bf16 kept": {"best": bf16}}
+    best = {f"ours {i} / plain": ratio for i, ratio in enumerate(ratios)}
+    return {"mocogan": {"best": best, "rows": rows, "chosen": "bf16"}}
+
+
+def test_the_automatic_precision_has_to_be_the_fastest_setting() -> None:
+    assert bench_train.slower_choices(report(bf16=1.55)) == []
+    (line,) = bench_train.slower_choices(report(bf16=1.6))
+    assert "auto takes 1.60 s" in line and "vidgan fp32 kept 1.50 s" in line
+    assert len(bench_train.slower_choices(report(bf16=2.2))) == 2
 
 
 def test_a_ratio_may_fall_by_fifteen_per_cent() -> None:
@@ -102,6 +112,7 @@ def test_check_refuses_ratios_of_another_machine(
     bench_train.COMMITTED.write_text(json.dumps({"machine": here, "models": report(2.0)}))
     assert bench_train.check(report(2.0), here) == 0
     assert bench_train.check(report(1.0), here) == 1
+    assert bench_train.check(report(2.0, bf16=1.8), here) == 1
     assert bench_train.check(report(1.0), here | {"threads": 64}) == 2
     assert "threads 2 there, 64 here" in capsys.readouterr().out
 

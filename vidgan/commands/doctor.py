@@ -1,6 +1,5 @@
 """`vidgan doctor`: check what this machine can do, and run one training step of each model."""
 
-import os
 import platform
 import shutil
 import sys
@@ -11,9 +10,9 @@ from pathlib import Path
 import torch
 
 import vidgan
-from vidgan.build import resolve_precision
-from vidgan.commands.train import train
+from vidgan.commands.train import CONFIG_FILE, train
 from vidgan.config import load_config, shipped_configs
+from vidgan.cores import adapt_threads, usable_cores
 from vidgan.data.preparing.prepare import prepare
 from vidgan.data.synthetic.shapes import render_shapes
 from vidgan.evaluation.results import library_versions
@@ -57,14 +56,13 @@ def _versions() -> str:
 
 
 def _device() -> str:
-    accelerator = build_accelerator("auto")
-    precision = resolve_precision("auto", accelerator.device)
-    return f"{accelerator.device}, {torch.get_num_threads()} threads, precision auto means {precision}"
+    threads = f"{adapt_threads()} threads (free of {usable_cores()} usable cores)"
+    return f"{build_accelerator('auto').device}, {threads}"
 
 
 def _processes() -> str:
     accelerator = build_accelerator("auto")
-    return f"{accelerator.num_processes} here, {os.cpu_count()} CPU cores, {torch.cuda.device_count()} GPUs"
+    return f"{accelerator.num_processes} here, {usable_cores()} CPU cores, {torch.cuda.device_count()} GPUs"
 
 
 def _codecs() -> str:
@@ -88,6 +86,9 @@ def _train_steps() -> str:
         prepare(root / "videos", root / "data", size=(32, 32), flow="auto", categories=True, holdout=0.4)
         changes = [f"data.root={root / 'data'}", f"out={root / 'runs'}", "train.steps=1"]
         changes += ["train.batch_size=2", "train.warmup=0", "every.evaluate=null"]
+        chosen = []
         for name in ("mocogan/demo", "dual_motion/demo"):
-            train(load_config(shipped_configs()[name], changes), quiet=True)
-    return f"done in {time.monotonic() - started:.0f} s on {sys.platform}"
+            config = load_config(shipped_configs()[name], changes)
+            train(config, quiet=True)
+            chosen.append(f"{name} in {load_config(config.run_dir / CONFIG_FILE).train.precision}")
+    return f"{', '.join(chosen)} (train.precision=auto), done in {time.monotonic() - started:.0f} s on {sys.platform}"

@@ -19,6 +19,7 @@ from vidgan.build import build_algorithm, build_dataset, build_loader, build_net
 from vidgan.commands.plan import GB, Plan, make_plan
 from vidgan.config import RunConfig, find_config, load_config
 from vidgan.errors import ConfigError
+from vidgan.precision import resolve_precision, with_precision
 from vidgan.seeding import Draws
 from vidgan.training.accelerator import build_accelerator
 
@@ -103,6 +104,7 @@ def _measure_on_gpu(settings: RunConfig) -> tuple[int, str]:
     """The largest micro-batch, and how it was determined."""
     accelerator = build_accelerator(settings.train.device)
     dataset = build_dataset(settings)
+    settings = with_precision(settings, resolve_precision(settings, dataset, accelerator))
     algorithm = build_algorithm(settings, build_networks(settings, dataset), accelerator)
     total = torch.cuda.get_device_properties(accelerator.device).total_memory
 

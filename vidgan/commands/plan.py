@@ -8,19 +8,17 @@ kernel workspaces and the allocator's cache. `train.compile` is counted as if it
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
-
 from vidgan.build import (
     build_algorithm,
     build_loader,
     build_networks,
     build_training_data,
-    resolve_precision,
     share_of_batch,
 )
 from vidgan.config import RunConfig, differences, dump_config, find_config, load_config
 from vidgan.data.dataset import ClipDataset
 from vidgan.errors import CheckpointError
+from vidgan.precision import resolve_precision
 from vidgan.seeding import Draws
 from vidgan.training.accelerator import build_accelerator
 from vidgan.training.checkpoint import load_latest
@@ -91,10 +89,9 @@ def make_plan(config: RunConfig, processes: int = 1) -> Plan:
         ConfigError, DataError: as training would.
     """
     clips = share_of_batch(config, processes)
-    gpu = config.train.device != "cpu" and torch.cuda.is_available()
-    precision = resolve_precision(config.train.precision, torch.device("cuda" if gpu else "cpu"))
-    eager = {"device": "cpu", "precision": precision, "compile": False, "tf32": False, "micro_batches": 1}
     dataset = build_training_data(config)
+    precision = resolve_precision(config, dataset, build_accelerator(config.train.device))
+    eager = {"device": "cpu", "precision": precision, "compile": False, "tf32": False, "micro_batches": 1}
     accelerator = build_accelerator("cpu")
     counted = config.with_every_turn().model_copy(update={"train": config.train.model_copy(update=eager)})
     algorithm = build_algorithm(counted, build_networks(counted, dataset), accelerator)

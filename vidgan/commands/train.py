@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
-from vidgan.build import build_algorithm, build_loader, build_networks, build_training_data, resolve_precision
+from vidgan.build import build_algorithm, build_loader, build_networks, build_training_data
 from vidgan.commands.tracking import open_trackers, require_trackers
 from vidgan.commands.training_hooks import build_hooks
 from vidgan.config import RunConfig, differences, dump_config, find_config, load_config, parse_config
@@ -19,6 +19,7 @@ from vidgan.data.loader import ClipLoader
 from vidgan.errors import ConfigError
 from vidgan.files import write_text
 from vidgan.own_code import own_code, path_of
+from vidgan.precision import resolve_precision, with_precision
 from vidgan.runs import Exporter, note_start, refresh_exports, with_absolute_paths
 from vidgan.sections import OBJECT, Section, kind_of, nearest
 from vidgan.tasks import TASKS
@@ -159,6 +160,9 @@ def _start(settings: RunConfig, *, accept_changes: bool, quiet: bool) -> TrainRe
         logging.getLogger("vidgan").setLevel(logging.ERROR)  # what every process notices is reported once
     dataset = build_training_data(settings)
     loader = build_loader(settings, dataset, accelerator)
+    written = settings.run_dir / CONFIG_FILE
+    recorded = load_config(written).train.precision if written.is_file() else None
+    settings = with_precision(settings, resolve_precision(settings, dataset, accelerator, recorded=recorded))
     algorithm = build_algorithm(settings, build_networks(settings, dataset), accelerator, num_clips=len(dataset))
     start = _Start(settings, dataset, loader, accelerator, algorithm)
     if accelerator.is_main_process:
@@ -180,8 +184,7 @@ class _Start:
     def run(self, *, accept_changes: bool, quiet: bool) -> TrainResult:
         """Train from the newest checkpoint, or the start, to the end."""
         settings, run_dir = self.settings, self.settings.run_dir
-        precision = resolve_precision(settings.train.precision, self.accelerator.device)
-        resume = _resumable(settings, self.dataset, precision, accept_changes)
+        resume = _resumable(settings, self.dataset, accept_changes)
         finished = resume is not None and _is_finished(settings, resume)
         self.accelerator.wait_for_everyone()  # all have read the run directory before the first writes into it
         with explain_io_errors(run_dir):
@@ -204,7 +207,7 @@ class _Start:
                     "task": settings.task,
                     "data": self.dataset.index.fingerprint,
                     "split": self.dataset.index.split_hash,
-                    "precision": precision,
+                    "precision": settings.train.precision,
                 },
                 resume=resume,
                 protection=_protection(settings),
@@ -250,7 +253,7 @@ def _is_finished(settings: RunConfig, latest: Checkpoint) -> bool:
     return bool(last)
 
 
-def _resumable(settings: RunConfig, dataset: ClipDataset, precision: str, accept_changes: bool) -> Checkpoint | None:
+def _resumable(settings: RunConfig, dataset: ClipDataset, accept_changes: bool) -> Checkpoint | None:
     """The newest whole checkpoint of this run, after making sure that it is this run."""
     run_dir = settings.run_dir
     written = run_dir / CONFIG_FILE
@@ -275,7 +278,7 @@ def _resumable(settings: RunConfig, dataset: ClipDataset, precision: str, accept
             f"{run_dir} was trained on other data than {settings.data.root} now holds; choose another name=...,"
             " or resume all the same with --accept-changes"
         )
-    for key, now in (("split", dataset.index.split_hash), ("precision", precision)):
+    for key, now in (("split", dataset.index.split_hash), ("precision", settings.train.precision)):
         if resume.state.get(key) != now and not accept_changes:
             raise ConfigError(
                 f"{run_dir} was trained with another {key} ({resume.state.get(key)}, now {now}); restore it, choose"

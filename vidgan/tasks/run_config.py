@@ -108,7 +108,7 @@ class TrainConfig(Section):
     batch_size: int = option(description="Clips per step over all processes and micro-batches.", unit="clips", ge=1)
     micro_batches: int = option(1, "Gradients are accumulated over this many parts of the batch.", ge=1)
     precision: Literal["auto", "fp32", "bf16"] = option(
-        "auto", "`auto` is bf16 where the hardware multiplies it natively, else fp32."
+        "auto", "`auto` is the faster one: measured on a CPU, bf16 on a GPU that multiplies it natively."
     )
     device: Literal["auto", "cpu", "cuda"] = option("auto", "`auto` is a GPU where torch sees one.")
     tf32: bool = option(False, "CUDA only: float32 products keep 10 bits of mantissa.")

@@ -59,6 +59,8 @@ class Trainees:
         self.accelerator = accelerator
         self.raw = dict(networks)
         self.optimizers = dict(optimizers)
+        if precision not in ("fp32", "bf16"):
+            raise ValueError(f"precision is {precision!r}; accepted: fp32, bf16")
         self.precision = precision
         self.limit = clip_grad_norm
         self.lr_factor = lr_factor

@@ -17,7 +17,7 @@ from vidgan.sections import OwnPart, Section
 from vidgan.seeding import Draws
 from vidgan.tasks import TASKS, find_task, task_of_model
 from vidgan.tasks.adversarial_config import FLOW_DISCRIMINATORS, FRAME_DISCRIMINATORS, VIDEO_DISCRIMINATORS
-from vidgan.tasks.base import ClipModel, DataFacts, ForecastModel
+from vidgan.tasks.base import ClipMapper, ClipModel, DataFacts, ForecastModel
 from vidgan.tasks.forecasting.flow_estimator import ESTIMATORS
 from vidgan.tasks.forecasting.fusion import FUSIONS
 from vidgan.tasks.run_config import RunConfig
@@ -281,12 +281,12 @@ def test_a_task_is_complete(name: str) -> None:
     assert issubclass(task.model, Pretrained) and task_of_model(task.model.__name__) is task
     config = parse_config(plain(name), "contract")
     assert isinstance(config, task.config) and find_task(config) is task
-    protocol = {"clips": ClipModel, "forecast": ForecastModel}[task.evaluation]
+    protocol: Any = {"clips": ClipModel, "forecast": ForecastModel, "mapping": ClipMapper}[task.evaluation]
     model: Any = build(config, SIZES[0])["generator"]
     model.facts = {}
     assert isinstance(model, protocol)
     assert task.preview_clips > 0
-    assert (task.context(config) is None) == (task.evaluation == "clips")
+    assert (task.context(config) is None) == (task.evaluation != "forecast")
     with pytest.raises(LookupError):
         task_class: Any = super(type(task), task)
         task_class.build_discriminator("none", config, DataFacts(SIZES[0], 0))

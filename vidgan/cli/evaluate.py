@@ -84,7 +84,7 @@ def evaluate(
     split: Annotated[
         str,
         typer.Option(
-            help="test, or all clips of data that the model was not trained on (forecasting models).",
+            help="test, or all clips of data that the model was not trained on (not for generated clips).",
             rich_help_panel=DATA,
         ),
     ] = "test",
@@ -110,7 +110,10 @@ def evaluate(
     ] = False,
     metrics: Annotated[
         str | None,
-        typer.Option(help="Metrics that replace the default ones, such as psnr,ms_ssim.", rich_help_panel=FORECASTS),
+        typer.Option(
+            help="Metrics that replace the default ones, such as psnr,ms_ssim (not for generated clips).",
+            rich_help_panel=FORECASTS,
+        ),
     ] = None,
     samples: Annotated[
         int | None, typer.Option(min=1, help="Forecasts drawn per window [1].", rich_help_panel=FORECASTS)
@@ -127,7 +130,11 @@ def evaluate(
     ] = None,
     frames: Annotated[
         int | None,
-        typer.Option(min=1, help="Clip length, a multiple of the training length [as trained].", rich_help_panel=CLIPS),
+        typer.Option(
+            min=1,
+            help="Clip length, a multiple of the training length, or any of a clip-to-clip model [as trained].",
+            rich_help_panel=CLIPS,
+        ),
     ] = None,
     seeds: Annotated[
         int, typer.Option(min=1, help="Evaluation seeds, for mean and interval.", rich_help_panel=CLIPS)
@@ -148,7 +155,7 @@ def evaluate(
     \b
     vidgan evaluate RUN                     held-out windows, baselines, intervals
     vidgan evaluate RUN --protocol NAME     the windows and metrics of a benchmark
-    vidgan evaluate RUN --frames 64         clips longer than the training clips
+    vidgan evaluate RUN --frames 64         clips longer than the training clips, or longer windows
     vidgan evaluate --pretrained NAME --data DATA
 
     Protocols: kitti-prednet (kitti-prednet-hkl), caltech-10to1 (caltech-10to1-openstl), mmnist-10to10, smmnist-5to20,

@@ -13,11 +13,18 @@ from vidgan.errors import ConfigError
 from vidgan.evaluation.clips import evaluate_clips
 from vidgan.evaluation.forecasts import Share, evaluate_forecasts, plan_forecasts
 from vidgan.evaluation.long_clips import evaluate_long_clips
+from vidgan.evaluation.mapping import evaluate_mapping
 from vidgan.evaluation.models import TrainedModel, data_facts, load_model
 from vidgan.evaluation.nearest_clips import nearest_sheet
 from vidgan.evaluation.output import Output, circumstances, write_measurements
-from vidgan.evaluation.results import ForecastScores, LongClipScores, SynthesisScores
-from vidgan.evaluation.settings import ForecastSettings, LongClipSettings, ModelSettings, settings_for_model
+from vidgan.evaluation.results import ForecastScores, LongClipScores, MappingScores, SynthesisScores
+from vidgan.evaluation.settings import (
+    ForecastSettings,
+    LongClipSettings,
+    MappingSettings,
+    ModelSettings,
+    settings_for_model,
+)
 from vidgan.evaluation.tables import score_document
 from vidgan.files import write_bytes
 from vidgan.hub import find_shipped
@@ -50,7 +57,7 @@ def evaluate(
     device: str = "auto",
     allow_own_code: bool = False,
     networks: Mapping[str, nn.Module] | None = None,
-) -> ForecastScores | SynthesisScores | LongClipScores:
+) -> ForecastScores | SynthesisScores | LongClipScores | MappingScores:
     """Score a trained model on held-out data and save the result in `scores/` of its run.
 
     Args:
@@ -58,16 +65,17 @@ def evaluate(
             save_pretrained, or the name of shipped weights. The last two need `data`.
         data: prepared data; default: the data of the run.
         best: of a run, the weights of its best evaluation instead of the newest.
-        split: "test", or "all" clips of data that the model was not trained on. Forecasting models only.
+        split: "test", or "all" clips of data that the model was not trained on. Not for models that generate clips.
         protocol: name of a preset (`vidgan.evaluation.PROTOCOLS`); default: the windows and metrics of this project.
         allow_deviation: score data that were not prepared as the protocol requires. The name of the result says so.
         context, horizon: frames given and frames forecast; default: as trained. Forecasting models only.
         growing: forecast each frame from all true frames before it. Forecasting models only.
-        metrics: names that replace the default metrics. Forecasting models only.
+        metrics: names that replace the default frame metrics. Not for models that generate clips.
         samples: forecasts drawn per window; default: 1, or the protocol's number. Forecasting models only.
         best_by: the metric that selects the best sample; default: each metric selects its own.
         clips: clips compared on each side; default 256, or the protocol's number. Models that generate clips only.
-        frames: length of generated clips, a multiple of the training length; default: as trained.
+        frames: length of generated clips, a multiple of the training length, or of the windows of a model that maps
+            clips to clips; default: as trained.
         seeds: number of evaluation seeds, for mean and interval. Models that generate clips only.
         mcs: also measure whether clips show the requested category. Models with categories only.
         flow_histograms: also compare how clips move. Models that generate clips only.
@@ -79,7 +87,7 @@ def evaluate(
 
     Returns:
         `ForecastScores` of a forecasting model. `SynthesisScores` of a model that generates clips, or `LongClipScores`
-        if `frames` is set.
+        if `frames` is set. `MappingScores` of a model that maps clips to clips.
 
     Raises:
         ConfigError: no model at `run`, or an option that does not apply to it or to the data.
@@ -95,11 +103,13 @@ def evaluate(
         trained = _load(run, data, best)
     settings = settings_for_model(trained.model, options)
     share = Share.of_launcher()
-    scores: ForecastScores | SynthesisScores | LongClipScores
+    scores: ForecastScores | SynthesisScores | LongClipScores | MappingScores
     if isinstance(settings, ForecastSettings):
         scores = evaluate_forecasts(trained, settings, share)
     elif share.processes > 1:
         raise ConfigError(f"--processes has no effect on {settings.scored}")
+    elif isinstance(settings, MappingSettings):
+        scores = evaluate_mapping(trained, settings)
     elif isinstance(settings, LongClipSettings):
         scores = evaluate_long_clips(trained, settings)
     else:

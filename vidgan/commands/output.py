@@ -4,16 +4,24 @@ import glob
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from vidgan.commands.find_batch import available_memory
 from vidgan.errors import ConfigError, RunFailedError
-from vidgan.files import DISK_FULL_ERRNOS
+from vidgan.files import DISK_FULL_ERRNOS, check_overwrite
 from vidgan.training.leftovers import is_alive
 
-__all__ = ["DEFAULT_FPS", "folder_beside", "output_rate", "report_full_disk", "require_memory"]
+__all__ = [
+    "DEFAULT_FPS",
+    "appearing_together",
+    "claim_files",
+    "folder_beside",
+    "output_rate",
+    "report_full_disk",
+    "require_memory",
+]
 
 DEFAULT_FPS = 8.0  # of frames without a clock
 MIN_FPS, MAX_FPS = 0.01, 1000.0  # that an MP4 file can hold
@@ -91,3 +99,26 @@ def folder_beside(path: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def claim_files(paths: Sequence[Path], *, overwrite: bool) -> None:
+    """Make sure that files can be written under these names.
+
+    Raises:
+        FileExistsError: a file exists and `overwrite` is off. IsADirectoryError: a folder has the name.
+    """
+    for path in paths:
+        if path.is_dir():
+            raise IsADirectoryError(f"{path}: is a folder; choose another --out")
+        check_overwrite(path, overwrite=overwrite)
+
+
+@contextmanager
+def appearing_together(out: Path, paths: Sequence[Path], *, overwrite: bool) -> Iterator[Path]:
+    """A temporary folder beside `paths`; after the block, its files move to them. After an error, none does."""
+    with folder_beside(out) as folder:
+        with report_full_disk(out, folder, len(paths)):
+            yield folder
+        claim_files(paths, overwrite=overwrite)
+        for path in paths:
+            (folder / path.name).replace(path)

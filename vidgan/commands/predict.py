@@ -3,8 +3,6 @@
 import json
 import logging
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +10,11 @@ import torch
 from einops import rearrange
 
 import vidgan
-from vidgan.commands.output import folder_beside, output_rate, report_full_disk, require_memory
+from vidgan.commands.output import appearing_together, claim_files, output_rate, require_memory
 from vidgan.data.sources.readers import ReadSettings
 from vidgan.data.unprepared import read_one
 from vidgan.errors import ConfigError
-from vidgan.files import check_overwrite, write_text
+from vidgan.files import write_text
 from vidgan.hub import ModelFacts
 from vidgan.own_code import own_code
 from vidgan.pixels import to_byte
@@ -81,7 +79,7 @@ def predict(
     if seed is not None and samples == 1:
         raise ConfigError(f"--seed {seed} has no effect on a single forecast; set --samples to 2 or more")
     results = _result_paths(out, samples)
-    _claim_files(results, overwrite=overwrite)
+    claim_files(results, overwrite=overwrite)
     with own_code(allowed=allow_own_code):
         model: ForecastModel = load_model(run, "forecast")
     _check_samples(model, samples)
@@ -124,7 +122,7 @@ def predict(
         "frame_size": list(model.image_size),
         "vidgan": vidgan.__version__,
     }
-    with _appearing_together(out, results, overwrite=overwrite) as folder:
+    with appearing_together(out, results, overwrite=overwrite) as folder:
         partial = folder / out.name
         write_mp4(partial, torch.cat([observed, best]), fps=fps)
         write_png(partial.with_suffix(".png"), forecast_strip(forecast_rows(observed, truth, forecast)))
@@ -175,26 +173,3 @@ def _result_paths(out: Path, samples: int) -> list[Path]:
     if samples > 1:
         paths += [*(_sample_path(out, number) for number in range(samples)), _spread_path(out)]
     return paths
-
-
-def _claim_files(paths: Sequence[Path], *, overwrite: bool) -> None:
-    """Make sure that files can be written under these names.
-
-    Raises:
-        FileExistsError: a file exists and `overwrite` is off. IsADirectoryError: a folder has the name.
-    """
-    for path in paths:
-        if path.is_dir():
-            raise IsADirectoryError(f"{path}: is a folder; choose another --out")
-        check_overwrite(path, overwrite=overwrite)
-
-
-@contextmanager
-def _appearing_together(out: Path, paths: Sequence[Path], *, overwrite: bool) -> Iterator[Path]:
-    """A temporary folder beside `paths`; after the block, its files move to them. After an error, none does."""
-    with folder_beside(out) as folder:
-        with report_full_disk(out, folder, len(paths)):
-            yield folder
-        _claim_files(paths, overwrite=overwrite)
-        for path in paths:
-            (folder / path.name).replace(path)

@@ -8,7 +8,7 @@ from vidgan.errors import ConfigError
 from vidgan.evaluation.comparison import Entry, compare_results
 from vidgan.evaluation.output import check_format
 from vidgan.evaluation.protocols import PROTOCOLS
-from vidgan.evaluation.results import FolderScores, ForecastScores, read_result
+from vidgan.evaluation.results import WINDOWED, read_result
 from vidgan.evaluation.rows import load_rows, rows_path
 from vidgan.evaluation.tables import FORMATS, comparison_tables, describe_result
 
@@ -68,7 +68,7 @@ def _result_file(path: Path, protocol: str | None) -> Path:
 def _load_entry(file: Path, path: Path) -> Entry:
     """A result with its measurements, labelled with the run or the file name."""
     result = read_result(file)
-    if isinstance(result, ForecastScores | FolderScores):
+    if isinstance(result, WINDOWED):
         result = replace(result, rows=load_rows(rows_path(file)))
     label = path.name if path.is_dir() else file.stem
     if file.parent.name == "scores" and not path.is_dir():

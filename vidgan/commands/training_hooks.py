@@ -7,6 +7,7 @@ from vidgan.config import RunConfig
 from vidgan.data.dataset import ClipDataset
 from vidgan.evaluation.clips import synthesis_scores
 from vidgan.evaluation.forecasts import forecast_scores
+from vidgan.evaluation.mapping import short_mapping_scores
 from vidgan.evaluation.models import held_out_or_training
 from vidgan.evaluation.set_scores import FEWEST_REAL
 from vidgan.evaluation.windows import held_out_windows, real_clips
@@ -73,6 +74,8 @@ class _Observer:
         model: Any = self.algorithm.ema.module
         if self.task.evaluation == "clips":
             return self._score_clips(model)
+        if self.task.evaluation == "mapping":
+            return self._score_mapping(model)
         return self._score_forecasts(model)
 
     def _score_clips(self, model: Any) -> Mapping[str, float]:
@@ -81,6 +84,17 @@ class _Observer:
         scores = synthesis_scores(model, self.scored, clips=EVALUATION_CLIPS, seed=self.config.seed)
         distance = scores.scores["generated"]["frechet_inhouse"].mean.mean
         return {} if distance is None else {"evaluation/frechet_inhouse": distance, "evaluation/score": -distance}
+
+    def _score_mapping(self, model: Any) -> Mapping[str, float]:
+        result = short_mapping_scores(model, self.scored, limit=EVALUATION_WINDOWS)
+        measured = {}
+        for key, row in (("output", result.subject), (result.reference, result.reference)):
+            for metric, score in result.scores[row].items():
+                if score.mean.mean is not None:
+                    measured[f"evaluation/{key}/{metric}"] = score.mean.mean
+        if "evaluation/output/psnr" in measured:
+            measured["evaluation/score"] = measured["evaluation/output/psnr"]
+        return measured
 
     def _score_forecasts(self, model: Any) -> Mapping[str, float]:
         context = self.task.context(self.config)

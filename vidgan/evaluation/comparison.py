@@ -12,7 +12,15 @@ import numpy as np
 from vidgan.errors import ComparisonError
 from vidgan.evaluation.protocols import ForecastProtocol, GenerationProtocol
 from vidgan.evaluation.published import quoted_rows
-from vidgan.evaluation.results import AnyResult, FolderScores, ForecastScores, LongClipScores, Score, SynthesisScores
+from vidgan.evaluation.results import (
+    AnyResult,
+    FolderScores,
+    ForecastScores,
+    LongClipScores,
+    MappingScores,
+    Score,
+    SynthesisScores,
+)
 from vidgan.evaluation.rows import Rows, Values, video_means
 from vidgan.metrics.frame import SEQUENCE_SUMS
 from vidgan.metrics.statistics import MIN_RESAMPLES, Estimate, SourceBootstrap
@@ -120,6 +128,7 @@ def _check_comparable(first: Entry, other: Entry) -> None:
     one, two = first.result, other.result
     conditions = {"kind": "kind of result", "protocol": "protocol", "fingerprint": "data", "frame_size": "frame size"}
     conditions |= {"context": "context", "horizon": "horizon", "clips": "number of clips", "frames": "clip length"}
+    conditions |= {"scale": "scale", "border": "border"}
     for name, condition in conditions.items():
         if getattr(one, name, None) != getattr(two, name, None):
             raise ComparisonError(
@@ -201,6 +210,8 @@ def _measurements(result: AnyResult, metric: str) -> Values | None:
         if metric in SEQUENCE_SUMS:
             return values[SEQUENCE_SUMS[metric][0]].sum(axis=1, keepdims=True)
         return values.get(metric)
+    if isinstance(result, MappingScores):
+        return result.rows.values[result.subject].get(metric)
     assert isinstance(result, FolderScores)
     frames = result.rows.values["prediction"].get(metric)
     return None if frames is None else np.asarray(video_means(frames)[:, None])

@@ -5,16 +5,13 @@ windows. `forecast_scores` is the short evaluation during training.
 """
 
 import os
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as dist
-from rich.console import Console
-from rich.progress import Progress
 from torch import nn
 
 from vidgan.data.dataset import ClipDataset
@@ -26,6 +23,7 @@ from vidgan.evaluation.measure import Measured, Measures, Predictor, Sampler, Wi
 from vidgan.evaluation.models import TrainedModel
 from vidgan.evaluation.networks import perceptual_metrics
 from vidgan.evaluation.predictors import model_predictors, model_samplers, sampled_name
+from vidgan.evaluation.progress import with_progress
 from vidgan.evaluation.protocols import DEFAULT_METRICS, ForecastProtocol, check_metrics
 from vidgan.evaluation.protocols.fitting import fit_to_data
 from vidgan.evaluation.results import ForecastScores
@@ -119,7 +117,7 @@ def evaluate_forecasts(trained: TrainedModel, settings: ForecastSettings, share:
     measured = measure_forecasts(
         model_predictors(model),
         model_samplers(model, settings.num_samples, settings.seed),
-        _with_progress(
+        with_progress(
             windows.batches(rank=share.rank, processes=share.processes),
             total=-(-len(windows) // (BATCH * share.processes)),
             quiet=share.rank > 0,
@@ -348,10 +346,3 @@ def _notes(trained: TrainedModel, protocol: ForecastProtocol, windows: int, inde
     if trained.facts.fingerprint != index.fingerprint:
         notes.append("scored on data other than the training data set")
     return notes
-
-
-def _with_progress(batches: Iterator[WindowBatch], *, total: int, quiet: bool) -> Iterator[WindowBatch]:
-    """The same batches, with a progress bar on a terminal."""
-    console = Console(file=sys.stderr)
-    with Progress(console=console, disable=quiet or not console.is_terminal, transient=True) as bar:
-        yield from bar.track(batches, total=total, description="scoring")

@@ -19,7 +19,7 @@ from vidgan.hub import ModelFacts, model_folder, read_facts
 from vidgan.metrics.weights import file_hash
 from vidgan.runs import model_facts, run_config, run_data
 from vidgan.tasks import TASKS, task_of_model
-from vidgan.tasks.base import ClipModel, ForecastModel
+from vidgan.tasks.base import ClipMapper, ClipModel, ForecastModel
 from vidgan.training.checkpoint import load_best, load_checkpoint, load_strict
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class TrainedModel:
     """
 
     name: str
-    model: ForecastModel | ClipModel
+    model: ForecastModel | ClipModel | ClipMapper
     run: Path | None
     data: Path
     crop: tuple[int, int] | None
@@ -53,7 +53,7 @@ class TrainedModel:
         """Windows of its data at the frame rate of its training, by default of the length of its training clips.
 
         Args:
-            options: split, one_each, shifted, seed of `WindowSet`.
+            options: split, one_each, shifted, crop, seed of `WindowSet`.
 
         Raises:
             DataError: there is no such window.
@@ -61,16 +61,19 @@ class TrainedModel:
         return WindowSet(
             self.data,
             length or self.facts.frames,
-            crop=self.crop,
-            stride=self.facts.stride,
-            fps=self.facts.sampled_fps,
-            **options,
+            **{"crop": self.crop, "stride": self.facts.stride, "fps": self.facts.sampled_fps, **options},
         )
 
     @property
     def clip_model(self) -> ClipModel:
         """The model, which must generate clips."""
         assert isinstance(self.model, ClipModel)
+        return self.model
+
+    @property
+    def clip_mapper(self) -> ClipMapper:
+        """The model, which must map clips to clips."""
+        assert isinstance(self.model, ClipMapper)
         return self.model
 
     @property

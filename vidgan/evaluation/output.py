@@ -10,7 +10,7 @@ import torch
 
 from vidgan.errors import ConfigError
 from vidgan.evaluation.protocols import find_protocol
-from vidgan.evaluation.results import AnyResult, FolderScores, ForecastScores
+from vidgan.evaluation.results import WINDOWED, AnyResult
 from vidgan.evaluation.rows import rows_bytes, rows_path
 from vidgan.evaluation.tables import FORMATS, render
 from vidgan.files import write_bytes, write_text
@@ -68,7 +68,7 @@ def check_new(path: Path | None) -> None:
 
 def write_measurements(file: Path, result: AnyResult) -> None:
     """Write the single measurements of a result next to its file."""
-    if isinstance(result, ForecastScores | FolderScores):
+    if isinstance(result, WINDOWED):
         write_bytes(rows_path(file), rows_bytes(result.rows))
 
 

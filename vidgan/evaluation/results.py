@@ -128,6 +128,7 @@ class Result:
                 }
             if "bins" in known:
                 data["bins"] = {name: Bin(**entry) for name, entry in data["bins"].items()}
+            if "cases" in known:
                 data["cases"] = [Case(**entry) for entry in data["cases"]]
             data["frame_size"] = tuple(data["frame_size"])
             return cls(**data)
@@ -231,10 +232,34 @@ class FolderScores(Result):
     rows: Rows = field(default_factory=Rows, metadata={"stored": False}, compare=False, repr=False)
 
 
-AnyResult: TypeAlias = ForecastScores | SynthesisScores | LongClipScores | FolderScores
+@dataclass(frozen=True, kw_only=True)
+class MappingScores(Result):
+    """Scores of a model that maps clips to clips, beside its baselines, and of the real clips where a metric has one.
+
+    The frame size is that of the output.
+    """
+
+    kind: ClassVar[str] = "mapping"
+
+    windows: int
+    sources: int
+    frames: int  # of a window
+    scale: int  # side of an output frame over that of an input frame
+    border: int  # pixels on each side that frame metrics leave out
+    resamples: int
+    subject: str  # the model's row
+    reference: str  # the baseline of `differences`
+    baselines: list[str]
+    differences: Scores  # paired: row minus reference
+    cases: list[Case]
+    rows: Rows = field(default_factory=Rows, metadata={"stored": False}, compare=False, repr=False)
+
+
+AnyResult: TypeAlias = ForecastScores | SynthesisScores | LongClipScores | FolderScores | MappingScores
 KINDS: dict[str, type[AnyResult]] = {
-    kind.kind: kind for kind in (ForecastScores, SynthesisScores, LongClipScores, FolderScores)
+    kind.kind: kind for kind in (ForecastScores, SynthesisScores, LongClipScores, FolderScores, MappingScores)
 }
+WINDOWED = (ForecastScores, FolderScores, MappingScores)  # results with single measurements
 
 
 def read_result(file: Path) -> AnyResult:

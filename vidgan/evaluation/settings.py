@@ -13,7 +13,7 @@ import torch
 
 from vidgan.errors import ConfigError
 from vidgan.evaluation.protocols import ForecastProtocol, GenerationProtocol, find_protocol
-from vidgan.tasks.base import ClipModel, ForecastModel
+from vidgan.tasks.base import ClipMapper, ClipModel, ForecastModel
 
 ALL = "all"  # both splits
 SPLITS = ("test", ALL)
@@ -90,8 +90,7 @@ class ForecastSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.split not in SPLITS:
-            raise ConfigError(f"--split {self.split}: accepted are {', '.join(SPLITS)}")
+        _check_split(self.split)
         _check_protocol(self, ForecastProtocol)
         if self.protocol is not None and (self.context or self.horizon or self.growing):
             raise ConfigError(
@@ -156,6 +155,31 @@ class LongClipSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MappingSettings(Settings):
+    """How a model that maps clips to clips is scored.
+
+    Attributes:
+        split: as in `ForecastSettings`.
+        frames: length of a window; default: as trained.
+        metrics: names that replace the default frame metrics.
+        weights: name of a network -> file of its weights.
+    """
+
+    scored: ClassVar[str] = "a model that maps clips to clips"
+
+    split: str = "test"
+    frames: int | None = None
+    metrics: tuple[str, ...] = ()
+    weights: Mapping[str, Path] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_split(self.split)
+        if self.frames is not None and self.frames < 2:
+            raise ConfigError(f"--frames {self.frames}: accepted are windows of 2 frames or more")
+
+
+@dataclass(frozen=True, kw_only=True)
 class FolderSettings(Settings):
     """How folders of videos are read.
 
@@ -202,11 +226,11 @@ class SetSettings(FolderSettings):
             self._exclude(f"on --protocol {self.protocol.name} with two folders", "seeds", "flow_histograms")
 
 
-ModelSettings = ForecastSettings | ClipSettings | LongClipSettings
+ModelSettings = ForecastSettings | ClipSettings | LongClipSettings | MappingSettings
 S = TypeVar("S", bound=Settings)
 
 
-def settings_for_model(model: ForecastModel | ClipModel, options: Mapping[str, Any]) -> ModelSettings:
+def settings_for_model(model: ForecastModel | ClipModel | ClipMapper, options: Mapping[str, Any]) -> ModelSettings:
     """The settings of the evaluation that fits the model.
 
     Args:
@@ -220,6 +244,8 @@ def settings_for_model(model: ForecastModel | ClipModel, options: Mapping[str, A
         if settings.num_samples > 1 and not model.can_sample:
             raise ConfigError(f"--samples {settings.num_samples}: this model gives one forecast only")
         return settings
+    if isinstance(model, ClipMapper):
+        return _parse(MappingSettings, options)
     if options.get("frames") is not None:
         return _parse(LongClipSettings, options)
     clip_settings = _parse(ClipSettings, options)
@@ -278,6 +304,11 @@ def _parse(kind: type[S], options: Mapping[str, Any]) -> S:
     return kind(**values)
 
 
+def _check_split(split: str) -> None:
+    if split not in SPLITS:
+        raise ConfigError(f"--split {split}: accepted are {', '.join(SPLITS)}")
+
+
 def _check_protocol(settings: Any, kind: type[ForecastProtocol] | type[GenerationProtocol]) -> None:
     if settings.protocol is None:
         settings._exclude("without --protocol", "allow_deviation")
@@ -301,5 +332,5 @@ def _listed(names: list[str]) -> str:
     return ", ".join(f"--{name.replace('_', '-')}" for name in names)
 
 
-_KINDS = (ForecastSettings, ClipSettings, LongClipSettings, PairSettings, SetSettings)
+_KINDS = (ForecastSettings, ClipSettings, LongClipSettings, MappingSettings, PairSettings, SetSettings)
 _DEFAULTS = {name: value for kind in _KINDS for name, value in _defaults(kind).items()}

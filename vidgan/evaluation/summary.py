@@ -107,7 +107,7 @@ def summarise(
         differences=differences,
         calibration=calibration,
         bins=bins,
-        cases=_cases(measured, subject, main, better[main] == "higher"),
+        cases=choose_cases(values[subject][main], measured.ids, subject, main, higher=better[main] == "higher"),
         rows=Rows(measured.ids, measured.sources, values),
     )
 
@@ -179,11 +179,15 @@ def _bin_notes(bins: Mapping[str, Bin]) -> list[str]:
     return [f"windows by SSIM-G of the last context and the first target frame ({rule}): {counts}"]
 
 
-def _cases(measured: Measured, subject: str, metric: str, higher: bool) -> list[Case]:
-    """The subject's best, median and worst window by a metric's mean over the horizon; ties go to the earlier one."""
-    means = np.array([finite_mean(row) for row in measured.values[subject][metric]])
+def choose_cases(values: Values, ids: Sequence[str], subject: str, metric: str, *, higher: bool) -> list[Case]:
+    """The subject's best, median and worst window by a metric's mean over the steps; ties go to the earlier one.
+
+    Args:
+        values: (W, K), the metric of the subject.
+        ids: names of the windows.
+        higher: whether a higher value is better.
+    """
+    means = np.array([finite_mean(row) for row in values])
     order = np.argsort(-rank_quality(means, higher_is_better=higher), kind="stable")
     chosen = {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}
-    return [
-        Case(which, subject, metric, int(n), measured.ids[n], finite_or_none(means[n])) for which, n in chosen.items()
-    ]
+    return [Case(which, subject, metric, int(n), ids[n], finite_or_none(means[n])) for which, n in chosen.items()]

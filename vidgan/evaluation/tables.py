@@ -8,7 +8,14 @@ from typing import Any
 
 from vidgan.evaluation.comparison import Comparison, Line, quoted_lines
 from vidgan.evaluation.protocols import PROTOCOLS
-from vidgan.evaluation.results import FolderScores, ForecastScores, LongClipScores, Result, SynthesisScores
+from vidgan.evaluation.results import (
+    FolderScores,
+    ForecastScores,
+    LongClipScores,
+    MappingScores,
+    Result,
+    SynthesisScores,
+)
 from vidgan.metrics.statistics import Estimate
 
 FEW_VIDEOS = 20  # at most this number of videos is listed individually
@@ -101,6 +108,13 @@ def describe_result(scores: Result) -> str:
             f"{scores.protocol}: {scores.clips} clips of {scores.frames} frames at {size}, trained on {scores.stretch},"
             f" segment by segment; `real`: {scores.real_clips} clips of {scores.real_frames} frames"
         )
+    if isinstance(scores, MappingScores):
+        enlarged = f" from {scores.frame_size[0] // scores.scale}x{scores.frame_size[1] // scores.scale}"
+        return (
+            f"{scores.protocol}: {scores.windows} windows of {scores.frames} frames of {scores.sources} sources at"
+            f" {size}{enlarged if scores.scale > 1 else ''}, {scores.border} border pixels left out of frame metrics;"
+            " mean over windows and frames, 95 % interval over sources"
+        )
     assert isinstance(scores, FolderScores)
     return (
         f"{scores.protocol}: {scores.videos} videos, {scores.frames} frames at {size}; mean over videos of the mean"
@@ -185,7 +199,8 @@ def score_document(scores: Result) -> dict[str, Any]:
     table = result_tables(scores)[0]
     curves: dict[str, dict[str, list[float | None]]] = {}
     intervals: dict[str, dict[str, list[list[float | None]]]] = {}
-    if isinstance(scores, LongClipScores) or (isinstance(scores, ForecastScores) and scores.horizon > 1):
+    has_curves = isinstance(scores, LongClipScores | MappingScores)
+    if has_curves or (isinstance(scores, ForecastScores) and scores.horizon > 1):
         for name, metrics in scores.scores.items():
             for metric, score in metrics.items():
                 steps = score.horizon

@@ -34,11 +34,15 @@ from vidgan.types import ByteClip
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 Plane: TypeAlias = npt.NDArray[np.float32]
+AnyPixels: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.float64]
 
 FRAMES_PER_TASK = 8  # for a metric that is spread over threads
 FRAMES_PER_CALL = 64  # for one that is not
 # ITU-R BT.601 luma, 0.299 R + 0.587 G + 0.114 B, in units of 1/65536, rounded to a grey level as Pillow's mode "L".
 LUMA = (19595, 38470, 7471)
+# ITU-R BT.601 Y in video range, Y = 16 + (65.481 R + 128.553 G + 24.966 B) / 255, in units of 1/255000; without offset.
+VIDEO_LUMA = (65481, 128553, 24966)
+VIDEO_LUMA_UNIT = 255_000
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,33 @@ def ssim_grey(prediction: ByteClip, target: ByteClip) -> Values:
     return ssim(to_grey(prediction), to_grey(target))
 
 
+def psnr_y(prediction: ByteClip, target: ByteClip) -> Values:
+    """PSNR-Y: PSNR of the Y channel in video range (16..235), unrounded, peak 255: the convention of super-resolution.
+
+    The compressed range gives an equal grey error 1.32 dB more than `psnr` does.
+
+    Raises:
+        ValueError: the frames do not have three channels.
+    """
+    check_pair(prediction, target)
+    difference = _video_luma(prediction) - _video_luma(target)  # exact
+    pixels = int(np.prod(prediction.shape[-2:]))
+    errors = np.square(difference.astype(np.float64)).sum(axis=(-2, -1)) / (pixels * (255.0 * VIDEO_LUMA_UNIT) ** 2)
+    return decibels(errors)
+
+
+def ssim_y(prediction: ByteClip, target: ByteClip) -> Values:
+    """SSIM-Y: SSIM-G of the unrounded Y channel in video range, L = 255.
+
+    Raises:
+        ValueError: frames that do not have three channels, or are smaller than 11x11.
+    """
+    check_pair(prediction, target)
+    _check_size(prediction, GAUSSIAN_WINDOW, "SSIM")
+    planes = [16 + _video_luma(frames)[..., None, :, :] / VIDEO_LUMA_UNIT for frames in (prediction, target)]
+    return _by_plane(planes[0], planes[1], lambda p, t: _mean_product(*gaussian_terms(p, t, 255)))
+
+
 def ssim_u255(prediction: ByteClip, target: ByteClip) -> Values:
     """SSIM-U255: uniform 7x7 window, sample covariance, L = 255 on uint8, as PredRNN and E3D-LSTM report it."""
     return _uniform_ssim(prediction, target, 255)
@@ -199,6 +230,14 @@ METRICS: dict[str, FrameMetric] = {
     "ssim_grey": FrameMetric(
         ssim_grey, "SSIM-G-grey: SSIM-G of the luma 0.299 R + 0.587 G + 0.114 B rounded to uint8, L = 255", "higher"
     ),
+    "psnr_y": FrameMetric(
+        psnr_y,
+        "PSNR-Y in dB: Y = 16 + (65.481 R + 128.553 G + 24.966 B) / 255, unrounded, peak 255; identical frames counted"
+        " apart",
+        "higher",
+        pooled=False,
+    ),
+    "ssim_y": FrameMetric(ssim_y, "SSIM-Y: SSIM-G of the unrounded Y channel in video range, L = 255", "higher"),
     "ssim_u255": FrameMetric(
         ssim_u255, "SSIM-U255: uniform 7x7, sample covariance, L = 255 on uint8, mean over channels", "higher"
     ),
@@ -276,6 +315,13 @@ def to_grey(frames: ByteClip) -> ByteClip:
     return luma.to(torch.uint8).unsqueeze(-3)
 
 
+def _video_luma(frames: ByteClip) -> npt.NDArray[np.int64]:
+    """Y in units of 1 / `VIDEO_LUMA_UNIT` without its offset: (..., 3, H, W) uint8 -> (..., H, W)."""
+    if frames.shape[-3] != len(VIDEO_LUMA):
+        raise ValueError(f"the Y channel needs RGB frames of 3 channels, got {frames.shape[-3]}")
+    return np.tensordot(_array(frames).astype(np.int64), np.array(VIDEO_LUMA), axes=([-3], [0]))
+
+
 def decibels(errors: Values) -> Values:
     """10 log10(1 / errors) in dB; +inf where an error is 0."""
     with np.errstate(divide="ignore"):
@@ -322,7 +368,7 @@ def _mean_product(luminance: Plane, structure: Plane) -> float:
     return float((luminance * structure).mean(dtype=np.float64))
 
 
-def _by_plane(prediction: Bytes, target: Bytes, measure: Callable[[Plane, Plane], float]) -> Values:
+def _by_plane(prediction: AnyPixels, target: AnyPixels, measure: Callable[[Plane, Plane], float]) -> Values:
     """Mean over channels of a measure of single planes, each of which fits into the processor cache."""
     planes = [frames.reshape(-1, *frames.shape[-2:]) for frames in (prediction, target)]
     values = [measure(p.astype(np.float32), t.astype(np.float32)) for p, t in zip(*planes, strict=True)]

@@ -1,8 +1,8 @@
 """Animations of a run's results, for which the model is run again.
 
-A forecast result shows its best, median and worst window. A result of generated clips shows the clips that are closest
-to a training clip, each next to that training clip. The score file records windows and seeds, so the frames are
-recomputed rather than stored.
+A result of a forecaster, or of a model that maps clips to clips, shows its best, median and worst window. A result of
+generated clips shows the clips that are closest to a training clip, each next to that training clip. The score file
+records windows and seeds, so the frames are recomputed rather than stored.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,6 +26,7 @@ from vidgan.report.blocks import Animation, Block, Text
 from vidgan.runs import run_config
 from vidgan.tasks.base import ForecastModel
 from vidgan.tasks.forecast_images import forecast_animation, forecast_rows
+from vidgan.tasks.mapping_images import mapping_animation
 from vidgan.types import ByteClip, Forecast
 from vidgan.video.encode import webp_bytes
 
@@ -38,6 +39,8 @@ FORECAST_TEXT = (
     "The best, median and worst window by the forecast's {metric}. Truth and forecast start with the last context"
     " frames. The error is brightened three times, and the hue of the flow is its direction."
 )
+MAPPING_WIDTH = 128
+MAPPING_TEXT = "The best, median and worst window by the {metric} of the output. All panels play in step."
 NEAREST_TEXT = (
     "Does the model copy its training clips? Of {clips} generated clips, those closest to a training clip, each next to"
     " that clip, the closest first. Relative: distance over the mean distance of held-out real clips to the training"
@@ -83,7 +86,7 @@ class Cases:
         if "nearest" in provenance:
             root, _ = self._find_data(result)
             return nearest_blocks(self._find_model(result, root), provenance["nearest"])
-        if result.get("kind") != "forecast":
+        if result.get("kind") not in ("forecast", "mapping"):
             return []
         frames = result["provenance"].get("case_frames")
         if frames is None:
@@ -92,13 +95,16 @@ class Cases:
         subject = self._find_model(result, root)
         store = open_store(root, index)
         height, width = result["frame_size"]
-        size = check_window((height, width), index.size, root)
+        is_mapping = result["kind"] == "mapping"
+        # Clips are mapped whole; a task may cut its target out of them.
+        size = check_window(None if is_mapping else (height, width), index.size, root)
         entries = {entry.source: entry for entry in index.clips}
-        blocks: list[Block] = [Text(FORECAST_TEXT.format(metric=case["metric"])) for case in result["cases"][:1]]
+        text = MAPPING_TEXT if is_mapping else FORECAST_TEXT
+        blocks: list[Block] = [Text(text.format(metric=case["metric"])) for case in result["cases"][:1]]
         for case in result["cases"]:
             entry = entries[case["id"].rpartition(":")[0]]
             clip = read_window(store, entry, frames[case["id"]], size)  # (T+K, 3, H, W)
-            blocks.append(case_animation(subject, clip, case, result))
+            blocks.append((mapping_case if is_mapping else case_animation)(subject, clip, case, result))
         return blocks
 
     def _find_model(self, result: Record, data: Path) -> TrainedModel:
@@ -157,6 +163,32 @@ def case_animation(subject: TrainedModel, clip: ByteClip, case: Record, result: 
         webp_bytes(forecast_animation(panels), fps=FORECAST_FPS, scale=scale),
         f"{case['which'].capitalize()}: {case['id']}, {value}{sample}",
         columns=list(PANELS.values()),
+    )
+
+
+def mapping_case(subject: TrainedModel, clip: ByteClip, case: Record, result: Record) -> Animation:
+    """Input, output, baseline and target of one window, playing in step.
+
+    Args:
+        subject: the model that maps clips to clips.
+        clip: the window of the prepared clip, (T, 3, H, W) uint8.
+        case, result: as in `case_animation`.
+    """
+    model, baseline = subject.clip_mapper, result["reference"]
+    given, target = model.pair(clip[None], seed=result["seed"], rows=[case["window"]])
+    panels = {
+        "input": given[0],
+        model.mapping_name: model.map_clips(given)[0],
+        baseline: model.baselines()[baseline](given)[0],
+    }
+    if target is not None:
+        panels["target"] = target[0]
+    value = EXACT_TEXT if case["value"] is None else f"{case['metric']} {case['value']:.4g}"
+    scale = max(1, MAPPING_WIDTH // result["frame_size"][1])
+    return Animation(
+        webp_bytes(mapping_animation(panels), fps=FORECAST_FPS, scale=scale),
+        f"{case['which'].capitalize()}: {case['id']}, {value}",
+        columns=list(panels),
     )
 
 

@@ -24,6 +24,7 @@ BASELINES = (
 )
 FLOOR, GENERATED = "real", "generated"
 BINNED = ("psnr", "ssim", "skill")  # metrics by difficulty; without them, the metric that chose the cases
+MAPPING_CURVES = {"psnr", "tof", "warp_error"}  # metrics whose course over a clip is drawn, for clip-to-clip models
 HORIZON_INTERVAL = "Shaded: 95 % interval over source videos."
 SEGMENT_INTERVAL = "Shaded: 95 % interval over clips; for the Fréchet distance, the range over random halvings."
 SET_INTERVAL = "Whiskers: range over random halvings, or 95 % interval."
@@ -63,6 +64,11 @@ def _curves(scores: Mapping[str, Any]) -> Iterator[Block]:
     """A chart for each metric with the subject and its baselines, and a second one with its parts and samples."""
     subject = scores.get("result", {}).get("subject", "")
     intervals = scores.get("intervals", {})
+    if scores.get("result", {}).get("kind") == "mapping":
+        for metric in sorted(MAPPING_CURVES & scores.get("curves", {}).keys()):
+            own = {name: pairs for name, pairs in intervals.get(metric, {}).items() if name == subject}
+            yield _curve(scores, metric, scores["curves"][metric], own, "over the clip")
+        return
     over = "over the clip" if "stretch" in scores.get("result", {}) else "over the horizon"
     for metric, predictors in scores.get("curves", {}).items():
         named = dict(sorted(predictors.items(), key=lambda item: item[0] != subject))  # the subject first
@@ -84,6 +90,8 @@ def _curve(
 ) -> LineChart:
     better = scores.get("better", {}).get(metric)
     segment = scores.get("result", {}).get("stretch")  # frames per segment of clips longer than trained
+    is_mapping = scores.get("result", {}).get("kind") == "mapping"
+    x_label = f"segment of {segment} frames" if segment else "frame or step" if is_mapping else "forecast frame"
     bands = {
         name: [(float(x), low, high) for x, (low, high) in enumerate(pairs, 1) if low is not None and high is not None]
         for name, pairs in intervals.items()
@@ -91,7 +99,7 @@ def _curve(
     return LineChart(
         {name: list(enumerate(values, start=1)) for name, values in predictors.items()},
         f"{heading(metric)} {title}",
-        x_label=f"segment of {segment} frames" if segment else "forecast frame",
+        x_label=x_label,
         x_from_zero=False,
         y_label=f"{metric}, {better} is better" if better else metric,
         bands=bands,

@@ -15,6 +15,11 @@ TASKS: dict[str, Task[Any]] = {
     "synthesis": SynthesisTask(),
     "forecasting": ForecastingTask(),
 }
+_DOES: dict[EvaluationKind, str] = {
+    "forecast": "continues clips",
+    "clips": "synthesises clips",
+    "mapping": "maps clips to clips",
+}
 
 
 def find_task(config: Any) -> Task[Any]:
@@ -27,25 +32,29 @@ def task_of_model(class_name: str) -> Task[Any] | None:
     return next((task for task in TASKS.values() if task.model.__name__ == class_name), None)
 
 
-def load_model(path: str | Path, kind: EvaluationKind) -> Any:
+def load_model(path: str | Path, kind: EvaluationKind, *, task: str | None = None) -> Any:
     """The trained model that `path` holds, whatever task it is of.
 
     Args:
         path: a run, a model folder, the name of shipped weights, or `owner/name` on the hub.
-        kind: "forecast" for a `ForecastModel`, "clips" for a `ClipModel`; a name alone means that kind's first task.
+        kind: "forecast" for a `ForecastModel`, "clips" for a `ClipModel`, "mapping" for a `ClipMapper`.
+        task: name of the only accepted task. None: any of that kind; a name alone means its first one.
 
     Raises:
         PretrainedError: no model there, or one of another kind.
         ConfigError: own parts, without `vidgan.own_code.own_code(allowed=True)`.
     """
     class_name = model_class_in(path)
-    task = next(task for task in TASKS.values() if task.evaluation == kind)
+    accepted = next(one for name, one in TASKS.items() if one.evaluation == kind and task in (None, name))
     if class_name is not None:
         known = task_of_model(class_name)
         if known is None:
             raise PretrainedError(f"{path}: holds a {class_name}, which no task of this vidgan trains")
         if known.evaluation != kind:
-            verb = "continues clips" if known.evaluation == "forecast" else "synthesises clips"
-            raise PretrainedError(f"{path}: holds a {class_name}, which {verb}")
-        task = known
-    return task.model.from_pretrained(path)
+            raise PretrainedError(f"{path}: holds a {class_name}, which {_DOES[known.evaluation]}")
+        if task not in (None, known.name):
+            raise PretrainedError(
+                f"{path}: holds a {class_name} of the task {known.name}; a model of the task {task} is needed"
+            )
+        accepted = known
+    return accepted.model.from_pretrained(path)

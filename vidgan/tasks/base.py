@@ -1,13 +1,14 @@
 """What a task is: everything that differs between one capability that trains a model and another."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from torch import Tensor, nn
 
 from vidgan.hub import Pretrained
+from vidgan.metrics.temporal import ClipMetric
 from vidgan.tasks.run_config import RunConfig
 from vidgan.training.ema import ExponentialMovingAverage
 from vidgan.training.run_state import Algorithm
@@ -15,7 +16,10 @@ from vidgan.training.trainees import Trainees
 from vidgan.types import ByteClip, Forecast, Latents
 
 __all__ = [
+    "ClipFunction",
+    "ClipMapper",
     "ClipModel",
+    "ClipPair",
     "DataFacts",
     "EvaluationKind",
     "ForecastModel",
@@ -24,7 +28,8 @@ __all__ = [
     "TrainingParts",
 ]
 
-EvaluationKind = Literal["forecast", "clips"]
+EvaluationKind = Literal["forecast", "clips", "mapping"]
+ClipFunction: TypeAlias = Callable[[ByteClip], ByteClip]
 
 
 @runtime_checkable
@@ -111,6 +116,64 @@ class ClipModel(Protocol):
         ...
 
 
+class ClipPair(NamedTuple):
+    """What a model that maps clips to clips reads, and what it should make of it."""
+
+    input: ByteClip  # (B, T, C, h, w)
+    target: ByteClip | None  # (B, T, 3, H, W); None if no true output is known (unpaired data)
+
+
+@runtime_checkable
+class ClipMapper(Protocol):
+    """A model that maps clips to clips, frame for frame: what previews, evaluation and commands ask of it.
+
+    Frames may have any size. The output has `scale` times the height and width of the input.
+
+    Attributes:
+        image_size: (H, W) of the output frames that it was trained for.
+        scale: side of an output frame over that of an input frame.
+        border: pixels on each side of an output frame that frame metrics leave out.
+        mapping_name: row of its output in score tables.
+        facts: JSON facts saved with the weights.
+    """
+
+    image_size: tuple[int, int]
+    scale: int
+    border: int
+    mapping_name: ClassVar[str]
+    facts: dict[str, Any]
+
+    def pair(self, clips: ByteClip, *, seed: int = 0, rows: Sequence[int] | None = None) -> ClipPair:
+        """Input and target from prepared clips (B, T, 3, H, W).
+
+        Args:
+            seed, rows: key the draws of inputs that are made at random; rows default to the places in the batch.
+
+        Raises:
+            ValueError: the clips have a size that the model cannot be given.
+        """
+        ...
+
+    def map_clips(self, clips: ByteClip) -> ByteClip:
+        """(B, T, C, h, w) uint8 -> (B, T, 3, H, W) uint8 on the CPU; each clip starts without a past."""
+        ...
+
+    def map_frames(self, frames: Iterable[Tensor]) -> Iterator[Tensor]:
+        """One stream (C, h, w) uint8 -> one output (3, H, W) uint8 per frame, in constant memory.
+
+        Equal to `map_clips` of the whole stream, up to rounding.
+        """
+        ...
+
+    def baselines(self) -> Mapping[str, ClipFunction]:
+        """Row name -> function like `map_clips`, the reference of paired differences first."""
+        ...
+
+    def own_metrics(self) -> Mapping[str, ClipMetric]:
+        """Further metrics of its task by name."""
+        ...
+
+
 @dataclass(frozen=True)
 class DataFacts:
     """What networks need to know of the prepared data."""
@@ -149,7 +212,7 @@ class Task(ABC, Generic[Config]):
         config: the typed config.
         model: the public class of the generator, with `from_pretrained`.
         evaluation: what `vidgan evaluate` does with a trained model: "forecast" for a `ForecastModel`, "clips" for a
-            `ClipModel`.
+            `ClipModel`, "mapping" for a `ClipMapper`.
         default_config: shipped config that `vidgan.train(NAME, data=...)` starts from.
         preview_clips: number of real clips that `preview` is given.
         previews_held_out: whether these are of the test split (cut without overlap), or of the training split.

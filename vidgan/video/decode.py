@@ -30,6 +30,7 @@ __all__ = [
     "VideoFrames",
     "VideoInfo",
     "fit_image",
+    "iterate_all",
     "iterate_frames",
     "probe",
     "read_frames",
@@ -61,6 +62,7 @@ class VideoInfo:
         height: displayed height in pixels, after rotation.
         rotation: rotation of the stored frames, degrees counter-clockwise: 0, 90, 180 or 270.
         codec: name of the codec, for example h264.
+        has_audio: whether the file has an audio stream, which is ignored.
         notes: unusual properties: hdr, assumed-bt709, interlaced, mirrored, non-square-pixels, variable-frame-rate,
             timestamps-repaired, fewer-frames-than-announced.
         pts: presentation time of every frame, increasing, in units of `time_base`. These are the file's timestamps
@@ -76,6 +78,7 @@ class VideoInfo:
     height: int
     rotation: int
     codec: str
+    has_audio: bool = False
     notes: tuple[str, ...] = ()
     pts: tuple[int, ...] = field(default=(), repr=False)
     keyframes: tuple[int, ...] = field(default=(), repr=False)
@@ -151,6 +154,24 @@ def iterate_frames(
             if number is None:
                 return
     raise VideoError(path, "changed", f"frame {number} is missing; the file changed while it was read")
+
+
+def iterate_all(path: Path | str, *, count: int | None = None) -> Iterator[np.ndarray]:
+    """Decode a video once and yield its frames (H, W, 3) uint8 RGB at their displayed size; memory holds one frame.
+
+    Args:
+        path: a regular file.
+        count: maximum number of frames; None: all.
+
+    Raises:
+        VideoError: the file is refused, at the first damage.
+    """
+    path = Path(path)
+    converter = FrameConverter(None, "crop", "area")
+    with open_video(path) as (container, stream):
+        scan = Scan(path, container, stream)
+        for frame in islice(scan.frames(), count):
+            yield scan.convert(frame, converter)
 
 
 def read_frames(
@@ -272,6 +293,7 @@ def _describe(scan: Scan, *, complete: bool) -> tuple[VideoInfo, list[float]]:
         height=height,
         rotation=scan.rotation,
         codec=scan.codec,
+        has_audio=scan.has_audio,
         notes=scan.notes(times, repaired, complete=complete),
         pts=pts,
         keyframes=tuple(scan.keyframes),

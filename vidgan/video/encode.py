@@ -7,9 +7,10 @@ the number of CPU cores.
 
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -25,7 +26,16 @@ from vidgan.video.montage import channel_last, contact_sheet, tile
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["contact_sheet", "png_bytes", "tile", "webp_bytes", "write_gif", "write_mp4", "write_png"]
+__all__ = [
+    "contact_sheet",
+    "png_bytes",
+    "tile",
+    "webp_bytes",
+    "write_gif",
+    "write_mp4",
+    "write_mp4_frames",
+    "write_png",
+]
 
 _X264: Final = {
     "crf": "17",  # visually lossless
@@ -62,21 +72,47 @@ def write_mp4(path: Path | str, clip: "Tensor | np.ndarray", fps: float = 8.0, *
         ValueError: wrong shape or dtype, or fps out of range.
     """
     frames = channel_last(clip, dims=4)  # (T, H, W, 3)
+    return write_mp4_frames(path, iter(frames), fps, overwrite=overwrite)
+
+
+def write_mp4_frames(
+    path: Path | str, frames: "Iterable[Tensor | np.ndarray]", fps: float = 8.0, *, overwrite: bool = False
+) -> Path:
+    """Write a stream of frames, one at a time, as `write_mp4` writes a clip; memory holds a few frames.
+
+    Args:
+        frames: (3, H, W) uint8 tensors, or (H, W, 3) uint8 arrays, of one size.
+        path, fps, overwrite: as in `write_mp4`.
+
+    Returns:
+        `path`.
+
+    Raises:
+        ValueError: there is no frame, or one of another size; otherwise as `write_mp4`.
+    """
     rate = _rate(fps)
-    odd_rows, odd_columns = frames.shape[1] % 2, frames.shape[2] % 2
-    frames = np.pad(frames, ((0, 0), (0, odd_rows), (0, odd_columns), (0, 0)), mode="edge")
+    stream_of = iter(frames)
+    first = next(stream_of, None)
+    if first is None:
+        raise ValueError(f"{path}: there is no frame to write")
+    height, width = channel_last(first, dims=3).shape[:2]
     with _new_file(Path(path), overwrite=overwrite) as temporary:
         # With an explicit protocol, FFmpeg does not take a name such as `http:a.mp4` for an address.
         target = f"file:{temporary.absolute()}"
         with av.open(target, "w", format="mp4", options={"movflags": "+faststart"}) as container:
             stream = container.add_stream("libx264", rate=rate, options=_X264)
-            stream.height, stream.width = frames.shape[1:3]
+            stream.height, stream.width = height + height % 2, width + width % 2
             stream.pix_fmt = "yuv420p"
             # Players assume BT.601 for small untagged video. Tagging it as such is right for all players.
             codec = stream.codec_context
             codec.colorspace, codec.color_range = _BT601, ColorRange.MPEG
             codec.color_primaries, codec.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
-            for index, pixels in enumerate(frames):
+            for index, image in enumerate(chain([first], stream_of)):
+                pixels = channel_last(image, dims=3)  # (H, W, 3)
+                if pixels.shape[:2] != (height, width):
+                    size = f"{pixels.shape[1]}x{pixels.shape[0]}"
+                    raise ValueError(f"frame {index} is {size}, the first is {width}x{height}")
+                pixels = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
                 rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
                 frame = rgb.reformat(format="yuv420p", dst_colorspace="ITU601", dst_color_range="MPEG", threads=1)
                 frame.pts, frame.time_base = index, 1 / rate

@@ -100,6 +100,11 @@ class Scan:
         return self._stream.codec_context.codec.canonical_name
 
     @property
+    def has_audio(self) -> bool:
+        """Whether the file also has an audio stream."""
+        return len(self._container.streams.audio) > 0
+
+    @property
     def rate(self) -> Fraction:
         """Nominal frames per second from the header."""
         return _positive(self._stream.average_rate) or _positive(self._stream.guessed_rate) or _DEFAULT_RATE

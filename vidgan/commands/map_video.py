@@ -1,0 +1,136 @@
+"""What the commands that map a video frame by frame share (`vidgan upscale`, `vidgan translate`)."""
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+import vidgan
+from vidgan.commands.output import appearing_together, claim_files, output_rate
+from vidgan.data.frame_stream import FrameStream, open_stream
+from vidgan.errors import ConfigError, DataError
+from vidgan.evaluation.progress import with_progress
+from vidgan.files import write_text
+from vidgan.hub import ModelFacts
+from vidgan.tasks.base import ClipMapper
+from vidgan.video.encode import write_mp4_frames
+
+__all__ = ["MappedVideo", "choose_device", "map_video"]
+
+logger = logging.getLogger(__name__)
+
+
+class MappedVideo(NamedTuple):
+    """The result of mapping a video."""
+
+    path: Path
+    frames: int
+    size: tuple[int, int]  # (H, W) of a frame
+    fps: float
+
+
+def choose_device(name: str) -> torch.device:
+    """ "auto", "cpu" or "cuda" as a device.
+
+    Raises:
+        ConfigError: --device cuda, and torch sees no GPU, or an unknown name.
+    """
+    if name not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f"--device {name}: accepted are auto, cpu, cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("--device cuda: torch sees no GPU; accepted are auto and cpu")
+    return torch.device("cpu" if name == "cpu" or not torch.cuda.is_available() else "cuda")
+
+
+def map_video(
+    model: ClipMapper,
+    video: Path,
+    out: Path,
+    *,
+    name: str,
+    prepare: Callable[[Tensor], Tensor] = lambda frame: frame,
+    check: Callable[[FrameStream], None] = lambda stream: None,
+    frames: int | None = None,
+    fps: float | None = None,
+    device: str = "auto",
+    overwrite: bool = False,
+    record: Mapping[str, Any] | None = None,
+) -> MappedVideo:
+    """Map a video of any length to `out` (mp4) and a record of the options (json); memory holds a few frames.
+
+    Both files appear when the whole video has been written, and none after an error.
+
+    Args:
+        model: maps frames (C, h, w) to frames (3, H, W).
+        video: video file, folder of frames, strip image or npy file; read at its own size.
+        name: of the model, for the record.
+        prepare: makes the model's input (C, h, w) uint8 from a frame (3, h, w) uint8.
+        check: raises ConfigError or DataError for a video that the model cannot map.
+        frames: map only the first of them; None: all.
+        fps: frame rate of the output; default: that of the video, or 8 without a clock.
+        device: "auto", "cpu" or "cuda".
+        overwrite: replace existing files.
+        record: further entries of the json file.
+
+    Raises:
+        ConfigError: an option without effect. DataError, VideoError: no such video, or one that cannot be mapped.
+        FileExistsError: a result exists.
+    """
+    if out.suffix.lower() != ".mp4":
+        raise ConfigError(f"--out {out}: accepted is a file name that ends in .mp4")
+    results = [out, out.with_suffix(".json")]
+    claim_files(results, overwrite=overwrite)
+    chosen = choose_device(device)
+    stream = open_stream(video, frames=frames)
+    if out.exists() and out.samefile(video):
+        raise ConfigError(f"--out {out}: is the input video; choose another name")
+    check(stream)
+    if stream.notes:
+        logger.warning("%s: %s", video, ", ".join(stream.notes))
+    facts = ModelFacts.from_json(model.facts)
+    if facts.trained_on is not None:
+        logger.warning("the weights were trained only on %s; expect less of other videos", facts.trained_on)
+    if isinstance(model, nn.Module):
+        model.to(chosen)
+    rate, rate_from = output_rate(fps, stream.fps, "video")
+    written = _Count()
+    tensors = (prepare(torch.from_numpy(image).permute(2, 0, 1).contiguous()) for image in stream)
+    outputs = written.counting(with_progress(model.map_frames(tensors), total=stream.frames, description="mapping"))
+    with appearing_together(out, results, overwrite=overwrite) as folder:
+        partial = folder / out.name
+        write_mp4_frames(partial, outputs, rate)
+        if written.frames != stream.frames:
+            raise DataError(f"{video}: {stream.frames} frames were announced and {written.frames} read; it changed")
+        content = {
+            "model": name,
+            "facts": model.facts,
+            "video": str(video),
+            "frames": written.frames,
+            "input_size": list(stream.size),
+            "frame_size": list(written.size),
+            "fps": rate,
+            "fps_from": rate_from,
+            "notes": list(stream.notes),
+            **(record or {}),
+            "vidgan": vidgan.__version__,
+        }
+        write_text(partial.with_suffix(".json"), json.dumps(content, indent=2) + "\n")
+    return MappedVideo(out, written.frames, written.size, rate)
+
+
+class _Count:
+    """Number and size of the frames that passed."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.size = (0, 0)
+
+    def counting(self, frames: Iterator[Tensor]) -> Iterator[Tensor]:
+        for frame in frames:
+            self.frames += 1
+            self.size = (frame.shape[-2], frame.shape[-1])
+            yield frame

@@ -7,6 +7,11 @@ BIN := $(VENV)/bin
 export MALLOC_MMAP_THRESHOLD_ := 1073741824
 export MALLOC_TRIM_THRESHOLD_ := 2147483647
 
+# Without an NVIDIA GPU, torch's CPU builds save gigabytes of CUDA libraries. Where their index cannot be reached, the
+# package index's own builds are installed.
+CPU_INDEX := https://download.pytorch.org/whl/cpu
+REACHABLE := import urllib.request; urllib.request.urlopen("$(CPU_INDEX)/torch/", timeout=5)
+
 .PHONY: install demo test lint types unit clean
 
 install: $(VENV)/.installed
@@ -14,7 +19,9 @@ install: $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable ".[flow]" --group dev
+	index=; if ! command -v nvidia-smi > /dev/null && $(BIN)/python -c '$(REACHABLE)' 2> /dev/null; \
+	then index="--extra-index-url $(CPU_INDEX)"; fi; \
+	$(BIN)/python -m pip install --quiet $$index --editable ".[flow]" --group dev
 	touch $@
 
 demo: install

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_server import CommandServer
 from typer.main import get_command
 
 from vidgan.cli.app import app
@@ -62,15 +63,19 @@ def commands(text: str) -> list[str]:
     return [part for part in parts if part.startswith("vidgan ")]
 
 
-def run(command: str, folder: Path, data: str = "DATA") -> None:
+@pytest.fixture(scope="module")
+def server() -> Iterator[CommandServer]:
+    with CommandServer() as running:
+        yield running
+
+
+def run(server: CommandServer, command: str, folder: Path, data: str = "DATA") -> None:
     """Run one command in `folder`, with `DATA` filled in and training cut to two steps."""
     words = [word.replace("DATA/", f"{data}/") for word in shlex.split(command)[1:]]
     if words[0] == "train":
         words += TWO_STEPS
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    line = [sys.executable, "-m", "vidgan", *words]
-    done = subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True, timeout=500)
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    done = server.run(words, folder)
+    assert done.returncode == 0, f"{command}\n{done.output}"
 
 
 def run_python(script: str, folder: Path) -> None:
@@ -89,14 +94,14 @@ def moving_videos(folder: Path, names: list[str]) -> None:
         write_mp4(folder / f"{name}.mp4", (clip + rng.integers(0, 50, clip.shape)).astype(np.uint8), fps=10)
 
 
-def test_own_videos_and_python(tmp_path: Path) -> None:
+def test_own_videos_and_python(server: CommandServer, tmp_path: Path) -> None:
     """Commands that repeat an earlier one are run once; the Python code of all pages is one script."""
     moving_videos(tmp_path / "my_videos", ["street", *(f"clip{i}" for i in range(19))])
     moving_videos(tmp_path / "my_truth", ["one", "two"])
     moving_videos(tmp_path / "my_forecasts", ["one", "two"])
     texts = [text for page in OWN_PAGES for kind, text in blocks(page) if kind == "bash"]
     for command in dict.fromkeys(command for text in texts for command in commands(text)):
-        run(command, tmp_path)
+        run(server, command, tmp_path)
     scripts = [text for page in OWN_PAGES for kind, text in blocks(page) if kind == "python"]
     checks = [
         "assert clips.shape == (8, 32, 3, 64, 64) and future.shape == (1, 10, 3, 64, 64)",
@@ -117,14 +122,14 @@ def recipes() -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("name", [name for name in REAL if name != "shapes"])
-def test_real_data(name: str, shared_data: Path, tmp_path: Path) -> None:
+def test_real_data(server: CommandServer, name: str, shared_data: Path, tmp_path: Path) -> None:
     for command in recipes()[name]:
-        run(command, tmp_path, str(shared_data))
+        run(server, command, tmp_path, str(shared_data))
     run_dir = next((tmp_path / "runs").iterdir())
     assert list((run_dir / "previews").iterdir()) and (run_dir / "model" / "model.safetensors").is_file()
 
 
-def test_real_shapes(shared_data: Path, tmp_path: Path) -> None:
+def test_real_shapes(server: CommandServer, shared_data: Path, tmp_path: Path) -> None:
     """Directly from the archive, with forty of its seven thousand strips."""
     folder = tmp_path / "few" / "mocogan"
     folder.mkdir(parents=True)
@@ -136,7 +141,7 @@ def test_real_shapes(shared_data: Path, tmp_path: Path) -> None:
         for member in members[:20] + members[-20:]:
             some.addfile(member, every.extractfile(member))
     for command in recipes()["shapes"]:
-        run(command, tmp_path, str(tmp_path / "few"))
+        run(server, command, tmp_path, str(tmp_path / "few"))
 
 
 def check_options(command: str) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -69,6 +70,23 @@ def test_run_checkpoint_and_saved_model_give_the_same_scores(
     assert saved.scores == result.scores
     with pytest.raises(ConfigError, match="--best"):
         evaluate(forecast_run / "checkpoints" / "best", best=True)
+
+
+def test_a_checkpoint_needs_no_training_data(shapes_data: Path, tmp_path: Path) -> None:
+    """Scored on other data while its own are missing; the report repeats the forecasts of the cases all the same."""
+    own, other = tmp_path / "own", tmp_path / "other"
+    shutil.copytree(shapes_data, own)
+    shutil.copytree(shapes_data, other)
+    changes = {"train__steps": 1, "every__checkpoint": 1}
+    run = train(small_config("dual_motion", own, tmp_path / "runs", **changes), quiet=True).run_dir
+    before = evaluate(run, data=other)
+    shutil.rmtree(own)
+    scores = evaluate(run / "checkpoints" / "step-00000001", data=other)
+    assert scores.scores == before.scores and scores.provenance["step"] == 1
+    animations = Cases(run, data=[other]).animations()
+    assert len(animations) == 2
+    for blocks in animations.values():
+        assert sum(isinstance(block, Animation) for block in blocks) == 3
 
 
 def test_a_result_records_how_it_was_made(forecast_run: Path, result: ForecastScores) -> None:

@@ -17,7 +17,7 @@ from vidgan.errors import ConfigError
 from vidgan.evaluation.windows import WindowSet, real_clips
 from vidgan.hub import ModelFacts, model_folder, read_facts
 from vidgan.metrics.weights import file_hash
-from vidgan.runs import model_facts, run_config, run_data
+from vidgan.runs import exported_step, model_facts, run_config, run_data
 from vidgan.tasks import TASKS, task_of_model
 from vidgan.tasks.base import ClipMapper, ClipModel, ForecastModel
 from vidgan.training.checkpoint import load_best, load_checkpoint, load_strict
@@ -132,10 +132,8 @@ def _load_checkpoint(path: Path, data: Path | None) -> TrainedModel:
     checkpoint = load_best(path.parent) if path.name == "best" else load_checkpoint(path)
     if checkpoint is None:
         raise ConfigError(f"{path}: the run has no best checkpoint yet; a run with every.evaluate writes it")
-    dataset = build_dataset(config)
-    network: Any = build_networks(config, dataset)["generator"].eval()
+    network, trained = _network_of(run, config, checkpoint.step)
     load_strict(network, checkpoint.tensors["ema"])
-    trained = model_facts(config, dataset, checkpoint.step)
     network.facts = trained.to_json()
     return TrainedModel(
         name=f"{run.name}/{checkpoint.path.name}",
@@ -146,6 +144,19 @@ def _load_checkpoint(path: Path, data: Path | None) -> TrainedModel:
         facts=replace(trained, fingerprint=checkpoint.state.get("data")),  # of the data at the time of training
         weights={f"{checkpoint.path.name}/ema.safetensors": file_hash(checkpoint.path / "ema.safetensors")},
     )
+
+
+def _network_of(run: Path, config: RunConfig, step: int) -> tuple[Any, ModelFacts]:
+    """The generator of a run and the facts of its weights at `step`.
+
+    Both come from the run's saved model, so that its training data are not needed; without one, from config and data.
+    """
+    saved = run / "model"
+    if exported_step(saved) is not None:
+        model = _model_class(read_facts(saved)["class"], saved).from_pretrained(saved)
+        return model, replace(ModelFacts.from_json(read_facts(saved)), step=step)
+    dataset = build_dataset(config)
+    return build_networks(config, dataset)["generator"].eval(), model_facts(config, dataset, step)
 
 
 def _model_class(name: str, folder: Path) -> Any:

@@ -41,6 +41,7 @@ TWO_STEPS = [
 ]  # fmt: skip
 REAL = ("actions", "shapes", "sky", "gestures", "natural", "kitti")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+NAMED = re.compile(r"# (\w+\.py)\n")  # first line of a code block that shows a file
 LINK = re.compile(r"\]\((?!https?:)(?P<path>[^)#]*)(?:#(?P<anchor>[^)]*))?\)")
 
 
@@ -99,10 +100,13 @@ def test_own_videos_and_python(server: CommandServer, tmp_path: Path) -> None:
     moving_videos(tmp_path / "my_videos", ["street", *(f"clip{i}" for i in range(19))])
     moving_videos(tmp_path / "my_truth", ["one", "two"])
     moving_videos(tmp_path / "my_forecasts", ["one", "two"])
+    for name, text in ((NAMED.match(text), text) for page in OWN_PAGES for kind, text in blocks(page)):
+        if name is not None:
+            (tmp_path / name[1]).write_text(text)
     texts = [text for page in OWN_PAGES for kind, text in blocks(page) if kind == "bash"]
     for command in dict.fromkeys(command for text in texts for command in commands(text)):
         run(server, command, tmp_path)
-    scripts = [text for page in OWN_PAGES for kind, text in blocks(page) if kind == "python"]
+    scripts = [text for page in OWN_PAGES for kind, text in blocks(page) if kind == "python" and not NAMED.match(text)]
     checks = [
         "assert clips.shape == (8, 32, 3, 64, 64) and future.shape == (1, 10, 3, 64, 64)",
         "assert futures.shape == (4, 1, 10, 3, 64, 64) and exchanged.shape == (4, 32, 3, 64, 64)",

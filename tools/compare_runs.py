@@ -15,38 +15,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
 from vidgan.training.checkpoint import load_checkpoint
-from vidgan.training.journal import JOURNAL, drop_volatile, read_journal
+from vidgan.training.run_comparison import is_identical, journal_differences
 
 MAX_PRINTED = 10
-
-
-def journal_differences(one: Path, other: Path) -> list[str]:
-    """List `step N: key: a | b` for all values that differ and lines that are missing, up to the last common step."""
-    if missing := [run for run in (one, other) if not (run / JOURNAL).is_file()]:
-        return [f"{run} has no {JOURNAL}" for run in missing]
-    journals = []
-    for run in (one, other):
-        steps: dict[int, list[dict[str, object]]] = {}
-        for record in drop_volatile(read_journal(run)):
-            steps.setdefault(record["step"], []).append(record)
-        journals.append(steps)
-    first, second = journals
-    last_common = min(max(first, default=0), max(second, default=0))
-    differences = []
-    for step in sorted(set(first) | set(second)):
-        if step > last_common:
-            break
-        lines = first.get(step, []), second.get(step, [])
-        if len(lines[0]) != len(lines[1]):
-            differences.append(f"step {step}: {len(lines[0])} lines | {len(lines[1])} lines")
-        for a, b in zip(*lines, strict=False):
-            differences += [f"step {step}: {key}: {a.get(key)} | {b.get(key)}" for key in sorted(a.keys() | b.keys())
-                            if a.get(key) != b.get(key)]  # fmt: skip
-    return differences
 
 
 def checkpoint_differences(one: Path, other: Path, renames: Mapping[str, str] = {}) -> list[str]:
@@ -84,13 +56,6 @@ def rename(file: str, key: str, renames: Mapping[str, str]) -> str:
         if key.startswith(prefix):
             return new + key.removeprefix(prefix)
     return key
-
-
-def is_identical(a: Tensor, b: Tensor) -> bool:
-    """Whether dtype, shape and all bits are the same; equal NaNs are identical, 0.0 and -0.0 are not."""
-    if a.dtype != b.dtype or a.shape != b.shape:
-        return False
-    return torch.equal(*(tensor.reshape(-1).view(torch.uint8) for tensor in (a, b)))
 
 
 def parse_rename(text: str) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vidgan.commands.compare import compare
     from vidgan.commands.evaluate import evaluate
+    from vidgan.commands.reproduce import reproduce
     from vidgan.commands.table import table
     from vidgan.commands.train import train
     from vidgan.data.preparing.prepare import prepare
@@ -34,6 +35,7 @@ _HOMES = {
     "train": "vidgan.commands.train",
     "compare": "vidgan.commands.compare",
     "evaluate": "vidgan.commands.evaluate",
+    "reproduce": "vidgan.commands.reproduce",
     "table": "vidgan.commands.table",
     "read_frames": "vidgan.video.decode",
     "ConfigError": "vidgan.errors",
@@ -51,6 +53,7 @@ __all__ = [
     "evaluate",
     "prepare",
     "read_frames",
+    "reproduce",
     "table",
     "train",
 ]

@@ -1,23 +1,28 @@
 """Parts that are not vidgan's: import paths that a config names, and objects that were passed from Python.
 
 A config, a run or a model folder may come from someone else, and importing a module runs it. An import path
-(`my_module:MyClass`) is therefore followed only inside `own_code(allowed=True)`.
+(`my_module:MyClass`, `folder/my.py:my_function`, or the name of an entry point) is therefore followed only inside
+`own_code(allowed=True)`.
 """
 
 import importlib
+import importlib.util
 import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from importlib.metadata import entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from vidgan.errors import ConfigError
 
-__all__ = ["load_own", "own_code", "own_object", "path_of"]
+__all__ = ["load_entry_point", "load_own", "own_code", "own_object", "path_of"]
 
-_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+_NAME = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"
+_PATH = re.compile(rf"({_NAME}|.+\.py):{_NAME}")
 
 
 class _OwnCode(NamedTuple):
@@ -58,32 +63,78 @@ def own_object(key: str) -> Any:
 
 
 def load_own(path: str, key: str) -> Any:
-    """The object at `my_module:MyClass`; modules in the current directory are found too.
+    """The object at `my_module:MyClass` or `folder/my.py:MyClass`; modules in the current directory are found too.
 
     Args:
         path: the import path.
-        key: of the config, for messages.
+        key: of the config, or the option, for messages.
 
     Raises:
         ConfigError: not opted in (says what would be imported), not such a path, or nothing there.
     """
     if not _PATH.fullmatch(path):
-        raise ConfigError(f"{key}: {path!r} is not of the form my_module:MyClass")
-    if not _current.get().allowed:
-        raise ConfigError(
-            f"{key}: {path} would import and run the module {path.partition(':')[0]!r}; if you trust it, pass"
-            " --allow-own-code (from Python: allow_own_code=True)"
-        )
-    module_name, _, name = path.partition(":")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))
+        raise ConfigError(f"{key}: {path!r} is not of the form my_module:MyClass or my.py:MyClass")
+    module_name, _, name = path.rpartition(":")
+    _require_allowed(key, path, module_name)
+    if module_name.endswith(".py") and not Path(module_name).is_file():
+        raise ConfigError(f"{key}: {path}: there is no file {module_name}")
+    folder = Path(module_name).absolute().parent if module_name.endswith(".py") else Path.cwd()
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
     try:
-        found: Any = importlib.import_module(module_name)
+        is_file = module_name.endswith(".py")
+        found: Any = _module_of(Path(module_name)) if is_file else importlib.import_module(module_name)
         for part in name.split("."):
             found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"{key}: {path} cannot be imported: {error}") from error
+    except Exception as error:  # whatever the user's module raises while it is imported
+        reason = str(error) if isinstance(error, ImportError | AttributeError) else f"{type(error).__name__}: {error}"
+        raise ConfigError(f"{key}: {path} cannot be imported: {reason}") from error
     return found
+
+
+def load_entry_point(name: str, group: str, key: str) -> Any:
+    """The object that an installed package registers as the entry point `name` of `group`.
+
+    Raises:
+        ConfigError: no or several packages register it (the message lists the names), or not opted in.
+    """
+    registered = entry_points(group=group)
+    matches = [entry for entry in registered if entry.name == name]
+    if len(matches) != 1:
+        names = ", ".join(sorted({entry.name for entry in registered})) or "none"
+        fault = f"{len(matches)} packages register" if matches else "no installed package registers"
+        raise ConfigError(f"{key}: {fault} {name!r} as an entry point of {group}; registered are: {names}")
+    _require_allowed(key, name, matches[0].module)
+    try:
+        return matches[0].load()
+    except Exception as error:
+        raise ConfigError(f"{key}: {matches[0].value} cannot be imported: {error}") from error
+
+
+def _require_allowed(key: str, path: str, module_name: str) -> None:
+    if not _current.get().allowed:
+        raise ConfigError(
+            f"{key}: {path} would import and run the module {module_name!r}; if you trust it, pass"
+            " --allow-own-code (from Python: allow_own_code=True)"
+        )
+
+
+def _module_of(file: Path) -> ModuleType:
+    """The module in a file, imported once; it may import its neighbours."""
+    name = f"vidgan_own.{file.absolute()}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{file} is no Python module")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
 
 
 def path_of(value: Any) -> str:

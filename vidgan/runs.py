@@ -18,6 +18,8 @@ from vidgan.build import build_networks
 from vidgan.config import RunConfig, load_config
 from vidgan.data.dataset import ClipDataset
 from vidgan.errors import CheckpointError, ConfigError
+from vidgan.evaluation.output import hardware
+from vidgan.evaluation.results import library_versions
 from vidgan.files import read_json, replace_folder, write_text
 from vidgan.hub import FACTS, ModelFacts
 from vidgan.tasks import find_task
@@ -38,6 +40,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
+STARTS = "starts.jsonl"
 PREPARATION = ("fps", "every", "fit", "resample")  # options of `vidgan prepare` that a model's facts record
 
 
@@ -93,11 +96,12 @@ def _locate_data(run: Path, config: RunConfig) -> Path:
     return recorded
 
 
-def note_start(run: Path, step: int, processes: int) -> None:
-    """Append a start of training to `starts.jsonl`."""
+def note_start(run: Path, step: int, processes: int, device: str) -> None:
+    """Append a start of training, with what determines its numbers, to `starts.jsonl`."""
     now = datetime.now().astimezone().isoformat(timespec="seconds")
-    with (run / "starts.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"step": step, "time": now, "processes": processes}) + "\n")
+    place = {"device": device, "hardware": hardware(), "versions": library_versions()}
+    with (run / STARTS).open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"step": step, "time": now, "processes": processes, **place}) + "\n")
 
 
 def write_scores(run: Path, name: str, scores: dict[str, Any]) -> Path:

@@ -93,7 +93,7 @@ def use_model(shapes_data: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             weights={},
         )
         monkeypatch.setattr(
-            "vidgan.commands.evaluate.load_model", lambda path, data, best: replace(trained, data=data or shapes_data)
+            "vidgan.evaluation.models.load_model", lambda path, data, best: replace(trained, data=data or shapes_data)
         )
 
     return use

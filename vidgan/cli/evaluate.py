@@ -68,7 +68,7 @@ class GroupedCommand(TyperCommand):
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the app."""
-    for command in (evaluate, compare, table):
+    for command in (evaluate, compare, table, reproduce):
         app.command(cls=GroupedCommand)(command)
 
 
@@ -78,6 +78,13 @@ def evaluate(
         typer.Argument(help="A run, one of its checkpoints (RUN/checkpoints/step-...), or a saved model."),
     ] = None,
     pretrained: Pretrained = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Score a model of your own: my.py:predict, my_module:predict, FILE.onnx or an entry point.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
     data: Annotated[
         Path | None, typer.Option(help="Prepared data [the data of the run].", rich_help_panel=DATA)
     ] = None,
@@ -157,6 +164,7 @@ def evaluate(
     vidgan evaluate RUN --protocol NAME     the windows and metrics of a benchmark
     vidgan evaluate RUN --frames 64         clips longer than the training clips, or longer windows
     vidgan evaluate --pretrained NAME --data DATA
+    vidgan evaluate --model my.py:predict --data DATA --context 4 --horizon 5 --allow-own-code
 
     Protocols: kitti-prednet (kitti-prednet-hkl), caltech-10to1 (caltech-10to1-openstl), mmnist-10to10, smmnist-5to20,
     kth-10to20, kth-10to40, kth-svg-10to30, human36m-4to4 (human36m-4to4-legacy), bair-2to28, cityscapes, davis, vimeo,
@@ -167,14 +175,17 @@ def evaluate(
     from vidgan.evaluation.settings import parse_weights
 
     options = {
-        "data": data, "best": best, "split": split, "protocol": protocol, "allow_deviation": allow_deviation,
-        "context": context, "horizon": horizon, "growing": growing, "metrics": _names(metrics), "samples": samples,
+        "model": model, "data": data, "best": best, "split": split, "protocol": protocol,
+        "allow_deviation": allow_deviation, "context": context, "horizon": horizon, "growing": growing,
+        "metrics": _names(metrics), "samples": samples,
         "best_by": best_by, "clips": clips, "frames": frames, "seeds": seeds, "mcs": mcs,
         "flow_histograms": flow_histograms, "weights": parse_weights(weights or []), "seed": seed, "device": device,
         "allow_own_code": allow_own_code,
     }  # fmt: skip
-    model = Path(chosen_model(run, pretrained))
-    shown = evaluate_command(model, options, _output(form, json, published, out), processes=processes)
+    if model is not None and (run is not None or pretrained is not None):
+        raise typer.BadParameter("RUN, --pretrained and --model exclude each other")
+    scored = None if model is not None else Path(chosen_model(run, pretrained))
+    shown = evaluate_command(scored, options, _output(form, json, published, out), processes=processes)
     if isinstance(shown, int):
         raise typer.Exit(shown)
     typer.echo(shown)
@@ -263,6 +274,39 @@ def table(
     if out is not None:
         write_text(out, text + "\n")
     typer.echo(text)
+
+
+def reproduce(
+    result: Annotated[
+        Path, typer.Argument(metavar="RESULT", help="A result file, or a training run, whose first steps are repeated.")
+    ],
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Steps of a run to train again [to its first checkpoint, or 20].")
+    ] = None,
+    run: Annotated[Path | None, typer.Option(help="The run or model, if it was moved.")] = None,
+    model: Annotated[str | None, typer.Option(help="The model of --model, if it was moved.")] = None,
+    data: Annotated[Path | None, typer.Option(help="The prepared data, if they were moved.")] = None,
+    predicted: Annotated[Path | None, typer.Option(help="The predicted videos, if they were moved.")] = None,
+    true: Annotated[Path | None, typer.Option(help="The true videos, if they were moved.")] = None,
+    allow_own_code: AllowOwnCode = False,
+) -> None:
+    """Make a result again and say whether it is equal, or what differs first and why.
+
+    \b
+    vidgan reproduce RUN/scores/NAME.json   data, split, weights and versions are checked, the evaluation is repeated
+    vidgan reproduce RUN --steps 50         the first steps are trained again: journal and weights
+
+    Exit code: 0 equal, 3 other data, 4 other weights (not repeated in both cases), 5 other numbers with other versions
+    or hardware, 6 other numbers although all that was recorded is equal.
+    """
+    from vidgan.commands.reproduce import reproduce as run_reproduce
+
+    found = run_reproduce(
+        result, steps=steps, run=run, model=model, data=data, predicted=predicted, true=true,
+        allow_own_code=allow_own_code,
+    )  # fmt: skip
+    typer.echo(found.text)
+    raise typer.Exit(found.code)
 
 
 def _names(text: str | None) -> tuple[str, ...]:

@@ -23,14 +23,17 @@ def demo(
 
 
 def report(
-    run: TrainingRun,
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A training run, or a result file of --out.")],
     data: Annotated[
         list[Path] | None,
         typer.Option(help="Prepared data that the run was scored on, in addition to its own; repeatable."),
     ] = None,
     allow_own_code: AllowOwnCode = False,
 ) -> None:
-    """Write report.html into a run: curves, previews, scores, best and worst cases, warnings. It opens offline."""
+    """Write report.html into a run: curves, previews, scores, best and worst cases, warnings. It opens offline.
+
+    Of a result file of `vidgan evaluate --out`, the page is RESULT.html beside it.
+    """
     from vidgan.commands.report import report as run_report
     from vidgan.own_code import own_code
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from vidgan.evaluation.folders import evaluate_pairs, evaluate_sets
 from vidgan.evaluation.output import Output, circumstances
+from vidgan.evaluation.requests import KEY, videos_hash
 from vidgan.evaluation.results import FolderScores, SynthesisScores
 from vidgan.evaluation.settings import SetSettings, settings_for_folders
 
@@ -54,7 +55,7 @@ def compare(
         DataError: there are no clips, or too few. ValueError: videos of different lengths or frame sizes.
         WeightsError: weights of a metric are missing.
     """
-    options = {
+    options: dict[str, Any] = {
         "strip_frame": strip_frame, "frames": frames, "metrics": tuple(metrics), "protocol": protocol,
         "allow_deviation": allow_deviation, "clips": clips, "seeds": seeds, "flow_histograms": flow_histograms,
         "weights": dict(weights or {}), "seed": seed, "device": device,
@@ -66,7 +67,20 @@ def compare(
         scores = evaluate_sets(predicted, true, settings)
     else:
         scores = evaluate_pairs(predicted, true, settings)
-    provenance = {"predicted": predicted.name, "true": true.name, **circumstances(seed=seed, seeds=seeds)}
+    weight_files = {name: str(path.absolute()) for name, path in options["weights"].items()}
+    request = {
+        "command": "compare",
+        "predicted": str(predicted.absolute()),
+        "true": str(true.absolute()),
+        "options": {**options, "metrics": list(metrics), "weights": weight_files},
+    }
+    provenance = {
+        "predicted": predicted.name,
+        "true": true.name,
+        KEY: request,
+        "weights": {"predicted": videos_hash(predicted)},
+        **circumstances(seed=seed, seeds=seeds),
+    }
     return replace(scores, provenance=provenance | scores.provenance)
 
 

@@ -1,6 +1,6 @@
-"""`vidgan evaluate`: score a trained model on held-out data."""
+"""`vidgan evaluate`: score a model on held-out data."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,10 @@ from vidgan.evaluation.clips import evaluate_clips
 from vidgan.evaluation.forecasts import Share, evaluate_forecasts, plan_forecasts
 from vidgan.evaluation.long_clips import evaluate_long_clips
 from vidgan.evaluation.mapping import evaluate_mapping
-from vidgan.evaluation.models import TrainedModel, data_facts, load_model
+from vidgan.evaluation.models import TrainedModel, data_facts, find_model
 from vidgan.evaluation.nearest_clips import nearest_sheet
 from vidgan.evaluation.output import Output, circumstances, write_measurements
+from vidgan.evaluation.requests import KEY, EvaluationRequest
 from vidgan.evaluation.results import ForecastScores, LongClipScores, MappingScores, SynthesisScores
 from vidgan.evaluation.settings import (
     ForecastSettings,
@@ -27,15 +28,16 @@ from vidgan.evaluation.settings import (
 )
 from vidgan.evaluation.tables import score_document
 from vidgan.files import write_bytes
-from vidgan.hub import find_shipped
 from vidgan.own_code import own_code
 from vidgan.runs import write_scores
+from vidgan.tasks.base import ForecastModel
 from vidgan.training.launcher import num_launched
 
 
 def evaluate(
-    run: Path | str,
+    run: Path | str | None = None,
     *,
+    model: str | Callable[..., Any] | None = None,
     data: Path | None = None,
     best: bool = False,
     split: str = "test",
@@ -58,11 +60,15 @@ def evaluate(
     allow_own_code: bool = False,
     networks: Mapping[str, nn.Module] | None = None,
 ) -> ForecastScores | SynthesisScores | LongClipScores | MappingScores:
-    """Score a trained model on held-out data and save the result in `scores/` of its run.
+    """Score a model on held-out data; the result of a run is saved in its `scores/`.
 
     Args:
         run: a run, one of its checkpoints (`RUN/checkpoints/step-...`), `RUN/best`, a folder written by
             save_pretrained, or the name of shipped weights. The last two need `data`.
+        model: instead of a run, a model that vidgan did not train: a function `predict(context, horizon)` or
+            `sample(clips, frames, seed)` (`vidgan.evaluation.outside_models`), or its name: `my.py:predict`,
+            `my_module:predict`, `FILE.onnx`, or an entry point of the group `vidgan.models`. Needs `data`, and
+            forecasts need `protocol`, or `context` and `horizon`.
         data: prepared data; default: the data of the run.
         best: of a run, the weights of its best evaluation instead of the newest.
         split: "test", or "all" clips of data that the model was not trained on. Not for models that generate clips.
@@ -75,14 +81,14 @@ def evaluate(
         best_by: the metric that selects the best sample; default: each metric selects its own.
         clips: clips compared on each side; default 256, or the protocol's number. Models that generate clips only.
         frames: length of generated clips, a multiple of the training length, or of the windows of a model that maps
-            clips to clips; default: as trained.
+            clips to clips; default: as trained. Of a `model`, any length; default: 16.
         seeds: number of evaluation seeds, for mean and interval. Models that generate clips only.
         mcs: also measure whether clips show the requested category. Models with categories only.
         flow_histograms: also compare how clips move. Models that generate clips only.
         weights: name of a metric network -> file of its weights.
         seed: of random draws and of the bootstrap.
         device: "auto", "cpu" or "cuda".
-        allow_own_code: follow the import paths of own parts of the model; importing runs the module.
+        allow_own_code: follow the import paths of own parts of the model, or of `model`; importing runs the module.
         networks: objects for parts that were passed from Python in training, as in `vidgan.train`.
 
     Returns:
@@ -100,9 +106,38 @@ def evaluate(
         "weights": dict(weights or {}), "seed": seed, "device": device,
     }  # fmt: skip
     with own_code(allowed=allow_own_code, objects=networks):
-        trained = _load(run, data, best)
-    settings = settings_for_model(trained.model, options)
+        trained = find_model(run, model, data=data, best=best)
     share = Share.of_launcher()
+    scores, settings = evaluate_model(trained, options, share)
+    request = EvaluationRequest.of_call(run, model, data, best, options)
+    scores = replace(scores, provenance={**scores.provenance, KEY: request.to_json()})
+    if trained.run is not None and run is not None and share.rank == 0:
+        name = _result_name(scores.protocol, run, settings, data, best)
+        written = write_scores(trained.run, name, score_document(scores))
+        write_measurements(written, scores)
+        if "nearest" in scores.provenance:
+            write_bytes(written.with_suffix(".nearest.png"), nearest_sheet(trained, scores.provenance["nearest"]))
+    return scores
+
+
+def evaluate_model(
+    trained: TrainedModel, options: Mapping[str, Any], share: Share = Share()
+) -> tuple[ForecastScores | SynthesisScores | LongClipScores | MappingScores, ModelSettings]:
+    """Score a model that was found, and write nothing.
+
+    Args:
+        trained: the model and its data.
+        options: the keyword arguments of `evaluate` that are settings.
+        share: the position among several processes.
+
+    Returns:
+        The result and the settings that the options stand for.
+
+    Raises:
+        ConfigError, DataError, WeightsError: as in `evaluate`.
+    """
+    trained, options = _with_clip_length(trained, options)
+    settings = settings_for_model(trained.model, options)
     scores: ForecastScores | SynthesisScores | LongClipScores | MappingScores
     if isinstance(settings, ForecastSettings):
         scores = evaluate_forecasts(trained, settings, share)
@@ -119,19 +154,14 @@ def evaluate(
         "step": trained.facts.step,
         "weights": trained.weights,
         "data": data_facts(trained.data),
-        **circumstances(seed=seed, seeds=seeds),
+        **circumstances(seed=settings.seed, seeds=getattr(settings, "seeds", 1)),
     }
-    scores = replace(scores, provenance=provenance | scores.provenance)
-    if trained.run is not None and share.rank == 0:
-        name = _result_name(scores.protocol, run, settings, data, best)
-        written = write_scores(trained.run, name, score_document(scores))
-        write_measurements(written, scores)
-        if "nearest" in scores.provenance:
-            write_bytes(written.with_suffix(".nearest.png"), nearest_sheet(trained, scores.provenance["nearest"]))
-    return scores
+    return replace(scores, provenance=provenance | scores.provenance), settings
 
 
-def evaluate_command(run: Path | str, options: Mapping[str, Any], output: Output, *, processes: int = 1) -> str | int:
+def evaluate_command(
+    run: Path | str | None, options: Mapping[str, Any], output: Output, *, processes: int = 1
+) -> str | int:
     """Run `evaluate` in one or several processes of this machine.
 
     Args:
@@ -144,8 +174,8 @@ def evaluate_command(run: Path | str, options: Mapping[str, Any], output: Output
     output.check(options["protocol"])
     if processes > 1 and num_launched() is None:
         with own_code(allowed=options["allow_own_code"]):
-            trained = _load(run, options["data"], options["best"])
-        loading = ("data", "best", "allow_own_code")
+            trained = find_model(run, options["model"], data=options["data"], best=options["best"])
+        loading = ("model", "data", "best", "allow_own_code")
         settings = settings_for_model(trained.model, {k: v for k, v in options.items() if k not in loading})
         if not isinstance(settings, ForecastSettings):
             raise ConfigError(f"--processes has no effect on {settings.scored}")
@@ -158,9 +188,12 @@ def evaluate_command(run: Path | str, options: Mapping[str, Any], output: Output
     return 0 if rank > 0 else output.show(scores)
 
 
-def _load(run: Path | str, data: Path | None, best: bool) -> TrainedModel:
-    shipped = find_shipped(run) if isinstance(run, str) and not Path(run).exists() else None
-    return load_model(shipped or Path(run), data=data, best=best)
+def _with_clip_length(trained: TrainedModel, options: Mapping[str, Any]) -> tuple[TrainedModel, Mapping[str, Any]]:
+    """An outside generator has no training length: --frames sets the length of its clips."""
+    if not trained.is_outside or isinstance(trained.model, ForecastModel) or options["frames"] is None:
+        return trained, options
+    facts = replace(trained.facts, frames=options["frames"])
+    return replace(trained, facts=facts), {**options, "frames": None}
 
 
 def _result_name(protocol: str, run: Path | str, settings: ModelSettings, data: Path | None, best: bool) -> str:

@@ -1,12 +1,15 @@
-"""`vidgan report`: one self-contained HTML page about a run."""
+"""`vidgan report`: one self-contained HTML page about a run, or about one result."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from vidgan.data.store.index import load_index
 from vidgan.errors import ConfigError
-from vidgan.report import run_sections, write_report
-from vidgan.report.cases import Cases
+from vidgan.evaluation.requests import EvaluationRequest
+from vidgan.evaluation.results import read_result
+from vidgan.evaluation.tables import score_document
+from vidgan.report import Block, Section, Text, run_sections, score_blocks, write_report
+from vidgan.report.cases import MISSING, Cases, has_animations, result_animations
 from vidgan.runs import run_config
 from vidgan.training.diagnostics import TrainingWarning, diagnose
 from vidgan.training.journal import read_journal
@@ -15,23 +18,55 @@ PAGE = "report.html"
 
 
 def report(run: Path, *, data: Sequence[Path] = ()) -> Path:
-    """Write `report.html` into the run and return its path.
+    """Write `report.html` into a run, or `RESULT.html` beside a result file, and return its path.
 
     Args:
-        data: prepared data that the run was scored on, in addition to its own; the page shows windows from them.
+        run: a training run, or the file of a result that `--out` wrote.
+        data: prepared data that the run was scored on, in addition to its own; the page shows windows from them. Of a
+            result, the data that it was scored on, if they were moved.
 
     Raises:
-        ConfigError: `run` is not a training run, or no result was scored on one of `data`.
+        ConfigError: `run` is neither, or no result was scored on one of `data`.
         DataError: `data` holds no prepared data.
     """
-    run_config(run)
     for folder in data:
         load_index(folder)
+    if run.is_file():
+        return report_result(run, data=data)
+    run_config(run)
     cases = Cases(run, data=data)
     cases.animations()
     if unused := [str(folder) for folder in data if folder not in cases.used]:
         raise ConfigError(f"--data {', '.join(unused)} has no effect, because no result of {run} was scored on it")
     return write_run_report(run, cases, journal_warnings(run))
+
+
+def report_result(file: Path, *, data: Sequence[Path] = ()) -> Path:
+    """Write `RESULT.html` beside a result file: its table, curves and, if the model is found, its cases.
+
+    Raises:
+        ConfigError: no result, more than one `data`, or other data than those that were scored.
+    """
+    if len(data) > 1:
+        raise ConfigError("--data: a result was scored on one data set; give that one")
+    result = read_result(file)
+    animations: list[Block] = []
+    if has_animations(result.to_dict()):
+        try:
+            subject = EvaluationRequest.of_result(result, file).moved(data=data[0] if data else None).load()
+            index = load_index(subject.data)
+            if index.fingerprint != result.fingerprint:
+                raise ConfigError(
+                    f"{subject.data} holds other data than those that were scored; give these with --data"
+                )
+            if subject.weights != result.provenance["weights"]:
+                raise ConfigError("the scored weights or the file of the model have changed")
+            animations = result_animations(result.to_dict(), subject, index)
+        except (OSError, ValueError) as error:
+            animations = [Text(f"{MISSING}: {error}.")]
+    section = Section("Scores", score_blocks(score_document(result), animations))
+    subject_name = str(result.provenance.get("subject", file.stem))
+    return write_report(file.with_suffix(".html"), title=subject_name, subtitle=result.protocol, sections=[section])
 
 
 def write_run_report(

@@ -99,6 +99,20 @@ def train(
         return _start(settings, accept_changes=accept_changes, quiet=quiet)
 
 
+def train_first_steps(config: RunConfig, steps: int, *, quiet: bool = True) -> TrainResult:
+    """Train the first steps of a config as a whole run does, with its learning rates; the last one is saved.
+
+    Args:
+        config: its `out` must hold no such run.
+        steps: at most `train.steps`.
+        quiet: no progress display.
+
+    Raises:
+        As `train`.
+    """
+    return _start(config, accept_changes=False, quiet=quiet, steps=min(steps, config.train.steps))
+
+
 def _read_config(config: str | Path | RunConfig, overrides: Sequence[str], data: str | Path | None) -> RunConfig:
     if isinstance(config, RunConfig):
         if overrides:
@@ -152,7 +166,7 @@ def _parts_of(section: Section) -> list[str]:
     return [name for name in type(section).model_fields if kind_of(getattr(section, name)) is not None]
 
 
-def _start(settings: RunConfig, *, accept_changes: bool, quiet: bool) -> TrainResult:
+def _start(settings: RunConfig, *, accept_changes: bool, quiet: bool, steps: int | None = None) -> TrainResult:
     require_trackers(settings.track)
     exit_with_launcher()
     accelerator = build_accelerator(settings.train.device)
@@ -164,7 +178,7 @@ def _start(settings: RunConfig, *, accept_changes: bool, quiet: bool) -> TrainRe
     recorded = load_config(written).train.precision if written.is_file() else None
     settings = with_precision(settings, resolve_precision(settings, dataset, accelerator, recorded=recorded))
     algorithm = build_algorithm(settings, build_networks(settings, dataset), accelerator, num_clips=len(dataset))
-    start = _Start(settings, dataset, loader, accelerator, algorithm)
+    start = _Start(settings, dataset, loader, accelerator, algorithm, steps or settings.train.steps)
     if accelerator.is_main_process:
         with RunLock(settings.run_dir, marker=CONFIG_FILE):
             return start.run(accept_changes=accept_changes, quiet=quiet)
@@ -180,6 +194,7 @@ class _Start:
     loader: ClipLoader
     accelerator: Accelerator
     algorithm: Algorithm
+    steps: int  # to train; the settings have those of the whole run, which the learning rates follow
 
     def run(self, *, accept_changes: bool, quiet: bool) -> TrainResult:
         """Train from the newest checkpoint, or the start, to the end."""
@@ -199,7 +214,7 @@ class _Start:
                 self.loader,
                 accelerator=self.accelerator,
                 run_dir=run_dir,
-                steps=settings.train.steps,
+                steps=self.steps,
                 seed=settings.seed,
                 every=Periods(**settings.every.model_dump()),
                 hooks=self._hooks(resume) if self.accelerator.is_main_process else Hooks(),
@@ -224,7 +239,7 @@ class _Start:
             trackers.add(open_trackers(settings))  # a service may refuse the start
             remove_leftovers(settings.run_dir, resumed=None if resume is None else resume.path)
             write_text(settings.run_dir / CONFIG_FILE, dump_config(with_absolute_paths(settings)))
-            note_start(settings.run_dir, step, self.accelerator.num_processes)
+            note_start(settings.run_dir, step, self.accelerator.num_processes, str(self.accelerator.device))
             if resume is not None:
                 refresh_exports(settings, self.dataset, resume)
 

@@ -18,12 +18,13 @@ from vidgan.evaluation.clip_streams import generated_clips, random_order
 from vidgan.evaluation.models import TrainedModel
 from vidgan.evaluation.nearest_clips import add_nearest
 from vidgan.evaluation.networks import FACE, set_networks
+from vidgan.evaluation.outside_models import OutsideGenerator
 from vidgan.evaluation.protocol_scores import merge_seeds, require_weights, score_by_protocol, weight_hashes
 from vidgan.evaluation.protocols import GenerationProtocol
 from vidgan.evaluation.protocols.fitting import fit_to_data
 from vidgan.evaluation.results import Score, SynthesisScores
 from vidgan.evaluation.set_scores import CLIPS, FEWEST_REAL, background_level, score_synthesis
-from vidgan.evaluation.settings import ClipSettings
+from vidgan.evaluation.settings import ALL, ClipSettings
 from vidgan.evaluation.windows import Window, WindowSet, labelled_clips, real_clips
 from vidgan.metrics.content import embedding_distance, face_embedding
 from vidgan.metrics.features import FeatureNet
@@ -53,6 +54,10 @@ def evaluate_clips(trained: TrainedModel, settings: ClipSettings) -> SynthesisSc
     model = trained.clip_model
     if isinstance(model, nn.Module):
         model.to(settings.torch_device())
+    if isinstance(model, OutsideGenerator):
+        length = trained.facts.frames if settings.protocol is None else settings.protocol.frames
+        windows = trained.windows(length, split=ALL)
+        model.check(windows.read_all(windows.windows[:1]))
     seeds = [settings.seed + n for n in range(settings.seeds)]
     if settings.protocol is not None:
         return _by_protocol(trained, settings.protocol, settings, seeds)
@@ -140,7 +145,8 @@ def _by_own_measures(trained: TrainedModel, settings: ClipSettings, seeds: Seque
     ]
     scores = merge_seeds(results)
     same_data = trained.facts.fingerprint == scores.fingerprint
-    notes = [] if same_data else ["scored on data other than the training data set"]
+    unknown = f"what {trained.name} was trained on is not known"
+    notes = [] if same_data else [unknown if trained.is_outside else "scored on data other than the training data set"]
     scores = replace(scores, notes=[*scores.notes, *notes], provenance=weight_hashes(networks))
     if same_data and not model.needs_first_frame:  # a given first frame is no sign of memorisation
         scores = add_nearest(scores, trained, settings.seed)

@@ -22,6 +22,7 @@ from vidgan.evaluation.masks import motion_masks
 from vidgan.evaluation.measure import Measured, Measures, Predictor, Sampler, WindowBatch, measure_forecasts
 from vidgan.evaluation.models import TrainedModel
 from vidgan.evaluation.networks import perceptual_metrics
+from vidgan.evaluation.outside_models import OutsideForecaster
 from vidgan.evaluation.predictors import model_predictors, model_samplers, sampled_name
 from vidgan.evaluation.progress import with_progress
 from vidgan.evaluation.protocols import DEFAULT_METRICS, ForecastProtocol, check_metrics
@@ -70,7 +71,8 @@ def plan_forecasts(
             than batches. DataError: nothing is held out, or no clip is long enough.
     """
     index = load_index(trained.data)
-    if settings.split == ALL and trained.facts.fingerprint in (None, index.fingerprint):
+    may_be_trained_on = not trained.is_outside and trained.facts.fingerprint in (None, index.fingerprint)
+    if settings.split == ALL and may_be_trained_on:
         raise ConfigError(
             f"--split {ALL} is for data that the model was not trained on; {trained.data} may be its training data"
         )
@@ -114,6 +116,10 @@ def evaluate_forecasts(trained: TrainedModel, settings: ForecastSettings, share:
     model = trained.forecast_model
     if isinstance(model, nn.Module):
         model.to(device)
+    if isinstance(model, OutsideForecaster):
+        model.check(
+            windows.read_all(windows.windows[:1])[:, : protocol.context], 1 if protocol.growing else protocol.horizon
+        )
     measured = measure_forecasts(
         model_predictors(model),
         model_samplers(model, settings.num_samples, settings.seed),
@@ -311,6 +317,8 @@ def _protocol(trained: TrainedModel, settings: ForecastSettings) -> ForecastProt
     protocol = settings.protocol
     trained_context = trained.facts.context
     if protocol is None:
+        if trained.is_outside and None in (settings.context, settings.horizon):
+            raise ConfigError("--model needs --context and --horizon, or --protocol, which fixes both")
         if trained_context is None and settings.context is None:
             raise ConfigError(f"{trained.name}: its context is unknown; give --context")
         context = settings.context or trained_context or 0
@@ -343,6 +351,8 @@ def _notes(trained: TrainedModel, protocol: ForecastProtocol, windows: int, inde
     context = trained.facts.context
     if context is not None and not protocol.growing and protocol.context != context:
         notes.append(f"{trained.name} was trained with {context} context frames and is given {protocol.context}")
-    if trained.facts.fingerprint != index.fingerprint:
+    if trained.is_outside:
+        notes.append(f"what {trained.name} was trained on is not known; make sure that it has not seen these clips")
+    elif trained.facts.fingerprint != index.fingerprint:
         notes.append("scored on data other than the training data set")
     return notes

@@ -1,10 +1,11 @@
-"""The model of an evaluation: a training run, one of its checkpoints, or a saved model with data.
+"""The model of an evaluation: a training run, one of its checkpoints, or a saved or an outside model with data.
 
 This module is the only one of the package that reads run configs and builds networks. The others ask a model through
 the protocols of `vidgan.tasks.base`.
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from vidgan.config import RunConfig
 from vidgan.data.dataset import ClipDataset
 from vidgan.data.store.index import load_index
 from vidgan.errors import ConfigError
+from vidgan.evaluation.outside_models import OutsideForecaster, load_outside
 from vidgan.evaluation.windows import WindowSet, real_clips
-from vidgan.hub import ModelFacts, model_folder, read_facts
+from vidgan.hub import ModelFacts, find_shipped, model_folder, read_facts
 from vidgan.metrics.weights import file_hash
 from vidgan.runs import exported_step, model_facts, run_config, run_data
 from vidgan.tasks import TASKS, task_of_model
@@ -39,6 +41,7 @@ class TrainedModel:
         crop: (h, w), the central region of each frame that is used; None: whole frames.
         facts: how it was trained.
         weights: file -> sha256.
+        is_outside: whether vidgan did not train it, so that its training data are unknown.
     """
 
     name: str
@@ -48,6 +51,7 @@ class TrainedModel:
     crop: tuple[int, int] | None
     facts: ModelFacts
     weights: dict[str, str]
+    is_outside: bool = False
 
     def windows(self, length: int | None = None, **options: Any) -> WindowSet:
         """Windows of its data at the frame rate of its training, by default of the length of its training clips.
@@ -83,6 +87,29 @@ class TrainedModel:
         return self.model
 
 
+def find_model(
+    run: Path | str | None,
+    outside: str | Callable[..., Any] | None = None,
+    *,
+    data: Path | None = None,
+    best: bool = False,
+) -> TrainedModel:
+    """Load `run` as `load_model` does, shipped weights by their name, or the `outside` model.
+
+    Raises:
+        ConfigError: both or neither of `run` and `outside`; or, as PretrainedError and CheckpointError, no such model.
+    """
+    if (run is None) == (outside is None):
+        raise ConfigError("give a run (or --pretrained NAME), or --model, one of them")
+    if outside is not None:
+        if best:
+            raise ConfigError("--best has no effect on --model; give the run")
+        return load_outside_model(outside, data=data)
+    assert run is not None
+    shipped = find_shipped(run) if isinstance(run, str) and not Path(run).exists() else None
+    return load_model(shipped or Path(run), data=data, best=best)
+
+
 def load_model(path: Path, *, data: Path | None = None, best: bool = False) -> TrainedModel:
     """Load the model at `path`.
 
@@ -107,6 +134,23 @@ def load_model(path: Path, *, data: Path | None = None, best: bool = False) -> T
         raise ConfigError("--best has no effect on a saved model; give the run")
     run = parent if (parent / "config.yaml").is_file() else None
     return _load_folder(path, run=run, data=data)
+
+
+def load_outside_model(model: str | Callable[..., Any], *, data: Path | None) -> TrainedModel:
+    """A model that vidgan did not train, with prepared data; `model` as in `vidgan.evaluation.outside_models`.
+
+    Raises:
+        ConfigError: no data, or no model that can be scored.
+    """
+    if data is None:
+        raise ConfigError("--model names no data to score it on; give --data DATA")
+    load_index(data)
+    loaded, hashes = load_outside(model)
+    name = loaded.forecast_name if isinstance(loaded, OutsideForecaster) else loaded.name
+    either: Any = loaded  # a protocol's class variable is an attribute of the object here
+    return TrainedModel(
+        name=name, model=either, run=None, data=data, crop=None, facts=ModelFacts(), weights=hashes, is_outside=True
+    )
 
 
 def _load_folder(path: Path, *, run: Path | None, data: Path | None) -> TrainedModel:

@@ -74,9 +74,19 @@ def write_measurements(file: Path, result: AnyResult) -> None:
 
 def circumstances(*, seed: int, seeds: int = 1) -> dict[str, Any]:
     """The entries of a result that are needed to repeat it: seeds, command, hardware."""
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
         "seeds": [seed + n for n in range(seeds)],
         "command": ["vidgan", *sys.argv[1:]],
-        "hardware": {"machine": platform.machine(), "system": platform.system(), "gpu": gpu},
+        "hardware": hardware(),
+    }
+
+
+def hardware() -> dict[str, Any]:
+    """The parts of this machine on which the rounding of a network depends."""
+    return {
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
     }

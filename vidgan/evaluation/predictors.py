@@ -17,6 +17,7 @@ from vidgan.types import ByteClip, Forecast
 from vidgan.video.optical_flow import default_method, estimate_flow
 
 MULTIPLE = 16  # pixels; frame sides are padded to multiples, which suits networks of up to four halvings
+# (a model with `side_multiple` has its own)
 
 
 def model_predictors(model: ForecastModel, *, brief: bool = False) -> dict[str, Predictor]:
@@ -47,7 +48,7 @@ def model_samplers(model: ForecastModel, samples: int, seed: int) -> dict[str, S
 
     def sample(context: ByteClip, horizon: int, rows: Sequence[int]) -> ByteClip:
         forecasts = [
-            model.predict(_pad(clips), horizon, samples=samples, seed=seed, rows=numbers)
+            model.predict(_pad(clips, model), horizon, samples=samples, seed=seed, rows=numbers)
             for clips, numbers in _batches(model, context, rows)
         ]
         height, width = context.shape[-2:]
@@ -81,7 +82,7 @@ def forecast_any_size(
 ) -> Forecast:
     """`ForecastModel.forecast` for frames of any size: the context is padded, and all parts are cropped back."""
     height, width = context.shape[-2:]
-    forecast = model.forecast(_pad(context), horizon, seed=seed, rows=rows)
+    forecast = model.forecast(_pad(context, model), horizon, seed=seed, rows=rows)
     return Forecast(
         frames=forecast.frames[..., :height, :width],
         parts={name: part[..., :height, :width] for name, part in forecast.parts.items()},
@@ -111,9 +112,10 @@ def _batches(
         yield context[first : first + size], rows[first : first + size]
 
 
-def _pad(frames: ByteClip) -> ByteClip:
-    """Repeat the lower and right border up to sides that are multiples of `MULTIPLE`."""
-    down, right = (-side % MULTIPLE for side in frames.shape[-2:])
+def _pad(frames: ByteClip, model: ForecastModel) -> ByteClip:
+    """Repeat the lower and right border up to sides that are multiples of `MULTIPLE`, or of the model's own number."""
+    multiple = getattr(model, "side_multiple", MULTIPLE)
+    down, right = (-side % multiple for side in frames.shape[-2:])
     if not (down or right):
         return frames
     batch = len(frames)

@@ -82,30 +82,10 @@ class Cases:
 
     def _build(self, result: Record) -> list[Block]:
         """The blocks of one result."""
-        provenance = result.get("provenance", {})
-        if "nearest" in provenance:
-            root, _ = self._find_data(result)
-            return nearest_blocks(self._find_model(result, root), provenance["nearest"])
-        if result.get("kind") not in ("forecast", "mapping"):
+        if not has_animations(result):
             return []
-        frames = result["provenance"].get("case_frames")
-        if frames is None:
-            raise ValueError("the result does not record the frames of its cases; evaluate again")
         root, index = self._find_data(result)
-        subject = self._find_model(result, root)
-        store = open_store(root, index)
-        height, width = result["frame_size"]
-        is_mapping = result["kind"] == "mapping"
-        # Clips are mapped whole; a task may cut its target out of them.
-        size = check_window(None if is_mapping else (height, width), index.size, root)
-        entries = {entry.source: entry for entry in index.clips}
-        text = MAPPING_TEXT if is_mapping else FORECAST_TEXT
-        blocks: list[Block] = [Text(text.format(metric=case["metric"])) for case in result["cases"][:1]]
-        for case in result["cases"]:
-            entry = entries[case["id"].rpartition(":")[0]]
-            clip = read_window(store, entry, frames[case["id"]], size)  # (T+K, 3, H, W)
-            blocks.append((mapping_case if is_mapping else case_animation)(subject, clip, case, result))
-        return blocks
+        return result_animations(result, self._find_model(result, root), index)
 
     def _find_model(self, result: Record, data: Path) -> TrainedModel:
         """The model of the run whose files have the hashes of the result, with that data."""
@@ -136,6 +116,43 @@ class Cases:
         raise ValueError(f"the scored data ({name}) were moved, changed or deleted; give their folder with --data")
 
 
+def has_animations(result: Record) -> bool:
+    """Whether a result records windows or clips that can be rendered again."""
+    return "nearest" in result.get("provenance", {}) or result.get("kind") in ("forecast", "mapping")
+
+
+def result_animations(result: Record, subject: TrainedModel, index: Index) -> list[Block]:
+    """The animations of one result.
+
+    Args:
+        result: as JSON.
+        subject: the model that was scored, with the scored data.
+        index: of these data.
+
+    Raises:
+        ValueError: an old result, or data that changed.
+    """
+    provenance = result["provenance"]
+    if "nearest" in provenance:
+        return nearest_blocks(subject, provenance["nearest"])
+    frames = provenance.get("case_frames")
+    if frames is None:
+        raise ValueError("the result does not record the frames of its cases; evaluate again")
+    store = open_store(subject.data, index)
+    height, width = result["frame_size"]
+    is_mapping = result["kind"] == "mapping"
+    # Clips are mapped whole; a task may cut its target out of them.
+    size = check_window(None if is_mapping else (height, width), index.size, subject.data)
+    entries = {entry.source: entry for entry in index.clips}
+    text = MAPPING_TEXT if is_mapping else FORECAST_TEXT
+    blocks: list[Block] = [Text(text.format(metric=case["metric"])) for case in result["cases"][:1]]
+    for case in result["cases"]:
+        entry = entries[case["id"].rpartition(":")[0]]
+        clip = read_window(store, entry, frames[case["id"]], size)  # (T+K, 3, H, W)
+        blocks.append((mapping_case if is_mapping else case_animation)(subject, clip, case, result))
+    return blocks
+
+
 def case_animation(subject: TrainedModel, clip: ByteClip, case: Record, result: Record) -> Animation:
     """Truth, forecast, error and flow of one window, side by side.
 
@@ -155,14 +172,15 @@ def case_animation(subject: TrainedModel, clip: ByteClip, case: Record, result: 
         past, horizon = clip[None, :context], len(clip) - context
         forecast = forecast_any_size(subject.model, past, horizon, seed=seed, rows=[case["window"]])
     rows = forecast_rows(clip[:context], clip[context:], forecast)
-    panels = {"context": rows["context"], **{name: rows[name] for name in PANELS}}
+    labels = {name: label for name, label in PANELS.items() if name in rows}  # not every model has a flow
+    panels = {"context": rows["context"], **{name: rows[name] for name in labels}}
     value = EXACT_TEXT if case["value"] is None else f"{case['metric']} {case['value']:.4g}"
     sample = "; the first of its samples" if is_sampled else ""
     scale = max(1, FORECAST_WIDTH // clip.shape[-1])
     return Animation(
         webp_bytes(forecast_animation(panels), fps=FORECAST_FPS, scale=scale),
         f"{case['which'].capitalize()}: {case['id']}, {value}{sample}",
-        columns=list(PANELS.values()),
+        columns=list(labels.values()),
     )
 
 

@@ -194,7 +194,8 @@ def _reproduce_comparison(file: Path, recorded: AnyResult, predicted: Path | Non
     options = request["options"]
     frames, strip = options["frames"], options["strip_frame"]
     again = compare(
-        **sides,
+        sides["predicted"],
+        sides["true"],
         **options
         | {
             "weights": {name: Path(path) for name, path in options["weights"].items()},

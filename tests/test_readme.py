@@ -29,7 +29,10 @@ RECIPES = DOCS / "guide_recipes.md"
 OWN_PAGES = [
     README,
     DOCS / "getting_started.md",
-    *(DOCS / f"guide_{name}.md" for name in ("prepare", "train", "synthesise", "forecast", "evaluate", "distributed")),
+    *(
+        DOCS / f"guide_{name}.md"
+        for name in ("prepare", "train", "synthesise", "dissect", "forecast", "evaluate", "distributed")
+    ),
     DOCS / "python_api.md",
 ]
 PAGES = [README, *sorted(DOCS.glob("*.md"))]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vidgan.commands.compare import compare
+    from vidgan.commands.dissect import dissect
     from vidgan.commands.evaluate import evaluate
     from vidgan.commands.reproduce import reproduce
     from vidgan.commands.table import table
@@ -34,6 +35,7 @@ _HOMES = {
     "prepare": "vidgan.data.preparing.prepare",
     "train": "vidgan.commands.train",
     "compare": "vidgan.commands.compare",
+    "dissect": "vidgan.commands.dissect",
     "evaluate": "vidgan.commands.evaluate",
     "reproduce": "vidgan.commands.reproduce",
     "table": "vidgan.commands.table",
@@ -50,6 +52,7 @@ __all__ = [
     "PretrainedError",
     "__version__",
     "compare",
+    "dissect",
     "evaluate",
     "prepare",
     "read_frames",

@@ -7,6 +7,7 @@ import typer
 import vidgan
 from vidgan.cli import config
 from vidgan.cli import evaluate as evaluation
+from vidgan.cli.dissect import dissect
 from vidgan.cli.inference import generate, predict
 from vidgan.cli.inspect import demo, doctor, models, report, watch
 from vidgan.cli.prepare import prepare
@@ -42,6 +43,7 @@ app.command()(prepare)
 app.command()(train)
 app.command()(generate)
 app.command()(predict)
+app.command()(dissect)
 evaluation.register(app)
 app.command()(report)
 app.command()(watch)

@@ -34,6 +34,13 @@ def generate(
     first_frame: Annotated[
         Path | None, typer.Option(help="Image that every clip continues; for image-to-video models only.")
     ] = None,
+    layer: Annotated[
+        str | None, typer.Option(help="Write this layer of a layered model: foreground, mask or background.")
+    ] = None,
+    without_units: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LAYER:UNIT,UNIT", help="Set these units of the frame generator to 0; repeatable."),
+    ] = None,
     seed: Seed = 0,
     fps: Fps = None,
     overwrite: Overwrite = False,
@@ -51,6 +58,8 @@ def generate(
         frames=frames,
         category=category,
         first_frame=first_frame,
+        layer=layer,
+        without_units=without_units or (),
         seed=seed,
         fps=fps,
         overwrite=overwrite,

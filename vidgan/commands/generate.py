@@ -3,6 +3,8 @@
 import json
 import math
 import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
@@ -17,7 +19,10 @@ from vidgan.hub import ModelFacts
 from vidgan.own_code import own_code
 from vidgan.tasks import load_model
 from vidgan.tasks.base import ClipModel
-from vidgan.types import ByteClip
+from vidgan.tasks.synthesis import units
+from vidgan.tasks.synthesis.layers import PANELS, layer_panels
+from vidgan.tasks.synthesis.mocogan import MoCoGAN
+from vidgan.types import ByteClip, Latents
 from vidgan.video.encode import contact_sheet, tile, write_gif, write_mp4, write_png
 from vidgan.video.resize import Fit, fit_image
 
@@ -34,6 +39,8 @@ def generate(
     frames: int | None = None,
     category: str | None = None,
     first_frame: Path | None = None,
+    layer: str | None = None,
+    without_units: Sequence[str] = (),
     seed: int = 0,
     fps: float | None = None,
     overwrite: bool = False,
@@ -48,6 +55,9 @@ def generate(
         frames: length of each clip; default: as in training.
         category: name of the category of all clips; default: each clip draws its own.
         first_frame: image file that every clip continues; required by image-to-video models, refused by others.
+        layer: of a layered model, write this layer instead of the clips: "foreground" (on grey), "mask" or "background"
+            (the clips without their objects).
+        without_units: units of the frame generator to set to 0, as `LAYER:UNIT,UNIT`; `vidgan dissect` lists them.
         fps: frame rate of the files; default: that of the training clips, or 8 if it is unknown.
         overwrite: replace an earlier result of this command.
         allow_own_code: follow the import paths of own parts of the model; importing runs the module.
@@ -71,7 +81,12 @@ def generate(
     num_frames = frames or facts.frames
     require_memory(clips * num_frames * 3 * math.prod(model.image_size), f"--clips {clips} --frames {num_frames}")
     fps, fps_from = output_rate(fps, facts.frame_rate or facts.sampled_fps, "training clips")
-    samples = model.sample(clips, frames=frames, seed=seed, category=category, first_frame=image)
+    with _without(model, without_units):
+        if layer is None:
+            samples = model.sample(clips, frames=frames, seed=seed, category=category, first_frame=image)
+        else:
+            latents = model.latents(clips, num_frames, seed=seed, category=category)
+            samples = _render_layer(model, layer, latents, image)
     record = {
         "model": str(run),
         "facts": model.facts,
@@ -79,6 +94,8 @@ def generate(
         "frames": samples.shape[1],
         "category": category,
         "first_frame": None if first_frame is None else str(first_frame),
+        "layer": layer,
+        "without_units": list(without_units),
         "seed": seed,
         "fps": fps,
         "fps_from": fps_from,
@@ -98,6 +115,38 @@ def generate(
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return samples
+
+
+@contextmanager
+def _without(model: ClipModel, texts: Sequence[str]) -> Iterator[None]:
+    """Render without units inside.
+
+    Raises:
+        ConfigError: units that the model does not have.
+    """
+    if texts and not isinstance(model, MoCoGAN):
+        raise ConfigError(f"--without-units: {type(model).__name__} has no frame generator; accepted is a MoCoGAN")
+    try:
+        with units.without_units(model, units.parse_units(texts)) if texts else nullcontext():
+            yield
+    except units.UnitError as error:
+        raise ConfigError(f"--without-units: {error}") from None
+
+
+def _render_layer(model: ClipModel, layer: str, latents: Latents, first_frame: torch.Tensor | None) -> ByteClip:
+    """One layer of a layered model's clips.
+
+    Raises:
+        ConfigError: no such layer, or a model without layers.
+    """
+    if layer not in PANELS[1:]:
+        raise ConfigError(f"--layer {layer}: accepted are {', '.join(PANELS[1:])}")
+    if not isinstance(model, MoCoGAN) or not model.is_layered:
+        raise ConfigError(
+            f"--layer {layer}: this model draws whole frames; only one trained with model.layers has layers"
+        )
+    panels = layer_panels(model.render_layers(latents, first_frame=first_frame))
+    return panels[PANELS.index(layer) :: len(PANELS)]
 
 
 def _check_first_frame(model: ClipModel, first_frame: Path | None) -> None:

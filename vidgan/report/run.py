@@ -190,6 +190,10 @@ def _samples(records: Sequence[Record]) -> list[Block]:
         series = _grouped(records, f"{name}/")
         if series:
             blocks.append(LineChart(series, title, y_label=name, caption=caption))
+    masks = _grouped(records, "mask/")
+    if masks:
+        caption = "Mean of the mask, and its entropy in bits: 0 for an opaque foreground without soft edges."
+        blocks.append(LineChart(masks, "Mask", y_label="share of the frame, bits", smooth=True, caption=caption))
     distance = _grouped(records, "ema_distance")
     if distance:
         caption = "Distance of the weights from their moving average, relative to their norm."

@@ -2,7 +2,7 @@
 
 Pure functions of journal records; `vidgan.training.guards` acts on the results. A fault describes the present and
 disappears with its cause. Keys that are read, if present: ``accuracy/<net>/real|fake``, ``loss/<net>/adversarial``,
-``grad_norm/<net>``, ``diversity|motion|saturation/fake|real``, ``evaluation/score`` (higher is better),
+``grad_norm/<net>``, ``mask/mean``, ``diversity|motion|saturation/fake|real``, ``evaluation/score`` (higher is better),
 ``data_wait_share``.
 """
 
@@ -22,6 +22,7 @@ MIN_SHARE_OF_REAL = 0.1  # of the real clips' diversity or motion, below which s
 NUM_NORMS = 5  # consecutive gradient norms that must be out of range
 EXPLODING = 20.0  # times the median of all earlier norms
 VANISHING = 1e-3  # times the median of all earlier norms
+TRIVIAL_MASK = (0.005, 0.9)  # mean mask below which a layered clip has no foreground, above which no background
 MAX_SATURATION = 0.3  # share of pixels at the ends of the range, in excess of that of real clips
 PATIENCE = 5  # evaluations without a new best before their trend is assessed
 MAX_DECLINE = 0.1  # of the median of these evaluations below the best, as a share of the best
@@ -54,7 +55,7 @@ class TrainingWarning(NamedTuple):
 
 def diagnose(records: Sequence[Record]) -> list[TrainingWarning]:
     """Return the faults that are present at the end of `records` (sorted by step), the oldest first."""
-    checks = (_check_discriminators, _check_samples, _check_gradients, _check_evaluations, _check_loading)
+    checks = (_check_discriminators, _check_samples, _check_masks, _check_gradients, _check_evaluations, _check_loading)
     faults = [fault for check in checks for fault in check(records)]
     return sorted(faults, key=lambda fault: fault.step)
 
@@ -120,6 +121,19 @@ def _check_samples(records: Sequence[Record]) -> Iterator[TrainingWarning]:
             since,
             "Many pixels of the samples are saturated at black or white, where the output layer has almost no "
             "gradient. Lower the generator's learning rate, or return to an earlier checkpoint.",
+        )
+
+
+def _check_masks(records: Sequence[Record]) -> Iterator[TrainingWarning]:
+    lowest, highest = TRIVIAL_MASK
+    since = _since(_series(records, "mask/mean"), lambda mean: not lowest <= mean <= highest, WINDOW)
+    if since is not None:
+        yield TrainingWarning(
+            "trivial_mask",
+            since,
+            "The mask is empty or covers the whole frame, so the clips have one layer only. Set objective.coverage to "
+            "the share of the frame that moves, raise objective.weights.mask_coverage, or set "
+            "objective.shift_foreground.",
         )
 
 

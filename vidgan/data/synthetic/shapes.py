@@ -1,6 +1,6 @@
-"""Generated clips of one moving shape, with exact optical flow.
+"""Generated clips of one moving shape, with exact optical flow and mask.
 
-Each clip shows one saturated disc, square or triangle on a plain dark background. The motion is one of
+Each clip shows one saturated disc, square or triangle on a plain dark or a textured background. The motion is one of
 :data:`CATEGORIES`; shape, colour, size, position, speed, phase and direction are random per clip. The optical flow is
 exact because the scene is computed.
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
+import torch
 
 from vidgan.video.encode import write_mp4
 
@@ -30,6 +31,10 @@ _MIN_SIZE: Final = 16
 _NOMINAL_SIZE: Final = (0.38, 0.46)  # disc diameter as a fraction of the frame
 _PEAK_SPEED: Final = (1.5 / 64, 2.5 / 64)  # frame widths per frame
 _SWING: Final = (0.75, 1.0)  # amplitude as a fraction of the free range
+_BLOTCHES: Final = 6  # of a texture, per side
+_TEXTURE_LEVELS: Final = (30.0, 120.0)
+_TINT: Final = 0.15  # largest reduction of a channel of a texture, so that its chroma stays below 18
+_CHROMA: Final = 100  # levels between the largest and the smallest channel; shapes have at least 173
 _MARGIN: Final = 1.5  # pixels from the border; anti-aliasing extends one pixel beyond a sharp tip
 
 # Width of each shape's bounding box for a nominal size of one. The areas differ by at most a fifth, so that the amount
@@ -50,6 +55,7 @@ class MovingShape(NamedTuple):
         category: index into :data:`CATEGORIES`.
         shape: index into :data:`SHAPES`.
         colour: RGB of the shape, each 0 to 255, the same in every frame.
+        mask: ``(T, H, W)`` float32, the fraction of each pixel that the shape covers, 0 to 1.
         centres: ``(T, 2)`` float32, x and y of the centre of the shape's bounding box in pixels. The centre of pixel
             ``(row, column)`` is ``x = column, y = row``.
     """
@@ -59,6 +65,7 @@ class MovingShape(NamedTuple):
     category: int
     shape: int
     colour: tuple[int, int, int]
+    mask: np.ndarray
     centres: np.ndarray
 
 
@@ -128,7 +135,30 @@ def _draw_colour(rng: np.random.Generator) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def render_moving_shape(seed: int, index: int, *, frames: int = 32, size: int = 64) -> MovingShape:
+def _draw_texture(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Return an ``(H, W, 3)`` float64 background: smooth blotches, dimmer and much less saturated than any shape."""
+    coarse = torch.from_numpy(rng.uniform(size=(1, 1, _BLOTCHES, _BLOTCHES)))
+    fine = torch.nn.functional.interpolate(coarse, size=(size, size), mode="bicubic", align_corners=True)
+    level = _TEXTURE_LEVELS[0] + (_TEXTURE_LEVELS[1] - _TEXTURE_LEVELS[0]) * fine[0, 0].numpy().clip(0, 1)
+    tint = rng.uniform(1 - _TINT, 1, size=3)
+    texture: np.ndarray = level[:, :, None] * tint
+    return texture
+
+
+def chroma_mask(frames: np.ndarray) -> np.ndarray:
+    """Segment the shape by colour: ``(..., H, W, 3)`` uint8 -> ``(..., H, W)`` bool.
+
+    The rule follows from how clips are rendered: shapes are saturated, backgrounds are nearly grey. It needs no truth,
+    so it also applies to generated clips of these data.
+    """
+    levels = frames.astype(np.int16)
+    mask: np.ndarray = levels.max(axis=-1) - levels.min(axis=-1) > _CHROMA
+    return mask
+
+
+def render_moving_shape(
+    seed: int, index: int, *, frames: int = 32, size: int = 64, textured: bool = False
+) -> MovingShape:
     """Render one clip; equal arguments produce equal clips in every process.
 
     A longer clip starts with the frames of a shorter one.
@@ -138,6 +168,8 @@ def render_moving_shape(seed: int, index: int, *, frames: int = 32, size: int = 
         index: number of the clip, 0 or more.
         frames: clip length T, 1 or more.
         size: height and width of the frames in pixels, 16 or more. Sizes and speeds scale with it.
+        textured: draw the shape on a random texture, the same in all frames, instead of the plain background. Nothing
+            else of the clip changes.
 
     Returns:
         The clip with its ground truth.
@@ -161,6 +193,8 @@ def render_moving_shape(seed: int, index: int, *, frames: int = 32, size: int = 
 
     covered = coverage(shape, centres, size, half_width, half_height)
     background = np.asarray(BACKGROUND, dtype=np.float64)
+    if textured:
+        background = _draw_texture(np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2, index))), size)
     paint = background + covered[..., None] * (np.asarray(colour, dtype=np.float64) - background)
 
     displacement = np.diff(centres, axis=0)
@@ -173,12 +207,13 @@ def render_moving_shape(seed: int, index: int, *, frames: int = 32, size: int = 
         category=category,
         shape=shape,
         colour=colour,
+        mask=covered.astype(np.float32),
         centres=centres.astype(np.float32),
     )
 
 
-def render_shapes(folder: Path, *, clips: int, frames: int, size: int, seed: int) -> None:
+def render_shapes(folder: Path, *, clips: int, frames: int, size: int, seed: int, textured: bool = False) -> None:
     """Write clips 0 to `clips` - 1 of `render_moving_shape` as ``<category>/<index>.mp4`` in `folder`, 12 fps."""
     for index in range(clips):
-        shape = render_moving_shape(seed, index, frames=frames, size=size)
+        shape = render_moving_shape(seed, index, frames=frames, size=size, textured=textured)
         write_mp4(folder / CATEGORIES[shape.category] / f"{index:05d}.mp4", shape.frames, fps=12)

@@ -1,9 +1,9 @@
 """The config of MoCoGAN: what its networks are built from and what is optimised."""
 
 from collections.abc import Iterator
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 from torch import nn
 
 from vidgan.nn.augmentation import POLICIES
@@ -17,10 +17,13 @@ from vidgan.tasks.adversarial_config import (
 from vidgan.tasks.run_config import names_in
 from vidgan.tasks.synthesis.content_encoder import ContentEncoderConfig
 from vidgan.tasks.synthesis.dcgan import DCGANConfig, DCGANFrameGenerator
+from vidgan.tasks.synthesis.layers import LayersConfig
 from vidgan.tasks.synthesis.motion import RecurrentMotion, RecurrentMotionConfig
 from vidgan.tasks.synthesis.style import StyleConfig, StyleFrameGenerator
 
 __all__ = ["FRAME_GENERATORS", "MOTION_NETWORKS", "MoCoGANConfig", "MoCoGANObjective", "SynthesisConfig"]
+
+Share = Annotated[float, Field(ge=0, le=1)]
 
 # Config section -> network. A new kind is one file with both, and one line here.
 MOTION_NETWORKS: dict[type[Section], type[nn.Module]] = {RecurrentMotionConfig: RecurrentMotion}
@@ -44,6 +47,9 @@ class MoCoGANConfig(Section):
     frame: one_of(*FRAME_GENERATORS, default="dcgan") = option(  # type: ignore[valid-type]
         DCGANConfig(), "Frame generator G_I."
     )
+    layers: LayersConfig | None = option(
+        None, "Layered clips: a background per clip behind what the frame generator draws; null for whole frames."
+    )
     encoder: ContentEncoderConfig | None = option(
         None, "Image-to-video: encoder of a given first frame; null for generation from noise alone."
     )
@@ -64,6 +70,8 @@ class MoCoGANConfig(Section):
                 )
         if self.warp_first_frame and self.encoder is None:
             yield "warp_first_frame has no effect without encoder: no first frame is given"
+        if self.warp_first_frame and self.layers is not None:
+            yield "warp_first_frame and layers exclude each other; set one of them to false or null"
         if self.warp_first_frame and not getattr(self.frame, "reads_skips", False):
             yield "warp_first_frame needs frame.kind=style, whose levels read the encoder's maps"
 
@@ -78,7 +86,9 @@ class MoCoGANDiscriminators(Section):
 class MoCoGANObjective(AdversarialObjective):
     """What is optimised."""
 
-    built_in_terms: ClassVar[tuple[str, ...]] = ("adversarial_frame", "adversarial_video", "category", "first_frame")
+    built_in_terms: ClassVar[tuple[str, ...]] = (
+        "adversarial_frame", "adversarial_video", "category", "first_frame", "mask_coverage", "mask_binary",
+    )  # fmt: skip
 
     augment: tuple[str, ...] = option(
         (), f"DiffAugment of real and fake clips, one draw per clip; any of {', '.join(POLICIES)}."
@@ -93,6 +103,17 @@ class MoCoGANObjective(AdversarialObjective):
         None, "The category head learns from labels of real clips (AC-GAN) or from samples (InfoGAN); null: none."
     )
 
+    coverage: tuple[Share, Share] | None = option(
+        None, "Lowest and highest mean mask of a clip that mask_coverage leaves free.", unit="share of the frame"
+    )
+    shift_foreground: float = option(
+        0.0,
+        "Largest random shift of the foreground before discriminators see it; the mask must then cut objects out.",
+        unit="share of the frame's shorter side",
+        ge=0,
+        lt=0.5,
+    )
+
     @field_validator("augment", mode="before")
     @classmethod
     def _policies(cls, chosen: Any) -> Any:
@@ -103,6 +124,10 @@ class MoCoGANObjective(AdversarialObjective):
         yield from super().problems()
         if self.path_frames is not None and "first_frame" in self.weights:
             yield "path_frames cannot be combined with weights.first_frame: few windows begin with the given frame"
+        if (self.coverage is None) != ("mask_coverage" not in self.weights):
+            yield "coverage and weights.mask_coverage go together: set both or neither"
+        if self.coverage is not None and not self.coverage[0] < self.coverage[1]:
+            yield f"coverage={list(self.coverage)}: the lowest share must be below the highest"
         if (self.category_source is None) != ("category" not in self.weights):
             yield "category_source and weights.category go together: set both or neither"
 
@@ -139,6 +164,10 @@ class SynthesisConfig(AdversarialRunConfig):
                 "objective.weights.first_frame has no effect with model.warp_first_frame=true, whose first frame is the"
                 " given one; set it to null"
             )
+        if self.model.layers is None:
+            masks = [f"weights.{name}" for name in ("mask_coverage", "mask_binary") if name in objective.weights]
+            masks += ["shift_foreground"] if objective.shift_foreground else []
+            yield from (f"objective.{key} needs model.layers" for key in masks)
         if objective.frames_per_clip is not None and self.discriminators.frame is None:
             yield "objective.frames_per_clip has no effect without discriminators.frame"
         if (objective.frames_per_clip or 1) > frames:

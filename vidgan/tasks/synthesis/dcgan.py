@@ -53,6 +53,8 @@ class DCGANFrameGenerator(nn.Module):
         bias: convolutions without a shifting norm behind them have a bias (the released code has none anywhere).
     """
 
+    unit_layers: ClassVar[tuple[str, ...]] = ("norms",)  # read and changed by `vidgan.tasks.synthesis.units`
+
     def __init__(
         self,
         *,

@@ -20,6 +20,7 @@ from vidgan.tasks.own_parts import build_own, require_output
 from vidgan.tasks.synthesis.config import FRAME_GENERATORS, MOTION_NETWORKS, MoCoGANConfig
 from vidgan.tasks.synthesis.content_encoder import ContentEncoder
 from vidgan.tasks.synthesis.first_frame_warp import FLOW_CHANNELS, warp_first_frame
+from vidgan.tasks.synthesis.layers import MASK_CHANNELS, BackgroundLayer, Layers, split_drawn
 from vidgan.tasks.synthesis.sampling import ClipSampler
 from vidgan.types import Clip, Latents
 
@@ -38,6 +39,8 @@ class MoCoGAN(nn.Module, ClipSampler):
         frame: G_I, see `vidgan.tasks.synthesis.dcgan` for the protocol. With `warp_first_frame` it draws 2 more
             channels and takes the encoder's maps as further arguments.
         encoder: image-to-video: reads the content code from a given first frame; None without.
+        background: draws the background of a layered clip, see `vidgan.tasks.synthesis.layers`; the frame generator
+            then draws 1 more channel, the mask. None for whole frames.
         image_size: (H, W) of a frame.
         channels: of a frame.
         dim_content: length of z_C.
@@ -58,6 +61,7 @@ class MoCoGAN(nn.Module, ClipSampler):
         motion: nn.Module,
         frame: nn.Module,
         encoder: nn.Module | None = None,
+        background: nn.Module | None = None,
         *,
         image_size: tuple[int, int],
         channels: int = RGB,
@@ -73,6 +77,8 @@ class MoCoGAN(nn.Module, ClipSampler):
             raise ValueError(f"num_categories must be 0 (none) or at least 2, got {num_categories}")
         if warp_first_frame and encoder is None:
             raise ValueError("warp_first_frame needs an encoder")
+        if warp_first_frame and background is not None:
+            raise ValueError("warp_first_frame cannot be combined with a background layer")
         self.image_size = (image_size[0], image_size[1])
         self.channels = channels
         self.dim_content = dim_content
@@ -85,6 +91,7 @@ class MoCoGAN(nn.Module, ClipSampler):
         self.motion = motion
         self.frame = frame
         self.encoder = encoder
+        self.background = background
 
     def draw_latents(self, draws: Draws, frames: int, category: Tensor | None = None) -> Latents:
         """Latents of clips of `frames` frames, one for each row of `draws`, on the device of `draws`.
@@ -120,7 +127,14 @@ class MoCoGAN(nn.Module, ClipSampler):
             raise ValueError(f"category must lie in 0..{self.num_categories - 1}, got {category.tolist()}")
         return category
 
-    def forward(self, latents: Latents, *, first_frame: Tensor | None = None, times: Tensor | None = None) -> Clip:
+    def forward(
+        self,
+        latents: Latents,
+        *,
+        first_frame: Tensor | None = None,
+        times: Tensor | None = None,
+        as_layers: bool = False,
+    ) -> Clip | Layers:
         """Render clips.
 
         Args:
@@ -128,12 +142,14 @@ class MoCoGAN(nn.Module, ClipSampler):
             first_frame: (B, C, H, W) in [-1, 1]; its code replaces `latents.content`; with `warp_first_frame` it is
                 frame 0.
             times: (B, S) int64 in 0..T-1; only these frames of each clip are rendered, in this order.
+            as_layers: return the layers before they are composed.
 
         Returns:
-            (B, T, C, H, W), or (B, S, C, H, W) with `times`; float32 in [-1, 1].
+            (B, T, C, H, W), or (B, S, C, H, W) with `times`; float32 in [-1, 1]. `as_layers`: `Layers` of this size.
 
         Raises:
-            ValueError: a first frame for a model without an encoder, or none for one that warps it.
+            ValueError: a first frame for a model without an encoder, or none for one that warps it; layers of a model
+                that draws whole frames.
         """
         one_hot = F.one_hot(latents.category, self.num_categories) if self.num_categories else None
         none = latents.content.new_zeros(len(latents.content), 0)
@@ -147,6 +163,11 @@ class MoCoGAN(nn.Module, ClipSampler):
             path = path.gather(1, times[:, :, None].expand(-1, -1, self.dim_motion))  # (B, S, dim_motion)
         content, skips = (latents.content, []) if first_frame is None else self._encode(first_frame)
         content = torch.cat([content, condition["frame"].to(content.dtype)], dim=1)  # (B, dim_content [+ N])
+        if self.background is not None:
+            layers = split_drawn(self._draw(content, path), self.background(content, path))
+            return layers if as_layers else layers.clip()
+        if as_layers:
+            raise ValueError("this model draws whole frames (model.layers=null); it has no layers")
         if not self.warps_first_frame:
             return self._draw(content, path)
         if first_frame is None:
@@ -166,7 +187,7 @@ class MoCoGAN(nn.Module, ClipSampler):
 
     def compilable_parts(self) -> list[nn.Module]:
         """The parts that are functions of tensors alone, which torch.compile can take whole."""
-        return [part for part in (self.frame, self.encoder) if part is not None]
+        return [part for part in (self.frame, self.encoder, self.background) if part is not None]
 
     def _encode(self, first_frame: Tensor) -> tuple[Tensor, list[Tensor]]:
         if self.encoder is None:
@@ -189,7 +210,7 @@ class MoCoGAN(nn.Module, ClipSampler):
 
 
 def build_mocogan(config: MoCoGANConfig, *, image_size: tuple[int, int], num_categories: int) -> MoCoGAN:
-    """MoCoGAN from its config. Weights are drawn from torch's global generator: motion, frame, then encoder.
+    """MoCoGAN from its config. Weights are drawn from torch's global generator: motion, frame, encoder, background.
 
     Args:
         config: the section `model`.
@@ -211,10 +232,20 @@ def build_mocogan(config: MoCoGANConfig, *, image_size: tuple[int, int], num_cat
         encoder = ContentEncoder(
             image_size=image_size, channels=RGB, dim_content=config.dim_content, **config.encoder.model_dump()
         )
+    background = None
+    if config.layers is not None:
+        background = BackgroundLayer(
+            image_size=image_size,
+            channels=RGB,
+            dim_content=config.dim_content + enters["frame"],
+            dim_motion=config.dim_motion,
+            **config.layers.model_dump(),
+        )
     model = MoCoGAN(
         motion,
         frame,
         encoder,
+        background,
         image_size=image_size,
         dim_content=config.dim_content,
         dim_motion=config.dim_motion,
@@ -249,7 +280,7 @@ def _build_motion(config: MoCoGANConfig, num_conditions: int) -> nn.Module:
 def _build_frame(
     config: MoCoGANConfig, image_size: tuple[int, int], dim_content: int, skip_channels: list[int]
 ) -> nn.Module:
-    channels = RGB + (FLOW_CHANNELS if config.warp_first_frame else 0)
+    channels = RGB + (FLOW_CHANNELS if config.warp_first_frame else MASK_CHANNELS if config.layers is not None else 0)
     given: dict[str, Any] = {
         "image_size": image_size,
         "channels": channels,

@@ -1,5 +1,6 @@
 """What users call on a trained MoCoGAN: uint8 clips, the same for the same seed on any device."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from vidgan.hub import Pretrained
 from vidgan.pixels import to_byte, to_float
 from vidgan.seeding import Draws
 from vidgan.tasks.inference import device_of, evaluating
+from vidgan.tasks.synthesis.layers import Layers
 from vidgan.types import ByteClip, Latents
 
 __all__ = ["ClipSampler"]
@@ -18,6 +20,12 @@ class ClipSampler(Pretrained):
     """Adds `sample` to a MoCoGAN (the protocol `vidgan.tasks.base.ClipModel`)."""
 
     usage = "clips = model.sample(8, frames=32, seed=0)"
+
+    @property
+    def is_layered(self) -> bool:
+        """Whether clips are composed of a background, a foreground and a mask."""
+        model: Any = self
+        return model.background is not None
 
     @property
     def needs_first_frame(self) -> bool:
@@ -91,6 +99,21 @@ class ClipSampler(Pretrained):
         Raises:
             ValueError: a first frame for a model without an encoder, or none for a model that needs it.
         """
+        return torch.cat([to_byte(clips) for clips in self._batches(latents, first_frame, batch_size)])
+
+    def render_layers(self, latents: Latents, *, first_frame: Tensor | None = None, batch_size: int = 16) -> Layers:
+        """The layers of clips, float32 on the CPU; `to_byte(layers.clip())` equals `render` of the same latents.
+
+        Raises:
+            ValueError: this model draws whole frames, or as in `render`.
+        """
+        if not self.is_layered:
+            raise ValueError("this model draws whole frames; only one trained with model.layers has layers")
+        batches = list(self._batches(latents, first_frame, batch_size, as_layers=True))
+        return Layers(*(torch.cat(parts) for parts in zip(*batches, strict=True)))
+
+    def _batches(self, latents: Latents, first_frame: Tensor | None, batch_size: int, **options: bool) -> Iterator[Any]:
+        """What `forward` returns for each batch of rows, on the CPU."""
         model: Any = self
         num_clips = len(latents.content)
         if first_frame is None and self.needs_first_frame:
@@ -105,11 +128,10 @@ class ClipSampler(Pretrained):
                 )
             first_frame = first_frame.expand(num_clips, *size)
         device = device_of(self)
-        rendered = []
-        with evaluating(model):
-            for start in range(0, num_clips, batch_size):
-                rows = slice(start, start + batch_size)
-                some = Latents(*(part[rows].to(device) for part in latents))
-                frames = None if first_frame is None else to_float(first_frame[rows].to(device))
-                rendered.append(to_byte(model(some, first_frame=frames)).cpu())
-        return torch.cat(rendered)
+        for start in range(0, num_clips, batch_size):
+            rows = slice(start, start + batch_size)
+            some = Latents(*(part[rows].to(device) for part in latents))
+            frames = None if first_frame is None else to_float(first_frame[rows].to(device))
+            with evaluating(model):
+                made = model(some, first_frame=frames, **options)
+            yield Layers(*(part.cpu() for part in made)) if isinstance(made, Layers) else made.cpu()

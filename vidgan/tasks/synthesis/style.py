@@ -120,6 +120,8 @@ class StyleFrameGenerator(nn.Module):
         ValueError: `motion_levels` does not fit.
     """
 
+    unit_layers: ClassVar[tuple[str, ...]] = ("layers",)  # read and changed by `vidgan.tasks.synthesis.units`
+
     def __init__(
         self,
         *,

@@ -17,14 +17,16 @@ from vidgan.tasks.adversarial import (
 from vidgan.tasks.adversarial_config import FRAME_DISCRIMINATORS, VIDEO_DISCRIMINATORS
 from vidgan.tasks.base import DataFacts, Preview, Task, TrainingParts
 from vidgan.tasks.synthesis.config import SynthesisConfig
+from vidgan.tasks.synthesis.layers import PANELS, layer_panels
 from vidgan.tasks.synthesis.mocogan import MoCoGAN, build_mocogan
 from vidgan.tasks.synthesis.training import MoCoGANTraining
-from vidgan.types import ByteClip
+from vidgan.types import ByteClip, Latents
 from vidgan.video.encode import tile, webp_bytes
 
 __all__ = ["SynthesisTask"]
 
 PREVIEW_CLIPS = 16
+LAYERED_CLIPS = 8  # of a layered model, each with its layers
 PREVIEW_WIDTH = 96  # pixels, to which smaller clips are enlarged
 
 
@@ -56,6 +58,7 @@ class SynthesisTask(Task[SynthesisConfig]):
     def build_training(self, config: SynthesisConfig, parts: TrainingParts) -> MoCoGANTraining:
         """The paper's algorithm."""
         objective = config.objective
+        generator: Any = parts.trainees.raw["generator"]
         augment: Callable[[Tensor, Draws], Tensor] | None = (
             DiffAugment(objective.augment) if objective.augment else None
         )
@@ -70,17 +73,27 @@ class SynthesisTask(Task[SynthesisConfig]):
             frames_per_clip=objective.frames_per_clip or 1,
             path_frames=objective.path_frames,
             category_source=objective.category_source,
+            coverage=objective.coverage or (0.0, 1.0),
+            largest_shift=round(objective.shift_foreground * min(generator.image_size)),
         )
 
     def preview(self, model: Any, clips: ByteClip, config: SynthesisConfig) -> Preview:
         """A grid of the same 16 latents each time, and how diverse and lively the clips are beside real ones.
 
-        An image-to-video model continues four training clips, four times each.
+        An image-to-video model continues four training clips, four times each. Of a layered model the grid shows eight
+        clips with their layers: clip, foreground, mask, background.
         """
         first_frames = torch.stack([clips[row // 4 % len(clips), 0] for row in range(PREVIEW_CLIPS)])
         latents = model.latents(PREVIEW_CLIPS, config.data.frames, seed=config.seed)
         samples = model.render(latents, first_frame=first_frames if model.needs_first_frame else None)
-        grid = tile(samples, columns=4)
+        if model.is_layered:
+            layers = model.render_layers(
+                Latents(*(part[:LAYERED_CLIPS] for part in latents)),
+                first_frame=first_frames[:LAYERED_CLIPS] if model.needs_first_frame else None,
+            )
+            grid = tile(layer_panels(layers), columns=2 * len(PANELS))
+        else:
+            grid = tile(samples, columns=4)
         fake, real = describe(samples), describe(clips)
         return Preview(
             image=webp_bytes(grid, scale=max(1, PREVIEW_WIDTH // samples.shape[-1])),

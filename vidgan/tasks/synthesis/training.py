@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 
 from vidgan.losses.latent import category_accuracy, category_cross_entropy
+from vidgan.losses.masks import mask_binary, mask_coverage, mask_entropy
 from vidgan.losses.reconstruction import l1
 from vidgan.pixels import to_float
 from vidgan.seeding import Draws
+from vidgan.tasks.synthesis.layers import Layers, shift_foreground
 from vidgan.training.adversary import AdversarialGame, Adversary
 from vidgan.training.trainees import Micro, TurnResult
 from vidgan.types import ClipBatch, Terms
@@ -31,6 +33,8 @@ class MoCoGANTraining:
         path_frames: generated clips are windows, at random positions, of clips of this length, so that frames after the
             trained length are trained too; None: they start at frame 0.
         category_source: "labels" trains the class head on real clips (AC-GAN), "samples" on fakes (InfoGAN).
+        coverage: lowest and highest mean mask of a layered clip that the term `mask_coverage` leaves free.
+        largest_shift: of the foreground of layered clips, pixels; each clip draws its own in each direction.
     """
 
     def __init__(
@@ -40,6 +44,8 @@ class MoCoGANTraining:
         frames_per_clip: int = 1,
         path_frames: int | None = None,
         category_source: Literal["labels", "samples"] | None = None,
+        coverage: tuple[float, float] = (0.0, 1.0),
+        largest_shift: int = 0,
     ) -> None:
         self.game = game
         self.trainees = game.trainees
@@ -47,6 +53,8 @@ class MoCoGANTraining:
         self.frames_per_clip = frames_per_clip
         self.path_frames = path_frames
         self.category_source = category_source
+        self.coverage = coverage
+        self.largest_shift = largest_shift
 
     def step(self, step: int, micros: Sequence[Micro]) -> Terms:
         """One iteration: the turns in order, each with fresh fakes. Returns detached measurements by name."""
@@ -62,7 +70,7 @@ class MoCoGANTraining:
             real = take_frames(real, self._random_times(draws.fork("real times"), num_frames).to(real.device))
             fake_times = self._random_times(draws.fork("fake times"), num_frames).to(real.device)
         with torch.no_grad():
-            fake, sampled = self._generate(batch, draws.fork("latents"), times=fake_times)
+            fake, sampled, _ = self._generate(batch, draws.fork("latents"), times=fake_times)
         category = None
         if adversary.trains_category and self.category_source is not None:
             category = (self.category_source, batch.category if self.category_source == "labels" else sampled)
@@ -72,7 +80,7 @@ class MoCoGANTraining:
         """The generator against all discriminators, with the category and first-frame terms."""
         draws = draws.fork("generator")
         real = to_float(batch.clip)
-        fake, sampled = self._generate(batch, draws.fork("latents"))  # (B, T, C, H, W)
+        fake, sampled, mask = self._generate(batch, draws.fork("latents"))  # (B, T, C, H, W)
         losses: Terms = {}
         metrics: Terms = {}
         for name, adversary in self.game.adversaries.items():
@@ -88,6 +96,10 @@ class MoCoGANTraining:
                 metrics["accuracy/generator/category"] = category_accuracy(logits, sampled)
         if "first_frame" in self.game.weights:
             losses["first_frame"] = l1(fake[:, 0], real[:, 0])
+        if mask is not None:
+            terms = {"mask_coverage": mask_coverage(mask, *self.coverage), "mask_binary": mask_binary(mask)}
+            losses |= {name: loss for name, loss in terms.items() if name in self.game.weights}
+            metrics |= {"mask/mean": mask.detach().mean(), "mask/entropy": mask_entropy(mask.detach())}
         losses |= {name: term(fake, real) for name, term in self.game.own_terms.items()}
         return TurnResult(losses, metrics)
 
@@ -95,8 +107,13 @@ class MoCoGANTraining:
         """(B, S) different random frame numbers per clip: the paper's S_1 for S = 1."""
         return draws.uniform(num_frames).argsort(dim=1)[:, : self.frames_per_clip]
 
-    def _generate(self, batch: ClipBatch, draws: Draws, times: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Synthesised clips (B, T or S, C, H, W) and their categories (B,), through the prepared generator."""
+    def _generate(
+        self, batch: ClipBatch, draws: Draws, times: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Synthesised clips (B, T or S, C, H, W), their categories (B,) and masks, through the prepared generator.
+
+        The foreground of a layered model is shifted at random first: what its mask leaves behind is then out of place.
+        """
         generator: Any = self.trainees.raw["generator"]
         device = batch.clip.device
         num_frames = batch.clip.shape[1]
@@ -107,8 +124,16 @@ class MoCoGANTraining:
             times = first + (torch.arange(num_frames, device=device) if times is None else times)  # (B, T) or (B, S)
         first_frame = to_float(batch.clip[:, 0]) if generator.needs_first_frame else None
         with self.trainees.autocast():
-            clip = self.trainees.prepared["generator"](latents, first_frame=first_frame, times=times)
-        return clip.float(), latents.category
+            made = self.trainees.prepared["generator"](
+                latents, first_frame=first_frame, times=times, as_layers=generator.is_layered
+            )
+        if not isinstance(made, Layers):
+            return made.float(), latents.category, None
+        layers = Layers(*(part.float() for part in made))
+        if self.largest_shift:
+            shift = draws.fork("shift").integers(2 * self.largest_shift + 1, 2).to(device) - self.largest_shift
+            return shift_foreground(layers, shift).clip(), latents.category, layers.mask
+        return layers.clip(), latents.category, layers.mask
 
 
 def take_frames(clip: Tensor, times: Tensor) -> Tensor:

@@ -1,0 +1,49 @@
+"""Options of `vidgan dissect`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vidgan.cli.arguments import AllowOwnCode, Overwrite, Pretrained, Run, Seed, chosen_model
+
+
+def dissect(
+    run: Run = None,
+    pretrained: Pretrained = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Prepared clips like the training clips [default: the data of the run].")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Output folder [default: MODEL-dissection].")] = None,
+    clips: Annotated[
+        int, typer.Option(min=8, max=10_000, help="Generated clips of each set: thresholds, scores, set distance.")
+    ] = 48,
+    random_sets: Annotated[
+        int,
+        typer.Option(min=2, max=1000, help="Sets of random units that removed units are compared with."),
+    ] = 20,
+    masks: Annotated[
+        Path | None,
+        typer.Option(help="Own masks CONCEPT/clip-0000.npy of clips that `vidgan generate` made with the same seed."),
+    ] = None,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+    allow_own_code: AllowOwnCode = False,
+) -> None:
+    """Find what each unit of MoCoGAN's frame generator does: an HTML page with heat maps, and a JSON result."""
+    from vidgan.commands.dissect import dissect as run_dissect
+
+    model = chosen_model(run, pretrained, "MoCoGAN")
+    out = out or Path(f"{Path(model).name}-dissection")
+    run_dissect(
+        model,
+        out,
+        data=data,
+        clips=clips,
+        random_sets=random_sets,
+        masks=masks,
+        seed=seed,
+        overwrite=overwrite,
+        allow_own_code=allow_own_code,
+    )
+    typer.echo(out)

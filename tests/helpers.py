@@ -45,6 +45,18 @@ SMALL: dict[str, dict[str, Any]] = {
         },
         "optimizers": {"generator": {}, "frame": {}, "flow": {}},
     },
+    "upscaling": {
+        "task": "upscaling",
+        "name": "small",
+        "data": {"frames": 5},
+        "model": {"scale": 2, "network": {"kind": "recurrent", "width": 4, "blocks": 1}},
+        "discriminators": {"frame": {"width": 4}, "video": {"width": 4, "max_receptive_frames": 4}},
+        "objective": {
+            "weights": {"l1": 1.0, "consistency": 0.1, "adversarial_frame": 0.01, "adversarial_video": 0.01},
+            "corruption": {},
+        },
+        "optimizers": {"generator": {}, "frame": {}, "video": {}},
+    },
 }  # fmt: skip
 
 

@@ -31,7 +31,7 @@ OWN_PAGES = [
     DOCS / "getting_started.md",
     *(
         DOCS / f"guide_{name}.md"
-        for name in ("prepare", "train", "synthesise", "dissect", "forecast", "evaluate", "distributed")
+        for name in ("prepare", "train", "synthesise", "dissect", "forecast", "upscale", "evaluate", "distributed")
     ),
     DOCS / "python_api.md",
 ]

@@ -22,6 +22,7 @@ from vidgan.tasks.forecasting.flow_estimator import ESTIMATORS
 from vidgan.tasks.forecasting.fusion import FUSIONS
 from vidgan.tasks.run_config import RunConfig
 from vidgan.tasks.synthesis.config import FRAME_GENERATORS, MOTION_NETWORKS
+from vidgan.tasks.upscaling.networks import NETWORKS as NETWORKS_OF_UPSCALING
 from vidgan.types import Judgement, Latents, Prediction
 
 SIZES = ((32, 48), (64, 64))
@@ -33,9 +34,10 @@ NETWORKS: dict[type[Section], Any] = {
     **FRAME_DISCRIMINATORS,
     **VIDEO_DISCRIMINATORS,
     **FLOW_DISCRIMINATORS,
+    **NETWORKS_OF_UPSCALING,
 }
 NARROW = {"width": 4, "max_width": 8, "mapping_width": 8, "widths": [4, 4, 4, 4]}  # fields that make a network small
-VALID = {"synthesis": SMALL["mocogan"], "forecasting": SMALL["dual_motion"]}
+VALID = {"synthesis": SMALL["mocogan"], "forecasting": SMALL["dual_motion"], "upscaling": SMALL["upscaling"]}
 
 
 class Case(NamedTuple):
@@ -104,6 +106,8 @@ def generate(config: RunConfig, model: Any, size: tuple[int, int]) -> list[Tenso
     """What the generator puts out: frames in [-1, 1] first, then all else that losses read."""
     if find_task(config).evaluation == "clips":
         return [model(model.draw_latents(draws(), config.data.frames))]
+    if find_task(config).evaluation == "mapping":
+        return [model(uniform(2, 2, 3, size[0] // model.scale, size[1] // model.scale))]
     context: int = config.data.context  # type: ignore[attr-defined]
     horizon = config.data.frames - context
     prediction: Prediction = model(uniform(2, context, 3, *size), horizon=horizon, draws=draws())
@@ -163,7 +167,7 @@ def test_a_kind_renders_scores_and_learns(case: Case, size: tuple[int, int]) -> 
         assert judgement.real.shape[0] == 2 and judgement.real.dtype == torch.float32
         answers = judgement.real.flatten(1) if judgement.real.dim() > 1 else judgement.real[:, None]
         loss = (answers - 0.5).square().sum()
-        if name == "video":
+        if name == "video" and find_task(config).evaluation == "clips":
             assert judgement.category is not None and judgement.category.shape == (2, 3)
             loss = loss + judgement.category.square().sum()
         loss.backward()

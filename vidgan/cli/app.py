@@ -8,7 +8,7 @@ import vidgan
 from vidgan.cli import config
 from vidgan.cli import evaluate as evaluation
 from vidgan.cli.dissect import dissect
-from vidgan.cli.inference import generate, predict
+from vidgan.cli.inference import generate, predict, upscale
 from vidgan.cli.inspect import demo, doctor, models, report, watch
 from vidgan.cli.prepare import prepare
 from vidgan.cli.train import train
@@ -44,6 +44,7 @@ app.command()(train)
 app.command()(generate)
 app.command()(predict)
 app.command()(dissect)
+app.command()(upscale)
 evaluation.register(app)
 app.command()(report)
 app.command()(watch)

@@ -62,3 +62,15 @@ def chosen_model(run: Path | None, pretrained: str | None, kind: str | None = No
 
     on_hub = kind is not None and "/" in pretrained and find_shipped(pretrained) is None
     return pretrained if on_hub else shipped_folder(pretrained, kind)
+
+
+def model_and_video(paths: list[Path], pretrained: str | None, kind: str) -> tuple[Path | str, Path]:
+    """The model and the video of the arguments RUN VIDEO, or --pretrained NAME VIDEO.
+
+    Raises:
+        typer.BadParameter: another number of paths; otherwise as `chosen_model`.
+    """
+    *run, video = paths
+    if len(run) > 1:
+        raise typer.BadParameter(f"{len(paths)} paths; accepted are RUN VIDEO, or --pretrained NAME VIDEO")
+    return chosen_model(run[0] if run else None, pretrained, kind), video

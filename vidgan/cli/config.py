@@ -38,7 +38,7 @@ def copy(name: Name, path: Annotated[Path, typer.Argument(help="File to write; a
 
 
 @app.command()
-def keys(task: Annotated[str, typer.Argument(help="synthesis or forecasting.")]) -> None:
+def keys(task: Annotated[str, typer.Argument(help="Name of a task: synthesis, forecasting or upscaling.")]) -> None:
     """Print the reference of a task's config: key, type, default, meaning and unit."""
     from vidgan.config import config_keys
 

@@ -1,4 +1,4 @@
-"""Options of the commands that apply a trained model: `vidgan generate` and `vidgan predict`."""
+"""Options of the commands that apply a trained model: `vidgan generate`, `vidgan predict` and `vidgan upscale`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +15,7 @@ from vidgan.cli.arguments import (
     RunAndVideo,
     Seed,
     chosen_model,
+    model_and_video,
 )
 
 MAX_CLIPS, MAX_FRAMES, MAX_SAMPLES, MAX_START = 1_000_000, 100_000, 10_000, 1_000_000_000
@@ -41,6 +42,9 @@ def generate(
         list[str] | None,
         typer.Option(metavar="LAYER:UNIT,UNIT", help="Set these units of the frame generator to 0; repeatable."),
     ] = None,
+    upscale: Annotated[
+        Path | None, typer.Option(help="A run of the task upscaling, or its model folder, that enlarges the clips.")
+    ] = None,
     seed: Seed = 0,
     fps: Fps = None,
     overwrite: Overwrite = False,
@@ -60,6 +64,7 @@ def generate(
         first_frame=first_frame,
         layer=layer,
         without_units=without_units or (),
+        upscale=upscale,
         seed=seed,
         fps=fps,
         overwrite=overwrite,
@@ -94,10 +99,7 @@ def predict(
     """Forecast how a video continues with a trained Dual Motion GAN: an mp4, an image strip and a JSON record."""
     from vidgan.commands.predict import predict as run_predict
 
-    *run, video = paths
-    if len(run) > 1:
-        raise typer.BadParameter(f"{len(paths)} paths; accepted are RUN VIDEO, or --pretrained NAME VIDEO")
-    model = chosen_model(run[0] if run else None, pretrained, "DualMotionGAN")
+    model, video = model_and_video(paths, pretrained, "DualMotionGAN")
     out = out or Path(f"{video.stem}-future.mp4")
     run_predict(
         model,
@@ -109,6 +111,36 @@ def predict(
         samples=samples,
         seed=seed,
         fps=fps,
+        overwrite=overwrite,
+        allow_own_code=allow_own_code,
+    )
+    typer.echo(out)
+
+
+def upscale(
+    paths: RunAndVideo,
+    pretrained: Pretrained = None,
+    out: Annotated[Path | None, typer.Option(help="Output mp4 file [default: VIDEO-upscaled.mp4].")] = None,
+    frames: Annotated[
+        int | None, typer.Option(min=1, help="Enlarge only the first frames, at most this many [default: all].")
+    ] = None,
+    fps: Fps = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    overwrite: Overwrite = False,
+    allow_own_code: AllowOwnCode = False,
+) -> None:
+    """Enlarge a video of any length and size with a trained upscaler: an mp4 without sound and a JSON record."""
+    from vidgan.commands.upscale import upscale as run_upscale
+
+    model, video = model_and_video(paths, pretrained, "ClipUpscaler")
+    out = out or Path(f"{video.stem}-upscaled.mp4")
+    run_upscale(
+        model,
+        video,
+        out,
+        frames=frames,
+        fps=fps,
+        device=device,
         overwrite=overwrite,
         allow_own_code=allow_own_code,
     )

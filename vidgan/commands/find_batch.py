@@ -105,7 +105,7 @@ def _measure_on_gpu(settings: RunConfig) -> tuple[int, str]:
     accelerator = build_accelerator(settings.train.device)
     dataset = build_dataset(settings)
     settings = with_precision(settings, resolve_precision(settings, dataset, accelerator))
-    algorithm = build_algorithm(settings, build_networks(settings, dataset), accelerator)
+    algorithm = build_algorithm(settings.with_every_turn(), build_networks(settings, dataset), accelerator)
     total = torch.cuda.get_device_properties(accelerator.device).total_memory
 
     def fits(clips: int) -> bool:

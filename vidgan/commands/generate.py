@@ -18,7 +18,7 @@ from vidgan.files import check_overwrite, replace_folder, write_text
 from vidgan.hub import ModelFacts
 from vidgan.own_code import own_code
 from vidgan.tasks import load_model
-from vidgan.tasks.base import ClipModel
+from vidgan.tasks.base import ClipMapper, ClipModel
 from vidgan.tasks.synthesis import units
 from vidgan.tasks.synthesis.layers import PANELS, layer_panels
 from vidgan.tasks.synthesis.mocogan import MoCoGAN
@@ -41,6 +41,7 @@ def generate(
     first_frame: Path | None = None,
     layer: str | None = None,
     without_units: Sequence[str] = (),
+    upscale: Path | str | None = None,
     seed: int = 0,
     fps: float | None = None,
     overwrite: bool = False,
@@ -58,28 +59,32 @@ def generate(
         layer: of a layered model, write this layer instead of the clips: "foreground" (on grey), "mask" or "background"
             (the clips without their objects).
         without_units: units of the frame generator to set to 0, as `LAYER:UNIT,UNIT`; `vidgan dissect` lists them.
+        upscale: a run or model folder of the task upscaling, which enlarges the clips.
         fps: frame rate of the files; default: that of the training clips, or 8 if it is unknown.
         overwrite: replace an earlier result of this command.
         allow_own_code: follow the import paths of own parts of the model; importing runs the module.
 
     Returns:
-        (clips, frames, 3, H, W) uint8.
+        (clips, frames, 3, H, W) uint8, after enlarging.
 
     Raises:
-        PretrainedError: no such model.
+        PretrainedError: no such model, or one of another task.
         ConfigError, ValueError: an option that the model does not support, or an unreadable first frame.
         FileExistsError: `out` is not empty and may not be replaced.
     """
     check_overwrite(out, overwrite=overwrite, marker=RECORD)
     with own_code(allowed=allow_own_code):
         model: ClipModel = load_model(run, "clips")
+        upscaler: ClipMapper | None = None if upscale is None else load_model(upscale, "mapping", task="upscaling")
     image = None
     if first_frame is not None:
         image = read_image(first_frame, model.image_size, fit=ModelFacts.from_json(model.facts).fit)
     _check_first_frame(model, first_frame)
     facts = ModelFacts.from_json(model.facts)
     num_frames = frames or facts.frames
-    require_memory(clips * num_frames * 3 * math.prod(model.image_size), f"--clips {clips} --frames {num_frames}")
+    scale = 1 if upscaler is None else upscaler.scale
+    pixels = scale**2 * math.prod(model.image_size)
+    require_memory(clips * num_frames * 3 * pixels, f"--clips {clips} --frames {num_frames}")
     fps, fps_from = output_rate(fps, facts.frame_rate or facts.sampled_fps, "training clips")
     with _without(model, without_units):
         if layer is None:
@@ -87,6 +92,8 @@ def generate(
         else:
             latents = model.latents(clips, num_frames, seed=seed, category=category)
             samples = _render_layer(model, layer, latents, image)
+    if upscaler is not None:
+        samples = upscaler.map_clips(samples)
     record = {
         "model": str(run),
         "facts": model.facts,
@@ -96,6 +103,7 @@ def generate(
         "first_frame": None if first_frame is None else str(first_frame),
         "layer": layer,
         "without_units": list(without_units),
+        "upscale": None if upscale is None else str(upscale),
         "seed": seed,
         "fps": fps,
         "fps_from": fps_from,

@@ -124,6 +124,22 @@ def gradient_difference(prediction: Clip, target: Clip) -> Tensor:
     return loss
 
 
+def ping_pong(outputs: Clip) -> Tensor:
+    """Mean absolute difference of the two outputs of each frame of a clip that runs forth and back (Chu et al. 2020).
+
+    Args:
+        outputs: (B, 2T-1, ...) of the frames 1, 2, ..., T, ..., 2, 1; T of 2 or more. The turning point is left out.
+
+    Raises:
+        ValueError: an even number of frames, or fewer than three.
+    """
+    length = outputs.shape[1]
+    if length < 3 or length % 2 == 0:
+        raise ValueError(f"ping_pong needs 2T-1 frames, T of 2 or more, got {length}")
+    half = length // 2
+    return l1(outputs[:, :half], outputs.flip(1)[:, :half])
+
+
 def _difference(prediction: Tensor, target: Tensor) -> Tensor:
     _require_same_shape(prediction, target)
     return prediction.float() - target.float()

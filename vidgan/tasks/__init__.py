@@ -8,12 +8,14 @@ from vidgan.hub import model_class_in
 from vidgan.tasks.base import EvaluationKind, Task
 from vidgan.tasks.forecasting.task import ForecastingTask
 from vidgan.tasks.synthesis.task import SynthesisTask
+from vidgan.tasks.upscaling.task import UpscalingTask
 
 __all__ = ["TASKS", "find_task", "load_model", "task_of_model"]
 
 TASKS: dict[str, Task[Any]] = {
     "synthesis": SynthesisTask(),
     "forecasting": ForecastingTask(),
+    "upscaling": UpscalingTask(),
 }
 _DOES: dict[EvaluationKind, str] = {
     "forecast": "continues clips",

@@ -1,0 +1,63 @@
+"""`vidgan upscale`: enlarge a video with a trained upscaler."""
+
+from pathlib import Path
+
+from vidgan.commands.map_video import MappedVideo, map_video
+from vidgan.data.frame_stream import FrameStream
+from vidgan.errors import ConfigError
+from vidgan.own_code import own_code
+from vidgan.tasks import load_model
+from vidgan.tasks.upscaling.upscaler import ClipUpscaler, require_size
+
+
+def upscale(
+    run: Path | str,
+    video: Path,
+    out: Path,
+    *,
+    frames: int | None = None,
+    fps: float | None = None,
+    device: str = "auto",
+    overwrite: bool = False,
+    allow_own_code: bool = False,
+) -> MappedVideo:
+    """Write the enlarged video as `out` (mp4, without sound) and a record of the options (json).
+
+    The video may have any length and size; it is read and written frame by frame.
+
+    Args:
+        run: a run or model folder of the task upscaling, the name of shipped weights, or one on the hub.
+        video: video file, folder of frames, strip image or npy file.
+        frames: enlarge only the first of them; None: all.
+        fps: frame rate of the output; default: that of the video, or 8 without a clock.
+        device: "auto", "cpu" or "cuda".
+        overwrite: replace existing files.
+        allow_own_code: follow the import paths of own parts of the model; importing runs the module.
+
+    Raises:
+        PretrainedError: no such model, or one of another task.
+        ConfigError: an invalid option, or frames that are too small.
+        DataError, VideoError: no such video, or a damaged one.
+        FileExistsError: a result exists.
+    """
+    with own_code(allowed=allow_own_code):
+        model: ClipUpscaler = load_model(run, "mapping", task="upscaling")
+
+    def check(stream: FrameStream) -> None:
+        try:
+            require_size(stream.size)
+        except ValueError as error:
+            raise ConfigError(f"{video}: {error}") from None
+
+    return map_video(
+        model,
+        video,
+        out,
+        name=str(run),
+        check=check,
+        frames=frames,
+        fps=fps,
+        device=device,
+        overwrite=overwrite,
+        record={"scale": model.scale},
+    )

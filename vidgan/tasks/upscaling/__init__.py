@@ -1,0 +1,1 @@
+"""The task `upscaling`: super-resolution of clips."""

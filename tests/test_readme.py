@@ -31,7 +31,17 @@ OWN_PAGES = [
     DOCS / "getting_started.md",
     *(
         DOCS / f"guide_{name}.md"
-        for name in ("prepare", "train", "synthesise", "dissect", "forecast", "upscale", "evaluate", "distributed")
+        for name in (
+            "prepare",
+            "train",
+            "synthesise",
+            "edit",
+            "dissect",
+            "forecast",
+            "upscale",
+            "evaluate",
+            "distributed",
+        )
     ),
     DOCS / "python_api.md",
 ]

@@ -8,6 +8,7 @@ import vidgan
 from vidgan.cli import config
 from vidgan.cli import evaluate as evaluation
 from vidgan.cli.dissect import dissect
+from vidgan.cli.editing import edit, edit_flow, invert, train_encoder
 from vidgan.cli.inference import generate, predict, upscale
 from vidgan.cli.inspect import demo, doctor, models, report, watch
 from vidgan.cli.prepare import prepare
@@ -45,6 +46,10 @@ app.command()(generate)
 app.command()(predict)
 app.command()(dissect)
 app.command()(upscale)
+app.command("train-encoder")(train_encoder)
+app.command()(invert)
+app.command()(edit)
+app.command("edit-flow")(edit_flow)
 evaluation.register(app)
 app.command()(report)
 app.command()(watch)

@@ -8,6 +8,7 @@ import typer
 Out = Annotated[Path, typer.Option("--out", help="Output path; an existing result is kept unless --overwrite is set.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing result.")]
 MAX_SEED = 2**63 - 1
+MAX_FRAMES, MAX_START = 100_000, 1_000_000_000
 Seed = Annotated[
     int, typer.Option("--seed", min=0, max=MAX_SEED, help="Random seed; the same seed gives the same result.")
 ]
@@ -32,6 +33,12 @@ RunAndVideo = Annotated[
         help="A run or model folder (omit it with --pretrained), and a video file, folder of frames, strip or npy.",
     ),
 ]
+Context = Annotated[
+    int | None,
+    typer.Option("--context", min=2, max=MAX_FRAMES, help="Frames given to the model [default: as in training]."),
+]
+Horizon = Annotated[int, typer.Option("--horizon", min=1, max=MAX_FRAMES, help="Frames to forecast.")]
+Start = Annotated[int, typer.Option("--start", min=0, max=MAX_START, help="First frame of the context.")]
 Pretrained = Annotated[
     str | None,
     typer.Option(

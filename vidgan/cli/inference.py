@@ -6,19 +6,23 @@ from typing import Annotated
 import typer
 
 from vidgan.cli.arguments import (
+    MAX_FRAMES,
     MAX_SEED,
     AllowOwnCode,
+    Context,
     Fps,
+    Horizon,
     Overwrite,
     Pretrained,
     Run,
     RunAndVideo,
     Seed,
+    Start,
     chosen_model,
     model_and_video,
 )
 
-MAX_CLIPS, MAX_FRAMES, MAX_SAMPLES, MAX_START = 1_000_000, 100_000, 10_000, 1_000_000_000
+MAX_CLIPS, MAX_SAMPLES = 1_000_000, 10_000
 
 
 def generate(
@@ -77,11 +81,9 @@ def predict(
     paths: RunAndVideo,
     pretrained: Pretrained = None,
     out: Annotated[Path | None, typer.Option(help="Output mp4 file [default: VIDEO-future.mp4].")] = None,
-    context: Annotated[
-        int | None, typer.Option(min=2, max=MAX_FRAMES, help="Frames given to the model [default: as in training].")
-    ] = None,
-    horizon: Annotated[int, typer.Option(min=1, max=MAX_FRAMES, help="Frames to forecast.")] = 10,
-    start: Annotated[int, typer.Option(min=0, max=MAX_START, help="First frame of the context.")] = 0,
+    context: Context = None,
+    horizon: Horizon = 10,
+    start: Start = 0,
     samples: Annotated[
         int,
         typer.Option(

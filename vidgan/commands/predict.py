@@ -89,19 +89,8 @@ def predict(
     )
     facts = ModelFacts.from_json(model.facts)
     num_context = context or facts.context or DEFAULT_CONTEXT
-    stride = 1 if facts.sampled_fps else facts.stride
-    needed = start + (num_context + horizon) * stride
-    clip = read_one(video, replace(reading_settings(facts), size=model.image_size, max_frames=needed))
-    frames = rearrange(torch.from_numpy(clip.frames), "t h w c -> t c h w").contiguous()
-    frames = frames[start::stride]
-    fps, fps_from = output_rate(fps, None if clip.fps is None else clip.fps / stride, "video")
-    if len(frames) < num_context:
-        raise ConfigError(
-            f"{video}: {len(frames)} frames from frame {start} on, but --context is {num_context}; use a smaller"
-            " --start or --context"
-        )
-    observed = frames[:num_context]
-    truth = frames[num_context : num_context + horizon] if len(frames) >= num_context + horizon else None
+    observed, truth, source_fps = read_context(video, model, num_context, horizon, start)
+    fps, fps_from = output_rate(fps, source_fps, "video")
 
     if facts.trained_on is not None:
         logger.warning("the weights were trained only on %s; expect poor forecasts of other videos", facts.trained_on)
@@ -133,6 +122,37 @@ def predict(
             write_png(_spread_path(partial), contact_sheet(rows, columns=1))
         write_text(partial.with_suffix(".json"), json.dumps(record, indent=2) + "\n")
     return best if drawn is None else drawn
+
+
+def read_context(
+    video: Path, model: ForecastModel, context: int, horizon: int, start: int
+) -> tuple[ByteClip, ByteClip | None, float | None]:
+    """The frames of a video before a forecast and the true ones after it, as the model's training clips were read.
+
+    Args:
+        context: number of frames given to the model.
+        horizon: number of frames to forecast.
+        start: number of the first frame of the context.
+
+    Returns:
+        (context, 3, H, W) uint8; (horizon, 3, H, W), or None if the video ends before; frames per second, or None.
+
+    Raises:
+        ConfigError: the video is too short. DataError, VideoError: it cannot be read.
+    """
+    facts = ModelFacts.from_json(model.facts)
+    stride = 1 if facts.sampled_fps else facts.stride
+    needed = start + (context + horizon) * stride
+    clip = read_one(video, replace(reading_settings(facts), size=model.image_size, max_frames=needed))
+    frames = rearrange(torch.from_numpy(clip.frames), "t h w c -> t c h w").contiguous()
+    frames = frames[start::stride]
+    if len(frames) < context:
+        raise ConfigError(
+            f"{video}: {len(frames)} frames from frame {start} on, but --context is {context}; use a smaller"
+            " --start or --context"
+        )
+    truth = frames[context : context + horizon] if len(frames) >= context + horizon else None
+    return frames[:context], truth, None if clip.fps is None else clip.fps / stride
 
 
 def reading_settings(facts: ModelFacts) -> ReadSettings:

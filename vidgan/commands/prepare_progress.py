@@ -1,4 +1,4 @@
-"""Progress of a preparation: a bar with rate and remaining time on a terminal, plain lines elsewhere."""
+"""Progress through files, clips or steps: a bar with rate and remaining time on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -22,10 +22,17 @@ MIN_SECONDS, MIN_FILES = 10.0, 3
 
 
 class PrepareProgress:
-    """Context manager around a preparation; pass `show` as its `progress`."""
+    """Context manager around a preparation; pass `show` as its `progress`.
 
-    def __init__(self, console: Console) -> None:
+    Args:
+        console: where the bar is drawn.
+        unit: what is counted.
+        waiting: what happens before the number is known.
+    """
+
+    def __init__(self, console: Console, *, unit: str = "files", waiting: str = "listing the source") -> None:
         self._bar: Progress | None = None
+        self._unit, self._waiting = unit, waiting
         if console.is_terminal:
             columns = (
                 BarColumn(),
@@ -40,7 +47,7 @@ class PrepareProgress:
     def __enter__(self) -> "PrepareProgress":
         if self._bar is not None:
             self._bar.start()
-            self._task = self._bar.add_task("listing the source", total=None, rate="")
+            self._task = self._bar.add_task(self._waiting, total=None, rate="")
         return self
 
     def __exit__(
@@ -50,7 +57,7 @@ class PrepareProgress:
             self._bar.stop()
 
     def show(self, done: int, total: int, name: str) -> None:
-        """Report that `done` of `total` files are finished, the last of them called `name`."""
+        """Report that `done` of `total` are finished, the last of them called `name`."""
         now = time.monotonic()
         if self._finished and self._finished[-1][0] > now - 1e-3:
             self._finished.pop()  # files of an earlier run, all at once: only the last one counts
@@ -63,8 +70,10 @@ class PrepareProgress:
         is_known = seconds >= MIN_SECONDS and files >= MIN_FILES
         if self._bar is not None:
             shown = escape_controls(name[-40:])
-            self._bar.update(self._task, completed=done, total=total, description=shown, rate=f"{rate:.1f} files/s,")
+            self._bar.update(
+                self._task, completed=done, total=total, description=shown, rate=f"{rate:.1f} {self._unit}/s,"
+            )
         elif now - self._printed >= PLAIN_SECONDS:
             self._printed = now
-            left = f", {rate:.1f} files/s, {(total - done) / rate:.0f} s left" if is_known else ""
-            print(f"{done}/{total} files{left}", file=sys.stderr, flush=True)
+            left = f", {rate:.1f} {self._unit}/s, {(total - done) / rate:.0f} s left" if is_known else ""
+            print(f"{done}/{total} {self._unit}{left}", file=sys.stderr, flush=True)

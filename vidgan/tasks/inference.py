@@ -1,4 +1,4 @@
-"""What the public methods of every generator share: evaluation mode without gradients, and where its weights are."""
+"""What the public methods of every generator share: evaluation mode, frozen weights, and where its weights are."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ import torch
 
 from vidgan.cores import adapted_threads
 
-__all__ = ["device_of", "evaluating"]
+__all__ = ["device_of", "evaluating", "frozen"]
 
 
 def device_of(module: Any) -> torch.device:
@@ -26,3 +26,21 @@ def evaluating(module: Any) -> Iterator[None]:
             yield
     finally:
         module.train(training)
+
+
+@contextmanager
+def frozen(module: Any) -> Iterator[None]:
+    """Evaluation mode and weights without gradients inside, threads as in `evaluating`; the former state after.
+
+    Gradients to inputs still flow.
+    """
+    training = module.training
+    required = [parameter.requires_grad for parameter in module.parameters()]
+    module.eval().requires_grad_(False)
+    try:
+        with adapted_threads():
+            yield
+    finally:
+        module.train(training)
+        for parameter, needed in zip(module.parameters(), required, strict=True):
+            parameter.requires_grad_(needed)

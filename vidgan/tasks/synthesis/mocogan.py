@@ -151,30 +151,80 @@ class MoCoGAN(nn.Module, ClipSampler):
             ValueError: a first frame for a model without an encoder, or none for one that warps it; layers of a model
                 that draws whole frames.
         """
-        one_hot = F.one_hot(latents.category, self.num_categories) if self.num_categories else None
-        none = latents.content.new_zeros(len(latents.content), 0)
-        condition = {"motion": none, "frame": none}
-        if one_hot is not None:
-            condition[self.category_input] = one_hot
-        path = self.motion(latents.motion, condition["motion"])[:, self.warm_up :]  # (B, T, dim_motion)
-        if self.warps_first_frame:  # codes are then velocities, so that what moves keeps moving
-            path = (path.cumsum(dim=1) - path[:, :1]) / _FAR
+        path = self.path(latents.motion, latents.category)
         if times is not None:
             path = path.gather(1, times[:, :, None].expand(-1, -1, self.dim_motion))  # (B, S, dim_motion)
-        content, skips = (latents.content, []) if first_frame is None else self._encode(first_frame)
-        content = torch.cat([content, condition["frame"].to(content.dtype)], dim=1)  # (B, dim_content [+ N])
+        return self.draw(latents.content, path, latents.category, first_frame=first_frame, as_layers=as_layers)
+
+    def path(self, motion: Tensor, category: Tensor) -> Tensor:
+        """The motion codes of the frames, (B, T, dim_motion).
+
+        Args:
+            motion: (B, warm_up + T + 1, dim_motion), see `Latents`.
+            category: (B,) int64.
+        """
+        path = self.motion(motion, self._condition("motion", motion, category))[:, self.warm_up :]
+        if self.warps_first_frame:  # codes are then velocities, so that what moves keeps moving
+            path = (path.cumsum(dim=1) - path[:, :1]) / _FAR
+        return path
+
+    def draw(
+        self,
+        content: Tensor,
+        path: Tensor,
+        category: Tensor,
+        *,
+        first_frame: Tensor | None = None,
+        fine_content: Tensor | None = None,
+        fine_from: int = 0,
+        as_layers: bool = False,
+    ) -> Clip | Layers:
+        """Render frames from motion codes, each on its own.
+
+        Args:
+            content: (B, dim_content).
+            path: (B, S, dim_motion).
+            category: (B,) int64.
+            first_frame: as in `forward`.
+            fine_content: (B, dim_content), the content of the levels from `fine_from` on; needs a frame generator with
+                `mixes_content`.
+            fine_from: level of the frame generator, 0 for the coarsest.
+            as_layers: as in `forward`.
+
+        Returns:
+            (B, S, C, H, W), float32 in [-1, 1]; `as_layers`: `Layers` of this size.
+
+        Raises:
+            ValueError: as `forward`, or the frame generator cannot mix contents.
+        """
+        content, skips = (content, []) if first_frame is None else self._encode(first_frame)
+        condition = self._condition("frame", content, category)
+        content = torch.cat([content, condition.to(content.dtype)], dim=1)  # (B, dim_content [+ N])
+        if fine_content is not None:
+            if not getattr(self.frame, "mixes_content", False):
+                raise ValueError("this model's frame generator has no levels whose content can be mixed (frame.kind)")
+            fine_content = torch.cat([fine_content, condition.to(content.dtype)], dim=1)
         if self.background is not None:
-            layers = split_drawn(self._draw(content, path), self.background(content, path))
+            drawn = self._draw(content, path, fine_content=fine_content, fine_from=fine_from)
+            layers = split_drawn(drawn, self.background(content, path))
             return layers if as_layers else layers.clip()
         if as_layers:
             raise ValueError("this model draws whole frames (model.layers=null); it has no layers")
         if not self.warps_first_frame:
-            return self._draw(content, path)
+            return self._draw(content, path, fine_content=fine_content, fine_from=fine_from)
         if first_frame is None:
             raise ValueError("this model warps a first frame (warp_first_frame): give first_frame")
         return warp_first_frame(first_frame, self._draw(content, path, *skips), path.norm(dim=2))
 
-    def _draw(self, content: Tensor, path: Tensor, *skips: Tensor) -> Tensor:
+    def _condition(self, part: str, like: Tensor, category: Tensor) -> Tensor:
+        """The one-hot category where it enters `part`, otherwise an empty tensor: (B, N) or (B, 0)."""
+        if self.num_categories and part == self.category_input:
+            return F.one_hot(category, self.num_categories)
+        return like.new_zeros(len(like), 0)
+
+    def _draw(
+        self, content: Tensor, path: Tensor, *skips: Tensor, fine_content: Tensor | None = None, fine_from: int = 0
+    ) -> Tensor:
         """Content codes (B, dim_content [+ N]) and paths (B, S, dim_motion) -> G_I's output, (B, S, C, H, W)."""
         num_frames = path.shape[1]
         codes = (
@@ -182,7 +232,11 @@ class MoCoGAN(nn.Module, ClipSampler):
             rearrange(path, "b s d -> (b s) d"),
             *skips,
         )
-        frames = recompute(self.frame, *codes) if self.checkpoint_activations else self.frame(*codes)
+        if fine_content is not None:
+            fine = repeat(fine_content, "b d -> (b s) d", s=num_frames)
+            frames = self.frame(*codes, fine_content=fine, fine_from=fine_from)
+        else:
+            frames = recompute(self.frame, *codes) if self.checkpoint_activations else self.frame(*codes)
         return rearrange(frames, "(b s) c h w -> b s c h w", s=num_frames)
 
     def compilable_parts(self) -> list[nn.Module]:

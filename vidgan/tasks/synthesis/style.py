@@ -121,6 +121,7 @@ class StyleFrameGenerator(nn.Module):
     """
 
     unit_layers: ClassVar[tuple[str, ...]] = ("layers",)  # read and changed by `vidgan.tasks.synthesis.units`
+    mixes_content: ClassVar[bool] = True  # content can differ between levels, see `forward`
 
     def __init__(
         self,
@@ -172,23 +173,43 @@ class StyleFrameGenerator(nn.Module):
             for i, o in zip(plan, [*plan[1:], channels if full_resolution else 4 * channels], strict=True)
         )
 
-    def forward(self, content: Tensor, motion: Tensor, *skips: Tensor) -> Tensor:
+    @property
+    def num_levels(self) -> int:
+        """Number of levels, from the coarsest to the finest."""
+        return len(self.layers)
+
+    def forward(
+        self,
+        content: Tensor,
+        motion: Tensor,
+        *skips: Tensor,
+        fine_content: Tensor | None = None,
+        fine_from: int = 0,
+    ) -> Tensor:
         """Codes (N, dim_content) and (N, dim_motion) -> frames (N, channels, H, W), float32 in [-1, 1].
 
-        `skips` are maps of B images, coarsest first; each serves N / B consecutive rows.
+        Args:
+            content, motion: the codes.
+            skips: maps of B images, coarsest first; each serves N / B consecutive rows.
+            fine_content: (N, dim_content), another content for the levels from `fine_from` on (style mixing, Karras et
+                al. 2019).
+            fine_from: 1 to `num_levels` - 1.
         """
         origin = motion.new_zeros(len(motion), 2)
-        code = torch.cat([content, motion], dim=1)
         if self.where is not None:
             # Bounded, or at the start of training objects would be placed outside the frame.
-            origin, code = self.reach * torch.tanh(self.where(motion).float() / self.reach), content
-        style = self.mapping(code)  # (N, mapping_width)
+            origin = self.reach * torch.tanh(self.where(motion).float() / self.reach)
+        style = self._style(content, motion)  # (N, mapping_width)
         maps = self.start(style).unflatten(1, (-1, *self.grid)).expand(-1, -1, *self.first_size)  # (N, plan[0], h, w)
         maps = maps.contiguous(memory_format=torch.channels_last)
         size = self.first_size
         for level, (layer, step, skip) in enumerate(zip_longest(self.layers, self.steps, skips[: len(self.layers)])):
-            if self.look is not None and level == self.motion_levels:
-                style = self.look(content)
+            mixes = fine_content is not None and level == fine_from
+            if mixes:
+                assert fine_content is not None
+                content = fine_content
+            if mixes or level == self.motion_levels:
+                style = self._style(content, motion, level)
             maps = layer(maps, style, self.coordinates(origin, size), skip)
             last = level == len(self.steps) - 1
             assert isinstance(step, nn.Conv2d)
@@ -197,3 +218,9 @@ class StyleFrameGenerator(nn.Module):
         if not self.full_resolution:
             maps = F.pixel_shuffle(maps, 2)  # (N, 4 * channels, H/2, W/2) -> (N, channels, H, W)
         return torch.tanh(maps.float())
+
+    def _style(self, content: Tensor, motion: Tensor, level: int = -1) -> Tensor:
+        """The style of a level, (N, mapping_width); -1 for the start."""
+        if self.look is not None and self.motion_levels is not None and level >= self.motion_levels:
+            return self.look(content)
+        return self.mapping(content if self.where is not None else torch.cat([content, motion], dim=1))

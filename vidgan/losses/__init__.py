@@ -7,6 +7,7 @@ of the whole batch. Terms carry no weight; `weighted_sum` applies the configured
 - penalties: `r1`, `gradient_penalty`, `clip_weights`
 - reconstruction: `l1`, `l2`, `log_l2`, `crps`, `dissimilarity`, `gradient_difference`
 - flow: `flow_l1`
+- matching: `feature_matching`, `masked_l1`, `warp_confidence`
 - latent: `kl_standard_normal`, `category_cross_entropy`; the metric `category_accuracy`
 - weighted: `weighted_sum`
 """
@@ -14,6 +15,7 @@ of the whole batch. Terms carry no weight; `weighted_sum` applies the configured
 from vidgan.losses.adversarial import ADVERSARIAL, AdversarialLoss, accuracy, saturation
 from vidgan.losses.flow import flow_l1
 from vidgan.losses.latent import category_accuracy, category_cross_entropy, kl_standard_normal
+from vidgan.losses.matching import feature_matching, masked_l1, warp_confidence
 from vidgan.losses.penalties import clip_weights, gradient_penalty, r1
 from vidgan.losses.reconstruction import crps, dissimilarity, gradient_difference, l1, l2, log_l2
 from vidgan.losses.weighted import weighted_sum
@@ -27,6 +29,7 @@ __all__ = [
     "clip_weights",
     "crps",
     "dissimilarity",
+    "feature_matching",
     "flow_l1",
     "gradient_difference",
     "gradient_penalty",
@@ -34,7 +37,9 @@ __all__ = [
     "l1",
     "l2",
     "log_l2",
+    "masked_l1",
     "r1",
     "saturation",
+    "warp_confidence",
     "weighted_sum",
 ]

@@ -5,7 +5,7 @@ from collections.abc import Collection
 import torch
 from torch import Tensor, nn
 
-__all__ = ["LEAK", "MinibatchStd", "require_choice"]
+__all__ = ["LEAK", "FullPrecisionConv2d", "MinibatchStd", "require_choice"]
 
 LEAK = 0.2  # negative slope of every leaky ReLU
 
@@ -19,6 +19,15 @@ def require_choice(name: str, value: str, accepted: Collection[str]) -> str:
     if value not in accepted:
         raise ValueError(f"{name}: unknown name {value!r}; accepted are {', '.join(map(repr, accepted))}")
     return value
+
+
+class FullPrecisionConv2d(nn.Conv2d):
+    """A convolution that leaves autocast: bfloat16 would round pixels to whole grey levels and flow to eighths."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, in_channels, H, W) of any floating type -> (N, out_channels, H', W') in the weights' type."""
+        with torch.autocast(device_type=input.device.type, enabled=False):
+            return super().forward(input.to(self.weight.dtype))
 
 
 class MinibatchStd(nn.Module):

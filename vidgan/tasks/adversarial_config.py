@@ -16,6 +16,7 @@ from vidgan.nn.discriminators import (
     VideoDiscriminator,
     VideoDiscriminatorConfig,
 )
+from vidgan.nn.patch_discriminator import PatchDiscriminator, PatchDiscriminatorConfig
 from vidgan.sections import OBJECT, Section, nearest, one_of, option
 from vidgan.tasks.run_config import RunConfig, Weight
 from vidgan.training.turns import Turn
@@ -33,7 +34,10 @@ __all__ = [
 ]
 
 # Config section -> network. A new kind is one file with both, and one line here.
-FRAME_DISCRIMINATORS: dict[type[Section], type[nn.Module]] = {FrameDiscriminatorConfig: FrameDiscriminator}
+FRAME_DISCRIMINATORS: dict[type[Section], type[nn.Module]] = {
+    FrameDiscriminatorConfig: FrameDiscriminator,
+    PatchDiscriminatorConfig: PatchDiscriminator,
+}
 VIDEO_DISCRIMINATORS: dict[type[Section], type[nn.Module]] = {VideoDiscriminatorConfig: VideoDiscriminator}
 FLOW_DISCRIMINATORS: dict[type[Section], type[nn.Module]] = {FlowDiscriminatorConfig: FlowDiscriminator}
 

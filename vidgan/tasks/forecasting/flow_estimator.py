@@ -14,10 +14,11 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from vidgan.nn.blocks import FullPrecisionConv2d
 from vidgan.nn.lucas_kanade import LucasKanadeEstimator
 from vidgan.nn.warp import resize_flow, warp
 from vidgan.sections import LIMITS, Section, option
-from vidgan.tasks.forecasting.motion_encoder import FullPrecisionConv2d, down_block, up_block
+from vidgan.tasks.forecasting.motion_encoder import down_block, up_block
 
 __all__ = [
     "ESTIMATORS",

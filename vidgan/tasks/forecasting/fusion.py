@@ -9,9 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vidgan.nn.blocks import FullPrecisionConv2d
+from vidgan.nn.mask_blend import MaskBlend
 from vidgan.nn.warp import carry_flow, warp
 from vidgan.sections import Section, option
-from vidgan.tasks.forecasting.motion_encoder import FullPrecisionConv2d
 
 __all__ = [
     "FUSIONS",
@@ -78,7 +79,7 @@ class MaskFusionConfig(Section):
     kind: Literal["mask"] = option("mask", "Warped pixels where they exist, generated ones elsewhere.")
 
 
-class MaskFusion(nn.Module):
+class MaskFusion(MaskBlend):
     """P = M * W + (1 - M) * A: warped pixels where they exist, generated ones where nothing was visible.
 
     Args:
@@ -86,24 +87,9 @@ class MaskFusion(nn.Module):
         max_flow: pixels, the unit in which the mask's network reads the flow.
     """
 
-    WIDTH = 16
-
-    def __init__(self, *, channels: int, max_flow: float) -> None:
-        super().__init__()
-        self.max_flow = max_flow
-        self.net = nn.Sequential(
-            nn.Conv2d(3 * channels + 2, self.WIDTH, 3, padding=1),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(self.WIDTH, self.WIDTH, 3, padding=2, dilation=2),
-            nn.LeakyReLU(0.2),
-            FullPrecisionConv2d(self.WIDTH, 1, 3, padding=1),
-        )
-
-    def forward(self, parts: Parts) -> Tensor:
+    def forward(self, parts: Parts) -> Tensor:  # type: ignore[override]
         """P (B, C, H, W) in [-1, 1]."""
-        inputs = [parts.direct, parts.warped, parts.evidence.last, parts.flow / self.max_flow]
-        mask = torch.sigmoid(self.net(torch.cat(inputs, dim=1)))  # (B, 1, H, W)
-        return mask * parts.warped + (1 - mask) * parts.direct
+        return super().forward(parts.direct, parts.warped, parts.evidence.last, parts.flow)[0]
 
 
 class BlendFusionConfig(Section):

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from vidgan.tasks.forecasting.motion_encoder import FullPrecisionConv2d, group_norm, up_block
+from vidgan.nn.blocks import FullPrecisionConv2d
+from vidgan.tasks.forecasting.motion_encoder import group_norm, up_block
 
 __all__ = ["MotionDecoder"]
 

@@ -7,6 +7,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from vidgan.nn.blocks import FullPrecisionConv2d
 from vidgan.nn.conv_lstm import ConvLSTM, ConvLSTMState
 from vidgan.nn.norms import norm_layer
 from vidgan.nn.recompute import recompute
@@ -14,7 +15,6 @@ from vidgan.nn.recompute import recompute
 __all__ = [
     "EncoderState",
     "Encoding",
-    "FullPrecisionConv2d",
     "MotionEncoder",
     "down_block",
     "group_norm",
@@ -45,15 +45,6 @@ def up_block(in_channels: int, out_channels: int) -> nn.Sequential:
         group_norm(out_channels),
         nn.LeakyReLU(0.2),
     )
-
-
-class FullPrecisionConv2d(nn.Conv2d):
-    """A convolution that leaves autocast: bfloat16 would round pixels to whole grey levels and flow to eighths."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        """(N, in_channels, H, W) of any floating type -> (N, out_channels, H', W') in the weights' type."""
-        with torch.autocast(device_type=input.device.type, enabled=False):
-            return super().forward(input.to(self.weight.dtype))
 
 
 class EncoderState(NamedTuple):

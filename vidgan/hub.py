@@ -66,7 +66,7 @@ class ModelFacts:
     fps: float | None = None
     every: int = 1
     fit: Literal["crop", "squash", "cover"] = "crop"
-    resample: Literal["area", "bilinear", "bicubic", "lanczos"] = "area"
+    resample: Literal["area", "bilinear", "bicubic", "lanczos", "nearest"] = "area"
     frame_rate: float | None = None
     batch_size: int | None = None
     seed: int = 0
@@ -141,7 +141,7 @@ _RULES: dict[str, Callable[[Any], bool]] = {  # of all entries that are not text
     **dict.fromkeys(("fps", "sampled_fps", "frame_rate"), _is_rate),
     "seed": _is_count(0, 2**63 - 1),
     "fit": lambda value: value in ("crop", "squash", "cover"),
-    "resample": lambda value: value in ("area", "bilinear", "bicubic", "lanczos"),
+    "resample": lambda value: value in ("area", "bilinear", "bicubic", "lanczos", "nearest"),
     "categories": lambda value: isinstance(value, list | tuple) and all(map(_is_text, value)),
 }
 

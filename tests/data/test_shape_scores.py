@@ -3,8 +3,18 @@
 import numpy as np
 import pytest
 
-from vidgan.data.synthetic.shape_scores import DEFINITIONS, PATHS, path_scores, read_shapes, shape_scores
-from vidgan.data.synthetic.shapes import BACKGROUND, SHAPES, render_moving_shape
+from vidgan.data.synthetic.shape_scores import (
+    DEFINITIONS,
+    PATHS,
+    Reading,
+    best_permutation,
+    colour_floor,
+    matched_attributes,
+    path_scores,
+    read_shapes,
+    shape_scores,
+)
+from vidgan.data.synthetic.shapes import BACKGROUND, SHAPES, recoloured, render_moving_shape
 
 RENDERED = [render_moving_shape(3, index, frames=24, size=32) for index in range(18)]
 CLIPS = np.stack([shape.frames[::2] for shape in RENDERED])
@@ -72,3 +82,31 @@ def test_a_path_is_measured() -> None:
 def test_other_arrays_are_refused() -> None:
     with pytest.raises(ValueError, match=r"accepted: uint8 \(N, T, H, W, 3\)"):
         read_shapes(CLIPS.astype(np.float32))
+
+
+def test_what_a_translation_keeps() -> None:
+    """A recoloured clip keeps all but its colour; another clip keeps its shape and path by chance."""
+    shapes = [render_moving_shape(0, index, frames=4, size=32) for index in range(4)]
+    given = read_shapes(np.stack([shape.frames for shape in shapes]))
+    blue = read_shapes(np.stack([recoloured(shape, (20, 40, 230)) for shape in shapes]))
+    kept = matched_attributes(given, blue)
+    assert kept["shape"] == kept["visible"] == 1 and kept["motion"] < 0.3 and kept["size"] == pytest.approx(1, abs=0.05)
+    assert blue.colour.mean(axis=(0, 1)) * 255 == pytest.approx((20, 40, 230), abs=4)
+    moved = matched_attributes(given, Reading(*(part[::-1] for part in blue)))
+    assert moved["motion"] > 2
+
+
+def test_mappings_are_scored_up_to_a_permutation() -> None:
+    classes = np.array([0, 0, 1, 1, 2, 2])
+    assert best_permutation(classes, (classes + 1) % 3, 3) == (1.0, [1, 2, 0])
+    share, order = best_permutation(classes, np.array([2, 2, 1, -1, 0, 0]), 3)
+    assert (share, order) == (pytest.approx(5 / 6), [2, 1, 0])
+    assert best_permutation(classes, np.zeros(6, np.int64), 3)[0] == pytest.approx(1 / 3), "all to one is no mapping"
+
+
+def test_no_honest_return_is_below_the_colour_floor() -> None:
+    """Two colours, .2 and .6 in every channel: the variance is .04; over a quarter of the frame, .01."""
+    colour = np.array([0.2, 0.6])[:, None, None] * np.ones((2, 3, 3))
+    empty = np.zeros((2, 3))
+    reading = Reading(empty.astype(int), empty.astype(int), empty, colour, np.zeros((2, 3, 2)), empty)
+    assert colour_floor(reading, 0.25) == pytest.approx(0.01)

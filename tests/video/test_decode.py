@@ -113,13 +113,16 @@ def test_frames_are_rotated_and_mirrored_as_specified(degrees: int, mirror: bool
 @pytest.mark.parametrize("resample", RESAMPLES)
 @pytest.mark.parametrize("fit", FITS)
 def test_scaling_in_ffmpeg_equals_scaling_of_rgb_frames(fit: Fit, resample: Resample, tmp_path: Path) -> None:
-    """FFmpeg scales the stored planes, which equals the same filter on RGB frames up to rounding."""
+    """FFmpeg scales the stored planes, which equals the same filter on RGB frames up to rounding.
+
+    Between two equally near pixels `nearest` may choose either one, and neighbours differ by at most 12 levels.
+    """
     path = encode(tmp_path / "a.mkv", smooth_frames(3, 72, 96), "ffv1", pix_fmt="bgr0")
     whole = read_frames(path)
     for size in ((16, 24), (18, 18), (100, 130)):
         small = read_frames(path, size=size, fit=fit, resample=resample)
         expected = np.stack([fit_image(frame, size, fit, resample=resample) for frame in whole])
-        assert np.abs(small.astype(int) - expected).max() <= 3
+        assert np.abs(small.astype(int) - expected).max() <= (12 if resample == "nearest" else 3)
 
 
 @pytest.mark.parametrize("name", ["b_frames.mp4", "ten_bit.mp4", "motion_jpeg.mov", "prores.mov", "grey_16_bit.mkv"])

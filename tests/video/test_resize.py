@@ -114,8 +114,8 @@ def test_the_filter_is_an_argument() -> None:
     step[:, 4:] = 200
     assert fit_image(step, (32, 32), resample="bilinear").max() == 200  # no overshoot
     assert (fit_image(step, (32, 32)) == fit_image(step, (32, 32), resample="bicubic")).all()  # not area
-    with pytest.raises(ValueError, match="resample.*area, bilinear, bicubic, lanczos.*'nearest'"):
-        fit_image(step, (4, 4), resample="nearest")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="resample.*area, bilinear, bicubic, lanczos, nearest.*'box'"):
+        fit_image(step, (4, 4), resample="box")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("size", [(0, 8), (8,), (8, 8.0), (8, 9000), (-1, 8)])

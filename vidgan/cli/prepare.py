@@ -23,7 +23,14 @@ def prepare(
         typer.Option(help="crop [default]: centre crop to the aspect ratio; squash: ignore it; cover: scale and crop."),
     ] = None,
     resample: Annotated[
-        str | None, typer.Option(help="Scaling filter: area [default], bilinear, bicubic, lanczos.")
+        str | None, typer.Option(help="Scaling filter: area [default], bilinear, bicubic, lanczos, nearest.")
+    ] = None,
+    conditions: Annotated[
+        Path | None,
+        typer.Option(help="Folder of label maps, masks or clips with the names of VIDEOS: pairs for translation."),
+    ] = None,
+    condition_resample: Annotated[
+        str | None, typer.Option(help="Scaling filter of --conditions: nearest [default], or as --resample.")
     ] = None,
     fps: Annotated[
         float | None, typer.Option(help="Target frame rate, nearest frame; default: keep all frames.")

@@ -15,6 +15,7 @@ from rich.console import Console
 from typer import Context
 
 from vidgan.commands.prepare_progress import PrepareProgress
+from vidgan.data.preparing.conditions import prepare_pairs
 from vidgan.data.preparing.prepare import PreparedData, merge_parts, prepare
 from vidgan.data.store.index import Index
 from vidgan.errors import ConfigError
@@ -74,7 +75,11 @@ def run_prepare(explicit: Mapping[str, Any]) -> None:
     options = prepare_options(explicit)
     try:
         with _sigterm_as_exit(), PrepareProgress(Console(stderr=True)) as progress:
-            prepared = prepare(explicit["videos"], out, progress=progress.show, **options)
+            options["progress"] = progress.show
+            if "conditions" in explicit:
+                prepared = prepare_pairs(explicit["videos"], explicit["conditions"], out, **options)
+            else:
+                prepared = prepare(explicit["videos"], out, **options)
     except (KeyboardInterrupt, SystemExit):
         _print(f"interrupted; finished files are kept in {out}, and the same command resumes")
         raise
@@ -110,10 +115,14 @@ def prepare_options(explicit: Mapping[str, Any]) -> dict[str, Any]:
     """
     if "videos" not in explicit:
         raise ConfigError("VIDEOS is missing; accepted: a folder of videos, or --merge to merge parts")
-    not_passed = ("videos", "out", "merge", "flow_method")
+    not_passed = ("videos", "out", "merge", "flow_method", "conditions")
     options = {name: value for name, value in explicit.items() if name not in not_passed}
     if "flow_method" in explicit and not explicit.get("flow"):
         raise ConfigError("--flow-method has no effect without --flow")
+    if "condition_resample" in explicit and "conditions" not in explicit:
+        raise ConfigError("--condition-resample has no effect without --conditions")
+    if "conditions" in explicit and "part" in explicit:
+        raise ConfigError("--part has no effect on --conditions: pairs are prepared in one run")
     if options.pop("flow", False):
         options["flow"] = explicit.get("flow_method", "auto")
     for name, parse in (("size", parse_size), ("part", parse_part)):

@@ -76,6 +76,7 @@ class ClipDataset(Dataset[ClipBatch]):
         flip: mirror half of the items, redrawn each epoch.
         window: (h, w) of the crop of each frame: at a random position in items, centred in evaluation windows. None
             keeps the full frame.
+        conditions: read each clip with its stored condition behind, as frames of six channels.
         augment: random changes of the items, names of `vidgan.data.augmentation.AUGMENTATIONS`.
         seed: determines starts, crops, flips and augmentation.
 
@@ -101,6 +102,7 @@ class ClipDataset(Dataset[ClipBatch]):
         flip: bool = False,
         window: tuple[int, int] | None = None,
         augment: Sequence[str] = (),
+        conditions: bool = False,
         seed: int = 0,
     ) -> None:
         self.root = Path(root)
@@ -134,7 +136,12 @@ class ClipDataset(Dataset[ClipBatch]):
             raise DataError(
                 f"{self.root}: prepared without flow; `vidgan prepare --flow` stores it (not with --store video)"
             )
-        self.store = open_store(self.root, self.index)
+        if conditions and self.augment:
+            raise DataError(
+                f"conditions with augment {', '.join(self.augment)}: conditions are not augmented; remove one"
+            )
+        self.conditions = conditions
+        self.store = open_store(self.root, self.index, conditions=conditions)
         self._sampling: Sampling = EveryNth(stride)
         self._reported: set[int] = set()  # lengths of windows whose excluded clips were reported
         available = _of_split(self.root, self.index.of_split(split), split)
@@ -162,7 +169,7 @@ class ClipDataset(Dataset[ClipBatch]):
         return self._ends[-1]
 
     def __getitem__(self, key: tuple[int, int]) -> ClipBatch:
-        """One item, a ClipBatch without batch axis: clip (T, 3, H, W), flow (T-1, 2, H, W) or (0, 2, H, W)."""
+        """One item, a ClipBatch without batch axis: clip (T, 3 or 6, H, W), flow (T-1, 2, H, W) or (0, 2, H, W)."""
         if not (isinstance(key, tuple) and len(key) == 2):
             raise TypeError(f"key is {key!r}; accepted: (epoch, item)")
         epoch, item = key

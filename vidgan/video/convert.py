@@ -27,6 +27,7 @@ _FLAGS: Final = {
     "bilinear": "flags=bilinear",
     "bicubic": "param0=0:param1=0.5:flags=bicubic",
     "lanczos": "flags=lanczos",
+    "nearest": "flags=neighbor",
 }
 _EXACT: Final = "accurate_rnd+full_chroma_int+bitexact"
 _TIME_BASE: Final = Fraction(1, 1000)  # required by the filter graph; times are not used

@@ -32,9 +32,10 @@ Fit = Literal["crop", "squash", "cover"]
 
 FITS: tuple[str, ...] = get_args(Fit)
 
-Resample = Literal["area", "bilinear", "bicubic", "lanczos"]
+Resample = Literal["area", "bilinear", "bicubic", "lanczos", "nearest"]
 """Scaling filter. `area` averages the pixels that a target pixel covers, as published protocols do, and is replaced by
-bicubic if a side grows. The support of the other filters grows with the reduction, so that none of them aliases."""
+bicubic if a side grows. The support of the other filters grows with the reduction, so that none of them aliases, but
+for `nearest`, which takes single pixels: for label maps, whose values must not be mixed."""
 
 RESAMPLES: tuple[str, ...] = get_args(Resample)
 
@@ -44,6 +45,7 @@ _PIL_FILTERS: Final = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
+    "nearest": Image.Resampling.NEAREST,
 }
 
 

@@ -116,7 +116,7 @@ def prepare(
         size: (H, W) of the prepared frames in pixels.
         fit: ``"crop"`` crops the centre to the aspect ratio of `size`, ``"squash"`` ignores the aspect ratio,
             ``"cover"`` scales until the frame covers `size` and crops its centre.
-        resample: scaling filter: ``"area"``, ``"bilinear"``, ``"bicubic"`` or ``"lanczos"``.
+        resample: scaling filter: ``"area"``, ``"bilinear"``, ``"bicubic"``, ``"lanczos"`` or ``"nearest"``.
         fps: target frame rate in frames per second, by presentation time (nearest frame); None keeps every frame.
             Sources without a clock are not resampled.
         every: stride in frames, applied after `fps`.

@@ -4,6 +4,7 @@ No network is needed, because the expected content is known and can be measured 
 to this project and not meaningful for other clips.
 """
 
+from itertools import permutations
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -34,6 +35,14 @@ PATHS: Final[dict[str, str]] = {
     "start_spread": "standard deviation of its first position between clips, pixels",
 }
 """Scores of `path_scores`."""
+
+MATCHED: Final[dict[str, str]] = {
+    "shape": "share of clips whose most frequent shape is that of the input",
+    "motion": "mean distance of the object's centre to that of the input, pixels",
+    "size": "mean ratio of the object's size to that of the input",
+    "visible": "share of frames with exactly one object",
+}
+"""Scores of `matched_attributes`."""
 
 _VISIBLE: Final = 0.3  # brightness above the background, in [0, 1]
 _SPECK: Final = 4  # pixels; smaller components are not counted as objects
@@ -119,6 +128,54 @@ def shape_scores(clips: npt.NDArray[np.uint8], categories: npt.NDArray[np.int64]
         "colour": float(np.nanstd(reading.colour, axis=1).mean(axis=-1)[(reading.objects > 0).any(axis=1)].mean()),
         "category": float((path_categories(reading.centre, clips.shape[2]) == categories).mean()),
     }
+
+
+def matched_attributes(given: Reading, output: Reading) -> dict[str, float]:
+    """What a translation kept of its inputs: the scores of `MATCHED`, over frames in which both show an object."""
+    both = (given.objects > 0) & (output.objects > 0)
+    before, after = (
+        np.array([np.bincount(row[row >= 0], minlength=len(SHAPES)).argmax() for row in reading.shape])
+        for reading in (given, output)
+    )
+    distance = np.linalg.norm(given.centre - output.centre, axis=-1)
+    nothing = float("nan")
+    return {
+        "shape": float((before == after).mean()),
+        "motion": float(distance[both].mean()) if both.any() else nothing,
+        "size": float((output.size[both] / given.size[both]).mean()) if both.any() else nothing,
+        "visible": float((output.objects == 1).mean()),
+    }
+
+
+def best_permutation(
+    classes: npt.NDArray[np.int64], matched: npt.NDArray[np.int64], number: int
+) -> tuple[float, list[int]]:
+    """How consistently classes are mapped to classes, whatever the mapping: unpaired data do not say which is right.
+
+    Args:
+        classes: (N,) of the inputs, 0 to `number` - 1.
+        matched: (N,) of the outputs, or -1 for none of them.
+        number: of classes, at most 6.
+
+    Returns:
+        The largest share of inputs that follow one one-to-one mapping, and that mapping.
+    """
+    shares = {order: float(np.mean(np.asarray(order)[classes] == matched)) for order in permutations(range(number))}
+    best = max(shares, key=lambda order: shares[order])
+    return shares[best], list(best)
+
+
+def colour_floor(reading: Reading, covered: float) -> float:
+    """Least mean squared error of a return from pictures without colour, pixels in [0, 1].
+
+    If the translation shows no colour, the best guess is the mean colour, whose error is the variance of the colours
+    over the covered area. A cycle below it has hidden the colour.
+
+    Args:
+        reading: of the clips that were translated.
+        covered: mean share of a frame that the object covers.
+    """
+    return float(np.nanmean(reading.colour, axis=1).var(axis=0).mean()) * covered
 
 
 def path_scores(reading: Reading) -> dict[str, float]:

@@ -212,6 +212,18 @@ def render_moving_shape(
     )
 
 
+def recoloured(shape: MovingShape, colour: tuple[int, int, int]) -> np.ndarray:
+    """The frames of a clip with another colour: ``(T, H, W, 3)`` uint8.
+
+    Args:
+        shape: a rendered clip.
+        colour: RGB, each 0 to 255.
+    """
+    background = np.asarray(BACKGROUND, dtype=np.float64)
+    paint = background + shape.mask[..., None] * (np.asarray(colour, dtype=np.float64) - background)
+    return np.rint(paint).astype(np.uint8)
+
+
 def render_shapes(folder: Path, *, clips: int, frames: int, size: int, seed: int, textured: bool = False) -> None:
     """Write clips 0 to `clips` - 1 of `render_moving_shape` as ``<category>/<index>.mp4`` in `folder`, 12 fps."""
     for index in range(clips):

@@ -45,6 +45,43 @@ SMALL: dict[str, dict[str, Any]] = {
         },
         "optimizers": {"generator": {}, "frame": {}, "flow": {}},
     },
+    "translation": {
+        "task": "translation",
+        "name": "small",
+        "data": {"frames": 5},
+        "model": {"condition": {"kind": "grey"}, "network": {"kind": "unet", "width": 4, "max_width": 8}},
+        "discriminators": {"frame": {"width": 4}, "video": {"width": 4, "max_receptive_frames": 4}},
+        "objective": {
+            "weights": {
+                "l1": 100.0, "raw": 10.0, "feature_matching": 10.0, "flow": 10.0, "temporal": 10.0,
+                "adversarial_frame": 1.0, "adversarial_video": 1.0,
+            },
+            "unroll": 4, "unroll_double": 2,
+        },
+        "optimizers": {"generator": {}, "frame": {}, "video": {}},
+    },
+    "unpaired": {
+        "task": "unpaired",
+        "name": "small",
+        "data": {"frames": 4, "other": "unused"},
+        "model": {
+            "network": {"kind": "resnet", "width": 4, "max_width": 8, "blocks": 1},
+            "predictor": {"kind": "unet", "width": 4, "max_width": 8},
+        },
+        "discriminators": {
+            "frame_a": {"width": 4}, "frame_b": {"width": 4},
+            "video_a": {"width": 4, "max_receptive_frames": 4}, "video_b": {"width": 4, "max_receptive_frames": 4},
+        },
+        "objective": {
+            "weights": {
+                "cycle": 10.0, "identity": 5.0, "predictor": 1.0, "recycle": 1.0, "equivariance": 1.0,
+                "motion_cycle": 0.1, "feature_means": 1.0, "adversarial_frame_a": 1.0, "adversarial_frame_b": 1.0,
+                "adversarial_video_a": 1.0, "adversarial_video_b": 1.0,
+            },
+            "pool": 6, "corruption": ["noise", "rounding"],
+        },
+        "optimizers": {"generator": {}, "frame_a": {}, "frame_b": {}, "video_a": {}, "video_b": {}},
+    },
     "upscaling": {
         "task": "upscaling",
         "name": "small",
@@ -64,7 +101,7 @@ def small_config(model: str, data: Path, out: Path, **changes: Any) -> RunConfig
     """A config whose steps take well under a second.
 
     Args:
-        model: "mocogan" or "dual_motion".
+        model: a key of `SMALL`.
         data: prepared clips.
         out: folder of the runs.
         changes: values of single keys, with `__` for the dots.

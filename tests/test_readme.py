@@ -39,6 +39,7 @@ OWN_PAGES = [
             "dissect",
             "forecast",
             "upscale",
+            "translate",
             "evaluate",
             "distributed",
         )

@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from vidgan.commands.reproduce import reproduce
     from vidgan.commands.table import table
     from vidgan.commands.train import train
+    from vidgan.commands.translate import translate
     from vidgan.data.preparing.prepare import prepare
     from vidgan.errors import ConfigError, DataError, PretrainedError
     from vidgan.tasks.forecasting.dual_motion import DualMotionGAN
     from vidgan.tasks.synthesis.mocogan import MoCoGAN
+    from vidgan.tasks.translation.translator import Translator
+    from vidgan.tasks.translation.unpaired_translator import UnpairedTranslator
     from vidgan.video.decode import read_frames
 
 __version__ = "0.1.0"
@@ -32,8 +35,11 @@ __version__ = "0.1.0"
 _HOMES = {
     "MoCoGAN": "vidgan.tasks.synthesis.mocogan",
     "DualMotionGAN": "vidgan.tasks.forecasting.dual_motion",
+    "Translator": "vidgan.tasks.translation.translator",
+    "UnpairedTranslator": "vidgan.tasks.translation.unpaired_translator",
     "prepare": "vidgan.data.preparing.prepare",
     "train": "vidgan.commands.train",
+    "translate": "vidgan.commands.translate",
     "compare": "vidgan.commands.compare",
     "dissect": "vidgan.commands.dissect",
     "evaluate": "vidgan.commands.evaluate",
@@ -50,6 +56,8 @@ __all__ = [
     "DualMotionGAN",
     "MoCoGAN",
     "PretrainedError",
+    "Translator",
+    "UnpairedTranslator",
     "__version__",
     "compare",
     "dissect",
@@ -59,6 +67,7 @@ __all__ = [
     "reproduce",
     "table",
     "train",
+    "translate",
 ]
 
 

@@ -11,6 +11,7 @@ from torch import nn
 from vidgan.config import RunConfig
 from vidgan.data.dataset import ClipDataset
 from vidgan.data.loader import ClipLoader
+from vidgan.data.unpaired import UnpairedDataset
 from vidgan.errors import ConfigError, DataError
 from vidgan.nn.init import initialise
 from vidgan.own_code import own_object
@@ -55,18 +56,27 @@ def build_dataset(config: RunConfig, split: str = "train") -> ClipDataset:
         raise DataError(
             f"data.root: {root}: no such folder; give the folder that `vidgan prepare` wrote (data.root=DATA)"
         )
-    return ClipDataset(
-        root,
-        split=split,
-        frames=config.data.frames,
-        stride=config.data.stride,
-        fps=config.data.fps,
-        flip=config.data.flip and training,
-        window=config.data.window,
-        augment=config.data.augment if training else (),
-        flow=training and find_task(config).needs_label_flow(config),
-        seed=config.seed,
-    )
+    task = find_task(config)
+    options: dict[str, Any] = {
+        "split": split,
+        "frames": config.data.frames,
+        "stride": config.data.stride,
+        "fps": config.data.fps,
+        "flip": config.data.flip and training,
+        "window": config.data.window,
+        "augment": config.data.augment if training else (),
+        "flow": training and task.needs_label_flow(config),
+        "conditions": task.reads_conditions(config),
+        "seed": config.seed,
+    }
+    other = task.other_data(config)
+    if other is None or not training:
+        return ClipDataset(root, **options)
+    if not Path(other).is_dir():
+        raise DataError(
+            f"data.other: {other!r}: no such folder; give the folder of the second domain (data.other=DATA_B)"
+        )
+    return UnpairedDataset(root, other=other, **options)
 
 
 def build_training_data(config: RunConfig) -> ClipDataset:

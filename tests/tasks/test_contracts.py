@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from vidgan.config import dump_config, load_config, parse_config, sections_in
 from vidgan.hub import Pretrained
+from vidgan.nn.frame_networks import FRAME_NETWORKS
+from vidgan.pixels import to_byte, to_float
 from vidgan.sections import OwnPart, Section
 from vidgan.seeding import Draws
 from vidgan.tasks import TASKS, find_task, task_of_model
@@ -22,6 +24,7 @@ from vidgan.tasks.forecasting.flow_estimator import ESTIMATORS
 from vidgan.tasks.forecasting.fusion import FUSIONS
 from vidgan.tasks.run_config import RunConfig
 from vidgan.tasks.synthesis.config import FRAME_GENERATORS, MOTION_NETWORKS
+from vidgan.tasks.translation.generators import GENERATORS, DirectConfig
 from vidgan.tasks.upscaling.networks import NETWORKS as NETWORKS_OF_UPSCALING
 from vidgan.types import Judgement, Latents, Prediction
 
@@ -31,13 +34,22 @@ NETWORKS: dict[type[Section], Any] = {
     **FRAME_GENERATORS,
     **ESTIMATORS,
     **FUSIONS,
+    **FRAME_NETWORKS,
+    **GENERATORS,
     **FRAME_DISCRIMINATORS,
     **VIDEO_DISCRIMINATORS,
     **FLOW_DISCRIMINATORS,
     **NETWORKS_OF_UPSCALING,
 }
-NARROW = {"width": 4, "max_width": 8, "mapping_width": 8, "widths": [4, 4, 4, 4]}  # fields that make a network small
-VALID = {"synthesis": SMALL["mocogan"], "forecasting": SMALL["dual_motion"], "upscaling": SMALL["upscaling"]}
+# Fields that make a network small, and its windows short.
+NARROW = {"width": 4, "max_width": 8, "mapping_width": 8, "widths": [4, 4, 4, 4], "max_receptive_frames": 4}
+VALID = {
+    "synthesis": SMALL["mocogan"],
+    "forecasting": SMALL["dual_motion"],
+    "upscaling": SMALL["upscaling"],
+    "translation": SMALL["translation"],
+    "unpaired": SMALL["unpaired"],
+}
 
 
 class Case(NamedTuple):
@@ -55,6 +67,10 @@ class Case(NamedTuple):
         values[outer][name] = {"kind": self.section.model_fields["kind"].default} | narrow
         if not narrow and self.key == "model.estimator":
             values["objective"]["weights"].pop("observed_flow")  # there is nothing that it could train
+        if self.section is DirectConfig:  # it carries nothing
+            for term in ("raw", "flow"):
+                values["objective"]["weights"].pop(term)
+            values["objective"] |= {"unroll": None, "unroll_double": None}
         return parse_config(values, "contract")
 
 
@@ -106,12 +122,25 @@ def generate(config: RunConfig, model: Any, size: tuple[int, int]) -> list[Tenso
     """What the generator puts out: frames in [-1, 1] first, then all else that losses read."""
     if find_task(config).evaluation == "clips":
         return [model(model.draw_latents(draws(), config.data.frames))]
-    if find_task(config).evaluation == "mapping":
-        return [model(uniform(2, 2, 3, size[0] // model.scale, size[1] // model.scale))]
+    if config.task == "translation":
+        clip = to_byte(uniform(2, config.data.frames, 3, *size))
+        drawn = model(to_float(model.pair_of(clip, draws())[0]))
+        return [part for part in drawn if part is not None]
+    if config.task == "unpaired":
+        clip = uniform(2, config.data.frames, 3, *size)
+        translated = [model(clip, domain) for domain in "ba"]
+        return [*translated, *(model(clip, domain, predict=True) for domain in "ab")]
+    if config.task == "upscaling":
+        return [model(uniform(2, config.data.frames, 3, size[0] // model.scale, size[1] // model.scale))]
     context: int = config.data.context  # type: ignore[attr-defined]
     horizon = config.data.frames - context
     prediction: Prediction = model(uniform(2, context, 3, *size), horizon=horizon, draws=draws())
     return [prediction.frames, *prediction]
+
+
+def scored(name: str, network: Any, size: tuple[int, int]) -> Tensor:
+    """Two samples that a discriminator of this name scores."""
+    return uniform(2, *((16,) if name.startswith("video") else ()), network.channels, *size)
 
 
 def test_the_walk_finds_every_registered_kind() -> None:
@@ -152,23 +181,22 @@ def test_a_kind_renders_scores_and_learns(case: Case, size: tuple[int, int]) -> 
     config = case.config()
     networks = build(config, size)
     outputs = generate(config, networks["generator"], size)
-    num_frames = config.data.frames if find_task(config).evaluation == "clips" else 2
+    num_frames = 2 if find_task(config).evaluation == "forecast" else config.data.frames
     assert outputs[0].shape == (2, num_frames, 3, *size) and outputs[0].dtype == torch.float32
     assert float(outputs[0].detach().abs().max()) <= 1 and float(outputs[0].detach().std()) > 0
     assert all(bool(output.isfinite().all()) for output in outputs)
     # Weighted, so that no gradient cancels by symmetry.
     sum(((output - 0.1) * uniform(*output.shape)).square().sum() for output in outputs).backward()  # type: ignore[union-attr]
-    samples = {"frame": (3, *size), "video": (16, 3, *size), "flow": (2, *size)}
     for name, network in networks.items():
         if name == "generator":
             continue
-        judgement = network(uniform(2, *samples[name]), draws())
+        judgement = network(scored(name, network, size), draws())
         assert isinstance(judgement, Judgement)
         assert judgement.real.shape[0] == 2 and judgement.real.dtype == torch.float32
         answers = judgement.real.flatten(1) if judgement.real.dim() > 1 else judgement.real[:, None]
         loss = (answers - 0.5).square().sum()
-        if name == "video" and find_task(config).evaluation == "clips":
-            assert judgement.category is not None and judgement.category.shape == (2, 3)
+        if judgement.category is not None:
+            assert config.task == "synthesis" and judgement.category.shape == (2, 3)
             loss = loss + judgement.category.square().sum()
         loss.backward()
     for name, network in networks.items():
@@ -218,14 +246,15 @@ def test_networks_are_functions_of_weights_and_draws(case: Case) -> None:
             for parameter in twins[name].parameters():
                 parameter.add_(1)
         twins[name].load_state_dict(network.state_dict())
-    samples = {"frame": (3, *size), "video": (16, 3, *size), "flow": (2, *size)}
     results = []
     for seed, group in enumerate((networks, twins)):
         torch.manual_seed(seed)
         before = torch.get_rng_state()
         with torch.no_grad():
             outputs = generate(config, group["generator"], size)
-            outputs += [group[name](uniform(2, *samples[name]), draws()).real for name in group if name != "generator"]
+            outputs += [
+                group[name](scored(name, group[name], size), draws()).real for name in group if name != "generator"
+            ]
         assert torch.equal(before, torch.get_rng_state())
         results.append(outputs)
     assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))
@@ -267,8 +296,10 @@ def test_discriminators_answer_each_row_with_logits(case: Case, patch: bool, spe
     values = plain(case.task)
     name = case.key.split(".")[1]
     values["discriminators"][name] = {"width": 4, "patch": patch, "spectral": spectral}
+    if name.startswith("video"):
+        values["discriminators"][name]["max_receptive_frames"] = 4
     model = build(parse_config(values, "contract"), SIZES[0])[name]
-    samples = uniform(2, *{"frame": (3,), "video": (16, 3), "flow": (2,)}[name], *SIZES[0])
+    samples = scored(name, model, SIZES[0])
     clean = model(samples).real
     assert clean.dim() > 1 if patch else clean.shape == (2,)
     model.eval()

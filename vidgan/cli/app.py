@@ -13,6 +13,7 @@ from vidgan.cli.inference import generate, predict, upscale
 from vidgan.cli.inspect import demo, doctor, models, report, watch
 from vidgan.cli.prepare import prepare
 from vidgan.cli.train import train
+from vidgan.cli.translate import translate
 
 app = typer.Typer(
     name="vidgan",
@@ -45,6 +46,7 @@ app.command()(train)
 app.command()(generate)
 app.command()(predict)
 app.command()(dissect)
+app.command()(translate)
 app.command()(upscale)
 app.command("train-encoder")(train_encoder)
 app.command()(invert)

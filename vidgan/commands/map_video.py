@@ -53,6 +53,8 @@ def map_video(
     *,
     name: str,
     prepare: Callable[[Tensor], Tensor] = lambda frame: frame,
+    mapping: Callable[[Iterator[Tensor]], Iterator[Tensor]] | None = None,
+    rate: int = 1,
     check: Callable[[FrameStream], None] = lambda stream: None,
     frames: int | None = None,
     fps: float | None = None,
@@ -69,6 +71,8 @@ def map_video(
         video: video file, folder of frames, strip image or npy file; read at its own size.
         name: of the model, for the record.
         prepare: makes the model's input (C, h, w) uint8 from a frame (3, h, w) uint8.
+        mapping: maps the prepared frames; default: the model's `map_frames`.
+        rate: r, where the mapping puts r - 1 frames between every two; (N - 1) r + 1 frames for N.
         check: raises ConfigError or DataError for a video that the model cannot map.
         frames: map only the first of them; None: all.
         fps: frame rate of the output; default: that of the video, or 8 without a clock.
@@ -96,15 +100,17 @@ def map_video(
         logger.warning("the weights were trained only on %s; expect less of other videos", facts.trained_on)
     if isinstance(model, nn.Module):
         model.to(chosen)
-    rate, rate_from = output_rate(fps, stream.fps, "video")
+    output_fps, fps_from = output_rate(fps, None if stream.fps is None else stream.fps * rate, "video")
     written = _Count()
     tensors = (prepare(torch.from_numpy(image).permute(2, 0, 1).contiguous()) for image in stream)
-    outputs = written.counting(with_progress(model.map_frames(tensors), total=stream.frames, description="mapping"))
+    total = (stream.frames - 1) * rate + 1
+    mapped = (mapping or model.map_frames)(tensors)
+    outputs = written.counting(with_progress(mapped, total=total, description="mapping"))
     with appearing_together(out, results, overwrite=overwrite) as folder:
         partial = folder / out.name
-        write_mp4_frames(partial, outputs, rate)
-        if written.frames != stream.frames:
-            raise DataError(f"{video}: {stream.frames} frames were announced and {written.frames} read; it changed")
+        write_mp4_frames(partial, outputs, output_fps)
+        if written.frames != total:
+            raise DataError(f"{video}: {total} frames were expected and {written.frames} written; the file changed")
         content = {
             "model": name,
             "facts": model.facts,
@@ -112,14 +118,14 @@ def map_video(
             "frames": written.frames,
             "input_size": list(stream.size),
             "frame_size": list(written.size),
-            "fps": rate,
-            "fps_from": rate_from,
+            "fps": output_fps,
+            "fps_from": fps_from,
             "notes": list(stream.notes),
             **(record or {}),
             "vidgan": vidgan.__version__,
         }
         write_text(partial.with_suffix(".json"), json.dumps(content, indent=2) + "\n")
-    return MappedVideo(out, written.frames, written.size, rate)
+    return MappedVideo(out, written.frames, written.size, output_fps)
 
 
 class _Count:

@@ -65,8 +65,14 @@ class TrainedModel:
         return WindowSet(
             self.data,
             length or self.facts.frames,
+            conditions=self.reads_conditions,
             **{"crop": self.crop, "stride": self.facts.stride, "fps": self.facts.sampled_fps, **options},
         )
+
+    @property
+    def reads_conditions(self) -> bool:
+        """Whether the model reads what `vidgan prepare --conditions` stored beside the clips."""
+        return bool(getattr(self.model, "reads_conditions", False))
 
     @property
     def clip_model(self) -> ClipModel:

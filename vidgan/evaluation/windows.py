@@ -49,6 +49,7 @@ class WindowSet:
         shifted: without a rule: the first window of a clip starts at random within one window length. Sets of clips
             need it, because training windows start anywhere and the first frames of a clip often differ from others.
         crop: (h, w), the central region of each frame that is read; None: whole frames.
+        conditions: read each frame with its stored condition behind, as six channels.
         seed: of random starts.
 
     Raises:
@@ -67,12 +68,13 @@ class WindowSet:
         one_each: bool = False,
         shifted: bool = False,
         crop: tuple[int, int] | None = None,
+        conditions: bool = False,
         seed: int = 0,
     ) -> None:
         self.index: Index = load_index(root)
         self.size = check_window(crop, self.index.size, root)
         self.length = length
-        self.store: ClipStore = open_store(root, self.index)
+        self.store: ClipStore = open_store(root, self.index, conditions=conditions)
         entries = self.index.clips if split == ALL else self.index.of_split(split)
         if not entries:
             raise DataError(
@@ -148,6 +150,7 @@ def dataset_windows(dataset: ClipDataset, length: int, *, shifted: bool = False)
         fps=dataset.fps,
         split=dataset.split,
         shifted=shifted,
+        conditions=dataset.conditions,
     )
 
 

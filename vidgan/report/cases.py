@@ -138,7 +138,7 @@ def result_animations(result: Record, subject: TrainedModel, index: Index) -> li
     frames = provenance.get("case_frames")
     if frames is None:
         raise ValueError("the result does not record the frames of its cases; evaluate again")
-    store = open_store(subject.data, index)
+    store = open_store(subject.data, index, conditions=subject.reads_conditions)
     height, width = result["frame_size"]
     is_mapping = result["kind"] == "mapping"
     # Clips are mapped whole; a task may cut its target out of them.
@@ -195,7 +195,7 @@ def mapping_case(subject: TrainedModel, clip: ByteClip, case: Record, result: Re
     model, baseline = subject.clip_mapper, result["reference"]
     given, target = model.pair(clip[None], seed=result["seed"], rows=[case["window"]])
     panels = {
-        "input": given[0],
+        "input": getattr(model, "shown", lambda clips: clips)(given)[0],
         model.mapping_name: model.map_clips(given)[0],
         baseline: model.baselines()[baseline](given)[0],
     }

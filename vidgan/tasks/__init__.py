@@ -8,6 +8,8 @@ from vidgan.hub import model_class_in
 from vidgan.tasks.base import EvaluationKind, Task
 from vidgan.tasks.forecasting.task import ForecastingTask
 from vidgan.tasks.synthesis.task import SynthesisTask
+from vidgan.tasks.translation.task import TranslationTask
+from vidgan.tasks.translation.unpaired_task import UnpairedTask
 from vidgan.tasks.upscaling.task import UpscalingTask
 
 __all__ = ["TASKS", "find_task", "load_model", "task_of_model"]
@@ -15,6 +17,8 @@ __all__ = ["TASKS", "find_task", "load_model", "task_of_model"]
 TASKS: dict[str, Task[Any]] = {
     "synthesis": SynthesisTask(),
     "forecasting": ForecastingTask(),
+    "translation": TranslationTask(),
+    "unpaired": UnpairedTask(),
     "upscaling": UpscalingTask(),
 }
 _DOES: dict[EvaluationKind, str] = {

@@ -252,6 +252,14 @@ class Task(ABC, Generic[Config]):
         """Whether training needs the optical flow that `vidgan prepare --flow` stores."""
         return False
 
+    def reads_conditions(self, config: Config) -> bool:
+        """Whether clips are read with the conditions that `vidgan prepare --conditions` stores, as six channels."""
+        return False
+
+    def other_data(self, config: Config) -> str | None:
+        """Folder of a second data set, of which a random clip comes with each clip; None for one data set."""
+        return None
+
     def uses_categories(self, config: Config) -> bool:
         """Whether the networks are conditioned on the data's categories."""
         return False

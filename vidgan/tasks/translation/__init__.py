@@ -1,0 +1,1 @@
+"""Paired clip-to-clip translation: pix2pix and vid2vid."""

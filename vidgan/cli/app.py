@@ -7,7 +7,7 @@ import typer
 import vidgan
 from vidgan.cli import config
 from vidgan.cli import evaluate as evaluation
-from vidgan.cli.dissect import dissect
+from vidgan.cli.dissect import dissect, layers
 from vidgan.cli.editing import edit, edit_flow, invert, train_encoder
 from vidgan.cli.inference import generate, predict, upscale
 from vidgan.cli.inspect import demo, doctor, models, report, watch
@@ -48,6 +48,7 @@ app.command()(predict)
 app.command()(dissect)
 app.command()(translate)
 app.command()(upscale)
+app.command()(layers)
 app.command("train-encoder")(train_encoder)
 app.command()(invert)
 app.command()(edit)

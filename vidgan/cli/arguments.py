@@ -18,6 +18,12 @@ Fps = Annotated[
         "--fps", min=0.1, max=1000, help="Frame rate of the output files [default: of the video or training clips]."
     ),
 ]
+WithoutUnits = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--without-units", metavar="LAYER:UNIT,UNIT", help="Set these units of the frame generator to 0; repeatable."
+    ),
+]
 AllowOwnCode = Annotated[
     bool,
     typer.Option(

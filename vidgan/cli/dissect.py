@@ -1,11 +1,11 @@
-"""Options of `vidgan dissect`."""
+"""Options of the commands that take a generator or its clips apart: `vidgan dissect` and `vidgan layers`."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from vidgan.cli.arguments import AllowOwnCode, Overwrite, Pretrained, Run, Seed, chosen_model
+from vidgan.cli.arguments import AllowOwnCode, Fps, Overwrite, Pretrained, Run, Seed, chosen_model
 
 
 def dissect(
@@ -46,4 +46,22 @@ def dissect(
         overwrite=overwrite,
         allow_own_code=allow_own_code,
     )
+    typer.echo(out)
+
+
+def layers(
+    run: Annotated[Path, typer.Argument(help="A run or model folder of a MoCoGAN with model.layers.")],
+    codes: Annotated[str, typer.Argument(help="Codes of `vidgan invert`: FILE, or FILE#CLIP for one clip.")],
+    out: Annotated[Path, typer.Option(help="Output folder.")] = Path("layers"),
+    background: Annotated[
+        str | None, typer.Option(help="Other codes FILE.safetensors#CLIP, or a video, to put the object on.")
+    ] = None,
+    fps: Fps = None,
+    overwrite: Overwrite = False,
+    allow_own_code: AllowOwnCode = False,
+) -> None:
+    """Segment a clip, remove its object or give it another background, with a layered MoCoGAN."""
+    from vidgan.commands.layers import layers as run_layers
+
+    run_layers(run, codes, out, background=background, fps=fps, overwrite=overwrite, allow_own_code=allow_own_code)
     typer.echo(out)

@@ -19,6 +19,7 @@ from vidgan.cli.arguments import (
     RunAndVideo,
     Seed,
     Start,
+    WithoutUnits,
     chosen_model,
     model_and_video,
 )
@@ -173,6 +174,7 @@ def edit(
         Path | None, typer.Option(help="Clip that stays outside the mask [default: the clip of the first codes].")
     ] = None,
     feather: Annotated[float, typer.Option(min=0, max=100, help="Blur of the mask's edge, pixels.")] = 2.0,
+    without_units: WithoutUnits = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Random seed of continue.")] = None,
     fps: Fps = None,
     overwrite: Overwrite = False,
@@ -199,6 +201,7 @@ def edit(
         mask=mask,
         original=original,
         feather=feather,
+        without_units=without_units or (),
         fps=fps,
         overwrite=overwrite,
         allow_own_code=allow_own_code,

@@ -18,6 +18,7 @@ from vidgan.cli.arguments import (
     RunAndVideo,
     Seed,
     Start,
+    WithoutUnits,
     chosen_model,
     model_and_video,
 )
@@ -42,10 +43,7 @@ def generate(
     layer: Annotated[
         str | None, typer.Option(help="Write this layer of a layered model: foreground, mask or background.")
     ] = None,
-    without_units: Annotated[
-        list[str] | None,
-        typer.Option(metavar="LAYER:UNIT,UNIT", help="Set these units of the frame generator to 0; repeatable."),
-    ] = None,
+    without_units: WithoutUnits = None,
     upscale: Annotated[
         Path | None, typer.Option(help="A run of the task upscaling, or its model folder, that enlarges the clips.")
     ] = None,

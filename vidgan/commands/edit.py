@@ -12,7 +12,7 @@ from torch import Tensor
 import vidgan
 from vidgan.commands.generate import read_image
 from vidgan.commands.invert import load_editable, read_windows
-from vidgan.commands.output import output_rate, report_full_disk
+from vidgan.commands.output import output_rate, rendering_without, report_full_disk
 from vidgan.errors import ConfigError, DataError
 from vidgan.files import check_overwrite, replace_folder, write_text
 from vidgan.hub import ModelFacts
@@ -22,7 +22,7 @@ from vidgan.tasks.synthesis.editing import EDITS, paste
 from vidgan.types import ByteClip
 from vidgan.video.encode import contact_sheet, tile, write_mp4, write_png
 
-__all__ = ["edit", "read_mask"]
+__all__ = ["edit", "read_mask", "select_codes"]
 
 RECORD = "edit.json"
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
@@ -37,6 +37,7 @@ def edit(
     mask: Path | None = None,
     original: Path | None = None,
     feather: float = 2.0,
+    without_units: Sequence[str] = (),
     fps: float | None = None,
     overwrite: bool = False,
     allow_own_code: bool = False,
@@ -55,6 +56,7 @@ def edit(
             that are written are those of the edit, without the mask.
         original: clip that stays outside the mask; default: the clip of the first codes.
         feather: standard deviation of the blur of the mask's edge, pixels.
+        without_units: units of the frame generator to set to 0 in the edited clip, as `LAYER:UNIT,UNIT`.
         fps: frame rate of the files; default: that of the training clips, or 8 if it is unknown.
         options: those that the operation takes: amount, part, frames, category, level, seed.
 
@@ -70,10 +72,11 @@ def edit(
     if original is not None and mask is None:
         raise ConfigError("--original has no effect without --mask")
     model = load_editable(run, allow_own_code=allow_own_code)
-    sources = [_select(str(reference), model) for reference in codes]
+    sources = [select_codes(str(reference), model) for reference in codes]
     edited = EDITS[operation].function(model, *sources, **options)
     shown = [render_codes(model, one) for one in sources]
-    clip = render_codes(model, edited)
+    with rendering_without(model, without_units):
+        clip = render_codes(model, edited)
     if mask is not None:
         under = shown[0]
         if original is not None:
@@ -90,6 +93,7 @@ def edit(
         "mask": None if mask is None else str(mask),
         "original": None if original is None else str(original),
         "feather": None if mask is None else feather,
+        "without_units": list(without_units),
         "frames": len(clip),
         "fps": fps,
         "fps_from": fps_from,
@@ -124,7 +128,7 @@ def _check_call(operation: str, codes: Sequence[object], options: dict[str, Any]
         raise ConfigError(f"{operation}: {', '.join(useless)} has no effect; accepted: {accepted}")
 
 
-def _select(reference: str, model: Any) -> Codes:
+def select_codes(reference: str, model: Any) -> Codes:
     """The codes of one clip, `FILE` or `FILE#CLIP` (name or number)."""
     file, _, clip = reference.partition("#")
     held = load_codes(Path(file), model)

@@ -3,15 +3,14 @@
 import json
 import math
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from einops import rearrange
 
 import vidgan
-from vidgan.commands.output import output_rate, report_full_disk, require_memory
+from vidgan.commands.output import output_rate, rendering_without, report_full_disk, require_memory
 from vidgan.data.sources import images
 from vidgan.errors import ConfigError, DataError, SourceError
 from vidgan.files import check_overwrite, replace_folder, write_text
@@ -19,7 +18,6 @@ from vidgan.hub import ModelFacts
 from vidgan.own_code import own_code
 from vidgan.tasks import load_model
 from vidgan.tasks.base import ClipMapper, ClipModel
-from vidgan.tasks.synthesis import units
 from vidgan.tasks.synthesis.layers import PANELS, layer_panels
 from vidgan.tasks.synthesis.mocogan import MoCoGAN
 from vidgan.types import ByteClip, Latents
@@ -86,7 +84,7 @@ def generate(
     pixels = scale**2 * math.prod(model.image_size)
     require_memory(clips * num_frames * 3 * pixels, f"--clips {clips} --frames {num_frames}")
     fps, fps_from = output_rate(fps, facts.frame_rate or facts.sampled_fps, "training clips")
-    with _without(model, without_units):
+    with rendering_without(model, without_units):
         if layer is None:
             samples = model.sample(clips, frames=frames, seed=seed, category=category, first_frame=image)
         else:
@@ -123,22 +121,6 @@ def generate(
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return samples
-
-
-@contextmanager
-def _without(model: ClipModel, texts: Sequence[str]) -> Iterator[None]:
-    """Render without units inside.
-
-    Raises:
-        ConfigError: units that the model does not have.
-    """
-    if texts and not isinstance(model, MoCoGAN):
-        raise ConfigError(f"--without-units: {type(model).__name__} has no frame generator; accepted is a MoCoGAN")
-    try:
-        with units.without_units(model, units.parse_units(texts)) if texts else nullcontext():
-            yield
-    except units.UnitError as error:
-        raise ConfigError(f"--without-units: {error}") from None
 
 
 def _render_layer(model: ClipModel, layer: str, latents: Latents, first_frame: torch.Tensor | None) -> ByteClip:

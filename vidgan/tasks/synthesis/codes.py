@@ -16,9 +16,20 @@ from vidgan.errors import DataError
 from vidgan.files import write_bytes
 from vidgan.pixels import to_byte
 from vidgan.tasks.inference import device_of, evaluating
+from vidgan.tasks.synthesis.layers import Layers
 from vidgan.types import ByteClip, Latents
 
-__all__ = ["Codes", "MotionKind", "as_path", "load_codes", "model_hash", "path_of", "render_codes", "save_codes"]
+__all__ = [
+    "Codes",
+    "MotionKind",
+    "as_path",
+    "layers_of",
+    "load_codes",
+    "model_hash",
+    "path_of",
+    "render_codes",
+    "save_codes",
+]
 
 MotionKind = Literal["inputs", "path"]
 
@@ -96,18 +107,32 @@ def render_codes(model: Any, codes: Codes) -> ByteClip:
     Raises:
         ValueError: the codes mix contents, which the model's frame generator cannot.
     """
+    return to_byte(_draw(model, codes)[0]).cpu()
+
+
+def layers_of(model: Any, codes: Codes) -> Layers:
+    """The layers of a clip of a layered model, a batch of one, float32 on the CPU.
+
+    Raises:
+        ValueError: the model draws whole frames, or as `render_codes`.
+    """
+    return Layers(*(part.cpu() for part in _draw(model, codes, as_layers=True)))
+
+
+def _draw(model: Any, codes: Codes, *, as_layers: bool = False) -> Any:
+    """What the model draws from the codes of one clip, a batch of one on its device."""
     path = path_of(model, codes)
     device = device_of(model)
     with evaluating(model):
         fine = None if codes.fine_content is None else codes.fine_content[None].to(device)
-        clip = model.draw(
+        return model.draw(
             codes.content[None].to(device),
             path[None].to(device),
             torch.tensor([codes.category], device=device),
             fine_content=fine,
             fine_from=codes.fine_from,
+            as_layers=as_layers,
         )
-    return to_byte(clip[0]).cpu()
 
 
 def save_codes(path: Path, codes: Mapping[str, Codes]) -> None:

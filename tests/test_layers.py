@@ -10,7 +10,7 @@ import vidgan
 ROOT = Path(vidgan.__file__).parent
 LAYER = {
     "types": 0, "pixels": 0, "seeding": 0, "files": 0, "errors": 0, "sections": 0, "own_code": 0, "cores": 0,
-    "video": 1, "nn": 1, "losses": 1, "metrics": 1,
+    "video": 1, "nn": 1, "losses": 1, "metrics": 1, "pretrained": 1,
     "data": 2, "training": 2, "hub": 2,
     "tasks": 3,
     "config": 4, "build": 4, "precision": 4, "runs": 4, "evaluation": 4, "report": 4,
@@ -18,7 +18,7 @@ LAYER = {
 }  # fmt: skip
 # Layers 1 and 2: the packages of the same or a lower layer, above the ground floor, that each may import.
 MAY_IMPORT = {
-    "video": set(), "nn": set(), "losses": set(), "metrics": set(),
+    "video": set(), "nn": set(), "losses": set(), "metrics": set(), "pretrained": set(),
     "data": {"video"}, "training": {"losses"}, "hub": set(),
 }  # fmt: skip
 ONLY_IN = {"av": {"video"}, "accelerate": {"training"}, "cv2": {"video"}, "huggingface_hub": {"hub"}}

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from vidgan.evaluation.set_scores import score_synthesis
+from vidgan.evaluation.tables import score_document
 from vidgan.metrics.clip_statistics import CONTROLS
-from vidgan.metrics.features import FeatureNet
+from vidgan.metrics.features import ClipMeasure, FeatureNet, SetMeasures
 from vidgan.metrics.frechet import frechet_between, kernel_distance
 from vidgan.types import ByteClip
 
@@ -40,7 +41,15 @@ def test_feature_networks_and_flow_add_measures() -> None:
     real, fake = sliding(40, seed=0), sliding(20, seed=1)
     net = FeatureNet(frame_means, "means of every frame", {"net.pt": "ab12"}, ("frame_fid", "frame_kid"))
     result = score_synthesis(real, fake, flow=flow, features={"motion": motion, "frames": net}, splits=2)
-    distances = {"frechet_motion", "kernel_motion", "frame_fid", "frame_kid", "flow_speed", "flow_direction"}
+    distances = {
+        "frechet_motion",
+        "kernel_motion",
+        "frame_fid",
+        "frame_kid",
+        "flow_speed",
+        "flow_direction",
+        "track_frechet",
+    }
     for name in ("generated", "real", *CONTROLS):
         assert distances <= result.scores[name].keys(), name
     assert distances <= result.definitions.keys() and distances <= result.better.keys()
@@ -58,8 +67,41 @@ def test_feature_networks_and_flow_add_measures() -> None:
     assert value("frozen", "frechet_motion") > 10 * value("real", "frechet_motion")
     assert value("frozen", "flow_speed") > 0.5 > 10 * value("real", "flow_speed")
     assert value("reversed", "flow_direction") > 3.5 > 0.5 > value("real", "flow_direction")
+    assert value("shuffled", "track_frechet") > 4 * value("real", "track_frechet")
+    assert value("frozen", "dynamic_degree") == 0 and value("real", "dynamic_degree") > 0.5
     assert value("generated", "flow_direction") < 0.5 and value("generated", "flow_speed") < 0.1
     assert value("shuffled", "flow_direction") > 4 * value("real", "flow_direction")
+
+
+def test_a_network_brings_measures_of_clips_and_of_sets() -> None:
+    """Curves have their mean in the table; a measure that needs more clips is left out with a note."""
+    whole = FeatureNet(
+        frame_means,
+        "means of every frame",
+        distances=(),
+        of_clips={
+            "first": ClipMeasure(lambda table: table[:, 0, 0], "level of the first frame"),
+            "curve": ClipMeasure(lambda table: table[:, :, 0] / 255, "level of each frame"),
+        },
+        of_sets=SetMeasures(
+            lambda ours, theirs: {"gap": float(ours.mean() - theirs.mean())}, {"gap": "difference"}, {"gap": "lower"}, 4
+        ),
+    )
+    real, fake = sliding(8, seed=0), sliding(4, seed=1)
+    result = score_synthesis(real, fake, features={"means": whole}, splits=2)
+    levels = fake[:, :, 0].double().mean(dim=(0, 2, 3))  # (T,)
+    curve = result.scores["generated"]["curve"]
+    assert [step.mean for step in curve.horizon] == pytest.approx((levels / 255).tolist())
+    assert curve.mean.mean == pytest.approx(float(levels.mean() / 255))
+    assert result.scores["generated"]["first"].mean.mean == pytest.approx(float(levels[0]))
+    assert result.scores["frozen"]["curve"].horizon[-1] == result.scores["frozen"]["curve"].horizon[0]
+    assert "gap" in result.scores["real"] and result.better["gap"] == "lower"
+    assert {"first", "curve", "gap"} <= result.definitions.keys() and "frechet_means" not in result.definitions
+    document = score_document(result)
+    assert document["steps"] == [1, 2, 4, 5] and len(document["curves"]["curve"]["generated"]) == 6
+    few = score_synthesis(real[:6], fake, features={"means": whole}, splits=1)
+    assert "gap" not in few.scores["generated"] and "gap" not in few.better
+    assert any("gap need at least 4 clips" in note for note in few.notes)
 
 
 def test_distances_are_those_of_the_rows() -> None:

@@ -9,6 +9,7 @@ from vidgan.metrics.clip_statistics import (
     FEATURES,
     describe,
     difference_histogram,
+    flicker,
     frechet_inhouse,
     handmade_features,
     motion_energy,
@@ -37,6 +38,15 @@ def test_motion_energy() -> None:
     assert motion_energy(CONTROLS["frozen"](clips)).tolist() == [0.0] * 3
     np.testing.assert_allclose(motion_energy(CONTROLS["reversed"](clips)), motion_energy(clips), rtol=1e-6)
     assert (motion_energy(CONTROLS["shuffled"](clips)) >= motion_energy(clips)).all()
+
+
+def test_flicker_is_what_leaves_the_range_of_the_neighbours() -> None:
+    levels = torch.tensor([0, 51, 102, 51, 153, 153], dtype=torch.uint8)
+    clip = levels[None, :, None, None, None].expand(1, 6, 3, 2, 2)
+    # Frame 2 rises 51 above its neighbours, frame 3 falls 51 below the lower one; the others are within.
+    assert flicker(clip) == pytest.approx([0.2 * 2 / 4])
+    assert flicker(CONTROLS["reversed"](clip)) == pytest.approx(flicker(clip))
+    assert flicker(CONTROLS["frozen"](clip)).tolist() == [0.0]
 
 
 def test_content_distance_sees_the_object_and_not_its_place() -> None:

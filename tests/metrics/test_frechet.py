@@ -14,6 +14,15 @@ def test_frechet_golden_value() -> None:
     assert frechet_distance(np.zeros(4), other, mean, covariance) == pytest.approx(2.4179844091, abs=1e-9)
 
 
+@pytest.mark.parametrize("rows", [(6, 9), (9, 6), (15, 15)])
+def test_few_rows_of_many_features_give_the_same_distance(rows: tuple[int, int]) -> None:
+    random = np.random.default_rng(0)
+    sets = [random.normal(size=(number, 20)) * random.uniform(size=20) + shift for shift, number in enumerate(rows)]
+    means, covariances = [s.mean(axis=0) for s in sets], [np.cov(s, rowvar=False) for s in sets]
+    expected = frechet_distance(means[0], covariances[0], means[1], covariances[1])
+    assert frechet_between(*sets) == pytest.approx(expected, rel=1e-6)
+
+
 def test_frechet_of_commuting_and_singular_covariances() -> None:
     # |m|^2 + sum (s1 - s2)^2 for diagonal ones
     value = frechet_distance(np.array([3.0, 0.0]), np.diag([4.0, 0.0]), np.array([0.0, 4.0]), np.diag([1.0, 9.0]))

@@ -31,7 +31,7 @@ Metrics = Annotated[
 Weights = Annotated[
     list[str] | None,
     typer.Option(
-        help="Weights of a metric network, NAME=PATH: lpips-alex, i3d, c3d, inception, face, ... (repeatable).",
+        help="A metric network: a name that `vidgan weights list` prints, or NAME=PATH such as i3d=FILE (repeatable).",
         rich_help_panel=METRICS,
     ),
 ]

@@ -45,7 +45,9 @@ def prepare(
     cut_threshold: Annotated[
         float | None, typer.Option(help="Threshold of the detector; lower finds more cuts.")
     ] = None,
-    cut_weights: Annotated[Path | None, typer.Option(help="File of TransNetV2's weights.")] = None,
+    cut_weights: Annotated[
+        Path | None, typer.Option(help="TransNetV2's weights: transnetv2 (fetched), or a file.")
+    ] = None,
     drop_still: Annotated[bool, typer.Option("--drop-still", help="Exclude segments without motion.")] = False,
     drop_black: Annotated[bool, typer.Option("--drop-black", help="Exclude black segments.")] = False,
     flow: Annotated[

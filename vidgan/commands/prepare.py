@@ -21,7 +21,9 @@ from vidgan.data.store.index import Index
 from vidgan.errors import ConfigError
 from vidgan.evaluation.protocols import find_protocol
 from vidgan.files import escape_controls
+from vidgan.pretrained.cache import require_fetched
 
+SHOTS: Final = "transnetv2"  # name of the fetched weights that --cut-weights takes instead of a path
 _MERGE_OPTIONS: Final = ("out", "merge", "max_bad_share")
 _DEFAULT_SIZE: Final = (64, 64)
 
@@ -130,6 +132,8 @@ def prepare_options(explicit: Mapping[str, Any]) -> dict[str, Any]:
             options[name] = parse(options[name])
     if "strip_frame" in options:
         options["strip_frame"] = parse_size(options["strip_frame"], "--strip-frame")
+    if str(options.get("cut_weights")) == SHOTS and not Path(SHOTS).exists():
+        options["cut_weights"] = require_fetched(SHOTS)
     if "protocol" in explicit:
         options = _with_protocol(explicit["protocol"], options)
     return {"size": _DEFAULT_SIZE, **options}

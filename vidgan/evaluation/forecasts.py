@@ -21,7 +21,7 @@ from vidgan.evaluation.baselines import copy_last
 from vidgan.evaluation.masks import motion_masks
 from vidgan.evaluation.measure import Measured, Measures, Predictor, Sampler, WindowBatch, measure_forecasts
 from vidgan.evaluation.models import TrainedModel
-from vidgan.evaluation.networks import perceptual_metrics
+from vidgan.evaluation.networks import PEERS, peer_predictors, perceptual_metrics
 from vidgan.evaluation.outside_models import OutsideForecaster
 from vidgan.evaluation.predictors import model_predictors, model_samplers, sampled_name
 from vidgan.evaluation.progress import with_progress
@@ -35,6 +35,7 @@ from vidgan.metrics.frame import METRICS, SEQUENCE_SUMS, FrameMetric
 from vidgan.metrics.frame_torch import metrics_on
 from vidgan.metrics.masked import MASKED
 from vidgan.metrics.statistics import MIN_RESAMPLES
+from vidgan.metrics.weights import file_hash
 from vidgan.tasks.base import ForecastModel
 from vidgan.training.launcher import exit_with_launcher
 from vidgan.types import ByteClip
@@ -121,7 +122,7 @@ def evaluate_forecasts(trained: TrainedModel, settings: ForecastSettings, share:
             windows.read_all(windows.windows[:1])[:, : protocol.context], 1 if protocol.growing else protocol.horizon
         )
     measured = measure_forecasts(
-        model_predictors(model),
+        model_predictors(model) | peer_predictors(settings.weights, device),
         model_samplers(model, settings.num_samples, settings.seed),
         with_progress(
             windows.batches(rank=share.rank, processes=share.processes),
@@ -153,7 +154,10 @@ def evaluate_forecasts(trained: TrainedModel, settings: ForecastSettings, share:
         notes=[*scores.notes, *_notes(trained, protocol, len(windows), windows.index)],
         provenance={
             "counts": {"windows": len(windows), "published_counts": list(protocol.expected)},
-            "metric_weights": {name: digest for metric in extra.values() for name, digest in metric.weights.items()},
+            "metric_weights": {
+                **{name: digest for metric in extra.values() for name, digest in metric.weights.items()},
+                **{name: file_hash(path) for name, path in settings.weights.items() if name in PEERS},
+            },
             "device": str(device),
             # The report repeats the forecasts of these frames to display the cases.
             "case_frames": {case.id: [int(n) for n in windows.windows[case.window].frames] for case in scores.cases},

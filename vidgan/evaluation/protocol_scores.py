@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from vidgan.errors import DataError, WeightsError
+from vidgan.errors import ConfigError, DataError, WeightsError
 from vidgan.evaluation.clip_streams import Fingerprint
 from vidgan.evaluation.networks import set_networks
 from vidgan.evaluation.protocols import GenerationProtocol
@@ -21,8 +21,7 @@ from vidgan.evaluation.protocols.fitting import mark_deviations
 from vidgan.evaluation.results import Score, Scores, SynthesisScores
 from vidgan.evaluation.settings import ClipSettings, SetSettings
 from vidgan.metrics import fvd, inception
-from vidgan.metrics.features import FeatureNet, distance_definitions, distance_names
-from vidgan.metrics.frechet import frechet_between, kernel_distance
+from vidgan.metrics.features import FeatureNet, distance_definitions, distance_names, feature_distances
 from vidgan.metrics.inception import inception_score
 from vidgan.metrics.statistics import Estimate, over_seeds
 from vidgan.types import ByteClip
@@ -156,7 +155,7 @@ def score_features(
             f"only {available} real clips: the floor ('real') is between sets of {half}; compare it with '{half_row}'"
         )
     for name, network in networks.items():
-        for measure, distance in zip(distance_names(name, network), (frechet_between, kernel_distance), strict=True):
+        for measure, distance in feature_distances(name, network).items():
             generated, true = fake[name], real[name]
 
             def between(first: Array, second: Array, distance: Callable[[Array, Array], float] = distance) -> Score:
@@ -257,6 +256,10 @@ def _load_networks(protocol: GenerationProtocol, settings: ClipSettings | SetSet
     """The networks of the protocol and those that the user adds; each is loaded once."""
     device = settings.torch_device()
     networks = set_networks(settings.weights, device, also=protocol.needs)
+    if unused := [name for name, net in networks.items() if not distance_names(name, net)]:
+        raise ConfigError(
+            f"--weights {', '.join(unused)} has no effect on --protocol {protocol.name}, which measures distances"
+        )
     if "inception_score" in protocol.measures:
         c3d, mean = (settings.weights[name] for name in ("c3d", "c3d-mean"))
         networks[PROBABILITIES] = inception.c3d_classifier(c3d, mean, device=device)

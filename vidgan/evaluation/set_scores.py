@@ -21,8 +21,7 @@ from vidgan.metrics.clip_statistics import (
     pairwise_diversity,
 )
 from vidgan.metrics.content import BACKGROUND, check_clips
-from vidgan.metrics.features import FeatureNet, distance_definitions, distance_names
-from vidgan.metrics.frechet import frechet_between, kernel_distance
+from vidgan.metrics.features import FeatureNet, distance_definitions, distance_names, feature_distances
 from vidgan.metrics.motion_control import CategoryCheck, Classifier, category_scores
 from vidgan.metrics.motion_histograms import FlowFunction, FlowHistograms, flow_histograms, histogram_distance
 from vidgan.metrics.statistics import MIN_RESAMPLES, Estimate, SourceBootstrap
@@ -40,16 +39,16 @@ FEWEST_REAL = 4  # clips; a smaller set cannot be halved for its own floor
 
 
 @dataclass(frozen=True)
-class _Set:
+class MeasuredSet:
     """The descriptions of one set of clips that all measures are computed from. Indexing selects clips."""
 
     description: Description
     flow: FlowHistograms | None
     features: dict[str, Array]  # name -> (N, D), or (N, T, D) where every frame is a row
 
-    def __getitem__(self, rows: Rows) -> "_Set":
+    def __getitem__(self, rows: Rows) -> "MeasuredSet":
         features = {name: table[rows] for name, table in self.features.items()}
-        return _Set(self.description[rows], self.flow and self.flow[rows], features)
+        return MeasuredSet(self.description[rows], self.flow and self.flow[rows], features)
 
 
 def score_synthesis(
@@ -110,7 +109,7 @@ def score_synthesis(
     # Two sources of 100 and 2 clips would leave sets of 2: then it is better to share sources.
     separable = min(map(len, halves(names, np.random.default_rng(0)))) >= max(2, len(real) // 4)
     groups = names if separable else own
-    measure = partial(_measure, background=background, flow=flow, nets=nets)
+    measure = partial(measure_set, background=background, flow=flow, nets=nets)
     truth, made = measure(real), measure(generated)
     controls = {name: measure(damage(real)) for name, damage in CONTROLS.items()}
     known = None if training is None else describe(training, background).pooled
@@ -123,7 +122,7 @@ def score_synthesis(
         number = min(len(first), len(second), len(generated))
         smallest = min(smallest, number)
         reference, other = truth[first[:number]], second[:number]
-        compare = partial(_compare, reference=reference, known=known, spread=spread, nets=nets)
+        compare = partial(compare_sets, reference=reference, known=known, spread=spread, nets=nets)
         drawn = other if continued else random.permutation(len(generated))[:number]
         rows = {"generated": made[drawn], "real": truth[other]}
         rows |= {name: control[other] for name, control in controls.items()}
@@ -138,26 +137,39 @@ def score_synthesis(
     over_made = SourceBootstrap(drawn_from, resamples=resamples, seed=seed).mean
     for name, whole in {"generated": made, "real": truth, **controls}.items():
         estimate = over_made if name == "generated" else over_real
-        scores[name] = {**_per_clip(whole.description, estimate), **scores[name]}
+        scores[name] = {**_per_clip(whole, nets, estimate), **scores[name]}
     if categories is not None:
         recognise = partial(_category_scores, categories.classifier)
         scores["generated"] |= recognise(generated, categories.requested, over_made)
         for name, damage in {"real": lambda clips: clips, **CONTROLS}.items():
             scores[name] |= recognise(damage(real), categories.labels, over_real)
-    distances = ["motion_histogram", "frechet_inhouse", *(motion_histograms.DEFINITIONS if flow else ())]
+    distances = ["motion_histogram", "frechet_inhouse", *(motion_histograms.DISTANCES if flow else ())]
     distances += [key for name, net in nets.items() for key in distance_names(name, net)]
-    widths = {distance_names(name, nets[name])[0]: table.shape[-1] for name, table in truth.features.items()}
-    weights = {k: v for net in nets.values() if isinstance(net, FeatureNet) for k, v in net.weights.items()}
-    distance_texts = {k: text for name, net in nets.items() for k, text in distance_definitions(name, net).items()}
+    widths = {
+        names[0]: table.shape[-1]
+        for name, table in truth.features.items()
+        if (names := distance_names(name, nets[name]))
+    }
+    known_nets = [net for net in nets.values() if isinstance(net, FeatureNet)]
+    weights = {k: v for net in known_nets for k, v in net.weights.items()}
+    network_texts = {k: text for name, net in nets.items() for k, text in distance_definitions(name, net).items()}
+    compared = [net.of_sets for net in known_nets if net.of_sets is not None and smallest >= net.of_sets.fewest]
+    network_texts |= {k: text for measures in compared for k, text in measures.definitions.items()}
+    network_texts |= {k: measure.definition for net in known_nets for k, measure in net.of_clips.items()}
     controlled = {} if categories is None else _category_definitions(categories.classifier)
     return SynthesisScores(
         protocol=protocol,
-        definitions=DEFINITIONS | (motion_histograms.DEFINITIONS if flow else {}) | distance_texts | controlled,
-        better=dict.fromkeys(distances, "lower") | dict.fromkeys(controlled, "higher"),
+        definitions=DEFINITIONS | (motion_histograms.DEFINITIONS if flow else {}) | network_texts | controlled,
+        better=dict.fromkeys(distances, "lower")
+        | {k: better for measures in compared for k, better in measures.better.items()}
+        | dict.fromkeys(controlled, "higher"),
         fingerprint=fingerprint,
         frame_size=(real.shape[-2], real.shape[-1]),
         seed=seed,
-        notes=_notes(smallest, widths, separable=separable, held_out=training is not None, continued=continued),
+        notes=[
+            *_notes(smallest, widths, separable=separable, held_out=training is not None, continued=continued),
+            *_too_few(smallest, known_nets),
+        ],
         provenance={"metric_weights": weights} if weights else {},
         clips=smallest,
         real_clips=len(real),
@@ -169,9 +181,14 @@ def score_synthesis(
     )
 
 
-def _measure(
+def measure_set(
     clips: ByteClip, *, background: int | None, flow: FlowFunction | None, nets: Mapping[str, Features]
-) -> _Set:
+) -> MeasuredSet:
+    """Describe clips (N, T, 3, H, W) uint8 for `compare_sets` and `clip_values`; arguments as in `score_synthesis`.
+
+    Raises:
+        ValueError: features of another shape, or not finite.
+    """
     features = {name: np.asarray(net(clips), dtype=np.float64) for name, net in nets.items()}
     for name, table in features.items():
         if table.ndim not in (2, 3) or len(table) != len(clips) or not np.isfinite(table).all():
@@ -179,12 +196,20 @@ def _measure(
                 f"the features {name!r} of {len(clips)} clips must be finite and ({len(clips)}, D) or "
                 f"({len(clips)}, T, D), got {table.shape}"
             )
-    return _Set(describe(clips, background), None if flow is None else flow_histograms(clips, flow), features)
+    return MeasuredSet(describe(clips, background), None if flow is None else flow_histograms(clips, flow), features)
 
 
-def _compare(
-    row: _Set, *, reference: _Set, known: Array | None, spread: Array, nets: Mapping[str, Features]
+def compare_sets(
+    row: MeasuredSet, *, reference: MeasuredSet, known: Array | None, spread: Array, nets: Mapping[str, Features]
 ) -> dict[str, float]:
+    """The measures that compare a set with a reference of the same number of clips.
+
+    Args:
+        row, reference: the sets.
+        known: pooled frames of the clips that `nearest_clip` is the distance to; None: those of the reference.
+        spread: standard deviation of the hand-made features of the real clips.
+        nets: the networks whose features the sets have.
+    """
     ours, theirs = row.description, reference.description
     values = {
         "motion_histogram": histogram_distance(ours.histogram.mean(axis=0), theirs.histogram.mean(axis=0)),
@@ -195,10 +220,15 @@ def _compare(
     if row.flow is not None and reference.flow is not None:
         values["flow_speed"] = motion_histograms.speed_distance(row.flow, reference.flow)
         values["flow_direction"] = motion_histograms.direction_distance(row.flow, reference.flow)
+        values["track_frechet"] = motion_histograms.track_distance(row.flow, reference.flow)
     for name, net in nets.items():
-        pair = [table.reshape(-1, table.shape[-1]) for table in (row.features[name], reference.features[name])]
-        frechet, kernel = distance_names(name, net)
-        values[frechet], values[kernel] = frechet_between(*pair), kernel_distance(*pair)
+        pair = row.features[name], reference.features[name]
+        rows = [table.reshape(-1, table.shape[-1]) for table in pair]
+        for key, distance in feature_distances(name, net).items():
+            values[key] = distance(*rows)
+        measures = net.of_sets if isinstance(net, FeatureNet) else None
+        if measures is not None and min(map(len, pair)) >= measures.fewest:
+            values |= measures.function(*pair)
     return values
 
 
@@ -215,9 +245,28 @@ def _category_definitions(classifier: Classifier) -> dict[str, str]:
     return {"mcs": classifier.definition, **each}
 
 
-def _per_clip(description: Description, estimate: Estimates) -> dict[str, Score]:
-    columns = {"motion_energy": description.motion_energy, "content_distance": description.content_distance}
-    return {measure: Score(estimate(values[:, None])[0], []) for measure, values in columns.items()}
+def _per_clip(clips: MeasuredSet, nets: Mapping[str, Features], estimate: Estimates) -> dict[str, Score]:
+    scores = {}
+    for measure, values in clip_values(clips, nets).items():
+        curve = values.reshape(len(values), -1)
+        mean = estimate(curve.mean(axis=1)[:, None])[0]
+        scores[measure] = Score(mean, estimate(curve)[1] if values.ndim == 2 else [])
+    return scores
+
+
+def clip_values(clips: MeasuredSet, nets: Mapping[str, Features]) -> dict[str, Array]:
+    """The measures of single clips by name: (N,), or (N, L) where they are curves."""
+    columns = {
+        "motion_energy": clips.description.motion_energy,
+        "flicker": clips.description.flicker,
+        "content_distance": clips.description.content_distance,
+    }
+    if clips.flow is not None:
+        columns["dynamic_degree"] = clips.flow.dynamic_degree
+    for name, net in nets.items():
+        if isinstance(net, FeatureNet):
+            columns |= {key: measure.function(clips.features[name]) for key, measure in net.of_clips.items()}
+    return columns
 
 
 def background_level(real: ByteClip) -> int | None:
@@ -246,6 +295,16 @@ def halves(names: Sequence[str], random: np.random.Generator) -> tuple[Rows, Row
         filled[side[source]] += sizes[source]
     order = random.permutation(len(names))
     return order[side[group[order]] == 0], order[side[group[order]] == 1]
+
+
+def _too_few(number: int, nets: Sequence[FeatureNet]) -> list[str]:
+    """A note for measures that need more clips, with the reason."""
+    return [
+        f"{', '.join(net.of_sets.definitions)} need at least {net.of_sets.fewest} clips in each set, there are"
+        f" {number}: with fewer, every clip is a neighbour of every other"
+        for net in nets
+        if net.of_sets is not None and number < net.of_sets.fewest
+    ]
 
 
 def _check(

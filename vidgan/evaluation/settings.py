@@ -13,6 +13,8 @@ import torch
 
 from vidgan.errors import ConfigError
 from vidgan.evaluation.protocols import ForecastProtocol, GenerationProtocol, find_protocol
+from vidgan.pretrained.cache import require_fetched
+from vidgan.pretrained.catalogue import BY_NAME
 from vidgan.tasks.base import ClipMapper, ClipModel, ForecastModel
 
 ALL = "all"  # both splits
@@ -262,19 +264,22 @@ def settings_for_folders(options: Mapping[str, Any], *, unpaired: bool) -> PairS
 
 
 def parse_weights(entries: list[str]) -> dict[str, Path]:
-    """`NAME=PATH` entries -> name -> path.
+    """`NAME=PATH` entries, or `NAME` of fetched weights -> name -> path.
 
     Raises:
-        ConfigError: an entry of another form, or a repeated name.
+        ConfigError: an entry of another form, or a repeated name. WeightsError: the weights were not fetched.
     """
     weights: dict[str, Path] = {}
     for entry in entries:
         name, equals, path = entry.partition("=")
-        if not (name and equals and path):
-            raise ConfigError(f"--weights {entry}: accepted is NAME=PATH, such as i3d=i3d_torchscript.pt")
+        if not name or (equals and not path) or (not equals and name not in BY_NAME):
+            raise ConfigError(
+                f"--weights {entry}: accepted are NAME=PATH, such as i3d=i3d_torchscript.pt, and the names of fetched"
+                f" weights, {', '.join(BY_NAME)}"
+            )
         if name in weights:
             raise ConfigError(f"--weights {name} is repeated")
-        weights[name] = Path(path)
+        weights[name] = Path(path) if equals else require_fetched(name)
     return weights
 
 

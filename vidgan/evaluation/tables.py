@@ -16,6 +16,7 @@ from vidgan.evaluation.results import (
     Result,
     SynthesisScores,
 )
+from vidgan.metrics.appearance import lags
 from vidgan.metrics.statistics import Estimate
 
 FEW_VIDEOS = 20  # at most this number of videos is listed individually
@@ -199,7 +200,7 @@ def score_document(scores: Result) -> dict[str, Any]:
     table = result_tables(scores)[0]
     curves: dict[str, dict[str, list[float | None]]] = {}
     intervals: dict[str, dict[str, list[list[float | None]]]] = {}
-    has_curves = isinstance(scores, LongClipScores | MappingScores)
+    has_curves = isinstance(scores, LongClipScores | MappingScores | SynthesisScores)
     if has_curves or (isinstance(scores, ForecastScores) and scores.horizon > 1):
         for name, metrics in scores.scores.items():
             for metric, score in metrics.items():
@@ -214,6 +215,7 @@ def score_document(scores: Result) -> dict[str, Any]:
         "table": {"header": _header(table, " ↑", " ↓"), "rows": rows},
         "curves": curves,
         "intervals": intervals,
+        **({"steps": lags(scores.frames)} if curves and isinstance(scores, SynthesisScores) else {}),
         "better": scores.better,
         "notes": [
             describe_result(scores),

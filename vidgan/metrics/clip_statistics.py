@@ -32,6 +32,8 @@ MIN_SPREAD = 1e-3
 
 DEFINITIONS = {
     "motion_energy": "mean absolute difference of neighbouring frames, RGB in [0, 1], mean over clips",
+    "flicker": "mean amount by which a pixel leaves the range of its values in the frames before and after, RGB in"
+    " [0, 1]; the real clips' own is beside it, and a frozen clip has 0",
     "content_distance": content.DEFINITION,
     "motion_histogram": "earth mover's distance, in grey levels, between the histograms of absolute differences of "
     "neighbouring frames of the set and of the reference",
@@ -49,6 +51,23 @@ def motion_energy(clips: ByteClip) -> Values:
     0 for a frozen clip. Neither high nor low is better: compare with real clips.
     """
     return _energy(difference_histogram(clips))
+
+
+def flicker(clips: ByteClip) -> Values:
+    """Mean amount by which pixels in [0, 1] leave the range of both neighbours in time: (N, T, 3, H, W) -> (N,).
+
+    Steady motion changes a pixel in one direction and counts little; noise, jitter and flashes count fully. Neither
+    high nor low is better: compare with real clips.
+    """
+    check_clips(clips)
+    rows = []
+    for clip in clips.cpu():
+        pixels = clip.short()
+        before, now, after = pixels[:-2], pixels[1:-1], pixels[2:]
+        above = (now - torch.maximum(before, after)).clamp_min(0)
+        below = (torch.minimum(before, after) - now).clamp_min(0)
+        rows.append((above + below).double().mean() / 255)
+    return torch.stack(rows).numpy()
 
 
 def difference_histogram(clips: ByteClip) -> Values:
@@ -91,6 +110,7 @@ class Description:
     """What the measures need of each clip of a set, computed once; indexing selects clips."""
 
     motion_energy: Values  # (N,)
+    flicker: Values  # (N,)
     content_distance: Values  # (N,)
     histogram: Values  # (N, 256), see `difference_histogram`
     features: Values  # (N, 29), see `handmade_features`
@@ -100,7 +120,7 @@ class Description:
         return len(self.motion_energy)
 
     def __getitem__(self, rows: npt.NDArray[np.intp]) -> "Description":
-        parts = (self.motion_energy, self.content_distance, self.histogram, self.features, self.pooled)
+        parts = (self.motion_energy, self.flicker, self.content_distance, self.histogram, self.features, self.pooled)
         return Description(*(part[rows] for part in parts))
 
 
@@ -111,9 +131,8 @@ def describe(clips: ByteClip, background: int | None = BACKGROUND) -> Descriptio
     for part in clips.split(CHUNK):
         histogram = difference_histogram(part)
         pooled = rearrange(pool_frames(rearrange(part, "n t c h w -> (n t) c h w")), "(n t) d -> n (t d)", n=len(part))
-        columns.append(
-            (_energy(histogram), content_distance(part, background), histogram, handmade_features(part), pooled)
-        )
+        per_clip = (_energy(histogram), flicker(part), content_distance(part, background))
+        columns.append((*per_clip, histogram, handmade_features(part), pooled))
     return Description(*(np.concatenate(column) for column in zip(*columns, strict=True)))
 
 

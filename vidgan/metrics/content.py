@@ -34,7 +34,7 @@ def content_distance(clips: ByteClip, background: int | None = BACKGROUND) -> Va
     Returns:
         (N,) float64 in grey levels, >= 0: the mean over all pairs of frames of a clip.
     """
-    return _pairwise_over_time(frame_colours(clips, background))
+    return pairwise_over_time(frame_colours(clips, background))
 
 
 def frame_colours(clips: ByteClip, background: int | None = BACKGROUND) -> Values:
@@ -68,7 +68,7 @@ def embedding_distance(clips: ByteClip, embed: Callable[[ByteClip], Values]) -> 
     rows = np.asarray(embed(clips), dtype=np.float64)
     if rows.ndim != 3 or rows.shape[:2] != tuple(clips.shape[:2]):
         raise ValueError(f"the embedding must be (N, T, D) = ({len(clips)}, {clips.shape[1]}, D), got {rows.shape}")
-    return _pairwise_over_time(rows)
+    return pairwise_over_time(rows)
 
 
 def face_embedding(
@@ -87,7 +87,7 @@ def face_embedding(
     return script_features(weights, size=size, frames=True, device=device)
 
 
-def _pairwise_over_time(rows: Values) -> Values:
+def pairwise_over_time(rows: Values) -> Values:
     """Mean L2 distance over all pairs of frames of each clip: (N, T, D) -> (N,)."""
     number, length, _ = rows.shape
     total = np.zeros(number)

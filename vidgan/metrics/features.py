@@ -17,6 +17,7 @@ from einops import rearrange
 from torch import Tensor
 
 from vidgan.errors import WeightsError
+from vidgan.metrics.frechet import frechet_between, kernel_distance
 from vidgan.metrics.values import Values
 from vidgan.metrics.weights import file_hash, load_script, require_weights
 from vidgan.pixels import to_float
@@ -26,32 +27,62 @@ Describe: TypeAlias = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
+class ClipMeasure:
+    """A number per clip, (N,), or a curve per clip, (N, L), computed from the features of the clips."""
+
+    function: Callable[[Values], Values]
+    definition: str
+
+
+@dataclass(frozen=True)
+class SetMeasures:
+    """Numbers that compare the features of a set with those of a reference."""
+
+    function: Callable[[Values, Values], Mapping[str, float]]  # name -> value
+    definitions: Mapping[str, str]
+    better: Mapping[str, str]  # name -> "lower" or "higher"
+    fewest: int = 2  # clips of each set
+
+
+@dataclass(frozen=True)
 class FeatureNet:
-    """A function from clips (N, T, 3, H, W) uint8 to features (N, D), or (N, T, D) for a network of single frames."""
+    """A function from clips (N, T, 3, H, W) uint8 to features (N, D), or (N, T, D) for a network of single frames.
+
+    Attributes:
+        definition: of the features.
+        weights: file name -> SHA-256.
+        distances: names of its Fréchet and kernel distance, such as ("fvd", "kvd"); None: after the name of the
+            network; empty: the features have no such distance.
+        of_clips, of_sets: further measures of its features.
+    """
 
     function: Callable[[ByteClip], Values]
     definition: str
-    weights: Mapping[str, str] = field(default_factory=dict)  # file name -> SHA-256
-    distances: tuple[str, str] | None = None  # names of its Fréchet and kernel distance, such as ("fvd", "kvd")
+    weights: Mapping[str, str] = field(default_factory=dict)
+    distances: tuple[str, str] | tuple[()] | None = None
+    of_clips: Mapping[str, ClipMeasure] = field(default_factory=dict)
+    of_sets: SetMeasures | None = None
 
     def __call__(self, clips: ByteClip) -> Values:
         return self.function(clips)
 
 
-def distance_names(name: str, net: Callable[[ByteClip], Values]) -> tuple[str, str]:
-    """Metric names of the Fréchet and the kernel distance in the features of the network ``name``."""
+def distance_names(name: str, net: Callable[[ByteClip], Values]) -> tuple[str, str] | tuple[()]:
+    """Metric names of the Fréchet and the kernel distance in the features of the network ``name``; or none."""
     own = net.distances if isinstance(net, FeatureNet) else None
-    return own or (f"frechet_{name}", f"kernel_{name}")
+    return (f"frechet_{name}", f"kernel_{name}") if own is None else own
+
+
+def feature_distances(name: str, net: Callable[[ByteClip], Values]) -> dict[str, Callable[[Values, Values], float]]:
+    """Metric name -> distance of two sets of features, one row each clip or frame."""
+    return dict(zip(distance_names(name, net), (frechet_between, kernel_distance), strict=False))
 
 
 def distance_definitions(name: str, net: Callable[[ByteClip], Values]) -> dict[str, str]:
     """Metric name -> definition of the two distances of `distance_names`."""
     features = net.definition if isinstance(net, FeatureNet) else f"features {name}, given by the caller; not FVD"
-    frechet, kernel = distance_names(name, net)
-    return {
-        frechet: f"Fréchet distance; {features}",
-        kernel: f"kernel distance, unbiased MMD^2 with (x.y / D + 1)^3; {features}",
-    }
+    texts = ("Fréchet distance", "kernel distance, unbiased MMD^2 with (x.y / D + 1)^3")
+    return {key: f"{text}; {features}" for key, text in zip(distance_names(name, net), texts, strict=False)}
 
 
 def script_features(

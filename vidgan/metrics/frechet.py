@@ -48,9 +48,26 @@ def frechet_between(features1: Values, features2: Values) -> float:
         ValueError: a set has fewer than two rows, or the sets differ in D.
     """
     _check_sets(features1, features2)
+    if len(features1) + len(features2) < features1.shape[1]:
+        return _frechet_of_few(np.asarray(features1, dtype=np.float64), np.asarray(features2, dtype=np.float64))
     means = [np.asarray(features.mean(axis=0), dtype=np.float64) for features in (features1, features2)]
     covariances = [np.atleast_2d(np.cov(features, rowvar=False)) for features in (features1, features2)]
     return frechet_distance(means[0], covariances[0], means[1], covariances[1])
+
+
+def _frechet_of_few(features1: Values, features2: Values) -> float:
+    """`frechet_between` for fewer rows than features, without a matrix of the number of features.
+
+    With S1 = A'A and S2 = B'B, the eigenvalues of S1 S2 are the squared singular values of AB'.
+    """
+    means = [features.mean(axis=0) for features in (features1, features2)]
+    parts = [
+        (features - mean) / np.sqrt(len(features) - 1)
+        for features, mean in zip((features1, features2), means, strict=True)
+    ]
+    shared = np.linalg.svd(parts[0] @ parts[1].T, compute_uv=False).sum()
+    spread = sum(np.square(part).sum() for part in parts)
+    return max(0.0, float(np.square(means[0] - means[1]).sum() + spread - 2 * shared))
 
 
 def kernel_distance(features1: Values, features2: Values) -> float:

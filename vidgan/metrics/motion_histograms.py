@@ -1,4 +1,4 @@
-"""Histograms of optical-flow speed and direction, and the distances between those of two sets of clips.
+"""Optical-flow statistics of clips: histograms of speed and direction, tracks, and the distances between two sets.
 
 The measures are this project's own and need no trained weights. The caller passes the flow function, which determines
 the numbers: only results of one flow method compare.
@@ -11,9 +11,13 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from einops import rearrange
 
+from vidgan.metrics import tracks
 from vidgan.metrics.content import check_clips
+from vidgan.metrics.frechet import frechet_between
+from vidgan.metrics.tracks import DIRECTIONS
 from vidgan.metrics.values import Values
 from vidgan.types import ByteClip
 
@@ -22,14 +26,15 @@ FlowFunction: TypeAlias = Callable[[npt.NDArray[np.uint8], npt.NDArray[np.uint8]
 
 SPEED_BIN = 0.25  # pixels per frame
 SPEED_BINS = 128  # the last one counts all speeds from 31.75 px
-DIRECTIONS = 8
 
 DEFINITIONS = {
     "flow_speed": "earth mover's distance, in pixels a frame, between the histograms of optical-flow speed of the set "
     "and of the reference",
     "flow_direction": f"earth mover's distance on the circle, in eighths of a turn, between the histograms of flow "
     f"direction ({DIRECTIONS} sectors, each pixel counted by its speed) of the set and of the reference; at most 4",
+    **tracks.DEFINITIONS,
 }
+DISTANCES = ("flow_speed", "flow_direction", "track_frechet")  # the others are numbers of single clips
 
 
 @dataclass(frozen=True)
@@ -38,13 +43,15 @@ class FlowHistograms:
 
     speed: Values  # (N, 128), each row sums to 1
     direction: Values  # (N, 8), mean speed towards each sector, in pixels per frame
+    tracks: Values  # (N, 64), see `vidgan.metrics.tracks.track_features`
+    dynamic_degree: Values  # (N,), in pixels per frame
 
     def __getitem__(self, rows: npt.NDArray[np.intp]) -> "FlowHistograms":
-        return FlowHistograms(self.speed[rows], self.direction[rows])
+        return FlowHistograms(self.speed[rows], self.direction[rows], self.tracks[rows], self.dynamic_degree[rows])
 
 
 def flow_histograms(clips: ByteClip, flow: FlowFunction) -> FlowHistograms:
-    """Speed and direction of the motion between neighbouring frames.
+    """Speed, direction and tracks of the motion between neighbouring frames.
 
     Args:
         clips: (N, T, 3, H, W) uint8, T >= 3.
@@ -55,11 +62,15 @@ def flow_histograms(clips: ByteClip, flow: FlowFunction) -> FlowHistograms:
     """
     check_clips(clips)
     speeds, directions = np.zeros((len(clips), SPEED_BINS)), np.zeros((len(clips), DIRECTIONS))
+    features, fastest = [], []
     for row, clip in enumerate(clips):
+        flows = []
         frames = np.ascontiguousarray(rearrange(clip, "t c h w -> t h w c").cpu().numpy())
         for previous, current in pairwise(frames):
             # Backward flow points to where a pixel came from, so motion is its negative.
-            x, y = -np.asarray(flow(current, previous), dtype=np.float64)
+            backward = np.asarray(flow(current, previous))  # (2, H, W)
+            flows.append(backward.astype(np.float32))
+            x, y = -backward.astype(np.float64)
             speed = np.hypot(x, y)
             bins = np.minimum(speed / SPEED_BIN, SPEED_BINS - 1).astype(np.intp)
             speeds[row] += np.bincount(bins.ravel(), minlength=SPEED_BINS)
@@ -70,7 +81,10 @@ def flow_histograms(clips: ByteClip, flow: FlowFunction) -> FlowHistograms:
         pixels = (len(frames) - 1) * frames.shape[1] * frames.shape[2]
         speeds[row] /= pixels
         directions[row] /= pixels
-    return FlowHistograms(speeds, directions)
+        clip_flow = torch.from_numpy(np.stack(flows))[None]  # (1, T-1, 2, H, W)
+        features.append(tracks.track_features(clip_flow))
+        fastest.append(tracks.dynamic_degree(clip_flow))
+    return FlowHistograms(speeds, directions, np.concatenate(features), np.concatenate(fastest))
 
 
 def speed_distance(first: FlowHistograms, second: FlowHistograms) -> float:
@@ -91,6 +105,11 @@ def direction_distance(first: FlowHistograms, second: FlowHistograms) -> float:
     moved = np.cumsum(parts[0] - parts[1])
     # On a circle the mass that crosses the cut is free, and the median minimises the total (Rabin et al. 2011).
     return float(np.abs(moved - np.median(moved)).sum())
+
+
+def track_distance(first: FlowHistograms, second: FlowHistograms) -> float:
+    """Fréchet distance of the track features of two sets, two clips each or more."""
+    return frechet_between(first.tracks, second.tracks)
 
 
 def histogram_distance(first: Values, second: Values) -> float:

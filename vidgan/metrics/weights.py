@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from vidgan.errors import WeightsError
@@ -43,7 +44,11 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         WeightsError: the file holds anything other than tensors, which are all that is unpickled.
     """
     try:
-        content: Any = torch.load(path, weights_only=True, map_location="cpu")
+        content: Any = (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, weights_only=True, map_location="cpu")
+        )
     except Exception as error:  # a damaged file can make the unpickler raise any exception
         raise WeightsError(f"{path}: not a file of tensors ({type(error).__name__})") from error
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):

@@ -69,7 +69,8 @@ def _curves(scores: Mapping[str, Any]) -> Iterator[Block]:
             own = {name: pairs for name, pairs in intervals.get(metric, {}).items() if name == subject}
             yield _curve(scores, metric, scores["curves"][metric], own, "over the clip")
         return
-    over = "over the clip" if "stretch" in scores.get("result", {}) else "over the horizon"
+    segmented = "stretch" in scores.get("result", {})
+    over = "over the clip" if segmented else "over the lag" if "steps" in scores else "over the horizon"
     for metric, predictors in scores.get("curves", {}).items():
         named = dict(sorted(predictors.items(), key=lambda item: item[0] != subject))  # the subject first
         shown = {name: values for name, values in named.items() if name in (subject, *BASELINES)}
@@ -89,15 +90,23 @@ def _curve(
     title: str,
 ) -> LineChart:
     better = scores.get("better", {}).get(metric)
-    segment = scores.get("result", {}).get("stretch")  # frames per segment of clips longer than trained
-    is_mapping = scores.get("result", {}).get("kind") == "mapping"
+    result = scores.get("result", {})
+    segment = result.get("stretch")  # frames per segment of clips longer than trained
+    is_mapping = result.get("kind") == "mapping"
     x_label = f"segment of {segment} frames" if segment else "frame or step" if is_mapping else "forecast frame"
+    steps: Sequence[float] = range(1, 1 + max(map(len, predictors.values()), default=0))
+    if "steps" in scores:
+        steps, x_label = scores["steps"], "lag between two frames of a clip, frames"
     bands = {
-        name: [(float(x), low, high) for x, (low, high) in enumerate(pairs, 1) if low is not None and high is not None]
+        name: [
+            (float(x), low, high)
+            for x, (low, high) in zip(steps, pairs, strict=False)
+            if low is not None and high is not None
+        ]
         for name, pairs in intervals.items()
     }
     return LineChart(
-        {name: list(enumerate(values, start=1)) for name, values in predictors.items()},
+        {name: list(zip(steps, values, strict=False)) for name, values in predictors.items()},
         f"{heading(metric)} {title}",
         x_label=x_label,
         x_from_zero=False,

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 import torch
 from einops import rearrange
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -132,7 +133,7 @@ class TransNetV2(nn.Module):
 
 
 def load_transnet(weights: Path | str) -> TransNetV2:
-    """Load published weights: a PyTorch state dict of any floating-point type.
+    """Load published weights: a state dict of any floating-point type, of PyTorch or as safetensors.
 
     Raises:
         ValueError: the file is missing, or is not a state dict of TransNet V2.
@@ -142,7 +143,8 @@ def load_transnet(weights: Path | str) -> TransNetV2:
         raise ValueError(f"{path}: no such file; expected the state dict of TransNet V2 for PyTorch")
     net = TransNetV2()
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        safe = path.suffix == ".safetensors"
+        state = load_file(path) if safe else torch.load(path, map_location="cpu", weights_only=True)
         net.load_state_dict(
             {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
         )

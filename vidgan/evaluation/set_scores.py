@@ -146,9 +146,9 @@ def score_synthesis(
     distances = ["motion_histogram", "frechet_inhouse", *(motion_histograms.DISTANCES if flow else ())]
     distances += [key for name, net in nets.items() for key in distance_names(name, net)]
     widths = {
-        names[0]: table.shape[-1]
+        distance: table.shape[-1]
         for name, table in truth.features.items()
-        if (names := distance_names(name, nets[name]))
+        for distance in distance_names(name, nets[name])[:1]
     }
     known_nets = [net for net in nets.values() if isinstance(net, FeatureNet)]
     weights = {k: v for net in known_nets for k, v in net.weights.items()}

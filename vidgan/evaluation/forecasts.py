@@ -103,7 +103,9 @@ def evaluate_forecasts(trained: TrainedModel, settings: ForecastSettings, share:
     """
     protocol, windows = plan_forecasts(trained, settings, share.processes)
     device = settings.torch_device(int(os.environ.get("LOCAL_RANK", "0")))
-    perceptual = perceptual_metrics(protocol.metrics, settings.weights, device)
+    peers = {name: path for name, path in settings.weights.items() if name in PEERS}
+    others = {name: path for name, path in settings.weights.items() if name not in PEERS}
+    perceptual = perceptual_metrics(protocol.metrics, others, device)
     extra = perceptual if device.type == "cpu" else metrics_on(device) | perceptual
     mask, mask_note = motion_masks() if set(protocol.metrics) & MASKED.keys() else (None, "")
     measures = choose_measures(
@@ -122,7 +124,7 @@ def evaluate_forecasts(trained: TrainedModel, settings: ForecastSettings, share:
             windows.read_all(windows.windows[:1])[:, : protocol.context], 1 if protocol.growing else protocol.horizon
         )
     measured = measure_forecasts(
-        model_predictors(model) | peer_predictors(settings.weights, device),
+        model_predictors(model) | peer_predictors(peers, device),
         model_samplers(model, settings.num_samples, settings.seed),
         with_progress(
             windows.batches(rank=share.rank, processes=share.processes),
@@ -156,7 +158,7 @@ def evaluate_forecasts(trained: TrainedModel, settings: ForecastSettings, share:
             "counts": {"windows": len(windows), "published_counts": list(protocol.expected)},
             "metric_weights": {
                 **{name: digest for metric in extra.values() for name, digest in metric.weights.items()},
-                **{name: file_hash(path) for name, path in settings.weights.items() if name in PEERS},
+                **{name: file_hash(path) for name, path in peers.items()},
             },
             "device": str(device),
             # The report repeats the forecasts of these frames to display the cases.

@@ -56,7 +56,7 @@ def perceptual_metrics(
     """The perceptual metrics among `names`, and those whose files are in `weights`.
 
     Args:
-        weights: files of `lpips-NET` (the trunk), `lpips-NET-linear` and `stlpips`. Those of `PEERS` are ignored.
+        weights: files of `lpips-NET` (the trunk), `lpips-NET-linear` and `stlpips`.
 
     Raises:
         ConfigError: weights that belong to no frame metric. WeightsError: a file is missing; the message says how to
@@ -64,11 +64,9 @@ def perceptual_metrics(
     """
     known = {f"lpips-{net}{part}": name for name, net in LPIPS.items() for part in ("", "-linear")}
     known["stlpips"] = "stlpips"
-    if unknown := sorted(weights.keys() - known.keys() - PEERS.keys()):
-        accepted = ", ".join([*known, *PEERS])
-        raise ConfigError(f"--weights {', '.join(unknown)} has no effect on forecasts; accepted: {accepted}")
-    files = [known[name] for name in weights if name in known]
-    wanted = dict.fromkeys([*(name for name in names if name in LPIPS), *files])
+    if unknown := sorted(weights.keys() - known.keys()):
+        raise ConfigError(f"--weights {', '.join(unknown)} has no effect here; accepted: {', '.join(known)}")
+    wanted = dict.fromkeys([*(name for name in names if name in LPIPS), *(known[name] for name in weights)])
     return {name: _perceptual(name, weights, device) for name in wanted}
 
 
@@ -184,8 +182,8 @@ FETCHED: Final[Mapping[str, Callable[[Path, torch.device], FeatureNet]]] = {
 
 
 def peer_predictors(weights: Mapping[str, Path], device: torch.device) -> dict[str, Predictor]:
-    """Forecasters made of published networks, by row name: those of `PEERS` whose files are in `weights`."""
-    return {PEERS[name]: _interpolator(path, device) for name, path in weights.items() if name in PEERS}
+    """Forecasters made of published networks, by row name; `weights` are files of networks in `PEERS`."""
+    return {PEERS[name]: _interpolator(path, device) for name, path in weights.items()}
 
 
 def _interpolator(path: Path, device: torch.device) -> Predictor:

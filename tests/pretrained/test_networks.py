@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidgan.pretrained.cache import fetched_path, load_network
+from vidgan.pretrained.cache import WEIGHTS, load_network, weights_folder
 from vidgan.pretrained.efficientnet_lite import CLASSES, FEATURES, EfficientNetLite2, _SameConv
 from vidgan.pretrained.face_embedding import FaceEmbedding
 from vidgan.pretrained.rife import RIFE
@@ -20,9 +20,15 @@ def frames(number: int, height: int, width: int, seed: int = 0) -> Tensor:
     return torch.randint(0, 256, (number, 3, height, width), dtype=torch.uint8, generator=random)
 
 
-def require(name: str) -> None:
-    if fetched_path(name) is None:
-        pytest.skip(f"the weights {name} are not in the cache")
+USERS_WEIGHTS = weights_folder()  # read before the tests get a cache of their own
+
+
+def fetched(network: nn.Module, name: str) -> nn.Module:
+    """The network with its published weights; skips where they were not fetched."""
+    path = USERS_WEIGHTS / name / WEIGHTS
+    if not path.is_file():
+        pytest.skip(f"{path} was not fetched")
+    return load_network(network, name, path)
 
 
 def picture(shared_data: Path, name: str, position: int = 20) -> Tensor:
@@ -81,14 +87,13 @@ def test_interpolation_of_equal_frames_is_that_frame_without_flow() -> None:
 )
 def test_classifier_names_what_clips_show(shared_data: Path, clip: str, label: int) -> None:
     """ImageNet classes: 100 black swan, 417 balloon, 895 warplane."""
-    require("efficientnet-lite2")
-    net = load_network(EfficientNetLite2(), "efficientnet-lite2")
+    net = fetched(EfficientNetLite2(), "efficientnet-lite2")
+    assert isinstance(net, EfficientNetLite2)
     assert int(net.classify(picture(shared_data, clip)).argmax()) == label
 
 
 def test_interpolated_frame_is_closer_than_the_average_of_its_neighbours(shared_data: Path) -> None:
-    require("rife")
-    net = load_network(RIFE(), "rife")
+    net = fetched(RIFE(), "rife")
     clip = torch.from_numpy(read_frames(shared_data / "clips" / "natural" / "blackswan.mp4")[:3].copy())
     first, truth, second = (
         F.interpolate(frame[None].permute(0, 3, 1, 2).float(), (128, 224), mode="area").round().to(torch.uint8)
@@ -102,8 +107,7 @@ def test_interpolated_frame_is_closer_than_the_average_of_its_neighbours(shared_
 
 
 def test_faces_of_one_person_are_closer_than_those_of_two(shared_data: Path) -> None:
-    require("dlib-face")
-    net = load_network(FaceEmbedding(), "dlib-face")
+    net = fetched(FaceEmbedding(), "dlib-face")
     rows = []
     for number in (11, 18, 19):
         clip = read_frames(shared_data / "clips" / "faces" / f"d{number}.mp4")

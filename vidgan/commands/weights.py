@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from vidgan.pretrained.cache import cache_folder, fetch_command, fetched_path, find_entry
+from vidgan.pretrained.cache import fetch_command, fetched_path, find_entry, weights_folder
 from vidgan.pretrained.catalogue import ENTRIES
 from vidgan.pretrained.fetching import fetch
 
 
 def list_weights() -> str:
     """Describe the weights that can be fetched, with their state, licence and origin, as one block of text."""
-    lines = [f"cache: {cache_folder()} (VIDGAN_CACHE changes it)"]
+    lines = [f"cache: {weights_folder()} (VIDGAN_CACHE changes it)"]
     for entry in ENTRIES:
         state = "fetched" if fetched_path(entry.name) else f"`{fetch_command(entry)}`, {entry.megabytes:.0f} MB"
         lines += [

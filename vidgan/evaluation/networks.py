@@ -16,6 +16,7 @@ from vidgan.evaluation.baselines import ConstantVelocityWarp
 from vidgan.evaluation.feature_cache import CachedFeatures
 from vidgan.evaluation.measure import Predictor
 from vidgan.evaluation.protocols import LPIPS
+from vidgan.files import cache_folder
 from vidgan.metrics import appearance
 from vidgan.metrics.content import pairwise_over_time
 from vidgan.metrics.features import ClipMeasure, FeatureNet, SetMeasures, inception_features, script_features
@@ -24,7 +25,7 @@ from vidgan.metrics.fvd import i3d
 from vidgan.metrics.perceptual import lpips_metric, stlpips_metric
 from vidgan.metrics.values import Values
 from vidgan.metrics.weights import file_hash
-from vidgan.pretrained.cache import cache_folder, load_network
+from vidgan.pretrained.cache import load_network
 from vidgan.pretrained.efficientnet_lite import FEATURES, EfficientNetLite2
 from vidgan.pretrained.face_embedding import FaceEmbedding
 from vidgan.pretrained.rife import RIFE
@@ -208,7 +209,7 @@ def _cached(
     step: int = 1,
 ) -> CachedFeatures:
     key = f"{definition} {file_hash(path)}"
-    folder = cache_folder().parent / "features"
+    folder = cache_folder() / "features"
     return CachedFeatures(describe, key, length=length, step=step, device=device, folder=folder)
 
 

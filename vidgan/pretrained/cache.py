@@ -5,7 +5,6 @@ tensors must have the hash in the catalogue, so that a changed or half-copied fi
 """
 
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, TypeVar
@@ -16,6 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vidgan.errors import ConfigError, WeightsError
+from vidgan.files import cache_folder
 from vidgan.pretrained.catalogue import BY_NAME, Entry
 
 WEIGHTS: Final = "weights.safetensors"
@@ -25,10 +25,9 @@ LICENCE: Final = "LICENCE"
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def cache_folder() -> Path:
-    """Folder of the fetched weights: `weights` in VIDGAN_CACHE, by default `vidgan` in the user's cache folder."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("VIDGAN_CACHE") or Path(home) / "vidgan") / "weights"
+def weights_folder() -> Path:
+    """Folder of the fetched weights, one folder each."""
+    return cache_folder() / "weights"
 
 
 def find_entry(name: str) -> Entry:
@@ -44,7 +43,7 @@ def find_entry(name: str) -> Entry:
 
 def fetched_path(name: str) -> Path | None:
     """The file of fetched weights; None if they were not fetched."""
-    path = cache_folder() / name / WEIGHTS
+    path = weights_folder() / name / WEIGHTS
     return path if path.is_file() else None
 
 
@@ -58,7 +57,7 @@ def require_fetched(name: str) -> Path:
     path = fetched_path(name)
     if path is None:
         raise WeightsError(
-            f"{cache_folder() / name / WEIGHTS}: the weights {name} were not fetched; run `{fetch_command(entry)}`"
+            f"{weights_folder() / name / WEIGHTS}: the weights {name} were not fetched; run `{fetch_command(entry)}`"
         )
     return path
 

@@ -24,6 +24,7 @@ from torch import Tensor
 from vidgan.errors import ConfigError, WeightsError
 from vidgan.files import (
     atomic_path,
+    cache_folder,
     explain_full_disk,
     parse_json,
     replace_folder,
@@ -31,7 +32,7 @@ from vidgan.files import (
     write_bytes,
     write_json,
 )
-from vidgan.pretrained.cache import LICENCE, ORIGIN, WEIGHTS, cache_folder, fetch_command, fetched_path, tensor_hash
+from vidgan.pretrained.cache import LICENCE, ORIGIN, WEIGHTS, fetch_command, fetched_path, tensor_hash, weights_folder
 from vidgan.pretrained.catalogue import Entry
 
 Download = Callable[[Entry, Path], None]
@@ -59,7 +60,7 @@ def fetch(
     existing = fetched_path(entry.name)
     if existing is not None:
         return existing
-    downloads = cache_folder().parent / "downloads"
+    downloads = cache_folder() / "downloads"
     source = _given_archive(entry, archive) if archive is not None else downloads / entry.archive
     if archive is None and not _is_intact(source, entry):
         with temporary_folder() as folder:
@@ -75,7 +76,7 @@ def fetch(
     _convert(entry, source)
     if archive is None:
         source.unlink(missing_ok=True)
-    return cache_folder() / entry.name / WEIGHTS
+    return weights_folder() / entry.name / WEIGHTS
 
 
 def _check_licence(entry: Entry, accepted: str | None) -> None:
@@ -135,7 +136,7 @@ def _unreachable(entry: Entry, reason: str) -> WeightsError:
 def _convert(entry: Entry, archive: Path) -> None:
     """Write the folder of the cache from an archive that was checked."""
     content = _extract(archive, entry.member, entry.member_sha256)
-    with temporary_folder() as scratch, explain_full_disk(cache_folder()):
+    with temporary_folder() as scratch, explain_full_disk(weights_folder()):
         if entry.form == "tfjs":
             assert entry.manifest is not None and entry.manifest_sha256 is not None
             manifest = _extract(archive, entry.manifest, entry.manifest_sha256)
@@ -147,15 +148,15 @@ def _convert(entry: Entry, archive: Path) -> None:
         digest = tensor_hash(tensors)
         if digest != entry.tensors_sha256:
             raise WeightsError(f"{archive}: {entry.member} was converted to other tensors than those of the catalogue")
-        cache_folder().mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache_folder(), prefix=f".{entry.name}-") as folder:
+        weights_folder().mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=weights_folder(), prefix=f".{entry.name}-") as folder:
             finished = Path(folder) / entry.name
             finished.mkdir()
             with atomic_path(finished / WEIGHTS) as temporary:
                 save_file(tensors, temporary)
             write_bytes(finished / LICENCE, _extract(archive, entry.licence_member, None))
             write_json(finished / ORIGIN, _origin(entry))
-            replace_folder(finished, cache_folder() / entry.name)
+            replace_folder(finished, weights_folder() / entry.name)
 
 
 def _origin(entry: Entry) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 import vidgan
-from vidgan.cli import config, weights
+from vidgan.cli import config, survey, weights
 from vidgan.cli import evaluate as evaluation
 from vidgan.cli.dissect import dissect, layers
 from vidgan.cli.editing import edit, edit_flow, invert, train_encoder
@@ -60,3 +60,4 @@ app.command()(doctor)
 app.command()(models)
 app.add_typer(config.app, name="config")
 app.add_typer(weights.app, name="weights")
+app.add_typer(survey.app, name="survey")

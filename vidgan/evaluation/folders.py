@@ -58,7 +58,7 @@ def evaluate_pairs(predicted: Path, true: Path, settings: PairSettings) -> Folde
     metrics = settings.metrics or DEFAULT_METRICS
     device = settings.torch_device()
     perceptual = perceptual_metrics(metrics, settings.weights, device)
-    predictions, targets = (_find_videos(path, settings.strip_frame) for path in (predicted, true))
+    predictions, targets = (find_videos(path, settings.strip_frame) for path in (predicted, true))
     if predicted.is_file() and true.is_file() and len(predictions) == len(targets) == 1:
         predictions = dict(zip(targets, predictions.values(), strict=True))
     start, stop = settings.frames or (0, None)
@@ -82,7 +82,7 @@ def evaluate_sets(generated: Path, real: Path, settings: SetSettings) -> Synthes
         DataError: there are no clips, or too few. ConfigError, ValueError: clips of different sizes.
         WeightsError: weights of a measure are missing.
     """
-    readers = [_shuffled(_find_videos(path, settings.strip_frame), settings.seed) for path in (generated, real)]
+    readers = [_shuffled(find_videos(path, settings.strip_frame), settings.seed) for path in (generated, real)]
     counts = len(readers[0]), len(readers[1])
     generated_clips, real_clips = (partial(_cut, side, settings.frames) for side in readers)
     if settings.protocol is not None:
@@ -274,8 +274,16 @@ def _cut(readers: Sequence[Reader], frames: tuple[int, int | None] | None) -> It
         yield read()[start:stop]
 
 
-def _find_videos(path: Path, strip_frame: tuple[int, int] | None) -> dict[str, Reader]:
-    """Name -> function that decodes that video to (T, 3, H, W)."""
+def find_videos(path: Path, strip_frame: tuple[int, int] | None) -> dict[str, Reader]:
+    """Name -> function that decodes that video to (T, 3, H, W) uint8.
+
+    Args:
+        path: a folder, a file, or a pattern with `*` in the last part, whose replacement is the name.
+        strip_frame: (H, W) of one frame of strip images; None: square frames.
+
+    Raises:
+        DataError: there are no clips. ConfigError: none has such a name, or two have one name.
+    """
     pattern = None
     if "*" in path.name and not path.exists():
         path, pattern = path.parent, path.name

@@ -147,13 +147,14 @@ def write_gif(path: Path | str, clip: "Tensor | np.ndarray", fps: float = 8.0, *
     return Path(path)
 
 
-def webp_bytes(clip: "Tensor | np.ndarray", fps: float = 8.0, scale: int = 1) -> bytes:
+def webp_bytes(clip: "Tensor | np.ndarray", fps: float = 8.0, scale: int = 1, *, lossless: bool = False) -> bytes:
     """Encode a clip as an endless animated WebP, small enough to embed in an HTML page.
 
     Args:
         clip: (T, 3, H, W) uint8 tensor, or (T, H, W, 3) uint8 array.
         fps: frames per second, from 0.01 to 1000.
         scale: integer magnification; every pixel becomes a square of `scale` x `scale`.
+        lossless: keep every pixel, in a larger file.
 
     Raises:
         ValueError: wrong shape or dtype, or a number out of range.
@@ -172,6 +173,7 @@ def webp_bytes(clip: "Tensor | np.ndarray", fps: float = 8.0, scale: int = 1) ->
         append_images=images[1:],
         duration=np.diff(ends).tolist(),
         loop=0,
+        lossless=lossless,
         quality=85,
         method=4,
     )

@@ -129,6 +129,10 @@ def evaluate(
         str | None,
         typer.Option(help="Metric that selects the best and worst sample [each its own].", rich_help_panel=FORECASTS),
     ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="Labels of single frames, for --protocol anomaly.", rich_help_panel=FORECASTS),
+    ] = None,
     processes: Annotated[
         int, typer.Option(min=1, help="Processes that share the windows.", rich_help_panel=FORECASTS)
     ] = 1,
@@ -168,7 +172,8 @@ def evaluate(
 
     Protocols: kitti-prednet (kitti-prednet-hkl), caltech-10to1 (caltech-10to1-openstl), mmnist-10to10, smmnist-5to20,
     kth-10to20, kth-10to40, kth-svg-10to30, human36m-4to4 (human36m-4to4-legacy), bair-2to28, cityscapes, davis, vimeo,
-    ucf-mathieu, ucf-dvf, ucf-full, folder; for sets of clips gen-fvd2048-16, gen-ucf-is (gen-ucf-is-10split).
+    ucf-mathieu, ucf-dvf, ucf-full, folder; anomaly (frames against labels); for sets of clips
+    gen-fvd2048-16, gen-ucf-is (gen-ucf-is-10split).
     docs/metrics.md explains every metric.
     """
     from vidgan.commands.evaluate import evaluate_command
@@ -178,7 +183,7 @@ def evaluate(
         "model": model, "data": data, "best": best, "split": split, "protocol": protocol,
         "allow_deviation": allow_deviation, "context": context, "horizon": horizon, "growing": growing,
         "metrics": _names(metrics), "samples": samples,
-        "best_by": best_by, "clips": clips, "frames": frames, "seeds": seeds, "mcs": mcs,
+        "best_by": best_by, "clips": clips, "frames": frames, "labels": labels, "seeds": seeds, "mcs": mcs,
         "flow_histograms": flow_histograms, "weights": parse_weights(weights or []), "seed": seed, "device": device,
         "allow_own_code": allow_own_code,
     }  # fmt: skip

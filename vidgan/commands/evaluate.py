@@ -10,6 +10,7 @@ from torch import nn
 
 from vidgan.commands.launch import run_processes
 from vidgan.errors import ConfigError
+from vidgan.evaluation.anomaly import evaluate_anomalies
 from vidgan.evaluation.clips import evaluate_clips
 from vidgan.evaluation.forecasts import Share, evaluate_forecasts, plan_forecasts
 from vidgan.evaluation.long_clips import evaluate_long_clips
@@ -18,8 +19,9 @@ from vidgan.evaluation.models import TrainedModel, data_facts, find_model
 from vidgan.evaluation.nearest_clips import nearest_sheet
 from vidgan.evaluation.output import Output, circumstances, write_measurements
 from vidgan.evaluation.requests import KEY, EvaluationRequest
-from vidgan.evaluation.results import ForecastScores, LongClipScores, MappingScores, SynthesisScores
+from vidgan.evaluation.results import AnomalyScores, ForecastScores, LongClipScores, MappingScores, SynthesisScores
 from vidgan.evaluation.settings import (
+    AnomalySettings,
     ForecastSettings,
     LongClipSettings,
     MappingSettings,
@@ -51,6 +53,7 @@ def evaluate(
     best_by: str | None = None,
     clips: int | None = None,
     frames: int | None = None,
+    labels: Path | None = None,
     seeds: int = 1,
     mcs: bool = False,
     flow_histograms: bool = False,
@@ -59,7 +62,7 @@ def evaluate(
     device: str = "auto",
     allow_own_code: bool = False,
     networks: Mapping[str, nn.Module] | None = None,
-) -> ForecastScores | SynthesisScores | LongClipScores | MappingScores:
+) -> ForecastScores | SynthesisScores | LongClipScores | MappingScores | AnomalyScores:
     """Score a model on held-out data; the result of a run is saved in its `scores/`.
 
     Args:
@@ -82,6 +85,7 @@ def evaluate(
         clips: clips compared on each side; default 256, or the protocol's number. Models that generate clips only.
         frames: length of generated clips, a multiple of the training length, or of the windows of a model that maps
             clips to clips; default: as trained. Of a `model`, any length; default: 16.
+        labels: folder with labels of single frames (`vidgan.data.frame_labels`), for the protocol "anomaly".
         seeds: number of evaluation seeds, for mean and interval. Models that generate clips only.
         mcs: also measure whether clips show the requested category. Models with categories only.
         flow_histograms: also compare how clips move. Models that generate clips only.
@@ -92,8 +96,9 @@ def evaluate(
         networks: objects for parts that were passed from Python in training, as in `vidgan.train`.
 
     Returns:
-        `ForecastScores` of a forecasting model. `SynthesisScores` of a model that generates clips, or `LongClipScores`
-        if `frames` is set. `MappingScores` of a model that maps clips to clips.
+        `ForecastScores` of a forecasting model, or `AnomalyScores` with the protocol "anomaly". `SynthesisScores` of a
+        model that generates clips, or `LongClipScores` if `frames` is set. `MappingScores` of a model that maps clips
+        to clips.
 
     Raises:
         ConfigError: no model at `run`, or an option that does not apply to it or to the data.
@@ -102,7 +107,8 @@ def evaluate(
     options = {
         "split": split, "protocol": protocol, "allow_deviation": allow_deviation, "context": context,
         "horizon": horizon, "growing": growing, "metrics": tuple(metrics), "samples": samples, "best_by": best_by,
-        "clips": clips, "frames": frames, "seeds": seeds, "mcs": mcs, "flow_histograms": flow_histograms,
+        "clips": clips, "frames": frames, "labels": labels, "seeds": seeds, "mcs": mcs,
+        "flow_histograms": flow_histograms,
         "weights": dict(weights or {}), "seed": seed, "device": device,
     }  # fmt: skip
     with own_code(allowed=allow_own_code, objects=networks):
@@ -122,7 +128,7 @@ def evaluate(
 
 def evaluate_model(
     trained: TrainedModel, options: Mapping[str, Any], share: Share = Share()
-) -> tuple[ForecastScores | SynthesisScores | LongClipScores | MappingScores, ModelSettings]:
+) -> tuple[ForecastScores | SynthesisScores | LongClipScores | MappingScores | AnomalyScores, ModelSettings]:
     """Score a model that was found, and write nothing.
 
     Args:
@@ -138,9 +144,11 @@ def evaluate_model(
     """
     trained, options = _with_clip_length(trained, options)
     settings = settings_for_model(trained.model, options)
-    scores: ForecastScores | SynthesisScores | LongClipScores | MappingScores
+    scores: ForecastScores | SynthesisScores | LongClipScores | MappingScores | AnomalyScores
     if isinstance(settings, ForecastSettings):
         scores = evaluate_forecasts(trained, settings, share)
+    elif isinstance(settings, AnomalySettings) and share.processes == 1:
+        scores = evaluate_anomalies(trained, settings)
     elif share.processes > 1:
         raise ConfigError(f"--processes has no effect on {settings.scored}")
     elif isinstance(settings, MappingSettings):

@@ -13,6 +13,7 @@ from vidgan.errors import ComparisonError
 from vidgan.evaluation.protocols import ForecastProtocol, GenerationProtocol
 from vidgan.evaluation.published import quoted_rows
 from vidgan.evaluation.results import (
+    AnomalyScores,
     AnyResult,
     FolderScores,
     ForecastScores,
@@ -187,9 +188,9 @@ def _estimates(table: dict[str, Score], metrics: Sequence[str]) -> dict[str, Est
 def _differences(
     entries: Sequence[Entry], metrics: Sequence[str], resamples: int, seed: int
 ) -> tuple[list[Line], list[str]]:
-    """Each subject minus the first one, paired by window; sets of clips have no windows."""
+    """Each subject minus the first one, paired by window; sets of clips have no windows, and an AUC has no mean."""
     first = entries[0]
-    if len(entries) < 2 or isinstance(first.result, SynthesisScores | LongClipScores):
+    if len(entries) < 2 or isinstance(first.result, SynthesisScores | LongClipScores | AnomalyScores):
         return [], []
     bootstrap = SourceBootstrap(first.result.rows.sources, resamples=resamples, seed=seed)
     lines = []

@@ -12,6 +12,7 @@ from vidgan.errors import ConfigError
 from vidgan.evaluation.protocols import find_protocol
 from vidgan.evaluation.results import WINDOWED, AnyResult
 from vidgan.evaluation.rows import rows_bytes, rows_path
+from vidgan.evaluation.settings import ANOMALY
 from vidgan.evaluation.tables import FORMATS, render
 from vidgan.files import write_bytes, write_text
 
@@ -42,7 +43,7 @@ class Output:
         check_format(self.format, "json")
         if self.published and self.format == "json":
             raise ConfigError("--published has no effect on JSON, which holds measured values only")
-        if self.published and (protocol is None or not find_protocol(protocol).published):
+        if self.published and (protocol in (None, ANOMALY) or not find_protocol(str(protocol)).published):
             raise ConfigError("--published: no rows are published for this evaluation; give a --protocol that has some")
         check_new(self.out)
 

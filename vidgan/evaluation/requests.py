@@ -54,7 +54,12 @@ class EvaluationRequest:
             model=None if model is None else describe(model),
             data=None if data is None else str(data.absolute()),
             best=best,
-            options={**options, "metrics": list(options["metrics"]), "weights": weights},
+            options={
+                **options,
+                "metrics": list(options["metrics"]),
+                "labels": None if options["labels"] is None else str(options["labels"].absolute()),
+                "weights": weights,
+            },
         )
 
     @classmethod
@@ -87,7 +92,13 @@ class EvaluationRequest:
     def arguments(self) -> dict[str, Any]:
         """The keyword arguments of `vidgan.evaluate`, besides run, model, data and best."""
         weights = {name: Path(path) for name, path in self.options["weights"].items()}
-        return {**self.options, "metrics": tuple(self.options["metrics"]), "weights": weights}
+        labels = self.options.get("labels")
+        return {
+            **self.options,
+            "metrics": tuple(self.options["metrics"]),
+            "labels": None if labels is None else Path(labels),
+            "weights": weights,
+        }
 
     def load(self) -> TrainedModel:
         """The model and its data, where they are now.

@@ -255,11 +255,31 @@ class MappingScores(Result):
     rows: Rows = field(default_factory=Rows, metadata={"stored": False}, compare=False, repr=False)
 
 
-AnyResult: TypeAlias = ForecastScores | SynthesisScores | LongClipScores | FolderScores | MappingScores
-KINDS: dict[str, type[AnyResult]] = {
-    kind.kind: kind for kind in (ForecastScores, SynthesisScores, LongClipScores, FolderScores, MappingScores)
-}
-WINDOWED = (ForecastScores, FolderScores, MappingScores)  # results with single measurements
+@dataclass(frozen=True, kw_only=True)
+class AnomalyScores(Result):
+    """Scores of forecasters as detectors of anomalous frames; the row "chance" is that of a random order.
+
+    Bounds are intervals of a bootstrap over videos.
+    """
+
+    kind: ClassVar[str] = "anomaly"
+
+    context: int
+    videos: int
+    frames: int  # scored
+    anomalous: int  # of these
+    subject: str
+    resamples: int
+    by_video: dict[str, dict[str, float | None]]  # video -> forecaster -> AUC; None without both kinds of frames
+    # Of some videos: forecaster -> (T,) normalised PSNR; "label" -> (T,), 1 for anomalous frames.
+    curves: dict[str, dict[str, list[float]]]
+    rows: Rows = field(default_factory=Rows, metadata={"stored": False}, compare=False, repr=False)
+
+
+AnyResult: TypeAlias = ForecastScores | SynthesisScores | LongClipScores | FolderScores | MappingScores | AnomalyScores
+_KINDS = (ForecastScores, SynthesisScores, LongClipScores, FolderScores, MappingScores, AnomalyScores)
+KINDS: dict[str, type[AnyResult]] = {kind.kind: kind for kind in _KINDS}
+WINDOWED = (ForecastScores, FolderScores, MappingScores, AnomalyScores)  # results with single measurements
 
 
 def read_result(file: Path) -> AnyResult:

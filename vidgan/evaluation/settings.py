@@ -18,6 +18,7 @@ from vidgan.pretrained.catalogue import BY_NAME
 from vidgan.tasks.base import ClipMapper, ClipModel, ForecastModel
 
 ALL = "all"  # both splits
+ANOMALY = "anomaly"  # the protocol that scores frames against labels
 SPLITS = ("test", ALL)
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -182,6 +183,26 @@ class MappingSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class AnomalySettings(Settings):
+    """How a forecasting model is scored as a detector of anomalous frames.
+
+    Attributes:
+        labels: folder with the labels of single frames (`vidgan.data.frame_labels`).
+        context: frames given; default: as trained.
+    """
+
+    scored: ClassVar[str] = f"--protocol {ANOMALY}"
+
+    labels: Path
+    context: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.labels is None:
+            raise ConfigError(f"--protocol {ANOMALY} needs --labels, the folder with the labels of single frames")
+
+
+@dataclass(frozen=True, kw_only=True)
 class FolderSettings(Settings):
     """How folders of videos are read.
 
@@ -228,7 +249,7 @@ class SetSettings(FolderSettings):
             self._exclude(f"on --protocol {self.protocol.name} with two folders", "seeds", "flow_histograms")
 
 
-ModelSettings = ForecastSettings | ClipSettings | LongClipSettings | MappingSettings
+ModelSettings = ForecastSettings | ClipSettings | LongClipSettings | MappingSettings | AnomalySettings
 S = TypeVar("S", bound=Settings)
 
 
@@ -241,6 +262,10 @@ def settings_for_model(model: ForecastModel | ClipModel | ClipMapper, options: M
     Raises:
         ConfigError, ValueError: an option that does not apply to this model, or an invalid value.
     """
+    if options.get("protocol") == ANOMALY:
+        if not isinstance(model, ForecastModel):
+            raise ConfigError(f"--protocol {ANOMALY} is for models that forecast")
+        return _parse(AnomalySettings, {**options, "protocol": None})
     if isinstance(model, ForecastModel):
         settings = _parse(ForecastSettings, options)
         if settings.num_samples > 1 and not model.can_sample:
@@ -337,5 +362,7 @@ def _listed(names: list[str]) -> str:
     return ", ".join(f"--{name.replace('_', '-')}" for name in names)
 
 
-_KINDS = (ForecastSettings, ClipSettings, LongClipSettings, MappingSettings, PairSettings, SetSettings)
+_KINDS = (
+    ForecastSettings, ClipSettings, LongClipSettings, MappingSettings, AnomalySettings, PairSettings, SetSettings,
+)  # fmt: skip
 _DEFAULTS = {name: value for kind in _KINDS for name, value in _defaults(kind).items()}

@@ -9,6 +9,7 @@ from typing import Any
 from vidgan.evaluation.comparison import Comparison, Line, quoted_lines
 from vidgan.evaluation.protocols import PROTOCOLS
 from vidgan.evaluation.results import (
+    AnomalyScores,
     FolderScores,
     ForecastScores,
     LongClipScores,
@@ -64,6 +65,13 @@ def result_tables(scores: Result, *, published: bool = False) -> list[Table]:
             for video, means in scores.by_video.items()
         ]
         tables.append(Table("the prediction, video by video", metrics, scores.better, by_video))
+    if isinstance(scores, AnomalyScores) and 1 < scores.videos <= FEW_VIDEOS:
+        forecasters = [name for name in scores.scores if any(name in table for table in scores.by_video.values())]
+        aucs = [
+            Line(video, {name: Estimate(table.get(name), None, None) for name in forecasters})
+            for video, table in scores.by_video.items()
+        ]
+        tables.append(Table("auc, video by video", forecasters, {}, aucs))
     if isinstance(scores, ForecastScores) and sum(one.windows > 0 for one in scores.bins.values()) > 1:
         for name, difficulty in scores.bins.items():
             if difficulty.windows:
@@ -115,6 +123,11 @@ def describe_result(scores: Result) -> str:
             f"{scores.protocol}: {scores.windows} windows of {scores.frames} frames of {scores.sources} sources at"
             f" {size}{enlarged if scores.scale > 1 else ''}, {scores.border} border pixels left out of frame metrics;"
             " mean over windows and frames, 95 % interval over sources"
+        )
+    if isinstance(scores, AnomalyScores):
+        return (
+            f"{scores.protocol}: {scores.frames} frames of {scores.videos} test videos at {size}, {scores.anomalous}"
+            f" anomalous, each forecast from {scores.context} frames; 95 % interval over videos"
         )
     assert isinstance(scores, FolderScores)
     return (

@@ -50,6 +50,8 @@ def score_blocks(scores: Mapping[str, Any], cases: Sequence[Block] = ()) -> list
     result = scores.get("result", {})
     if result.get("kind") == "synthesis":
         blocks += _floors_and_controls(result)
+    if result.get("kind") == "anomaly":
+        blocks += _normality(result)
     if result.get("kind") == "forecast":
         blocks += [*_difficulty(result), *_calibration(result)]
     blocks += cases
@@ -140,6 +142,27 @@ def _floors_and_controls(result: Mapping[str, Any]) -> Iterator[Block]:
             reference=FLOOR,
             note=f"{better} is better" if better else "closer to real is better",
             caption=SET_INTERVAL,
+        )
+
+
+def _normality(result: Mapping[str, Any]) -> Iterator[Block]:
+    """The normalised PSNR of each frame of some videos, and which frames are anomalous."""
+    subject = result["subject"]
+    for video, curves in result["curves"].items():
+        first = result["context"] + 1
+        series = {
+            "anomalous": curves["label"],
+            subject: curves[subject],
+            **{name: curves[name] for name in BASELINES[:1] if name in curves and name != subject},
+        }
+        yield LineChart(
+            {name: list(enumerate(values, start=first)) for name, values in series.items()},
+            f"Normality of the frames of {video}",
+            x_label="frame, counted from 1",
+            x_from_zero=False,
+            y_label="normalised PSNR; anomalous: 1",
+            y_range=(0.0, 1.0),
+            caption="A detector is good if its curve is low where a frame is anomalous.",
         )
 
 

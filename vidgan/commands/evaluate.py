@@ -147,10 +147,10 @@ def evaluate_model(
     scores: ForecastScores | SynthesisScores | LongClipScores | MappingScores | AnomalyScores
     if isinstance(settings, ForecastSettings):
         scores = evaluate_forecasts(trained, settings, share)
-    elif isinstance(settings, AnomalySettings) and share.processes == 1:
-        scores = evaluate_anomalies(trained, settings)
     elif share.processes > 1:
         raise ConfigError(f"--processes has no effect on {settings.scored}")
+    elif isinstance(settings, AnomalySettings):
+        scores = evaluate_anomalies(trained, settings)
     elif isinstance(settings, MappingSettings):
         scores = evaluate_mapping(trained, settings)
     elif isinstance(settings, LongClipSettings):

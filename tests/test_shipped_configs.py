@@ -10,7 +10,8 @@ from vidgan.data.preparing.prepare import prepare
 from vidgan.data.synthetic.shapes import render_shapes
 
 SIZES = {"mocogan/sky": (128, 128), "dual_motion/kitti": (128, 224), "dual_motion/paper": (128, 160),
-         "dual_motion/vidgan": (128, 160), "mocogan/demo": (32, 32), "dual_motion/demo": (32, 32)}  # fmt: skip
+         "dual_motion/vidgan": (128, 160), "mocogan/demo": (32, 32), "mocogan/layered": (32, 32),
+         "dual_motion/demo": (32, 32)}  # fmt: skip
 
 
 @pytest.fixture(scope="session")

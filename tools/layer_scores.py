@@ -75,7 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f" inverted with {options.starts} starts and {options.steps} steps"
         + (f", mean PSNR {np.mean(psnr):.1f} dB" if psnr else "")
     ]
-    result = {"protocol": "segmentation of moving shapes", "table": {"header": COLUMNS, "rows": rows}, "notes": notes}
+    title = "segmentation of moving shapes by the mask of a layered model"
+    result = {"kind": "table", "title": title, "columns": COLUMNS, "rows": rows, "notes": notes}
     for line in (COLUMNS, *rows):
         print(*line, sep="\t")
     if options.out:

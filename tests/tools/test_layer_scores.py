@@ -24,7 +24,7 @@ def test_both_kinds_of_clips_are_scored(tmp_path: Path, capsys: pytest.CaptureFi
     out = tmp_path / "scores.json"
     options = ["--clips", "2", "--real", "1", "--steps", "2", "--starts", "1", "--work", str(tmp_path / "work")]
     assert layer_scores.main([str(tmp_path / "model"), *options, "--out", str(out)]) == 0
-    table = json.loads(out.read_text())["table"]
+    table = json.loads(out.read_text())
     assert [row[:3] for row in table["rows"]] == [["own", 2, "colour rule"], ["real, inverted", 1, "exact mask"]]
     assert all(0 <= value <= 1 for row in table["rows"] for value in row[3:])
     assert sorted(path.name for path in (tmp_path / "work").iterdir()) == ["own.png", "real.png"]

@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vidgan.commands.compare import compare
     from vidgan.commands.dissect import dissect
+    from vidgan.commands.edit import edit
+    from vidgan.commands.edit_flow import edit_flow
     from vidgan.commands.evaluate import evaluate
+    from vidgan.commands.invert import invert, train_encoder
     from vidgan.commands.reproduce import reproduce
     from vidgan.commands.table import table
     from vidgan.commands.train import train
@@ -42,7 +45,11 @@ _HOMES = {
     "translate": "vidgan.commands.translate",
     "compare": "vidgan.commands.compare",
     "dissect": "vidgan.commands.dissect",
+    "edit": "vidgan.commands.edit",
+    "edit_flow": "vidgan.commands.edit_flow",
     "evaluate": "vidgan.commands.evaluate",
+    "invert": "vidgan.commands.invert",
+    "train_encoder": "vidgan.commands.invert",
     "reproduce": "vidgan.commands.reproduce",
     "table": "vidgan.commands.table",
     "read_frames": "vidgan.video.decode",
@@ -61,12 +68,16 @@ __all__ = [
     "__version__",
     "compare",
     "dissect",
+    "edit",
+    "edit_flow",
     "evaluate",
+    "invert",
     "prepare",
     "read_frames",
     "reproduce",
     "table",
     "train",
+    "train_encoder",
     "translate",
 ]
 

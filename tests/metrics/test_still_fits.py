@@ -36,6 +36,17 @@ def test_still_and_wrongly_moving_reconstructions_are_frozen() -> None:
     assert backward.is_frozen and backward.energy_ratio == 1 and backward.correlation < 0.3
 
 
+def test_an_object_displaced_by_a_pixel_still_follows() -> None:
+    """16 squares along a side of 64: a thin column one pixel aside has the same coarse motion."""
+    clip = torch.zeros(6, 3, 64, 64, dtype=torch.uint8)
+    aside = clip.clone()
+    for t in range(6):
+        clip[t, :, :, 8 + 8 * t] = 255
+        aside[t, :, :, 9 + 8 * t] = 255
+    scores = reconstruction_scores(aside, clip)
+    assert scores.correlation == pytest.approx(1) and scores.psnr < scores.best_frame_psnr + 0.01
+
+
 def test_a_still_clip_cannot_be_frozen() -> None:
     clip = moving_bar()[:1].expand(4, -1, -1, -1)
     scores = reconstruction_scores(clip, clip)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from vidgan.metrics.values import finite_or_none
 from vidgan.types import ByteClip
@@ -17,6 +18,7 @@ __all__ = ["MIN_CORRELATION", "MIN_ENERGY_RATIO", "STILL_ENERGY", "Reconstructio
 
 MIN_ENERGY_RATIO = 0.25  # of the motion energy of the clip, below which a reconstruction is frozen
 MIN_CORRELATION = 0.3  # of temporal differences, below which the motion is not that of the clip
+GRID = 16  # squares along the shorter side, in which motion is compared
 STILL_ENERGY = 0.1 / 255  # mean absolute difference of neighbouring frames, below which the clip itself is still
 
 
@@ -31,7 +33,9 @@ class Reconstruction:
         best_frame_psnr: of the frame of the clip whose repetition is closest to the clip, dB; +inf for a still clip.
         mean_frame_psnr: of the mean of the frames, repeated and rounded to grey levels, dB.
         energy_ratio: mean absolute difference of neighbouring frames, over that of the clip; NaN for a still clip.
-        correlation: Pearson correlation of the temporal differences of both, over all pixels; NaN where one is still.
+        correlation: Pearson correlation of the temporal differences of both, averaged over squares of a sixteenth of
+            the shorter side, so that an object that is displaced by a pixel still counts; 0 where the reconstruction is
+            still, NaN for a still clip.
     """
 
     psnr: float
@@ -78,13 +82,19 @@ def reconstruction_scores(reconstruction: ByteClip, clip: ByteClip) -> Reconstru
         best_frame_psnr=max(still),
         mean_frame_psnr=_psnr(mean.expand_as(true), true),
         energy_ratio=float("nan") if is_still else energy / true_energy,
-        correlation=float("nan") if is_still else _correlation(moves, true_moves),
+        correlation=float("nan") if is_still else _correlation(_pooled(moves), _pooled(true_moves)),
     )
 
 
 def _psnr(pixels: torch.Tensor, true: torch.Tensor) -> float:
     error = float((pixels - true).square().mean())
     return float("inf") if error == 0 else float(-10 * np.log10(error))
+
+
+def _pooled(moves: torch.Tensor) -> torch.Tensor:
+    """Averages over squares of a sixteenth of the shorter side of (T-1, C, H, W)."""
+    side = max(1, min(moves.shape[-2:]) // GRID)
+    return F.avg_pool2d(moves, side) if side > 1 else moves
 
 
 def _correlation(first: torch.Tensor, second: torch.Tensor) -> float:

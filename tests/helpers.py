@@ -150,6 +150,7 @@ def double_precision() -> Iterator[None]:
         patch.setattr(torch.Tensor, "float", torch.Tensor.double)
         patch.setattr("vidgan.tasks.synthesis.training.to_float", to_double)
         patch.setattr("vidgan.tasks.forecasting.training.to_float", to_double)
+        patch.setattr("vidgan.tasks.upscaling.training.to_float", to_double)
         patch.setattr("vidgan.commands.train.build_hooks", lambda *_, **__: Hooks())
         torch.set_default_dtype(torch.float64)
         try:

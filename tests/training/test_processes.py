@@ -131,6 +131,11 @@ def equality_cases() -> dict[str, tuple[str, dict[str, Any]]]:
                 "train__warmup": 1,
             }
             cases[f"{model}-{adversarial}"] = model, changes
+    cases["upscaling-two_stages"] = (
+        "upscaling",
+        {f"optimizers__{name}": SGD for name in ("generator", "frame", "video")}
+        | {"objective__pixel_steps": 1, "objective__weights__ping_pong": 0.5, "train__steps": STEPS},
+    )
     return cases
 
 
@@ -170,7 +175,7 @@ def test_two_processes_equal_one(case: str, two: Path, shapes_data: Path, tmp_pa
     with double_precision():
         one = train(small_config(model, shapes_data, tmp_path, **changes), quiet=True).run_dir
     alone = load_checkpoint(one / "checkpoints" / f"step-{STEPS:08d}").tensors
-    for name in ("generator", "frame", "video" if model == "mocogan" else "flow"):
+    for name in ("generator", "frame", "flow" if model == "dual_motion" else "video"):
         first, other = (load_file(two / f"{case}-{name}-{rank}.safetensors") for rank in (0, 1))
         for key, value in first.items():
             assert torch.equal(value, other[key]), f"{name}: {key} differs between the processes"

@@ -31,6 +31,8 @@ def report(run: Path, *, data: Sequence[Path] = ()) -> Path:
     """
     for folder in data:
         load_index(folder)
+    if not run.exists():
+        raise ConfigError(f"{run}: no such file or folder; give a training run or the result file of --out")
     if run.is_file():
         return report_result(run, data=data)
     run_config(run)

@@ -151,9 +151,9 @@ def _normality(result: Mapping[str, Any]) -> Iterator[Block]:
     for video, curves in result["curves"].items():
         first = result["context"] + 1
         series = {
-            "anomalous": curves["label"],
             subject: curves[subject],
             **{name: curves[name] for name in BASELINES[:1] if name in curves and name != subject},
+            "anomalous": curves["label"],
         }
         yield LineChart(
             {name: list(enumerate(values, start=first)) for name, values in series.items()},

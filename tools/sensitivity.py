@@ -94,7 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = page(result)
     if options.page is not None:
         write_text(options.page, text)
-    print(text)
+    blind, rewarded = marks(result)
+    print(f"blind: {blind}\nrewarded: {rewarded}")
     return 0
 
 
@@ -269,6 +270,24 @@ def summary(result: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     return counts
 
 
+def marks(result: Mapping[str, Any]) -> tuple[list[str], dict[str, list[str]]]:
+    """What `vidgan.evaluation.sensitivity` holds.
+
+    Returns:
+        The measures that see no damage (for measures of copying, not even a copy) in more than half of the data sets;
+        and measure -> damages that it calls better than other real clips in a data set, copies left out.
+    """
+    half = len(result["data"]) / 2
+    blind = [measure for measure, row in summary(result).items() if max(row.values()) <= half]
+    rewarded: dict[str, list[str]] = {}
+    for entry in result["data"].values():
+        for measure, damage in cells(entry):
+            names = rewarded.setdefault(measure, [])
+            if damage != COPIED and damage not in names and first_number(entry, measure, damage) == "!":
+                names.append(damage)
+    return blind, {measure: sorted(names) for measure, names in rewarded.items() if names}
+
+
 def cells(entry: Mapping[str, Any]) -> list[tuple[str, str]]:
     """All pairs of measure and damage of a data set."""
     tables = list(entry["values"].values())
@@ -286,6 +305,12 @@ def page(result: Mapping[str, Any]) -> str:
         f"## In how many of {len(result['data'])} data sets\n",
         _table(columns, [(measure, [str(row.get(name, "")) for name in columns]) for measure, row in counts.items()]),
     ]
+    blind, rewarded = marks(result)
+    if blind:
+        parts.append(f"\n**See nothing reliably** (no damage in more than half of the sets): {_named(blind)}.")
+    if rewarded:
+        named = "; ".join(f"`{measure}`: {', '.join(names)}" for measure, names in rewarded.items())
+        parts.append(f"\n**Call damaged clips better than real ones** in a data set: {named}.")
     for name, entry in result["data"].items():
         tried = ", ".join(entry["values"])
         read = [number for number, table in entry["values"].items() if "appearance_frechet" in table]
@@ -321,6 +346,10 @@ are; *copied* are the reference clips themselves, which only a measure of copyin
 
 A measure that does not see a damage says nothing about it, however good the number.
 """
+
+
+def _named(measures: Sequence[str]) -> str:
+    return ", ".join(f"`{measure}`" for measure in measures)
 
 
 def _table(columns: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> str:

@@ -10,6 +10,7 @@ import torch
 
 from vidgan.evaluation import feature_cache
 from vidgan.evaluation.feature_cache import CachedFeatures
+from vidgan.evaluation.share import Share
 
 
 class Counted:
@@ -75,15 +76,16 @@ def test_processes_share_the_windows_and_have_equal_numbers() -> None:
     barrier, tables = Barrier(2), {}
 
     def run(rank: int) -> tuple[int, np.ndarray]:
-        def gather(table: np.ndarray) -> np.ndarray:
-            tables[rank] = table
-            barrier.wait()
-            total = tables[0] + tables[1]
-            barrier.wait()
-            return total
+        class Exchanged(Share):
+            def total(self, table: np.ndarray) -> np.ndarray:
+                tables[rank] = table
+                barrier.wait()
+                total: np.ndarray = tables[0] + tables[1]
+                barrier.wait()
+                return total
 
         describe = Counted()
-        rows = CachedFeatures(describe, "key", share=(rank, 2), gather=gather)(clips())
+        rows = CachedFeatures(describe, "key", share=Exchanged(rank, 2))(clips())
         return describe.windows, rows
 
     with ThreadPoolExecutor(2) as pool:

@@ -134,7 +134,8 @@ def evaluate(
         typer.Option(help="Labels of single frames, for --protocol anomaly.", rich_help_panel=FORECASTS),
     ] = None,
     processes: Annotated[
-        int, typer.Option(min=1, help="Processes that share the windows.", rich_help_panel=FORECASTS)
+        int,
+        typer.Option(min=1, help="Processes that share the windows, or network features.", rich_help_panel=FORECASTS),
     ] = 1,
     clips: Annotated[
         int | None, typer.Option(min=4, help="Clips compared on each side [256].", rich_help_panel=CLIPS)

@@ -12,28 +12,33 @@ from vidgan.commands.launch import run_processes
 from vidgan.errors import ConfigError
 from vidgan.evaluation.anomaly import evaluate_anomalies
 from vidgan.evaluation.clips import evaluate_clips
-from vidgan.evaluation.forecasts import Share, evaluate_forecasts, plan_forecasts
+from vidgan.evaluation.forecasts import evaluate_forecasts, plan_forecasts
 from vidgan.evaluation.long_clips import evaluate_long_clips
 from vidgan.evaluation.mapping import evaluate_mapping
 from vidgan.evaluation.models import TrainedModel, data_facts, find_model
 from vidgan.evaluation.nearest_clips import nearest_sheet
+from vidgan.evaluation.networks import FETCHED
 from vidgan.evaluation.output import Output, circumstances, write_measurements
 from vidgan.evaluation.requests import KEY, EvaluationRequest
 from vidgan.evaluation.results import AnomalyScores, ForecastScores, LongClipScores, MappingScores, SynthesisScores
 from vidgan.evaluation.settings import (
     AnomalySettings,
+    ClipSettings,
     ForecastSettings,
     LongClipSettings,
     MappingSettings,
     ModelSettings,
     settings_for_model,
 )
+from vidgan.evaluation.share import Share
 from vidgan.evaluation.tables import score_document
 from vidgan.files import write_bytes
 from vidgan.own_code import own_code
 from vidgan.runs import write_scores
 from vidgan.tasks.base import ForecastModel
 from vidgan.training.launcher import num_launched
+
+WITH_NETWORKS = "; with fetched networks (--weights efficientnet-lite2) it has, on models that generate clips"
 
 
 def evaluate(
@@ -147,8 +152,8 @@ def evaluate_model(
     scores: ForecastScores | SynthesisScores | LongClipScores | MappingScores | AnomalyScores
     if isinstance(settings, ForecastSettings):
         scores = evaluate_forecasts(trained, settings, share)
-    elif share.processes > 1:
-        raise ConfigError(f"--processes has no effect on {settings.scored}")
+    elif share.processes > 1 and not _shares_networks(settings):
+        raise ConfigError(f"--processes has no effect on {settings.scored}{WITH_NETWORKS}")
     elif isinstance(settings, AnomalySettings):
         scores = evaluate_anomalies(trained, settings)
     elif isinstance(settings, MappingSettings):
@@ -156,7 +161,7 @@ def evaluate_model(
     elif isinstance(settings, LongClipSettings):
         scores = evaluate_long_clips(trained, settings)
     else:
-        scores = evaluate_clips(trained, settings)
+        scores = evaluate_clips(trained, settings, share)
     provenance = {
         "subject": trained.name,
         "step": trained.facts.step,
@@ -167,6 +172,11 @@ def evaluate_model(
     return replace(scores, provenance=provenance | scores.provenance), settings
 
 
+def _shares_networks(settings: ModelSettings) -> bool:
+    """Whether several processes can share the work: fetched networks describe the clips."""
+    return isinstance(settings, ClipSettings) and settings.protocol is None and bool(settings.weights.keys() & FETCHED)
+
+
 def evaluate_command(
     run: Path | str | None, options: Mapping[str, Any], output: Output, *, processes: int = 1
 ) -> str | int:
@@ -174,7 +184,8 @@ def evaluate_command(
 
     Args:
         options: keyword arguments of `evaluate`.
-        processes: of a forecasting model, the number of processes that share its windows.
+        processes: of a forecasting model, the number of processes that share its windows; of a model that generates
+            clips, those that share the features of fetched networks.
 
     Returns:
         The text to print, or the exit code of the processes.
@@ -185,9 +196,10 @@ def evaluate_command(
             trained = find_model(run, options["model"], data=options["data"], best=options["best"])
         loading = ("model", "data", "best", "allow_own_code")
         settings = settings_for_model(trained.model, {k: v for k, v in options.items() if k not in loading})
-        if not isinstance(settings, ForecastSettings):
-            raise ConfigError(f"--processes has no effect on {settings.scored}")
-        plan_forecasts(trained, settings, processes)  # reports user errors before any process starts
+        if isinstance(settings, ForecastSettings):
+            plan_forecasts(trained, settings, processes)  # reports user errors before any process starts
+        elif not _shares_networks(settings):
+            raise ConfigError(f"--processes has no effect on {settings.scored}{WITH_NETWORKS}")
         return run_processes(processes)
     scores = evaluate(run, **options)
     rank = Share.of_launcher().rank

@@ -16,8 +16,8 @@ from vidgan.data.store.index import load_index
 from vidgan.errors import ConfigError, DataError
 from vidgan.evaluation.clip_streams import generated_clips, random_order
 from vidgan.evaluation.models import TrainedModel
-from vidgan.evaluation.nearest_clips import add_nearest
-from vidgan.evaluation.networks import FACE, set_networks
+from vidgan.evaluation.nearest_clips import add_nearest, add_nearest_appearance
+from vidgan.evaluation.networks import APPEARANCE, FACE, set_networks
 from vidgan.evaluation.outside_models import OutsideGenerator
 from vidgan.evaluation.protocol_scores import merge_seeds, require_weights, score_by_protocol, weight_hashes
 from vidgan.evaluation.protocols import GenerationProtocol
@@ -25,6 +25,7 @@ from vidgan.evaluation.protocols.fitting import fit_to_data
 from vidgan.evaluation.results import Score, SynthesisScores
 from vidgan.evaluation.set_scores import CLIPS, FEWEST_REAL, background_level, score_synthesis
 from vidgan.evaluation.settings import ALL, ClipSettings
+from vidgan.evaluation.share import Share
 from vidgan.evaluation.windows import Window, WindowSet, labelled_clips, real_clips
 from vidgan.metrics.content import embedding_distance, face_embedding
 from vidgan.metrics.features import FeatureNet
@@ -44,8 +45,12 @@ ACD = (
 )
 
 
-def evaluate_clips(trained: TrainedModel, settings: ClipSettings) -> SynthesisScores:
+def evaluate_clips(trained: TrainedModel, settings: ClipSettings, share: Share = Share()) -> SynthesisScores:
     """Score a model that generates clips.
+
+    Args:
+        share: the position of this process among those that share the features of fetched networks; each process
+            returns the same result.
 
     Raises:
         ConfigError: settings that do not fit the model or its data. DataError: too few clips.
@@ -61,7 +66,7 @@ def evaluate_clips(trained: TrainedModel, settings: ClipSettings) -> SynthesisSc
     seeds = [settings.seed + n for n in range(settings.seeds)]
     if settings.protocol is not None:
         return _by_protocol(trained, settings.protocol, settings, seeds)
-    return _by_own_measures(trained, settings, seeds)
+    return _by_own_measures(trained, settings, seeds, share)
 
 
 def _by_protocol(
@@ -106,10 +111,12 @@ def real_clip_stream(trained: TrainedModel, frames: int, seed: int) -> Iterator[
         yield windows.read(window)
 
 
-def _by_own_measures(trained: TrainedModel, settings: ClipSettings, seeds: Sequence[int]) -> SynthesisScores:
+def _by_own_measures(
+    trained: TrainedModel, settings: ClipSettings, seeds: Sequence[int], share: Share
+) -> SynthesisScores:
     """The measures without weights and those of the user's networks, on held-out clips if there are enough."""
     model, frames = trained.clip_model, trained.facts.frames
-    networks = set_networks(settings.weights, settings.torch_device(), also=[FACE])
+    networks = set_networks(settings.weights, settings.torch_device(), also=[FACE], share=share)
     flow = partial(estimate_flow, method=default_method()) if settings.flow_histograms else None
 
     def clips_of(split: str) -> ClipDataset:
@@ -150,6 +157,8 @@ def _by_own_measures(trained: TrainedModel, settings: ClipSettings, seeds: Seque
     scores = replace(scores, notes=[*scores.notes, *notes], provenance=weight_hashes(networks))
     if same_data and not model.needs_first_frame:  # a given first frame is no sign of memorisation
         scores = add_nearest(scores, trained, settings.seed)
+        if APPEARANCE in networks:
+            scores = add_nearest_appearance(scores, trained, networks[APPEARANCE], settings.seed)
     if FACE in settings.weights:
         scores = add_embedding_distance(scores, model, held_out or training, settings)
     return scores

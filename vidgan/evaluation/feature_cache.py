@@ -17,12 +17,12 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from vidgan.evaluation.share import Share
 from vidgan.files import atomic_file
 from vidgan.metrics.values import Values
 from vidgan.types import ByteClip
 
 Describe: TypeAlias = Callable[[Tensor], Tensor]
-Gather: TypeAlias = Callable[[np.ndarray], np.ndarray]
 
 MOST_BYTES: Final = 2_000_000_000
 _BATCH: Final = 16  # items per call on a GPU
@@ -40,8 +40,7 @@ class CachedFeatures:
         step: frames between the starts of two windows.
         device: of the network.
         folder: of the files; None: memory only.
-        share: (rank, number) of this process among those that share the work.
-        gather: adds arrays of all processes, zeros where another one did the work.
+        share: the position of this process among those that share the work.
     """
 
     def __init__(
@@ -53,8 +52,7 @@ class CachedFeatures:
         step: int = 1,
         device: torch.device | str = "cpu",
         folder: Path | None = None,
-        share: tuple[int, int] = (0, 1),
-        gather: Gather | None = None,
+        share: Share = Share(),
     ) -> None:
         self.describe = describe
         self.key = key
@@ -63,7 +61,6 @@ class CachedFeatures:
         self.device = torch.device(device)
         self.folder = folder
         self.share = share
-        self.gather = gather
         self._rows: dict[bytes, np.ndarray] = {}
 
     def __call__(self, clips: ByteClip) -> Values:
@@ -87,12 +84,12 @@ class CachedFeatures:
         name = hashlib.blake2b(self.key.encode() + b"".join(keys), digest_size=16).hexdigest()
         path = None if self.folder is None else self.folder / f"{name}.npy"
         rows = None if path is None else _read(path, len(keys))
-        if self.gather is not None and int(self.gather(np.array([rows is not None]).astype(int))[0]) < self.share[1]:
+        if int(self.share.total(np.array([int(rows is not None)]))[0]) < self.share.processes:
             rows = None  # all processes have it, or all compute
         if rows is not None:
             return rows
         rows = self._compute(windows)
-        if path is not None and self.share[0] == 0:
+        if path is not None and self.share.rank == 0:
             path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_file(path) as file:
                 np.save(file, rows)
@@ -103,8 +100,7 @@ class CachedFeatures:
         """Features of all windows; several processes compute every n-th batch and exchange them."""
         size = 1 if self.device.type == "cpu" else _BATCH
         batches = [windows[first : first + size] for first in range(0, len(windows), size)]
-        rank, number = self.share
-        mine = range(rank, len(batches), number)
+        mine = range(self.share.rank, len(batches), self.share.processes)
 
         def describe(at: int) -> np.ndarray:
             with torch.inference_mode():
@@ -112,13 +108,11 @@ class CachedFeatures:
 
         with _one_thread_each() as workers, ThreadPoolExecutor(workers) as pool:
             parts = list(pool.map(describe, mine))
-        if self.gather is None:
-            return np.concatenate(parts)
-        width = int(self.gather(np.array([parts[0].shape[1] if rank == 0 else 0]))[0])
+        width = int(self.share.total(np.array([parts[0].shape[1] if self.share.rank == 0 else 0]))[0])
         table = np.zeros((len(windows), width), np.float32)
         for at, part in zip(mine, parts, strict=True):
             table[at * size : at * size + len(part)] = part
-        return self.gather(table)
+        return self.share.total(table)
 
 
 def _read(path: Path, number: int) -> np.ndarray | None:

@@ -6,12 +6,10 @@ windows. `forecast_scores` is the short evaluation during training.
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
-import torch.distributed as dist
 from torch import nn
 
 from vidgan.data.dataset import ClipDataset
@@ -29,6 +27,7 @@ from vidgan.evaluation.protocols import DEFAULT_METRICS, ForecastProtocol, check
 from vidgan.evaluation.protocols.fitting import fit_to_data
 from vidgan.evaluation.results import ForecastScores
 from vidgan.evaluation.settings import ALL, ForecastSettings
+from vidgan.evaluation.share import Share
 from vidgan.evaluation.summary import COPY_LAST, summarise
 from vidgan.evaluation.windows import BATCH, WindowSet, dataset_windows
 from vidgan.metrics.frame import METRICS, SEQUENCE_SUMS, FrameMetric
@@ -37,29 +36,9 @@ from vidgan.metrics.masked import MASKED
 from vidgan.metrics.statistics import MIN_RESAMPLES
 from vidgan.metrics.weights import file_hash
 from vidgan.tasks.base import ForecastModel
-from vidgan.training.launcher import exit_with_launcher
 from vidgan.types import ByteClip
 
 SHORTEST_CONTEXT = 2  # frames; motion needs two
-
-
-@dataclass(frozen=True)
-class Share:
-    """The position of this process among the processes of an evaluation."""
-
-    rank: int = 0
-    processes: int = 1
-
-    @classmethod
-    def of_launcher(cls) -> "Share":
-        """Read the environment of torchrun or accelerate launch, and connect the processes."""
-        processes = int(os.environ.get("WORLD_SIZE", "1"))
-        if processes == 1:
-            return cls()
-        exit_with_launcher()
-        if not dist.is_initialized():
-            dist.init_process_group("gloo")
-        return cls(dist.get_rank(), dist.get_world_size())
 
 
 def plan_forecasts(
@@ -136,7 +115,7 @@ def evaluate_forecasts(trained: TrainedModel, settings: ForecastSettings, share:
         horizon=protocol.horizon,
     )
     if share.processes > 1:
-        measured = gather(measured, windows)
+        measured = gather(measured, windows, share)
     scores = summarise(
         measured,
         measures,
@@ -168,16 +147,14 @@ def evaluate_forecasts(trained: TrainedModel, settings: ForecastSettings, share:
     )
 
 
-def gather(measured: Measured, windows: WindowSet) -> Measured:
+def gather(measured: Measured, windows: WindowSet, share: Share) -> Measured:
     """The measurements of all processes in the order of the windows; each process receives the same."""
     total = len(windows)
 
     def join(values: np.ndarray, rows: list[int] = measured.rows, total: int = total) -> np.ndarray:
         table = np.zeros((total, *values.shape[1:]))
         table[rows] = values
-        shared = torch.from_numpy(table)
-        dist.all_reduce(shared)  # exact: all other processes hold zeros in these rows
-        return shared.numpy()
+        return share.total(table)  # exact: all other processes hold zeros in these rows
 
     batches = [row // BATCH for row in measured.rows if row % BATCH == 0]
     return Measured(

@@ -1,8 +1,8 @@
-"""Memorisation: generated clips compared with their nearest training clips."""
+"""Memorisation: generated clips compared with their nearest training clips, by pixels and by features."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -11,8 +11,10 @@ from vidgan.errors import DataError
 from vidgan.evaluation.models import TrainedModel
 from vidgan.evaluation.results import Score, SynthesisScores
 from vidgan.evaluation.windows import Window
+from vidgan.metrics.appearance import nearest_points
 from vidgan.metrics.nearest_windows import DEFINITIONS, NearestWindows, Neighbour
 from vidgan.metrics.statistics import SourceBootstrap
+from vidgan.metrics.values import Values
 from vidgan.types import ByteClip, Latents
 from vidgan.video.encode import contact_sheet, png_bytes
 
@@ -20,6 +22,16 @@ CLIPS = 64  # generated clips, and most held-out clips
 PAIRS = 8  # displayed pairs, the nearest first
 MOST = 20_000  # most training windows compared; above it, evenly spaced blocks of windows
 BLOCK = 1024  # windows compared at once: bounds memory
+MOST_BY_FEATURES = 256  # most training windows that a network describes
+
+BY_FEATURES = {
+    "nearest_training_appearance": "root mean square over frames of the distance of unit-length ImageNet features to"
+    " the nearest training window that does not overlap another, as it is or mirrored, mean over clips; 0 is a copy",
+    "copy_ratio_appearance": "nearest_training_appearance of the generated clips over that of held-out real clips; well"
+    " below 1: the model repeats what it saw",
+}
+
+Features: TypeAlias = Callable[[ByteClip], Values]
 
 
 def add_nearest(scores: SynthesisScores, trained: TrainedModel, seed: int) -> SynthesisScores:
@@ -58,6 +70,45 @@ def add_nearest(scores: SynthesisScores, trained: TrainedModel, seed: int) -> Sy
             **scores.provenance,
             "nearest": {"clips": CLIPS, "seed": seed, "held_out_distance": held_out_distance, "pairs": pairs},
         },
+    )
+
+
+def add_nearest_appearance(
+    scores: SynthesisScores, trained: TrainedModel, features: Features, seed: int
+) -> SynthesisScores:
+    """Add "nearest_training_appearance" and "copy_ratio_appearance", in the features of single frames of a network."""
+    generated = trained.clip_model.sample(CLIPS, frames=trained.facts.frames, seed=seed)
+    held_out, groups = _held_out(trained)
+    windows = trained.windows(split="train")
+    chosen = windows.spread(MOST_BY_FEATURES)
+    candidates = features(windows.read_all(chosen))
+
+    def nearest(clips: ByteClip) -> np.ndarray:
+        both = [nearest_points(features(side), candidates)[0] for side in (clips, clips.flip(-1))]
+        return np.minimum(*both)
+
+    rows = {"generated": (nearest(generated), [str(row) for row in range(CLIPS)])}
+    if held_out is not None:
+        rows["real"] = nearest(held_out), groups
+    table = dict(scores.scores)
+    for name, (values, units) in rows.items():
+        estimate = SourceBootstrap(units, seed=seed).mean(values[:, None])[0]
+        table[name] = {**table[name], "nearest_training_appearance": Score(estimate, [])}
+    definitions = {"nearest_training_appearance": BY_FEATURES["nearest_training_appearance"]}
+    if held_out is not None and (distance := float(rows["real"][0].mean())) > 0:
+        relative = rows["generated"][0][:, None] / distance
+        ratio, _ = SourceBootstrap(rows["generated"][1], seed=seed).mean(relative)
+        table["generated"]["copy_ratio_appearance"] = Score(ratio, [])
+        definitions = BY_FEATURES
+    counts = f"{len(chosen)} of {len(windows)} training windows that do not overlap"
+    return replace(
+        scores,
+        scores=table,
+        definitions={**scores.definitions, **definitions},
+        notes=[
+            *scores.notes,
+            *([f"nearest_training_appearance: {counts} were compared"] if len(chosen) < len(windows) else []),
+        ],
     )
 
 

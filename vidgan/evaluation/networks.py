@@ -16,6 +16,7 @@ from vidgan.evaluation.baselines import ConstantVelocityWarp
 from vidgan.evaluation.feature_cache import CachedFeatures
 from vidgan.evaluation.measure import Predictor
 from vidgan.evaluation.protocols import LPIPS
+from vidgan.evaluation.share import Share
 from vidgan.files import cache_folder
 from vidgan.metrics import appearance
 from vidgan.metrics.content import pairwise_over_time
@@ -79,7 +80,7 @@ def _perceptual(name: str, weights: Mapping[str, Path], device: torch.device) ->
 
 
 def set_networks(
-    weights: Mapping[str, Path], device: torch.device, *, also: Sequence[str] = ()
+    weights: Mapping[str, Path], device: torch.device, *, also: Sequence[str] = (), share: Share = Share()
 ) -> dict[str, FeatureNet]:
     """Networks whose Fréchet and kernel distances are measured between sets of clips.
 
@@ -87,6 +88,7 @@ def set_networks(
         weights: files of `i3d` (FVD), `inception` (frame FID), of the fetched networks in `FETCHED`, or any other name
             with the user's TorchScript file.
         also: names in `OTHER_USES` that the caller handles.
+        share: the position of this process among those that share the work of fetched networks.
 
     Raises:
         ConfigError: weights without effect on this evaluation. WeightsError: a file is missing; the message says how to
@@ -102,13 +104,13 @@ def set_networks(
         elif name == "inception":
             networks[name] = inception_features(path, device=device)
         elif name in FETCHED:
-            networks[name] = FETCHED[name](path, device)
+            networks[name] = FETCHED[name](path, device, share)
         else:
             networks[name] = script_features(path, device=device)
     return networks
 
 
-def appearance_network(path: Path, device: torch.device) -> FeatureNet:
+def appearance_network(path: Path, device: torch.device, share: Share = Share()) -> FeatureNet:
     """ImageNet features of every frame: distances, transitions, coverage and consistency."""
     net = load_network(EfficientNetLite2(SIDE), APPEARANCE, path).to(device)
     definition = f"{FEATURES} pooled features of EfficientNet-Lite2 (ImageNet), frames squashed to {SIDE}x{SIDE}"
@@ -116,7 +118,7 @@ def appearance_network(path: Path, device: torch.device) -> FeatureNet:
     compared = {"transition_frechet": "lower", "transition_kernel": "lower"}
     compared |= dict.fromkeys(appearance.COVERAGE, "higher")
     return FeatureNet(
-        _cached(lambda windows: net(windows[:, 0]), definition, path, device),
+        _cached(lambda windows: net(windows[:, 0]), definition, path, device, share),
         definition,
         {APPEARANCE: file_hash(path)},
         ("appearance_frechet", "appearance_kernel"),
@@ -130,7 +132,7 @@ def appearance_network(path: Path, device: torch.device) -> FeatureNet:
     )
 
 
-def smoothness_network(path: Path, device: torch.device) -> FeatureNet:
+def smoothness_network(path: Path, device: torch.device, share: Share = Share()) -> FeatureNet:
     """Error of every second frame against the one that RIFE interpolates between its neighbours."""
     net = load_network(RIFE(), SMOOTHNESS, path).to(device)
 
@@ -143,7 +145,7 @@ def smoothness_network(path: Path, device: torch.device) -> FeatureNet:
         " its neighbours; low for smooth motion, 0 for a frozen clip: read it beside the real clips"
     )
     return FeatureNet(
-        _cached(error, definition, path, device, length=3, step=2),
+        _cached(error, definition, path, device, share, length=3, step=2),
         definition,
         {SMOOTHNESS: file_hash(path)},
         (),
@@ -151,12 +153,12 @@ def smoothness_network(path: Path, device: torch.device) -> FeatureNet:
     )
 
 
-def face_network(path: Path, device: torch.device) -> FeatureNet:
+def face_network(path: Path, device: torch.device, share: Share = Share()) -> FeatureNet:
     """Identity of the face in every frame, for clips of one centred face."""
     net = load_network(FaceEmbedding(), FACES, path).to(device)
     definition = "dlib's face embedding of whole frames, squashed to 150x150, so clips must show one centred face"
     return FeatureNet(
-        _cached(lambda windows: net(windows[:, 0]), definition, path, device),
+        _cached(lambda windows: net(windows[:, 0]), definition, path, device, share),
         definition,
         {FACES: file_hash(path)},
         (),
@@ -175,7 +177,7 @@ def face_network(path: Path, device: torch.device) -> FeatureNet:
     )
 
 
-FETCHED: Final[Mapping[str, Callable[[Path, torch.device], FeatureNet]]] = {
+FETCHED: Final[Mapping[str, Callable[[Path, torch.device, Share], FeatureNet]]] = {
     APPEARANCE: appearance_network,
     SMOOTHNESS: smoothness_network,
     FACES: face_network,
@@ -204,13 +206,14 @@ def _cached(
     definition: str,
     path: Path,
     device: torch.device,
+    share: Share,
     *,
     length: int = 1,
     step: int = 1,
 ) -> CachedFeatures:
     key = f"{definition} {file_hash(path)}"
     folder = cache_folder() / "features"
-    return CachedFeatures(describe, key, length=length, step=step, device=device, folder=folder)
+    return CachedFeatures(describe, key, length=length, step=step, device=device, folder=folder, share=share)
 
 
 def _appearance_measures(features: Values, reference: Values) -> dict[str, float]:

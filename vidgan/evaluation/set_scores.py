@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vidgan.evaluation.results import Score, SynthesisScores
+from vidgan.evaluation.sensitivity import sensitivity_notes
 from vidgan.metrics import motion_histograms
 from vidgan.metrics.clip_statistics import (
     CONTROLS,
@@ -169,6 +170,7 @@ def score_synthesis(
         notes=[
             *_notes(smallest, widths, separable=separable, held_out=training is not None, continued=continued),
             *_too_few(smallest, known_nets),
+            *sensitivity_notes(scores["generated"]),
         ],
         provenance={"metric_weights": weights} if weights else {},
         clips=smallest,

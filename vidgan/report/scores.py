@@ -19,6 +19,7 @@ BASELINES = (
     "copy-last",
     "constant-velocity warp",
     "constant-velocity, carried",
+    "constant-velocity warp, RIFE",
     "linear extrapolation",
     "context mean",
 )

@@ -1,0 +1,26 @@
+"""Which set measures to distrust, as measured by `tools/sensitivity.py` (docs/sensitivity.md).
+
+A test compares these marks with `docs/results/sensitivity.json`.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+BLIND: Final[tuple[str, ...]] = ("recall",)
+"""Measures that see no damage in more than half of the tested data sets."""
+
+REWARDED: Final[Mapping[str, tuple[str, ...]]] = {}
+"""Measure -> kinds of damage that it called better than real clips in a tested data set."""
+
+
+def sensitivity_notes(measures: Iterable[str]) -> list[str]:
+    """Notes for a result with these measures."""
+    measures = list(measures)
+    blind = [name for name in measures if name in BLIND]
+    rewarded = [f"{name} ({', '.join(REWARDED[name])})" for name in measures if name in REWARDED]
+    notes = []
+    if blind:
+        notes.append(f"{', '.join(blind)}: told no tested damage from real clips reliably (docs/sensitivity.md)")
+    if rewarded:
+        notes.append(f"called damaged clips better than real ones on tested data: {'; '.join(rewarded)}")
+    return notes

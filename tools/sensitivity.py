@@ -332,7 +332,8 @@ INTRODUCTION = """# What the set measures can see
 Made by `python tools/sensitivity.py` from `docs/results/sensitivity.json`; do not edit.
 
 Clips of {frames} frames, every second stored one, at equal numbers n on both sides. The reference and the other clips
-share no source. {draws} random draws for each n. Optical flow: {flow}.
+share no source. {draws} random draws for each n. Optical flow: {flow}. The data sets *actions*, *natural* and *sky* are
+prepared as in the [recipes](guide_recipes.md), at 64x64; *shapes* are moving shapes that vidgan renders (seed 5).
 
 - **A number** is the smallest tested n from which on the measure sees the damage: worse than other real clips in every
   draw, and for every larger n.
@@ -344,7 +345,8 @@ Damages: *frozen* repeats the first frame; *shuffled*, *reversed* change the ord
 *looped* plays the first half twice; *hue-shifted* turns every colour by 60 degrees, which leaves grey clips as they
 are; *copied* are the reference clips themselves, which only a measure of copying should call worse.
 
-A measure that does not see a damage says nothing about it, however good the number.
+A measure that does not see a damage says nothing about it, however good the number. What is not seen among 32 clips may
+be seen among more: the table holds for the tested numbers.
 """
 
 

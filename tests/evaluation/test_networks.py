@@ -8,10 +8,12 @@ import pytest
 import torch
 from torch import nn
 
+from vidgan.commands.evaluate import _shares_networks
 from vidgan.errors import ConfigError, WeightsError
 from vidgan.evaluation import networks
 from vidgan.evaluation.networks import PEERS, peer_predictors, perceptual_metrics, set_networks
 from vidgan.evaluation.set_scores import score_synthesis
+from vidgan.evaluation.settings import ClipSettings, LongClipSettings
 
 CPU = torch.device("cpu")
 Network = TypeVar("Network", bound=nn.Module)
@@ -56,6 +58,12 @@ def test_networks_bring_their_measures(file: Path) -> None:
     real = clips(12)[:, :3].double()
     error = ((real[:, 0] + real[:, 2]) / 2 - real[:, 1]).abs().mean() / 255
     assert result.scores["real"]["interpolation_error"].mean.mean == pytest.approx(float(error), rel=1e-3)
+
+
+def test_only_fetched_networks_are_shared_by_processes(file: Path) -> None:
+    assert _shares_networks(ClipSettings(weights={"rife": file}))
+    assert not _shares_networks(ClipSettings(weights={"own": file}))
+    assert not _shares_networks(LongClipSettings(frames=32))
 
 
 def test_a_peer_forecasts_and_is_no_metric(file: Path) -> None:

@@ -251,11 +251,14 @@ class Pretrained:
         architecture: JSON from which `from_architecture` builds the network again; saved as `config.json`.
         facts: JSON dictionary saved with the weights (`ModelFacts.from_json` reads it).
         usage: a line of Python for the model card.
+        public_class: name that the weights are saved and loaded under, where it is not the class's own: of a class that
+            several structures share.
     """
 
     architecture: dict[str, Any]
     facts: dict[str, Any]
     usage: ClassVar[str]
+    public_class: ClassVar[str | None] = None
 
     @classmethod
     def from_architecture(cls, architecture: dict[str, Any]) -> Self:
@@ -269,7 +272,7 @@ class Pretrained:
         module: Any = self
         save_model(module, str(folder / WEIGHTS))
         (folder / CONFIG).write_text(json.dumps(self.architecture, sort_keys=True, indent=2))
-        facts = {"class": type(self).__name__} | getattr(self, "facts", {})
+        facts = {"class": self.public_class or type(self).__name__} | getattr(self, "facts", {})
         (folder / FACTS).write_text(json.dumps(facts, indent=2) + "\n")
         if not (folder / CARD).exists():
             (folder / CARD).write_text(self.model_card())
@@ -288,7 +291,7 @@ class Pretrained:
         facts = ModelFacts.from_json(content)
         size = sum(parameter.numel() for parameter in self.parameters())  # type: ignore[attr-defined]
         rows = "\n".join(f"| {key} | {json.dumps(value)} |" for key, value in content.items())
-        name = type(self).__name__
+        name = self.public_class or type(self).__name__
         terms = (
             f"Licence of the weights: {facts.licence}."
             if facts.licence

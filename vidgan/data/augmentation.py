@@ -18,7 +18,7 @@ from torch import Tensor
 
 from vidgan.errors import DataError
 
-AUGMENTATIONS: Final = ("camera", "tone", "grey", "blur")
+AUGMENTATIONS: Final = ("camera", "shake", "tone", "grey", "blur")
 
 # Virtual camera, drawn per clip unless stated otherwise. Lengths are fractions of the crop's height, angles in radians.
 ZOOM = (0.95, 1.4)
@@ -26,6 +26,8 @@ TILT, TURNING = 0.02, 0.004  # standard deviation of the angle, and of its chang
 PAN = (0.008, 0.004)  # standard deviation of the velocity per frame, along x and y, in half of the clips
 NEARING = 0.01  # standard deviation of the zoom's relative change per frame, in half of the clips
 SHAKE = 0.001  # standard deviation of the shake amplitude; each frame is displaced independently (x: 0.6 of it)
+# With "shake", this fraction of the clips has a larger amplitude, uniform between 0 and the second constant.
+SHAKEN, STRONG_SHAKE = 0.25, 0.02
 
 # Light. The first constant of each line is the fraction of clips that it applies to.
 TONE, CONTRAST, BRIGHTNESS = 0.6, (0.6, 1.3), 0.075  # contrast as a factor, brightness as a fraction of the range
@@ -78,7 +80,7 @@ def augment(frames: np.ndarray, names: Sequence[str], window: tuple[int, int], s
 
     Args:
         frames: (T, H, W, 3) uint8, at least as large as the window.
-        names: of `AUGMENTATIONS`, in any order. Without ``"camera"``, the crop is at a random position.
+        names: of `AUGMENTATIONS`, in any order. Without ``"camera"`` and ``"shake"``, the crop is at a random position.
         window: (h, w) of the result.
         seed: determines all random draws.
 
@@ -86,11 +88,14 @@ def augment(frames: np.ndarray, names: Sequence[str], window: tuple[int, int], s
         (T, h, w, 3) uint8.
     """
     random = np.random.default_rng(seed)
-    if "camera" in names:
-        clip = _move_camera(_to_float(frames), window, random)
+    size = (frames.shape[1], frames.shape[2])
+    if _moves_camera(names):
+        grid = _affine_grid(_camera(len(frames), size, window, names, random), window)
+        clip = F.grid_sample(
+            _to_float(frames), grid, mode="bicubic", padding_mode="reflection", align_corners=False
+        )  # (T, 3, h, w)
     else:
-        offset = [int(random.integers(size - part + 1)) for size, part in zip(frames.shape[1:3], window, strict=True)]
-        clip = _to_float(crop(frames, window, (offset[0], offset[1])))
+        clip = _to_float(crop(frames, window, _random_offset(size, window, random)))
     if "blur" in names and random.random() < BLUR:
         clip = _blur(clip, random.uniform(*SIGMA))
     if "grey" in names and random.random() < GREY:
@@ -106,9 +111,57 @@ def _to_float(frames: np.ndarray) -> Tensor:
     return rearrange(torch.from_numpy(np.ascontiguousarray(frames)), "t h w c -> t c h w").float() / 255
 
 
-def _move_camera(clip: Tensor, window: tuple[int, int], random: np.random.Generator) -> Tensor:
-    """The clip seen by a camera that pans, rotates, zooms and shakes: one affine map per frame, bicubic sampling."""
-    count, (full_height, full_width), (height, width) = len(clip), clip.shape[-2:], window
+def augment_flow(flow: np.ndarray, names: Sequence[str], window: tuple[int, int], seed: int) -> np.ndarray:
+    """The flow between the frames that `augment` makes with the same names, window and seed.
+
+    Args:
+        flow: (T-1, 2, H, W) backward flow between the original frames, in pixels.
+
+    Returns:
+        (T-1, 2, h, w) float32.
+    """
+    random = np.random.default_rng(seed)
+    size = (flow.shape[2], flow.shape[3])
+    if not _moves_camera(names):
+        return crop_flow(flow, window, _random_offset(size, window, random))
+    cameras = _camera(len(flow) + 1, size, window, names, random)
+    grid = _affine_grid(cameras, window)[1:]  # (T-1, h, w, 2)
+    observed = torch.from_numpy(np.ascontiguousarray(flow)).float()
+    observed = F.grid_sample(observed, grid, padding_mode="border", align_corners=False)  # (T-1, 2, h, w)
+    (height, width), (full_height, full_width) = window, size
+    # Where each pixel comes from in the frame before, in that camera's coordinates from -1 to 1, and then in pixels.
+    origin = grid + 2 * rearrange(observed, "t xy h w -> t h w xy") / torch.tensor([full_width, full_height])
+    linear, centre = cameras[:-1, :, :2], cameras[:-1, None, None, :, 2]
+    seen = torch.einsum("tij,thwj->thwi", torch.linalg.inv(linear), origin - centre)
+    position = ((seen + 1) * torch.tensor([width, height]) - 1) / 2  # (T-1, h, w, 2)
+    pixels = torch.stack(torch.meshgrid(torch.arange(width), torch.arange(height), indexing="xy"), dim=-1)
+    return rearrange(position - pixels, "t h w xy -> t xy h w").numpy()
+
+
+def _moves_camera(names: Sequence[str]) -> bool:
+    return "camera" in names or "shake" in names
+
+
+def _random_offset(size: tuple[int, int], window: tuple[int, int], random: np.random.Generator) -> tuple[int, int]:
+    """(y, x) of a crop."""
+    y, x = (int(random.integers(whole - part + 1)) for whole, part in zip(size, window, strict=True))
+    return y, x
+
+
+def _affine_grid(cameras: Tensor, window: tuple[int, int]) -> Tensor:
+    """(T, h, w, 2), positions in the source from -1 to 1, for cameras (T, 2, 3)."""
+    return F.affine_grid(cameras, [len(cameras), 3, *window], align_corners=False)
+
+
+def _camera(
+    count: int, size: tuple[int, int], window: tuple[int, int], names: Sequence[str], random: np.random.Generator
+) -> Tensor:
+    """One affine map per frame, (T, 2, 3), of a camera that pans, rotates, zooms and shakes.
+
+    It leads from positions in the view to positions in the source, both from -1 to 1. With "shake" alone it does
+    nothing else.
+    """
+    (full_height, full_width), (height, width) = size, window
     scale = min(1 / random.uniform(*ZOOM), full_height / height, full_width / width)  # source pixels per pixel
     times = np.arange(count) - (count - 1) / 2
     angles = random.normal(0, TILT) + random.normal(0, TURNING) * times
@@ -116,16 +169,21 @@ def _move_camera(clip: Tensor, window: tuple[int, int], random: np.random.Genera
     spare = np.array([full_width - scale * width, full_height - scale * height]) / 2
     centre = np.array([full_width, full_height]) / 2 + random.uniform(-1, 1, size=2) * spare
     velocity = random.normal(0, PAN) * (random.random() < 0.5)
-    shake = random.normal(0, SHAKE) * random.normal(size=(count, 2)) * (0.6, 1.0)
-    centres = centre + height * (velocity * times[:, None] + shake)  # (T, 2), pixels
+    amplitude, each = random.normal(0, SHAKE), random.normal(size=(count, 2)) * (0.6, 1.0)
+    if "camera" not in names:  # a plain crop
+        y, x = _random_offset(size, window, random)
+        centre = np.array([x + width / 2, y + height / 2])
+        angles, scales, velocity, amplitude = 0 * angles, np.ones(count), 0 * velocity, 0.0
+    if "shake" in names and random.random() < SHAKEN:
+        amplitude = random.uniform(0, STRONG_SHAKE)
+    centres = centre + height * (velocity * times[:, None] + amplitude * each)  # (T, 2), pixels
     # affine_grid normalises both images to -1 to 1, so each row is divided by half the source's size.
     cos, sin = scales * np.cos(angles) / 2, scales * np.sin(angles) / 2
     rows = np.stack([
         np.stack([cos * width, -sin * height, centres[:, 0]], axis=1) / (full_width / 2) - (0, 0, 1),
         np.stack([sin * width, cos * height, centres[:, 1]], axis=1) / (full_height / 2) - (0, 0, 1),
     ], axis=1)  # (T, 2, 3)  # fmt: skip
-    grid = F.affine_grid(torch.from_numpy(rows).float(), [count, 3, height, width], align_corners=False)
-    return F.grid_sample(clip, grid, mode="bicubic", padding_mode="reflection", align_corners=False)  # (T, 3, h, w)
+    return torch.from_numpy(rows).float()
 
 
 def _blur(clip: Tensor, sigma: float) -> Tensor:

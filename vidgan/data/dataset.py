@@ -19,6 +19,7 @@ from torch.utils.data import Dataset
 
 from vidgan.data.augmentation import (
     augment,
+    augment_flow,
     check_augmentations,
     check_window,
     crop,
@@ -127,11 +128,6 @@ class ClipDataset(Dataset[ClipBatch]):
                 "Prepare the videos at a lower fps instead"
             )
         check_augmentations(self.augment)
-        if flow and self.augment:
-            raise DataError(
-                f"flow with augment {', '.join(self.augment)}: the stored flow is not augmented; remove augment, or use"
-                " an estimator that needs no stored flow (lucas_kanade)"
-            )
         if flow and self.index.flow is None:
             raise DataError(
                 f"{self.root}: prepared without flow; `vidgan prepare --flow` stores it (not with --store video)"
@@ -180,11 +176,13 @@ class ClipDataset(Dataset[ClipBatch]):
         start = starts[derive_seed(self.seed, "start", epoch, item) % len(starts)]
         flip = self.flip and derive_seed(self.seed, "flip", epoch, item) % 2 == 1
         frames = self.store.frames(entry, self._sampling.indices(entry, start, self.frames))  # (T, H, W, 3)
-        flow = np.empty((0, 2, *self.size), np.float32)
+        flow: np.ndarray = np.empty((0, 2, *self.size), np.float32)
         if self.flow:
             flow = self.store.flow(entry, start, self.frames - 1)  # (T-1, 2, H, W)
         if self.augment:
-            frames = augment(frames, self.augment, self.size, derive_seed(self.seed, "augment", epoch, item))
+            drawn = derive_seed(self.seed, "augment", epoch, item)
+            frames = augment(frames, self.augment, self.size, drawn)
+            flow = augment_flow(flow, self.augment, self.size, drawn) if self.flow else flow
         elif self.size != self.index.size:
             place = derive_seed(self.seed, "window", epoch, item)
             y, x = (whole - part + 1 for part, whole in zip(self.size, self.index.size, strict=True))

@@ -38,12 +38,22 @@ class LucasKanadeEstimator(nn.Module):
         steps: on each coarse level.
         fine_steps: on the finest level.
         symmetric: estimate both directions and average, which halves the noise for twice the time.
+        fine_propagation: neighbours are asked on the finest level too.
     """
 
     accepts_start = True
 
-    def __init__(self, *, levels: int = 4, steps: int = 8, fine_steps: int = 3, symmetric: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        levels: int = 4,
+        steps: int = 8,
+        fine_steps: int = 3,
+        symmetric: bool = True,
+        fine_propagation: bool = True,
+    ) -> None:
         super().__init__()
+        self.fine_propagation = fine_propagation
         self.levels, self.steps, self.fine_steps, self.symmetric = levels, steps, fine_steps, symmetric
 
     def forward(self, current: Tensor, previous: Tensor, start: Tensor | None = None) -> Tensor:
@@ -81,7 +91,8 @@ class LucasKanadeEstimator(nn.Module):
         now, before = _described(current), _described(previous)
         with torch.no_grad():
             flow = _search(now.detach(), before.detach(), flow.detach(), self.fine_steps - 1, SMOOTHING[0])
-            flow = _propagate(now, before, flow, REACHES[(self.fine_steps - 1) % len(REACHES)])
+            if self.fine_propagation:
+                flow = _propagate(now, before, flow, REACHES[(self.fine_steps - 1) % len(REACHES)])
         return _least_squares(now, before, flow, SMOOTHING[0])
 
 

@@ -1,21 +1,24 @@
 """The config of Dual Motion GAN: what its networks are built from and what is optimised."""
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from vidgan.sections import OwnPart, Section, one_of, option
+from pydantic import Discriminator, Tag
+
+from vidgan.sections import OwnPart, Section, kind_of, one_of, option
 from vidgan.tasks.adversarial_config import (
     AdversarialObjective,
     AdversarialRunConfig,
     FlowDiscriminatorPart,
     FrameDiscriminatorPart,
 )
+from vidgan.tasks.forecasting.coarse_to_fine import CoarseToFineConfig
 from vidgan.tasks.forecasting.decoding import DecodingConfig
 from vidgan.tasks.forecasting.flow_estimator import ESTIMATORS, Channels, LucasKanadeConfig, PyramidConfig
 from vidgan.tasks.forecasting.fusion import FUSIONS, BlendFusionConfig, MaskFusionConfig
 from vidgan.tasks.run_config import DataConfig
 
-__all__ = ["DualMotionConfig", "DualMotionObjective", "ForecastDataConfig", "ForecastingConfig"]
+__all__ = ["DualMotionConfig", "GeneratorConfig", "DualMotionObjective", "ForecastDataConfig", "ForecastingConfig"]
 
 FORECAST_TERMS = ("fused", "fused_l2", "fused_log_l2", "fused_dissimilarity", "adversarial_frame")
 ESTIMATED_FLOW_TERMS = ("implied_flow", "observed_flow", "adversarial_flow")
@@ -37,6 +40,7 @@ class ForecastDataConfig(DataConfig):
 class DualMotionConfig(Section):
     """The generator: motion encoder, frame and flow generator, flow estimator, fusion."""
 
+    kind: Literal["latent"] = option("latent", "The published structure: both generators decode the motion code.")
     widths: tuple[Channels, Channels, Channels, Channels] = option(
         (64, 128, 256, 512),
         "Channels of the encoder at strides 2, 4, 8 and 16; the decoders mirror them.",
@@ -80,6 +84,21 @@ class DualMotionConfig(Section):
             yield "motion_hints needs skip_connections and extrapolate_flow, which carry the hints"
         if self.decoding.motion_spread and not (self.probabilistic and self.reads_earlier_motion):
             yield "decoding.motion_spread needs probabilistic, and motion_hints or fusion.kind=blend"
+
+
+def _kind_of_model(value: Any) -> Any:
+    """The kind of the section `model`; configs written before there were two have none."""
+    return kind_of(value) or DualMotionConfig.model_fields["kind"].default
+
+
+GeneratorConfig = Annotated[
+    Annotated[DualMotionConfig, Tag("latent")] | Annotated[CoarseToFineConfig, Tag("coarse_to_fine")],
+    Discriminator(
+        _kind_of_model,
+        custom_error_type="unknown_kind",
+        custom_error_message="unknown kind (accepted: latent, coarse_to_fine)",
+    ),
+]
 
 
 class DualMotionDiscriminators(Section):
@@ -134,9 +153,14 @@ class ForecastingConfig(AdversarialRunConfig):
 
     task: Literal["forecasting"] = option("forecasting", "Video prediction with Dual Motion GAN.")
     data: ForecastDataConfig
-    model: DualMotionConfig = DualMotionConfig()
+    model: GeneratorConfig = DualMotionConfig()
     discriminators: DualMotionDiscriminators = DualMotionDiscriminators()
     objective: DualMotionObjective
+
+    @property
+    def needs_implied_flow(self) -> bool:
+        """Whether a term reads the flow that A implies."""
+        return bool(self.objective.weights.keys() & {"implied_flow", "adversarial_flow"})
 
     @property
     def needs_label_flow(self) -> bool:

@@ -18,13 +18,15 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from vidgan.nn.recompute import recompute
 from vidgan.nn.warp import resize_flow, warp
 from vidgan.sections import OwnPart
 from vidgan.seeding import Draws
-from vidgan.tasks.forecasting.config import DualMotionConfig
+from vidgan.tasks.forecasting.coarse_to_fine import CoarseToFineConfig, CoarseToFineDualMotion
+from vidgan.tasks.forecasting.config import DualMotionConfig, GeneratorConfig
 from vidgan.tasks.forecasting.decoding import PRIOR_TRUST, Decoding, DecodingRun, agreement
 from vidgan.tasks.forecasting.flow_estimator import ESTIMATORS, soft_limit
 from vidgan.tasks.forecasting.fusion import FUSIONS, Evidence, Parts
@@ -34,7 +36,7 @@ from vidgan.tasks.forecasting.prediction import Forecaster
 from vidgan.tasks.own_parts import build_own, require_output
 from vidgan.types import Clip, Flow, Prediction
 
-__all__ = ["DualMotionGAN", "build_dual_motion"]
+__all__ = ["DualMotionGAN", "build_dual_motion", "build_generator"]
 
 RGB = 3
 
@@ -122,6 +124,7 @@ class DualMotionGAN(nn.Module, Forecaster):
         draws: Draws | None = None,
         flow: Flow | None = None,
         decoding: Decoding = Decoding(),
+        implied: bool = True,
     ) -> Prediction:
         """Forecast ``horizon`` frames; each is fed back as if it had been observed.
 
@@ -137,6 +140,7 @@ class DualMotionGAN(nn.Module, Forecaster):
             flow: (B, S, 2, H, W), Q's estimates between the last frames of the context, newest last, if known already,
                 S of 1 or more.
             decoding: what is done to each returned frame; what is fed back stays as it is.
+            implied: estimate the flow that A implies, which only training needs; zero otherwise.
 
         Returns:
             A `Prediction` with K steps, float32. All its fields depend on the context only.
@@ -175,9 +179,11 @@ class DualMotionGAN(nn.Module, Forecaster):
             fused, parts = self._decode(code, encoding.features, evidence)
             # A fixed Q needs no search here: the flow that A implies is close to what A was made from.
             start = () if self.fixed_estimator is None else (parts.flow.detach(),)
-            implied = self._run(self.estimator, parts.direct, last, *start)  # f' = Q(A, I_t)
+            implied_flow = torch.zeros_like(parts.flow)
+            if implied:
+                implied_flow = self._run(self.estimator, parts.direct, last, *start)  # f' = Q(A, I_t)
             frame = run.finish(fused, parts.warped, last, step)
-            steps.append((frame, parts.warped, parts.direct, parts.flow, implied, encoding.mean, encoding.logvar))
+            steps.append((frame, parts.warped, parts.direct, parts.flow, implied_flow, encoding.mean, encoding.logvar))
             previous, last = last, fused
         fields = [torch.stack(values, dim=1) for values in zip(*steps, strict=True)]  # each (B, K, ...)
         return Prediction(*(*fields, first_observed[:, None]))
@@ -263,14 +269,24 @@ class DualMotionGAN(nn.Module, Forecaster):
             raise ValueError(f"draws must have one row per clip, got {len(draws)} rows for {len(context)} clips")
 
     @classmethod
-    def from_architecture(cls, architecture: dict[str, Any]) -> "DualMotionGAN":
+    def from_architecture(cls, architecture: dict[str, Any]) -> Any:
         """The network that `architecture`, as saved with its weights, describes.
 
         Raises:
             ValidationError, ConfigError, ValueError: the description is damaged or of another version.
         """
         height, width = architecture["image_size"]
-        return build_dual_motion(DualMotionConfig.model_validate(architecture["model"]), image_size=(height, width))
+        config: DualMotionConfig | CoarseToFineConfig = TypeAdapter(GeneratorConfig).validate_python(architecture["model"])
+        return build_generator(config, image_size=(height, width))
+
+
+def build_generator(
+    config: DualMotionConfig | CoarseToFineConfig, *, image_size: tuple[int, int]
+) -> DualMotionGAN | CoarseToFineDualMotion:
+    """The generator of either kind from the config section `model`; see `build_dual_motion`."""
+    if isinstance(config, CoarseToFineConfig):
+        return CoarseToFineDualMotion(config, image_size=image_size)
+    return build_dual_motion(config, image_size=image_size)
 
 
 def build_dual_motion(config: DualMotionConfig, *, image_size: tuple[int, int]) -> DualMotionGAN:

@@ -1,6 +1,7 @@
 """The probabilistic motion encoder of Dual Motion GAN, and the convolution blocks that its networks share."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -16,6 +17,7 @@ __all__ = [
     "EncoderState",
     "Encoding",
     "MotionEncoder",
+    "MotionPosterior",
     "down_block",
     "group_norm",
     "require_multiple",
@@ -76,19 +78,51 @@ class _Stages(nn.ModuleList):
         return features
 
 
-class MotionEncoder(nn.Module):
-    """Four strided convolutions per frame, a ConvLSTM over time, and two more for the mean and the log-variance map.
+class MotionPosterior(nn.Module):
+    """The recurrent part of the encoder: a ConvLSTM over maps, and two more for the mean and the log-variance map.
 
     A ConvLSTM's output lies in (-1, 1), too narrow for a posterior: with a log-variance above -1 no code could rise
     above its noise. A 1x1 convolution behind each of the two widens the range.
 
     Args:
+        in_channels: of the maps.
+        dim_latent: D, channels of the motion code; also of the three ConvLSTMs.
+        probabilistic: False leaves out the log-variance and its ConvLSTM: the code is a point, not a distribution.
+    """
+
+    def __init__(self, *, in_channels: int, dim_latent: int, probabilistic: bool) -> None:
+        super().__init__()
+        self.shared = ConvLSTM(in_channels=in_channels, hidden_channels=dim_latent)
+        self.mean_lstm = ConvLSTM(in_channels=dim_latent, hidden_channels=dim_latent)
+        self.probabilistic = probabilistic
+        if probabilistic:
+            self.logvar_lstm = ConvLSTM(in_channels=dim_latent, hidden_channels=dim_latent)
+        self.mean = FullPrecisionConv2d(dim_latent, dim_latent, 1)
+        if probabilistic:
+            self.logvar = FullPrecisionConv2d(dim_latent, dim_latent, 1)
+
+    def posterior(self, sequence: Tensor, state: EncoderState | None = None) -> tuple[Tensor, Tensor, EncoderState]:
+        """Mean, log-variance, and state after maps (B, T, in_channels, h, w) that follow those already in `state`."""
+        before = state or (None, None, None)
+        hidden, shared = self.shared(sequence, before[0])  # (B, T, D, h, w)
+        mean_hidden, mean_state = self.mean_lstm(hidden, before[1])
+        mean = self.mean(mean_hidden[:, -1])
+        logvar, logvar_state = torch.full_like(mean, -_LOGVAR_LIMIT), None
+        if self.probabilistic:
+            logvar_hidden, logvar_state = self.logvar_lstm(hidden, before[2])
+            logvar = self.logvar(logvar_hidden[:, -1]).clamp(-_LOGVAR_LIMIT, _LOGVAR_LIMIT)
+        return mean, logvar, EncoderState(shared, mean_state, logvar_state)
+
+
+class MotionEncoder(MotionPosterior):
+    """Four strided convolutions per frame, and the recurrent part over their last maps.
+
+    Args:
         channels: of a frame.
         widths: output channels of the four convolutions.
-        dim_latent: D, channels of the motion code; also of the three ConvLSTMs.
+        dim_latent, probabilistic: see `MotionPosterior`.
         checkpoint_activations: frames pass the convolutions one at a time, and again in the backward pass, so that only
             one frame's activations are held at once.
-        probabilistic: False leaves out the log-variance and its ConvLSTM: the code is a point, not a distribution.
     """
 
     def __init__(
@@ -100,34 +134,16 @@ class MotionEncoder(nn.Module):
         checkpoint_activations: bool = False,
         probabilistic: bool = True,
     ) -> None:
-        super().__init__()
+        stages = _Stages(down_block(a, b) for a, b in pairwise([channels, *widths]))
+        super().__init__(in_channels=widths[-1], dim_latent=dim_latent, probabilistic=probabilistic)
         self.checkpoint_activations = checkpoint_activations
-        self.stages = _Stages()
-        previous = channels
-        for width in widths:
-            self.stages.append(down_block(previous, width))
-            previous = width
-        self.shared = ConvLSTM(in_channels=previous, hidden_channels=dim_latent)
-        self.mean_lstm = ConvLSTM(in_channels=dim_latent, hidden_channels=dim_latent)
-        self.probabilistic = probabilistic
-        if probabilistic:
-            self.logvar_lstm = ConvLSTM(in_channels=dim_latent, hidden_channels=dim_latent)
-        self.mean = FullPrecisionConv2d(dim_latent, dim_latent, 1)
-        if probabilistic:
-            self.logvar = FullPrecisionConv2d(dim_latent, dim_latent, 1)
+        self.stages = stages
 
     def forward(self, clip: Tensor, state: EncoderState | None = None) -> Encoding:
         """Encode the frames of a clip (B, T, C, H, W), T >= 1, after those already in `state` (None: none)."""
         sequence, last_features = self._features(clip)  # (B, T, widths[3], H/16, W/16)
-        before = state or (None, None, None)
-        hidden, shared = self.shared(sequence, before[0])  # (B, T, D, H/16, W/16)
-        mean_hidden, mean_state = self.mean_lstm(hidden, before[1])
-        mean = self.mean(mean_hidden[:, -1])
-        logvar, logvar_state = torch.full_like(mean, -_LOGVAR_LIMIT), None
-        if self.probabilistic:
-            logvar_hidden, logvar_state = self.logvar_lstm(hidden, before[2])
-            logvar = self.logvar(logvar_hidden[:, -1]).clamp(-_LOGVAR_LIMIT, _LOGVAR_LIMIT)
-        return Encoding(mean, logvar, last_features, EncoderState(shared, mean_state, logvar_state))
+        mean, logvar, state = self.posterior(sequence, state)
+        return Encoding(mean, logvar, last_features, state)
 
     def _features(self, clip: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The coarsest features of all frames, (B, T, widths[3], H/16, W/16), and all features of the last one."""

@@ -14,7 +14,7 @@ from vidgan.tasks.adversarial_config import FLOW_DISCRIMINATORS, FRAME_DISCRIMIN
 from vidgan.tasks.base import DataFacts, Preview, Task, TrainingParts
 from vidgan.tasks.forecast_images import forecast_animation, forecast_rows, forecast_strip
 from vidgan.tasks.forecasting.config import ForecastingConfig
-from vidgan.tasks.forecasting.dual_motion import DualMotionGAN, build_dual_motion
+from vidgan.tasks.forecasting.dual_motion import DualMotionGAN, build_generator
 from vidgan.tasks.forecasting.training import DualMotionTraining
 from vidgan.types import ByteClip
 from vidgan.video.encode import png_bytes
@@ -35,7 +35,7 @@ class ForecastingTask(Task[ForecastingConfig]):
 
     def build_generator(self, config: ForecastingConfig, data: DataFacts) -> nn.Module:
         """Dual Motion GAN for the data's frames."""
-        return build_dual_motion(config.model, image_size=data.image_size)
+        return build_generator(config.model, image_size=data.image_size)
 
     def build_discriminator(self, name: str, config: ForecastingConfig, data: DataFacts) -> nn.Module:
         """D_I or D_F."""
@@ -55,6 +55,7 @@ class ForecastingTask(Task[ForecastingConfig]):
             decoding=generator.decoding.in_training(),
             fixed_estimator=generator.fixed_estimator,
             kl_warmup=objective.kl_warmup,
+            implied=config.needs_implied_flow,
             samples=objective.samples or 1,
         )
 

@@ -35,6 +35,7 @@ class DualMotionTraining:
         kl_warmup: steps until the KL term has its full weight.
         samples: forecasts of each clip, each with its own z. `direct`, `warped` and `fused` are their continuous
             ranked probability score, which for one is the mean absolute difference. All other terms use the first.
+        implied: whether a term reads the flow that A implies.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class DualMotionTraining:
         fixed_estimator: nn.Module | None = None,
         kl_warmup: int | None = None,
         samples: int = 1,
+        implied: bool = True,
     ) -> None:
         self.game = game
         self.trainees = game.trainees
@@ -55,6 +57,7 @@ class DualMotionTraining:
         self.fixed_estimator = fixed_estimator
         self.kl_warmup = kl_warmup
         self.samples = samples
+        self.implied = implied
 
     def step(self, step: int, micros: Sequence[Micro]) -> Terms:
         """One iteration: the turns in order, each with a fresh forecast. Returns detached measurements by name."""
@@ -113,7 +116,7 @@ class DualMotionTraining:
         flow = None if self.fixed_estimator is None else batch.flow[:, :-horizon]
         with self.trainees.autocast():
             prediction = self.trainees.prepared["generator"](
-                real[:, : self.context], horizon=horizon, draws=draws, flow=flow, decoding=self.decoding
+                real[:, : self.context], horizon=horizon, draws=draws, flow=flow, decoding=self.decoding, implied=self.implied
             )
         return Prediction(*(part.float() for part in prediction))
 

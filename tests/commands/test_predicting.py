@@ -4,6 +4,7 @@ import errno
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,13 @@ from einops import rearrange
 from helpers import small_config
 
 from vidgan.commands import predict as command
+from vidgan.commands import predict_live as live
 from vidgan.commands.predict import predict
 from vidgan.commands.train import train
 from vidgan.data.sources.readers import ReadSettings
 from vidgan.data.unprepared import read_one
-from vidgan.errors import ConfigError, RunFailedError
+from vidgan.errors import ConfigError, RunFailedError, VideoError
+from vidgan.hub import ModelFacts
 from vidgan.tasks.forecasting.dual_motion import DualMotionGAN
 from vidgan.video import read_video
 from vidgan.video.encode import write_mp4
@@ -126,3 +129,79 @@ def test_a_full_disk_leaves_nothing_and_names_path_and_bytes(
     assert [path.name for path in tmp_path.iterdir()] == ["clip.npy"]
     with pytest.raises(ConfigError, match="--horizon"):
         predict(saved_model, tmp_path / "clip.npy", tmp_path / "future.mp4", context=2, horizon=10**9)
+
+
+def test_the_record_holds_the_trust_of_known_frames(saved_model: Path, tmp_path: Path) -> None:
+    film(tmp_path / "film.mp4", 12)
+    lines: list[str] = []
+    predict(saved_model, tmp_path / "film.mp4", tmp_path / "future.mp4", context=3, horizon=2, report=lines.append)
+    trust = json.loads((tmp_path / "future.json").read_text())["trust"]
+    assert trust["windows"] == 8 and {len(errors) for errors in trust["mse"].values()} == {2}
+    model = DualMotionGAN.from_pretrained(saved_model)
+    video = torch.from_numpy(read_one(tmp_path / "film.mp4", ReadSettings(size=model.image_size)).frames)
+    video = rearrange(video, "t h w c -> t c h w")
+    starts = [round(11 * n / 7) for n in range(8)]  # 16 frames, windows of 5
+    errors = [(video[start + 3].float() - video[start + 2].float()).square().mean() for start in starts]
+    assert trust["mse"]["copy_last"][0] == pytest.approx(float(torch.stack(errors).mean()), rel=1e-3)
+    assert any("trust" in line for line in lines)
+
+
+def test_a_video_without_further_frames_has_no_trust(saved_model: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "clip.npy", np.zeros((3, 32, 32, 3), np.uint8))
+    lines: list[str] = []
+    predict(saved_model, tmp_path / "clip.npy", tmp_path / "future.mp4", context=3, horizon=1, report=lines.append)
+    assert json.loads((tmp_path / "future.json").read_text())["trust"] is None
+    assert any("not measured" in line for line in lines)
+
+
+def test_another_frame_size_and_samples_side_by_side(saved_model: Path, tmp_path: Path) -> None:
+    film(tmp_path / "film.mp4", 12)
+    out, lines = tmp_path / "future.mp4", list[str]()
+    options: dict[str, Any] = {"context": 3, "horizon": 2, "samples": 2, "size": (48, 32), "report": lines.append}
+    futures = predict(saved_model, tmp_path / "film.mp4", out, **options)
+    assert futures.shape == (2, 2, 3, 48, 32)
+    assert any("32x48" in line for line in lines)
+    together = read_video(tmp_path / "future-samples.mp4").frames
+    assert len(together) == 5 and together.shape[1] > 2 * 48 and together.shape[2] > 2 * 32  # three clips in a grid
+    with pytest.raises(ConfigError, match="--size 40x32: accepted are multiples of 16"):
+        predict(saved_model, tmp_path / "film.mp4", out, size=(40, 32), overwrite=True)
+
+
+@pytest.mark.parametrize("from_stdin", [False, True])
+def test_live_forecasts_are_those_of_the_context_so_far(
+    from_stdin: bool, saved_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film(tmp_path / "film.mp4", 12)
+    shown: list[torch.Tensor] = []
+
+    def keep(path: Path, frames: Any, fps: float, **_: Any) -> None:
+        shown.extend(frames)
+        assert fps == 12
+
+    monkeypatch.setattr(live, "write_mp4_frames", keep)
+    lines: list[str] = []
+    options: dict[str, Any] = {"horizon": 2, "report": lines.append}
+    if from_stdin:
+        with (tmp_path / "film.mp4").open("rb") as file:
+            monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=file))
+            count = live.predict_live(saved_model, "-", tmp_path / "live.mp4", **options)
+    else:
+        count = live.predict_live(saved_model, str(tmp_path / "film.mp4"), tmp_path / "live.mp4", **options)
+    assert count == 16 and len(shown) == 16 - 3  # the first forecast is made from two frames, of the fourth one
+    assert "16 frames" in lines[-1] and "ms a frame" in lines[-1]
+    model = DualMotionGAN.from_pretrained(saved_model)
+    video = rearrange(torch.from_numpy(read_video(tmp_path / "film.mp4").frames), "t h w c -> t c h w")
+    context = ModelFacts.from_json(model.facts).context or 0
+    for frame in (6, 12):
+        expected = model.predict(video[None, frame - 1 - context : frame - 1], 2)[0, -1]
+        image = shown[frame - 3]  # (3, H', W'): the frame, then the forecast of it
+        if not from_stdin:  # a stream's colours are converted by another path
+            assert torch.equal(image[:, 2:34, 2:34], video[frame]) and torch.equal(image[:, 2:34, 36:68], expected)
+
+
+def test_a_live_source_must_exist_and_last(saved_model: Path, tmp_path: Path) -> None:
+    with pytest.raises(VideoError, match="no such file"):
+        live.predict_live(saved_model, str(tmp_path / "none.mp4"))
+    write_mp4(tmp_path / "short.mp4", np.zeros((2, 32, 32, 3), np.uint8), fps=5)
+    with pytest.raises(VideoError, match=r"2 frames.*more"):
+        live.predict_live(saved_model, str(tmp_path / "short.mp4"), report=lambda _: None)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from clipfiles import noise, prepare_noise
 
-from vidgan.data.augmentation import AUGMENTATIONS, augment
+from vidgan.data.augmentation import AUGMENTATIONS, augment, augment_flow
 from vidgan.data.dataset import ClipDataset
 from vidgan.errors import DataError
 
@@ -53,6 +53,43 @@ def test_the_camera_keeps_colours_and_moves_smoothly() -> None:
     assert 0.01 < moves.mean() < 1 and moves.max() < 3  # a pan of some tenths of a pixel per frame at 16 pixels height
 
 
+@pytest.mark.parametrize("names", [("camera",), ("shake",), ("camera", "shake", "tone")])
+def test_the_flow_follows_the_camera(names: tuple[str, ...]) -> None:
+    """The ramp's colours are positions in the source, so they tell where each pixel of a view comes from."""
+    window = (20, 30)
+    scene = np.zeros((3, 2, 40, 60), np.float32)  # the source moves by (1, -0.5) pixels a frame
+    scene[:, 0], scene[:, 1] = -1.0, 0.5
+    for seed in range(6):
+        flow = augment_flow(scene, names, window, seed)
+        assert flow.shape == (3, 2, 20, 30)
+        still = augment_flow(0 * scene, names, window, seed)
+        places = _positions(names, window, seed)  # (4, 20, 30, 2), source pixels of each view's pixels
+        for moved, given in ((flow, scene), (still, 0 * scene)):
+            for t in range(3):
+                ys, xs = np.mgrid[4:16, 6:24]
+                x, y = xs + moved[t, 0, ys, xs], ys + moved[t, 1, ys, xs]
+                origin = _sample(places[t], x, y)  # where the frame before looked
+                expected = places[t + 1][ys, xs] + given[t, :, 0, 0]
+                assert np.abs(origin - expected).max() < 0.35  # colours are rounded to a quarter of a pixel
+
+
+def _positions(names: tuple[str, ...], window: tuple[int, int], seed: int) -> np.ndarray:
+    """Column and row of the source that each pixel of the views shows, from the colours of the ramp."""
+    light = tuple(name for name in names if name != "tone")
+    views = augment(ramp(4, 40, 60), light, window, seed).astype(np.float64)
+    return np.stack([views[..., 0] / 4, views[..., 1] / 6], axis=-1)
+
+
+def _sample(places: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Bilinear samples (..., 2) of positions (H, W, 2)."""
+    x, y = x.clip(0, places.shape[1] - 1.001), y.clip(0, places.shape[0] - 1.001)
+    left, top = np.floor(x).astype(int), np.floor(y).astype(int)
+    right, down = (x - left)[..., None], (y - top)[..., None]
+    upper = places[top, left] * (1 - right) + places[top, left + 1] * right
+    lower = places[top + 1, left] * (1 - right) + places[top + 1, left + 1] * right
+    return upper * (1 - down) + lower * down
+
+
 def test_light_is_the_same_in_all_frames_and_pixels() -> None:
     clip = ramp()
     for seed in range(10):
@@ -95,9 +132,8 @@ def test_items_of_a_data_set(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"augment": ("zoom",)}, "'zoom'; accepted: camera, tone, grey, blur"),
+        ({"augment": ("zoom",)}, "'zoom'; accepted: camera, shake, tone, grey, blur"),
         ({"augment": ("grey", "grey")}, "augment is grey, grey"),
-        ({"augment": ("tone",), "flow": True}, "flow with augment tone"),
         ({"window": (17, 16)}, "window is 17x16; accepted: at most 16x16"),
     ],
 )

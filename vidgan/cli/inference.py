@@ -76,11 +76,23 @@ def generate(
 
 
 def predict(
-    paths: RunAndVideo,
+    context: typer.Context,
+    paths: RunAndVideo = [],  # noqa: B006 - typer reads the default
     pretrained: Pretrained = None,
-    out: Annotated[Path | None, typer.Option(help="Output mp4 file [default: VIDEO-future.mp4].")] = None,
-    context: Context = None,
-    horizon: Horizon = 10,
+    live: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="Forecast while frames arrive, instead of a VIDEO: a file, - for standard input, or /dev/video0.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Output mp4 file [default: VIDEO-future.mp4; with --live: no file].")
+    ] = None,
+    context_frames: Context = None,
+    horizon: Annotated[
+        int | None, typer.Option(min=1, max=MAX_FRAMES, help="Frames to forecast [default: 10; with --live: 1].")
+    ] = None,
     start: Start = 0,
     samples: Annotated[
         int,
@@ -92,29 +104,80 @@ def predict(
         int | None,
         typer.Option(min=0, max=MAX_SEED, help="Random seed of the samples; the same seed gives the same samples."),
     ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(help="Frame size, HEIGHTxWIDTH in multiples of 16 [default: as in training]."),
+    ] = None,
     fps: Fps = None,
     overwrite: Overwrite = False,
     allow_own_code: AllowOwnCode = False,
 ) -> None:
-    """Forecast how a video continues with a trained Dual Motion GAN: an mp4, an image strip and a JSON record."""
-    from vidgan.commands.predict import predict as run_predict
+    """Forecast how a video continues with a trained Dual Motion GAN: an mp4, an image strip and a JSON record.
 
+    The trust is printed too: how much better than repeating the last frame and than carrying its motion on the model is
+    on known frames of the same video.
+    """
+    from vidgan.commands.predict import predict as run_predict
+    from vidgan.commands.predict_live import predict_live
+    from vidgan.commands.prepare import parse_size
+
+    frame_size = None if size is None else parse_size(size)
+
+    def report(line: str) -> None:
+        typer.echo(line, err=True)
+
+    if live is not None:
+        _refuse_with_live(context)
+        if len(paths) > 1:
+            raise typer.BadParameter(
+                f"{len(paths)} paths; accepted are RUN --live SOURCE, or --pretrained NAME --live SOURCE"
+            )
+        predict_live(
+            chosen_model(paths[0] if paths else None, pretrained, "DualMotionGAN"),
+            live,
+            out,
+            horizon=horizon or 1,
+            fps=fps,
+            size=frame_size,
+            overwrite=overwrite,
+            allow_own_code=allow_own_code,
+            report=report,
+        )
+        if out is not None:
+            typer.echo(out)
+        return
+    if not paths:
+        raise typer.BadParameter("VIDEO is required (or --live SOURCE)")
     model, video = model_and_video(paths, pretrained, "DualMotionGAN")
     out = out or Path(f"{video.stem}-future.mp4")
     run_predict(
         model,
         video,
         out,
-        context=context,
-        horizon=horizon,
+        context=context_frames,
+        horizon=horizon or 10,
         start=start,
         samples=samples,
         seed=seed,
         fps=fps,
+        size=frame_size,
         overwrite=overwrite,
         allow_own_code=allow_own_code,
+        report=report,
     )
     typer.echo(out)
+
+
+def _refuse_with_live(context: typer.Context) -> None:
+    """Raise BadParameter for an option that has no effect on a live forecast."""
+    for name, option in (
+        ("context_frames", "--context"),
+        ("start", "--start"),
+        ("samples", "--samples"),
+        ("seed", "--seed"),
+    ):
+        if (source := context.get_parameter_source(name)) is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(f"{option} has no effect with --live; remove one of them")
 
 
 def upscale(

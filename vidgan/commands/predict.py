@@ -3,17 +3,20 @@
 import json
 import logging
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from einops import rearrange
 
 import vidgan
 from vidgan.commands.output import appearing_together, claim_files, output_rate, require_memory
-from vidgan.data.sources.readers import ReadSettings
+from vidgan.data.sources.readers import ReadClip, ReadSettings
 from vidgan.data.unprepared import read_one
 from vidgan.errors import ConfigError
+from vidgan.evaluation.trust import measure_trust
 from vidgan.files import write_text
 from vidgan.hub import ModelFacts
 from vidgan.own_code import own_code
@@ -22,15 +25,17 @@ from vidgan.tasks import load_model
 from vidgan.tasks.base import ForecastModel
 from vidgan.tasks.forecast_images import forecast_rows, forecast_strip, spread_images
 from vidgan.types import ByteClip
-from vidgan.video.encode import contact_sheet, write_mp4, write_png
+from vidgan.video.encode import contact_sheet, tile, write_mp4, write_png
 
 DEFAULT_CONTEXT = 10  # frames, for weights that do not say how many they were trained with
 
 PARTS = 8  # float images of a forecast frame: the forecast and what it was made from
 
-logger = logging.getLogger(__name__)
+TRUST_FRAMES = 240  # of a video that are read to measure trust
+TRUST_BYTES = 1 << 28  # that they may take
+MULTIPLE = 16  # of every frame side
 
-DEFAULT_CONTEXT = 10  # frames, for weights whose facts do not record a context
+logger = logging.getLogger(__name__)
 
 
 def predict(
@@ -44,14 +49,20 @@ def predict(
     samples: int = 1,
     seed: int | None = None,
     fps: float | None = None,
+    size: tuple[int, int] | None = None,
     overwrite: bool = False,
     allow_own_code: bool = False,
+    report: Callable[[str], None] = logger.info,
 ) -> ByteClip:
     """Write context and forecast as `out` (mp4), an image strip (png), and a record of the options (json).
 
     The strip shows context, forecast, its parts and, where the video is long enough, the truth and the error. With
-    several samples there are also `-sample-N.mp4` files and the per-pixel spread, `-spread.png`. The files appear when
-    all of them have been written, and none after an error.
+    several samples there are also `-sample-N.mp4` files, `-samples.mp4` with the best guess and all samples side by
+    side, and the per-pixel spread, `-spread.png`. The files appear when all of them have been written, and none after
+    an error.
+
+    The record also holds the trust: the forecast's errors on known frames of the same video beside those of copy-last
+    and of the constant-velocity warp (`vidgan.evaluation.trust`).
 
     Args:
         run: a run or model folder of any task that forecasts, the name of shipped weights, or one on the hub.
@@ -62,11 +73,13 @@ def predict(
         samples: forecasts to draw in addition to the best single guess, if more than one.
         seed: of the first sample.
         fps: frame rate of the files; default: that of the frames that the model reads, or 8 without a clock.
+        size: (H, W) that the frames are brought to, multiples of 16; default: that of the model's training.
         overwrite: replace existing files.
         allow_own_code: follow the import paths of own parts of the model; importing runs the module.
+        report: called with each line for the user: how frames were resized, and the trust.
 
     Returns:
-        (horizon, 3, H, W) uint8 at the model's frame size; (samples, horizon, 3, H, W) for several samples.
+        (horizon, 3, H, W) uint8 at `size`; (samples, horizon, 3, H, W) for several samples.
 
     Raises:
         PretrainedError: no such model.
@@ -83,20 +96,26 @@ def predict(
     with own_code(allowed=allow_own_code):
         model: ForecastModel = load_model(run, "forecast")
     _check_samples(model, samples)
+    size = frame_size(model, size)
     require_memory(
-        horizon * (samples + 1) * PARTS * math.prod(model.image_size) * 3 * 4,
+        horizon * (samples + 1) * PARTS * math.prod(size) * 3 * 4,
         f"--horizon {horizon} --samples {samples}",
     )
     facts = ModelFacts.from_json(model.facts)
     num_context = context or facts.context or DEFAULT_CONTEXT
-    observed, truth, source_fps = read_context(video, model, num_context, horizon, start)
-    fps, fps_from = output_rate(fps, source_fps, "video")
+    frames = read_known(video, model, num_context, horizon, start, size=size, known=TRUST_FRAMES)
+    observed, truth = frames.context, frames.truth
+    fps, fps_from = output_rate(fps, frames.fps, "video")
 
     if facts.trained_on is not None:
         logger.warning("the weights were trained only on %s; expect poor forecasts of other videos", facts.trained_on)
+    if frames.resizing is not None:
+        report(frames.resizing)
     forecast = model.forecast(observed[None], horizon)
     best = to_byte(forecast.frames[0])
     drawn = model.predict(observed[None], horizon, samples=samples, seed=seed)[:, 0] if samples > 1 else None
+    trust = measure_trust(model, frames.known, num_context, horizon)
+    report(str(trust) if trust else "trust: not measured, the video has no frame after a context")
     record = {
         "model": str(run),
         "facts": model.facts,
@@ -108,7 +127,8 @@ def predict(
         "seed": seed,
         "fps": fps,
         "fps_from": fps_from,
-        "frame_size": list(model.image_size),
+        "frame_size": list(size),
+        "trust": None if trust is None else trust.as_json(),
         "vidgan": vidgan.__version__,
     }
     with appearing_together(out, results, overwrite=overwrite) as folder:
@@ -118,10 +138,31 @@ def predict(
         if drawn is not None:
             for number, sample in enumerate(drawn):
                 write_mp4(_sample_path(partial, number), torch.cat([observed, sample]), fps=fps)
+            together = torch.cat([best[None], drawn])  # (samples + 1, horizon, 3, H, W)
+            before = observed.expand(len(together), *observed.shape)
+            write_mp4(_together_path(partial), tile(torch.cat([before, together], dim=1)), fps=fps)
             rows = torch.stack([*drawn, spread_images(drawn)])  # (samples + 1, horizon, 3, H, W)
             write_png(_spread_path(partial), contact_sheet(rows, columns=1))
         write_text(partial.with_suffix(".json"), json.dumps(record, indent=2) + "\n")
     return best if drawn is None else drawn
+
+
+class KnownFrames(NamedTuple):
+    """What was read of a video.
+
+    Attributes:
+        context: (context, 3, H, W) uint8.
+        truth: (horizon, 3, H, W), the frames after them; None if the video ends before.
+        fps: frames per second, None without a clock.
+        known: (T, 3, H, W), frames from the start of the video.
+        resizing: what was done to the frames of a video file; None if nothing was.
+    """
+
+    context: ByteClip
+    truth: ByteClip | None
+    fps: float | None
+    known: ByteClip
+    resizing: str | None
 
 
 def read_context(
@@ -129,30 +170,50 @@ def read_context(
 ) -> tuple[ByteClip, ByteClip | None, float | None]:
     """The frames of a video before a forecast and the true ones after it, as the model's training clips were read.
 
+    Arguments and errors as in `read_known`; returns the first three attributes of its result.
+    """
+    frames = read_known(video, model, context, horizon, start)
+    return frames.context, frames.truth, frames.fps
+
+
+def read_known(
+    video: Path,
+    model: ForecastModel,
+    context: int,
+    horizon: int,
+    start: int,
+    *,
+    size: tuple[int, int] | None = None,
+    known: int = 0,
+) -> KnownFrames:
+    """The frames of a video around a forecast, as the model's training clips were read.
+
     Args:
         context: number of frames given to the model.
         horizon: number of frames to forecast.
         start: number of the first frame of the context.
-
-    Returns:
-        (context, 3, H, W) uint8; (horizon, 3, H, W), or None if the video ends before; frames per second, or None.
+        size: (H, W) of the frames; None: as in training.
+        known: frames to read from the start of the video, if more than the forecast needs; fewer of large frames.
 
     Raises:
         ConfigError: the video is too short. DataError, VideoError: it cannot be read.
     """
     facts = ModelFacts.from_json(model.facts)
+    size = size or model.image_size
     stride = 1 if facts.sampled_fps else facts.stride
     needed = start + (context + horizon) * stride
-    clip = read_one(video, replace(reading_settings(facts), size=model.image_size, max_frames=needed))
+    known = min(known, TRUST_BYTES // (3 * math.prod(size))) * stride
+    clip = read_one(video, replace(reading_settings(facts), size=size, max_frames=max(needed, known)))
     frames = rearrange(torch.from_numpy(clip.frames), "t h w c -> t c h w").contiguous()
-    frames = frames[start::stride]
-    if len(frames) < context:
+    chosen = frames[start::stride]
+    if len(chosen) < context:
         raise ConfigError(
-            f"{video}: {len(frames)} frames from frame {start} on, but --context is {context}; use a smaller"
+            f"{video}: {len(chosen)} frames from frame {start} on, but --context is {context}; use a smaller"
             " --start or --context"
         )
-    truth = frames[context : context + horizon] if len(frames) >= context + horizon else None
-    return frames[:context], truth, None if clip.fps is None else clip.fps / stride
+    truth = chosen[context : context + horizon] if len(chosen) >= context + horizon else None
+    fps = None if clip.fps is None else clip.fps / stride
+    return KnownFrames(chosen[:context], truth, fps, frames[::stride], describe_resizing(clip, size))
 
 
 def reading_settings(facts: ModelFacts) -> ReadSettings:
@@ -171,6 +232,32 @@ def reading_settings(facts: ModelFacts) -> ReadSettings:
     )
 
 
+def frame_size(model: ForecastModel, size: tuple[int, int] | None) -> tuple[int, int]:
+    """(H, W) of the frames that the model reads: `size`, or that of its training.
+
+    Raises:
+        ConfigError: a side is no multiple of 16.
+    """
+    if size is None:
+        return model.image_size
+    if any(side % MULTIPLE or side < MULTIPLE for side in size):
+        raise ConfigError(
+            f"--size {size[0]}x{size[1]}: accepted are multiples of {MULTIPLE}, such as"
+            f" {max(1, round(size[0] / MULTIPLE)) * MULTIPLE}x{max(1, round(size[1] / MULTIPLE)) * MULTIPLE}"
+        )
+    return size
+
+
+def describe_resizing(clip: ReadClip, size: tuple[int, int]) -> str | None:
+    """What was done to the frames of a video file; None if nothing was, or for other files."""
+    if clip.video is None or (clip.video["height"], clip.video["width"]) == size:
+        return None
+    return (
+        f"frames of {clip.video['width']}x{clip.video['height']} pixels were cropped and scaled to {size[1]}x{size[0]};"
+        " --size HEIGHTxWIDTH sets another size"
+    )
+
+
 def _check_samples(model: ForecastModel, samples: int) -> None:
     """Raise ConfigError if the model cannot draw this many different forecasts."""
     if samples > 1 and not model.can_sample:
@@ -183,6 +270,10 @@ def _sample_path(out: Path, number: int) -> Path:
     return out.with_name(f"{out.stem}-sample-{number}.mp4")
 
 
+def _together_path(out: Path) -> Path:
+    return out.with_name(f"{out.stem}-samples.mp4")
+
+
 def _spread_path(out: Path) -> Path:
     return out.with_name(f"{out.stem}-spread.png")
 
@@ -191,5 +282,5 @@ def _result_paths(out: Path, samples: int) -> list[Path]:
     """Every file that the command writes."""
     paths = [out, out.with_suffix(".png"), out.with_suffix(".json")]
     if samples > 1:
-        paths += [*(_sample_path(out, number) for number in range(samples)), _spread_path(out)]
+        paths += [*(_sample_path(out, number) for number in range(samples)), _together_path(out), _spread_path(out)]
     return paths

@@ -33,6 +33,7 @@ __all__ = [
     "iterate_all",
     "iterate_frames",
     "probe",
+    "probe_rate",
     "read_frames",
     "read_video",
     "resize_frames",
@@ -115,6 +116,16 @@ def probe(path: Path | str, *, progress: Callable[[], None] | None = None) -> Vi
     """
     info, _ = _examine(Path(path), until=math.inf, progress=progress)
     return info
+
+
+def probe_rate(path: Path | str) -> float | None:
+    """Frames per second that the header of a video announces, None if it has no rate; nothing is decoded.
+
+    Raises:
+        VideoError: the file is refused.
+    """
+    with open_video(path) as (_, stream):
+        return float(stream.average_rate) if stream.average_rate else None
 
 
 def iterate_frames(

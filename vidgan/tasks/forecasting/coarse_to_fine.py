@@ -61,6 +61,7 @@ class Stage(nn.Sequential):
                 nn.LeakyReLU(LEAK),
             ]
         super().__init__(*layers)
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, path[-1], H / stride, W / stride)."""
@@ -136,7 +137,7 @@ class RefinedEstimator(nn.Module):
     """Q: a few least-squares steps, corrected by what the local correlation of learned features says.
 
     Least squares find most motion without training; the correction handles what they cannot: hidden places, missing
-    texture, changing light. It starts at zero.
+    texture, changing light. It starts near zero.
 
     Args:
         widths: of the feature pyramid, finest first; the two finest levels are compared.

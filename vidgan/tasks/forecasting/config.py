@@ -18,7 +18,7 @@ from vidgan.tasks.forecasting.flow_estimator import ESTIMATORS, Channels, LucasK
 from vidgan.tasks.forecasting.fusion import FUSIONS, BlendFusionConfig, MaskFusionConfig
 from vidgan.tasks.run_config import DataConfig
 
-__all__ = ["DualMotionConfig", "GeneratorConfig", "DualMotionObjective", "ForecastDataConfig", "ForecastingConfig"]
+__all__ = ["DualMotionConfig", "DualMotionObjective", "ForecastDataConfig", "ForecastingConfig", "GeneratorConfig"]
 
 FORECAST_TERMS = ("fused", "fused_l2", "fused_log_l2", "fused_dissimilarity", "adversarial_frame")
 ESTIMATED_FLOW_TERMS = ("implied_flow", "observed_flow", "adversarial_flow")

@@ -276,7 +276,9 @@ class DualMotionGAN(nn.Module, Forecaster):
             ValidationError, ConfigError, ValueError: the description is damaged or of another version.
         """
         height, width = architecture["image_size"]
-        config: DualMotionConfig | CoarseToFineConfig = TypeAdapter(GeneratorConfig).validate_python(architecture["model"])
+        config: DualMotionConfig | CoarseToFineConfig = TypeAdapter(GeneratorConfig).validate_python(
+            architecture["model"]
+        )
         return build_generator(config, image_size=(height, width))
 
 

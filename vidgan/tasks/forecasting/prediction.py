@@ -47,7 +47,11 @@ class Forecaster(Pretrained):
         draws = None if seed is None else Draws(seed, "forecast", rows=range(len(context)) if rows is None else rows)
         with evaluating(model):
             prediction = model(
-                to_float(context.to(device_of(self))), horizon=horizon, draws=draws, decoding=model.decoding, implied=False
+                to_float(context.to(device_of(self))),
+                horizon=horizon,
+                draws=draws,
+                decoding=model.decoding,
+                implied=False,
             )
         return Forecast(
             frames=prediction.frames.cpu(),

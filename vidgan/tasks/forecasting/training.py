@@ -116,7 +116,12 @@ class DualMotionTraining:
         flow = None if self.fixed_estimator is None else batch.flow[:, :-horizon]
         with self.trainees.autocast():
             prediction = self.trainees.prepared["generator"](
-                real[:, : self.context], horizon=horizon, draws=draws, flow=flow, decoding=self.decoding, implied=self.implied
+                real[:, : self.context],
+                horizon=horizon,
+                draws=draws,
+                flow=flow,
+                decoding=self.decoding,
+                implied=self.implied,
             )
         return Prediction(*(part.float() for part in prediction))
 

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
-from helpers import SMALL
+from helpers import SMALL, small_config
 from pydantic import BaseModel
 
+from vidgan.build import build_dataset, build_networks
 from vidgan.config import (
     config_keys,
     differences,
@@ -518,3 +520,21 @@ def test_a_config_that_is_no_ordinary_file_is_refused(tmp_path: Path) -> None:
     for name in ("pipe.yaml", "zero.yaml"):
         with pytest.raises(ConfigError, match=name):
             load_config(tmp_path / name)
+
+
+def test_training_starts_from_weights(shapes_data: Path, tmp_path: Path) -> None:
+    first = small_config("dual_motion", shapes_data, tmp_path, train__steps=1)
+    dataset = build_dataset(first)
+    network: Any = build_networks(first, dataset)["generator"]
+    network.facts = {}
+    network.save_pretrained(tmp_path / "model")
+    second = small_config("dual_motion", shapes_data, tmp_path, seed=5, train__start=str(tmp_path / "model"))
+    begun = build_networks(second, dataset)["generator"].state_dict()
+    assert all(torch.equal(value, begun[name]) for name, value in network.state_dict().items())
+    drawn = build_networks(small_config("dual_motion", shapes_data, tmp_path, seed=5), dataset)["generator"]
+    assert not all(torch.equal(value, begun[name]) for name, value in drawn.state_dict().items())
+    other = small_config(
+        "dual_motion", shapes_data, tmp_path, model__dim_latent=4, train__start=str(tmp_path / "model")
+    )
+    with pytest.raises(ConfigError, match=r"train\.start: .*another structure"):
+        build_networks(other, dataset)

@@ -1,12 +1,14 @@
-"""Train the weights that ship with the package: render moving shapes, prepare, train, save.
+"""Train the weights that ship with the package: render or read videos, prepare, train, save.
 
-    python tools/train_shipped.py                                    all models
-    python tools/train_shipped.py --only dual_motion/shapes          one of them
-    python tools/train_shipped.py --only mocogan/shapes --take RUN   save the model of an existing run
+    python tools/train_shipped.py --videos FOOTAGE                       all models
+    python tools/train_shipped.py --only dual_motion/shapes              one of them
+    python tools/train_shipped.py --only dual_motion/driving --videos FOOTAGE
+    python tools/train_shipped.py --only mocogan/shapes --take RUN       save the model of an existing run
 
-All training data are rendered, so the weights carry the licence of this project. Clips, weights and draws depend on the
-recipe's seed alone; the same command resumes after an interruption. The saved folder (below vidgan/weights) holds the
-moving average of the generator, its config, facts and a card.
+Shapes are rendered. Real videos are read from the folder FOOTAGE; each recipe lists its files. They are under licences
+that allow distribution (MIT, BSD, Apache-2.0, CC BY), so the weights carry the licence of this project. Clips, weights
+and draws depend on the recipe's seed alone; the same command resumes after an interruption. The saved folder (below
+vidgan/weights) holds the moving average of the generator, its config, facts and a card.
 """
 
 import argparse
@@ -14,15 +16,33 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from vidgan import DualMotionGAN, MoCoGAN, train
+import numpy as np
+
+from vidgan import DualMotionGAN, MoCoGAN, prepare, train
 from vidgan.data.preparing.shapes import prepare_shapes
+from vidgan.data.store.frames import save_array
+from vidgan.data.store.index import INDEX_NAME
 from vidgan.hub import SHIPPED, ModelFacts
 from vidgan.runs import save_model
+from vidgan.video.decode import read_frames
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "vidgan" / SHIPPED
 MAX_BYTES = 5_000_000  # of a folder
 FRAMES = 32  # of a rendered clip
+FOOTAGE_SIZE = (128, 224)  # of a prepared frame of real video, with a margin around the 96x128 crop
+READ_SIZE = (128, 160)  # that the models of real video read by default
+
+
+@dataclass(frozen=True)
+class Footage:
+    """A video file that a model is trained on."""
+
+    path: str  # below the folder of --videos
+    licence: str
+    every: tuple[int, ...]  # strides: a clip of every n-th frame, for each n
+    fast_every: tuple[int, ...]  # the strides that `dual_motion/driving` takes
 
 
 @dataclass(frozen=True)
@@ -30,13 +50,34 @@ class Recipe:
     """Data and config of a shipped model."""
 
     config: str
-    size: int
-    clips: int
+    size: int = 0  # of rendered frames
+    clips: int = 0
     flow: bool = False
     seed: int = 0
     changes: tuple[str, ...] = ()  # of the config
+    footage: tuple[Footage, ...] = ()  # instead of rendered clips
+    fast: bool = False  # take `fast_every`
+    test_pattern: str | None = None  # footage that is not trained on
+    start: str | None = None  # the recipe whose run the training starts from
 
 
+_WORDS = (
+    *("again", "book", "brother", "eat", "help", "learn", "night", "no", "school", "sister", "student", "walk", "yes"),
+)
+FOOTAGE = (
+    Footage("driving/udacity/solidWhiteRight.mp4", "MIT", (1, 2, 3), (1, 2, 3)),
+    Footage("driving/dashcam/alley_a.mp4", "MIT", (1, 2, 3), (1, 2, 3)),
+    Footage("driving/dashcam/alley_b.mp4", "MIT", (1, 2, 3), (1, 2, 3)),
+    Footage("clips/natural/01_dog.mp4", "Apache-2.0", (1, 3), (3,)),
+    Footage("clips/natural/04_coffee.mp4", "Apache-2.0", (1, 3), (3,)),
+    Footage("clips/natural/basketball.mp4", "BSD-3-Clause", (1, 3), (3,)),
+    Footage("clips/natural/bedroom.mp4", "Apache-2.0", (1, 3), (3,)),
+    Footage("clips/natural/bigbuckbunny.mp4", "CC BY 3.0", (1, 3), (3,)),
+    Footage("clips/natural/box.mp4", "Apache-2.0", (1, 3), (3,)),
+    Footage("clips/natural/vtest.avi", "Apache-2.0", (1, 2), (2,)),
+    *(Footage(f"clips/gestures/{word}.mkv", "CC BY 4.0", (1, 3), (3,)) for word in _WORDS),
+)
+HELD_OUT = "eat|night|sister|01_dog|bedroom"
 RECIPES = {
     "mocogan/shapes": Recipe(
         config="mocogan/shapes",
@@ -45,6 +86,15 @@ RECIPES = {
         changes=("data.stride=2", "train.steps=3000", "objective.augment=[translation,brightness]"),
     ),
     "dual_motion/shapes": Recipe(config="dual_motion/shapes", size=64, clips=1000, flow=True),
+    "dual_motion/natural": Recipe(config="dual_motion/natural", footage=FOOTAGE, flow=True, test_pattern=HELD_OUT),
+    "dual_motion/driving": Recipe(
+        config="dual_motion/driving",
+        footage=FOOTAGE,
+        fast=True,
+        flow=True,
+        test_pattern=HELD_OUT,
+        start="dual_motion/natural",
+    ),
 }
 
 
@@ -53,6 +103,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/shipped"), help="videos, prepared clips and runs")
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="folder that the models are saved to")
+    parser.add_argument(
+        "--videos", type=Path, metavar="FOOTAGE", help="folder with the real videos that a recipe lists"
+    )
     parser.add_argument("--only", choices=sorted(RECIPES))
     parser.add_argument("--take", type=Path, metavar="RUN", help="save the model of this run instead of training one")
     parser.add_argument("--clips", type=int, help="number of clips to render; default: the recipe's")
@@ -60,33 +113,56 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.take and (not options.only or options.clips or options.overrides):
         parser.error("--take needs --only NAME, and excludes --clips and a.b=c: nothing is trained")
-    for name in [options.only] if options.only else RECIPES:
+    names = [options.only] if options.only else list(RECIPES)
+    if not options.take and options.videos is None and (real := [name for name in names if RECIPES[name].footage]):
+        parser.error(
+            f"{', '.join(real)}: needs --videos, the folder with {RECIPES[real[0]].footage[0].path} and others"
+        )
+    for name in names:
         recipe = replace(RECIPES[name], clips=options.clips or RECIPES[name].clips)
-        run = options.take or train_recipe(name, recipe, options.out, options.overrides)
+        run = options.take or train_recipe(name, recipe, options.out, options.videos, options.overrides)
         folder = save(run, name, recipe, options.weights / name)
         print(f"{folder}: {size_of(folder) / 1e6:.2f} MB")
     return 0
 
 
-def train_recipe(name: str, recipe: Recipe, out: Path, overrides: Sequence[str]) -> Path:
-    """Train on rendered clips and return the run.
+def train_recipe(name: str, recipe: Recipe, out: Path, videos: Path | None, overrides: Sequence[str]) -> Path:
+    """Train on rendered or real clips and return the run; the recipe that it starts from is trained first.
 
     Raises:
         SystemExit: a signal stopped the training (the run is saved).
     """
-    data = prepare_shapes(
-        out / f"{name.replace('/', '-')}-data",
-        clips=recipe.clips,
-        frames=FRAMES,
-        size=recipe.size,
-        seed=recipe.seed,
-        flow=recipe.flow,
-    )
-    changes = [f"data.root={data}", f"out={out}", f"name={name.replace('/', '-')}", f"seed={recipe.seed}"]
-    result = train(recipe.config, [*changes, *recipe.changes, *overrides])
+    changes = [f"out={out}", f"name={name.replace('/', '-')}", f"seed={recipe.seed}", *recipe.changes]
+    if recipe.start is not None:
+        start = train_recipe(recipe.start, RECIPES[recipe.start], out, videos, overrides)
+        changes.append(f"train.start={start}")
+    folder = out / f"{name.replace('/', '-')}-data"
+    if recipe.footage:
+        assert videos is not None
+        data = prepare_footage(folder, recipe, videos)
+    else:
+        data = prepare_shapes(
+            folder, clips=recipe.clips, frames=FRAMES, size=recipe.size, seed=recipe.seed, flow=recipe.flow
+        )
+    result = train(recipe.config, [f"data.root={data}", *changes, *overrides])
     if result.exit_code:
         raise SystemExit(result.exit_code)
     return result.run_dir
+
+
+def prepare_footage(folder: Path, recipe: Recipe, videos: Path) -> Path:
+    """The real clips of a recipe as prepared data; a finished data set is kept."""
+    data = folder / "data"
+    if (data / INDEX_NAME).is_file():
+        return data
+    (folder / "clips").mkdir(parents=True, exist_ok=True)
+    for footage in recipe.footage:
+        frames = read_frames(videos / footage.path, size=FOOTAGE_SIZE)
+        for stride in footage.fast_every if recipe.fast else footage.every:
+            name = f"{footage.path.rpartition('.')[0].replace('/', '-')}-every-{stride}.npy"
+            save_array(folder / "clips" / name, np.ascontiguousarray(frames[::stride]))
+    prepare(folder / "clips", data, size=FOOTAGE_SIZE, flow="auto", test_pattern=recipe.test_pattern)
+    return data
 
 
 def save(run: Path, name: str, recipe: Recipe, folder: Path) -> Path:
@@ -96,15 +172,20 @@ def save(run: Path, name: str, recipe: Recipe, folder: Path) -> Path:
         ValueError: it is too large to ship.
     """
     model_class = MoCoGAN if name.startswith("mocogan/") else DualMotionGAN
-    model = model_class.from_pretrained(run)
-    facts = {
+    model: Any = model_class.from_pretrained(run)
+    facts: dict[str, Any] = {
         "name": name,
-        "trained_on": "moving shapes that vidgan rendered",
         "licence": "Apache-2.0",
         "made_by": f"python tools/train_shipped.py --only {name}",
         "config": recipe.config,
-        "clips": recipe.clips,
     }
+    if recipe.footage:
+        model.image_size = READ_SIZE
+        model.architecture["image_size"] = list(READ_SIZE)
+        facts |= {"made_by": f"{facts['made_by']} --videos FOOTAGE", "held_out": recipe.test_pattern}
+        facts["footage"] = {footage.path: footage.licence for footage in recipe.footage}
+    else:
+        facts |= {"trained_on": "moving shapes that vidgan rendered", "clips": recipe.clips}
     save_model(model, folder, ModelFacts.from_json(model.facts | facts))
     (folder / "model.safetensors").chmod(0o644)
     if (size := size_of(folder)) > MAX_BYTES:

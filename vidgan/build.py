@@ -122,7 +122,26 @@ def build_networks(config: RunConfig, dataset: ClipDataset) -> dict[str, nn.Modu
         key = f"discriminators.{name}"
         network = _seeded(config, key, lambda name=name: task.build_discriminator(name, config, data))  # type: ignore[misc]
         networks[name] = network
+    if config.train.start is not None:
+        _load_start(config, networks[generator])
     return networks
+
+
+def _load_start(config: RunConfig, network: nn.Module) -> None:
+    """Replace the generator's weights by those that `train.start` names.
+
+    Raises:
+        ConfigError: they belong to a network of another structure. PretrainedError: there are none.
+    """
+    assert config.train.start is not None
+    trained: Any = find_task(config).model.from_pretrained(config.train.start)
+    try:
+        network.load_state_dict(trained.state_dict())
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(
+            f"train.start: {config.train.start} has weights of another structure than `model` describes: {reason[:300]}"
+        ) from None
 
 
 def _seeded(config: RunConfig, key: str, build: Callable[[], nn.Module]) -> nn.Module:

@@ -51,7 +51,7 @@ def _locate(schema: type[RunConfig], location: Sequence[str | int]) -> tuple[lis
     keys: list[str] = []
     sections: list[type[BaseModel]] = [schema]
     for part in location:
-        if OwnPart in sections:  # a part that comes in kinds: the location names the kind
+        if len(sections) > 1:  # a part that comes in kinds: the location names the kind
             sections = [s for s in sections if s is not OwnPart and s.model_fields["kind"].default == part] or [OwnPart]
             continue
         keys.append(str(part))

@@ -148,7 +148,7 @@ def test_predict_writes_context_and_future(run, forecast_run: Path, video: Path,
     assert probe(out).frames == 10
     names = {p.name for p in tmp_path.iterdir()}
     assert {"future.png", "future.json", "future-sample-0.mp4", "future-sample-1.mp4", "future-spread.png"} <= names
-    assert names >= {"street.mp4"} and len(names) == 7, "temporary files remain"
+    assert names >= {"street.mp4"} and len(names) == 8, "temporary files remain"
     content = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     code, _, err = run("predict", forecast_run, video, "--out", out)
     assert code == 2 and str(out) in err and "--overwrite" in err

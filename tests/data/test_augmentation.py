@@ -53,7 +53,7 @@ def test_the_camera_keeps_colours_and_moves_smoothly() -> None:
     assert 0.01 < moves.mean() < 1 and moves.max() < 3  # a pan of some tenths of a pixel per frame at 16 pixels height
 
 
-@pytest.mark.parametrize("names", [("camera",), ("shake",), ("camera", "shake", "tone")])
+@pytest.mark.parametrize("names", [("camera",), ("shake",), ("approach",), ("camera", "approach", "shake", "tone")])
 def test_the_flow_follows_the_camera(names: tuple[str, ...]) -> None:
     """The ramp's colours are positions in the source, so they tell where each pixel of a view comes from."""
     window = (20, 30)
@@ -132,7 +132,7 @@ def test_items_of_a_data_set(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"augment": ("zoom",)}, "'zoom'; accepted: camera, shake, tone, grey, blur"),
+        ({"augment": ("zoom",)}, "'zoom'; accepted: camera, approach, shake, tone, grey, blur"),
         ({"augment": ("grey", "grey")}, "augment is grey, grey"),
         ({"window": (17, 16)}, "window is 17x16; accepted: at most 16x16"),
     ],

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from vidgan.errors import DataError
 
-AUGMENTATIONS: Final = ("camera", "shake", "tone", "grey", "blur")
+AUGMENTATIONS: Final = ("camera", "approach", "shake", "tone", "grey", "blur")
 
 # Virtual camera, drawn per clip unless stated otherwise. Lengths are fractions of the crop's height, angles in radians.
 ZOOM = (0.95, 1.4)
@@ -26,6 +26,8 @@ TILT, TURNING = 0.02, 0.004  # standard deviation of the angle, and of its chang
 PAN = (0.008, 0.004)  # standard deviation of the velocity per frame, along x and y, in half of the clips
 NEARING = 0.01  # standard deviation of the zoom's relative change per frame, in half of the clips
 SHAKE = 0.001  # standard deviation of the shake amplitude; each frame is displaced independently (x: 0.6 of it)
+# With "approach", this fraction of the clips zooms in by up to the second constant per frame, as from a fast car.
+APPROACHED, FAST = 0.5, 0.06
 # With "shake", this fraction of the clips has a larger amplitude, uniform between 0 and the second constant.
 SHAKEN, STRONG_SHAKE = 0.25, 0.02
 
@@ -80,7 +82,8 @@ def augment(frames: np.ndarray, names: Sequence[str], window: tuple[int, int], s
 
     Args:
         frames: (T, H, W, 3) uint8, at least as large as the window.
-        names: of `AUGMENTATIONS`, in any order. Without ``"camera"`` and ``"shake"``, the crop is at a random position.
+        names: of `AUGMENTATIONS`, in any order. Without ``"camera"``, ``"approach"`` and ``"shake"``, the crop is at a
+            random position.
         window: (h, w) of the result.
         seed: determines all random draws.
 
@@ -139,7 +142,7 @@ def augment_flow(flow: np.ndarray, names: Sequence[str], window: tuple[int, int]
 
 
 def _moves_camera(names: Sequence[str]) -> bool:
-    return "camera" in names or "shake" in names
+    return any(name in names for name in ("camera", "approach", "shake"))
 
 
 def _random_offset(size: tuple[int, int], window: tuple[int, int], random: np.random.Generator) -> tuple[int, int]:
@@ -156,10 +159,10 @@ def _affine_grid(cameras: Tensor, window: tuple[int, int]) -> Tensor:
 def _camera(
     count: int, size: tuple[int, int], window: tuple[int, int], names: Sequence[str], random: np.random.Generator
 ) -> Tensor:
-    """One affine map per frame, (T, 2, 3), of a camera that pans, rotates, zooms and shakes.
+    """One affine map per frame, (T, 2, 3), of a camera that pans, rotates, zooms, approaches and shakes.
 
-    It leads from positions in the view to positions in the source, both from -1 to 1. With "shake" alone it does
-    nothing else.
+    It leads from positions in the view to positions in the source, both from -1 to 1. Without "camera" it does only
+    what the other names say.
     """
     (full_height, full_width), (height, width) = size, window
     scale = min(1 / random.uniform(*ZOOM), full_height / height, full_width / width)  # source pixels per pixel
@@ -174,6 +177,15 @@ def _camera(
         y, x = _random_offset(size, window, random)
         centre = np.array([x + width / 2, y + height / 2])
         angles, scales, velocity, amplitude = 0 * angles, np.ones(count), 0 * velocity, 0.0
+    if "approach" in names and random.random() < APPROACHED:
+        # The view narrows around a point of its own, from no more than the whole frame.
+        zoom = np.exp(-random.uniform(0, FAST) * np.arange(count))
+        scales = np.minimum(scales[0], min(full_height / height, full_width / width)) * zoom
+        target = centre + random.uniform(-0.25, 0.25, size=2) * scales[0] * np.array([width, height])
+        inner = np.array([full_width, full_height]) / 2
+        spare = np.maximum(inner - scales[0] * np.array([width, height]) / 2, 0)
+        centre = inner + np.clip(centre - inner, -spare, spare)
+        centre = target + (centre - target) * zoom[:, None]
     if "shake" in names and random.random() < SHAKEN:
         amplitude = random.uniform(0, STRONG_SHAKE)
     centres = centre + height * (velocity * times[:, None] + amplitude * each)  # (T, 2), pixels

@@ -1,7 +1,6 @@
 """How far a forecaster can be trusted on one video: its error on frames of that video that are already known."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,7 +14,7 @@ from vidgan.tasks.base import ForecastModel
 from vidgan.types import ByteClip
 from vidgan.video.optical_flow import default_method, estimate_flow
 
-__all__ = ["Trust", "measure_trust"]
+__all__ = ["Trust", "measure_trust", "window_errors"]
 
 MAX_WINDOWS = 8
 
@@ -89,18 +88,26 @@ def measure_trust(
         return None
     last = len(frames) - context - horizon
     starts = sorted({round(start) for start in np.linspace(0, last, min(windows, last + 1))})
-    warp = ConstantVelocityWarp(partial(estimate_flow, method=default_method()))
-    forecasters: list[Callable[[ByteClip, int], ByteClip]] = [
-        lambda seen, ahead: model.predict(seen, ahead), copy_last, warp
-    ]  # fmt: skip
-    sums = np.zeros((3, horizon))
-    for start in starts:
-        seen = frames[None, start : start + context]
-        truth = frames[start + context : start + context + horizon]
-        for row, forecaster in zip(sums, forecasters, strict=True):
-            row += _squared_errors(forecaster(seen, horizon)[0], truth)
-    mine, copied, warped = (tuple(float(value) for value in row / len(starts)) for row in sums)
+    errors = np.mean([window_errors(model, frames[start : start + context + horizon], context) for start in starts], 0)
+    mine, copied, warped = (tuple(float(value) for value in row) for row in errors)
     return Trust(len(starts), mine, copied, warped)
+
+
+def window_errors(model: ForecastModel, window: ByteClip, context: int) -> np.ndarray:
+    """Mean squared errors of one window, of pixels in [0, 255].
+
+    Args:
+        model: the forecaster.
+        window: (T, 3, H, W) uint8, context and true frames.
+        context: frames given.
+
+    Returns:
+        (3, T - context) float64: of the model, of copy-last, and of the constant-velocity warp.
+    """
+    seen, truth = window[None, :context], window[context:]
+    warp = ConstantVelocityWarp(partial(estimate_flow, method=default_method()))
+    forecasts = [one(seen, len(truth)) for one in (model.predict, copy_last, warp)]
+    return np.stack([_squared_errors(forecast[0], truth) for forecast in forecasts])
 
 
 def _squared_errors(forecast: ByteClip, truth: ByteClip) -> np.ndarray:

@@ -106,6 +106,9 @@ class TrainConfig(Section):
 
     steps: int = option(description="Training steps.", unit="steps", ge=1)
     batch_size: int = option(description="Clips per step over all processes and micro-batches.", unit="clips", ge=1)
+    start: str | None = option(
+        None, "Weights that the generator starts from: a run, a model folder, or a name that `vidgan models` lists."
+    )
     micro_batches: int = option(1, "Gradients are accumulated over this many parts of the batch.", ge=1)
     precision: Literal["auto", "fp32", "bf16"] = option(
         "auto", "`auto` is the faster one: measured on a CPU, bf16 on a GPU that multiplies it natively."

@@ -119,6 +119,6 @@ class Watcher:
             raise ValueError(f"a forecast needs 2 frames or more, got {self.frames_seen}")
         model: Any = self.model
         if not isinstance(model, Remembering):
-            return model.predict(torch.stack(tuple(self._recent))[None], horizon)[0]  # type: ignore[no-any-return]
+            return model.predict(torch.stack(tuple(self._recent))[None], horizon)[0]
         with evaluating(model):
             return to_byte(model.continued(self._memory, horizon, implied=False).frames[0].cpu())

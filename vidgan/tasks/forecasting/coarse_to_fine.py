@@ -158,7 +158,8 @@ class RefinedEstimator(nn.Module):
         """Frames (N, C, H, W) in [-1, 1] and their pyramids -> backward flow (N, 2, H, W) in pixels, float32."""
         with torch.no_grad():
             start = self.start(current, previous)
-        correction, hidden = torch.zeros_like(start), []
+        correction = torch.zeros_like(start)
+        hidden: list[Tensor] = []
         for level in range(len(self.levels) - 1, -1, -1):
             size = (now[level].shape[-2], now[level].shape[-1])
             correction, hidden = resize_flow(correction, size), [enlarged(maps, size) for maps in hidden]
@@ -216,9 +217,11 @@ class FlowGenerator(nn.Module):
         for level in range(self.LEVELS):
             coarser = dim_latent if level == self.LEVELS - 1 else hidden
             inputs = 2 * widths[level] + 1 + 8 + 2 + 1 + coarser
-            self.levels.append(Refinement(inputs=inputs, width=max(widths[level], 32), hidden=hidden, outputs=4))
+            refinement = Refinement(inputs=inputs, width=max(widths[level], 32), hidden=hidden, outputs=4)
             with torch.no_grad():
-                self.levels[-1].head.bias.copy_(torch.tensor([0.0, 0.0, -2.0, -2.0]))  # gates start nearly closed
+                assert refinement.head.bias is not None
+                refinement.head.bias.copy_(torch.tensor([0.0, 0.0, -2.0, -2.0]))  # gates start nearly closed
+            self.levels.append(refinement)
 
     def forward(self, code: Tensor, scene: Scene) -> Motion:
         """The motion code (B, D, H/16, W/16) and what is known -> the flow of the next frame."""

@@ -102,12 +102,12 @@ def table(windows: Sequence[Window], options: argparse.Namespace) -> dict[str, o
     errors = np.stack([window.errors for window in windows])  # (N, 3, K)
     psnr = (10 * np.log10(255**2 / np.maximum(errors, 1e-3))).mean(axis=0)  # (3, K)
     shares = (excess <= TOLERANCE).mean(axis=0)
-    rows = [[str(k + 1), f"{shares[k]:.1%}", *(f"{value:.2f}" for value in psnr[:, k])] for k in range(excess.shape[1])]
+    rows = [[str(k + 1), f"{share:.1%}", *(f"{value:.2f}" for value in psnr[:, k])] for k, share in enumerate(shares)]
     sources = {window.source for window in windows}
     return {
         "kind": "table",
         "title": f"{len(windows)} windows of {len(sources)} videos, at their own rate and at 10 frames/s",
-        "columns": ["frame ahead", f"windows within {TOLERANCE} of the better baseline", "forecast PSNR", "copy-last PSNR",
+        "columns": ["frame ahead", f"within {TOLERANCE} of the better baseline", "forecast PSNR", "copy-last PSNR",
                     "warp PSNR"],
         "rows": rows,
         "notes": [f"made by `python tools/degradation.py`, {options.context} frames of context"],
@@ -119,11 +119,10 @@ def worst_windows(model: ForecastModel, windows: Sequence[Window], context: int)
     worst = sorted(windows, key=lambda window: -float(window.excess.mean()))[:SHOWN]
     rows = []
     for window in worst:
-        forecast = model.predict(window.clip[None, :context], len(window.clip) - context)[0]  # type: ignore[attr-defined]
-        rows += [window.clip, torch.cat([window.clip[:context], forecast])]
-        print(
-            f"{window.source} from frame {window.start} at {window.rate or 'its own'} frames/s: {window.excess.mean():.2f}"
-        )
+        seen = window.clip[:context]
+        rows += [window.clip, torch.cat([seen, model.predict(seen[None], len(window.clip) - context)[0]])]
+        rate = window.rate or "its own"
+        print(f"{window.source} from frame {window.start} at {rate} frames/s: {window.excess.mean():.2f}")
     return contact_sheet(torch.stack(rows), columns=1, frames=8)
 
 

@@ -12,6 +12,7 @@ vidgan/weights) holds the moving average of the generator, its config, facts and
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -183,7 +184,8 @@ def save(run: Path, name: str, recipe: Recipe, folder: Path) -> Path:
         model.image_size = READ_SIZE
         model.architecture["image_size"] = list(READ_SIZE)
         facts |= {"made_by": f"{facts['made_by']} --videos FOOTAGE", "held_out": recipe.test_pattern}
-        facts["footage"] = {footage.path: footage.licence for footage in recipe.footage}
+        held_out = re.compile(recipe.test_pattern or "$^")
+        facts["footage"] = {one.path: one.licence for one in recipe.footage if not held_out.search(one.path)}
     else:
         facts |= {"trained_on": "moving shapes that vidgan rendered", "clips": recipe.clips}
     save_model(model, folder, ModelFacts.from_json(model.facts | facts))

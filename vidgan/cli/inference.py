@@ -11,7 +11,6 @@ from vidgan.cli.arguments import (
     AllowOwnCode,
     Context,
     Fps,
-    Horizon,
     Overwrite,
     Pretrained,
     Run,

@@ -72,7 +72,13 @@ def windowed(
 
 @runtime_checkable
 class Remembering(Protocol):
-    """A forecaster whose knowledge of the past is a state that each frame updates."""
+    """A forecaster whose knowledge of the past is a state that each frame updates.
+
+    Attributes:
+        decoding: what `continued` is to do to forecasts.
+    """
+
+    decoding: Any
 
     def observe(self, frame: Tensor, memory: Any | None) -> Any:
         """The state after a frame (1, C, H, W) in [-1, 1]; None before the first one."""
@@ -121,4 +127,5 @@ class Watcher:
         if not isinstance(model, Remembering):
             return model.predict(torch.stack(tuple(self._recent))[None], horizon)[0]
         with evaluating(model):
-            return to_byte(model.continued(self._memory, horizon, implied=False).frames[0].cpu())
+            prediction = model.continued(self._memory, horizon, decoding=model.decoding, implied=False)
+            return to_byte(prediction.frames[0].cpu())

@@ -12,6 +12,7 @@ from vidgan.nn.warp import warp
 from vidgan.pixels import to_byte, to_float
 from vidgan.seeding import Draws
 from vidgan.tasks.forecasting.coarse_to_fine import CoarseToFineConfig, CoarseToFineDualMotion, is_inside
+from vidgan.tasks.forecasting.decoding import Decoding, agreement
 from vidgan.tasks.forecasting.dual_motion import DualMotionGAN, build_generator
 from vidgan.tasks.streaming import Watcher
 from vidgan.types import Prediction
@@ -91,14 +92,33 @@ def test_later_frames_are_the_last_true_frame_warped_by_composed_flow() -> None:
         torch.testing.assert_close(prediction.warped[:, k], warp(clip[:, -1], composed), atol=1e-4, rtol=0)
 
 
-def test_the_memory_of_single_frames_equals_that_of_the_context() -> None:
-    clip = pan(times=5)
+def test_hindsight_blends_with_constant_velocity_as_the_last_frame_suggests() -> None:
+    clip = pan(times=4)
     model = build().eval()
+    with torch.no_grad():
+        plain, hindsight = (model(clip, horizon=2, decoding=Decoding(hindsight=on)) for on in (False, True))
+        before = model(clip[:, :-1])
+        flow = plain.observed_flow[:, 0]
+        steady = warp(clip[:, -2], before.observed_flow[:, 0])
+    trust = agreement(before.frames[:, 0], steady, clip[:, -1]).mean(dim=(1, 2, 3), keepdim=True)
+    assert float(trust.min()) >= 0 and float(trust.max()) <= 1
+    for k, composed in enumerate((flow, flow + warp(flow, flow))):
+        steady = warp(clip[:, -1], composed)
+        expected = steady + trust * (plain.frames[:, k] - steady)
+        torch.testing.assert_close(hindsight.frames[:, k], expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(plain.warped, hindsight.warped)
+
+
+@pytest.mark.parametrize("hindsight", [False, True])
+def test_the_memory_of_single_frames_equals_that_of_the_context(hindsight: bool) -> None:
+    clip = pan(times=5)
+    model = build(hindsight=hindsight).eval()
     memory = None
     for frame in clip.unbind(dim=1):
         memory = model.observe(frame, memory)
     assert memory is not None
-    whole, carried = model(clip, horizon=2), model.continued(memory, 2)
+    whole = model(clip, horizon=2, decoding=model.decoding)
+    carried = model.continued(memory, 2, decoding=model.decoding)
     for mine, other in zip(whole, carried, strict=True):
         torch.testing.assert_close(mine, other, atol=1e-4, rtol=0)
     watcher = Watcher(model, context=3)

@@ -13,6 +13,9 @@ W = warp(I_t, F), a frame generator G_I with A, a flow estimator Q, and a fusion
 
 Later frames are not made from earlier forecasts: flow is composed, ``F_k = f_k + F_{k-1}(x + f_k)``, and the last true
 frames are warped by it. Their detail does not fade, and neither frames nor flow are estimated from forecasts.
+
+What is learned of motion can be wrong about videos of another kind. With `hindsight`, the last known frame is forecast
+from those before it, and P is blended with constant velocity as far as that was the better forecast there.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,7 +33,7 @@ from vidgan.nn.lucas_kanade import LucasKanadeEstimator
 from vidgan.nn.warp import resize_flow, warp
 from vidgan.sections import Section, option
 from vidgan.seeding import Draws
-from vidgan.tasks.forecasting.decoding import Decoding, MotionDrift, flow_change
+from vidgan.tasks.forecasting.decoding import Decoding, MotionDrift, agreement, flow_change
 from vidgan.tasks.forecasting.flow_estimator import Channels, soft_limit
 from vidgan.tasks.forecasting.motion_encoder import (
     EncoderState,
@@ -80,6 +83,9 @@ class CoarseToFineConfig(Section):
     probabilistic: bool = option(True, "The motion code is a distribution; false: a point, and one forecast only.")
     radius: int = option(2, "Reach of the flow estimator at stride 4, in pixels of that grid.", ge=1, le=8)
     hypotheses: int = option(4, "Further displacements of the last frame that the fusion blends.", ge=0, le=16)
+    hindsight: bool = option(
+        False, "Blend P with constant velocity, as far as P of the last context frame was no better than that."
+    )
     motion_spread: float = option(
         0.0, "Samples differ in motion: velocity keeps changing by this multiple of its last change.", ge=0
     )
@@ -184,6 +190,7 @@ class Memory(NamedTuple):
     mean: Tensor  # (B, D, H/16, W/16) posterior mean of the motion code
     logvar: Tensor  # and its log-variance
     state: EncoderState | None  # of E; None after a single frame
+    trust: Tensor | None = None  # (B, 1, 1, 1) in [0, 1], how far P of the last frame was right; None without hindsight
 
 
 class Scene(NamedTuple):
@@ -357,7 +364,7 @@ class CoarseToFineDualMotion(nn.Module, Forecaster):
         require_multiple(*image_size)
         self.image_size = (image_size[0], image_size[1])
         self.channels = channels
-        self.decoding = Decoding(motion_spread=config.motion_spread)
+        self.decoding = Decoding(hindsight=config.hindsight, motion_spread=config.motion_spread)
         widths, hidden = config.widths, config.hidden
         self.features = FeaturePyramid(channels=channels, widths=widths)
         self.estimator = RefinedEstimator(widths=widths, hidden=hidden, radius=config.radius)
@@ -390,7 +397,7 @@ class CoarseToFineDualMotion(nn.Module, Forecaster):
             horizon: K >= 1.
             draws: noise of the motion code, one row per clip; None takes the posterior mean.
             flow: not read; see `vidgan.tasks.forecasting.dual_motion.DualMotionGAN`.
-            decoding: only `motion_spread` applies.
+            decoding: `hindsight` and `motion_spread` apply.
             implied: estimate the flow that A implies, which only training uses.
 
         Returns:
@@ -402,9 +409,10 @@ class CoarseToFineDualMotion(nn.Module, Forecaster):
         if context.ndim != 5 or context.shape[1] < 2 or context.shape[2] != self.channels:
             raise ValueError(f"context must be (B, T, {self.channels}, H, W), T of 2 or more, got {(*context.shape,)}")
         require_multiple(*context.shape[-2:])
-        return self.continued(self.remember(context), horizon, draws=draws, decoding=decoding, implied=implied)
+        memory = self.remember(context, hindsight=decoding.hindsight)
+        return self.continued(memory, horizon, draws=draws, decoding=decoding, implied=implied)
 
-    def remember(self, context: Clip) -> Memory:
+    def remember(self, context: Clip, *, hindsight: bool = False) -> Memory:
         """What is known after a context (B, T, C, H, W), T >= 2. Only the flow of its last two frames is trained."""
         times = context.shape[1]
         levels = [
@@ -424,7 +432,10 @@ class CoarseToFineDualMotion(nn.Module, Forecaster):
         sequence = [self._motion_input(levels[3][:, t + 1], flow) for t, flow in enumerate(flows)]
         mean, logvar, state = self.encoder.posterior(torch.stack(sequence, dim=1))
         acceleration = flows[-1] - warp(flows[-2], flows[-1]) if times > 2 else torch.zeros_like(flows[-1])
-        return Memory(context[:, -1], context[:, -2], now, before, flows[-1], acceleration, mean, logvar, state)
+        trust = None
+        if hindsight and times > 2:
+            trust = self._trust(self.remember(context[:, :-1]), context[:, -1])
+        return Memory(context[:, -1], context[:, -2], now, before, flows[-1], acceleration, mean, logvar, state, trust)
 
     def observe(self, frame: Tensor, memory: Memory | None) -> Memory:
         """The memory after one more true frame (B, C, H, W); None before the first one."""
@@ -436,7 +447,10 @@ class CoarseToFineDualMotion(nn.Module, Forecaster):
         acceleration = torch.zeros_like(flow) if memory.state is None else flow - warp(memory.flow, flow)
         sequence = self._motion_input(now[3], flow)[:, None]
         mean, logvar, state = self.encoder.posterior(sequence, memory.state)
-        return Memory(frame, memory.frame, now, memory.now, flow, acceleration, mean, logvar, state)
+        trust = None
+        if self.decoding.hindsight and memory.state is not None:
+            trust = self._trust(memory, frame)
+        return Memory(frame, memory.frame, now, memory.now, flow, acceleration, mean, logvar, state, trust)
 
     def continued(
         self,
@@ -455,6 +469,7 @@ class CoarseToFineDualMotion(nn.Module, Forecaster):
         mean, logvar, state = memory.mean, memory.logvar, memory.state
         scene = Scene(memory, memory.flow, memory.flow, None, 0)
         previous, steps = memory.frame, []
+        steady = torch.zeros_like(memory.flow)  # composed flow at constant velocity
         for step in range(horizon):
             code = mean
             if draws is not None and self.encoder.probabilistic:
@@ -465,6 +480,9 @@ class CoarseToFineDualMotion(nn.Module, Forecaster):
             warped = warp(memory.frame, motion.composed)
             direct = (warped + soft_limit(self.frame_generator(motion), 2.0)).clamp(-1, 1)
             fused = self.fusion(motion, memory, direct, warped, step)
+            if decoding.hindsight and memory.trust is not None:
+                steady = memory.flow + warp(steady, memory.flow)
+                fused = torch.lerp(warp(memory.frame, steady), fused, memory.trust)
             implied_flow = torch.zeros_like(motion.flow)
             if implied:
                 implied_flow = self.estimator(direct, previous, self.features(direct), self.features(previous))
@@ -477,6 +495,12 @@ class CoarseToFineDualMotion(nn.Module, Forecaster):
                 previous = fused
         fields = [torch.stack(values, dim=1) for values in zip(*steps, strict=True)]  # each (B, K, ...)
         return Prediction(*(*fields, memory.flow[:, None]))
+
+    @torch.no_grad()
+    def _trust(self, memory: Memory, frame: Tensor) -> Tensor:
+        """How far P of a frame that is now known was better than constant velocity, (B, 1, 1, 1) in [0, 1]."""
+        fused = self.continued(memory, 1, implied=False).frames[:, 0]
+        return agreement(fused, warp(memory.frame, memory.flow), frame).mean(dim=(1, 2, 3), keepdim=True)
 
     def compilable_parts(self) -> list[nn.Module]:
         """The parts that are functions of tensors alone."""

@@ -65,9 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for path in results:
         check_overwrite(path, overwrite=False)
     model = load_model(options.model, "forecast")
+    length = options.context + options.horizon
     windows: list[Window] = []
     for name, rate, frames in read_videos(options.videos, options.pattern, model.image_size):
-        length = options.context + options.horizon
         if len(frames) < length:
             continue
         for start in sorted({round(place) for place in np.linspace(0, len(frames) - length, options.windows)}):

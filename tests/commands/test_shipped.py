@@ -9,6 +9,7 @@ import pytest
 import torch
 from einops import rearrange
 from helpers import run_vidgan
+from PIL import Image
 from small_networks import style_mocogan
 
 from vidgan import DualMotionGAN, MoCoGAN, evaluate
@@ -30,7 +31,8 @@ def vidgan(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, t
 
 
 def test_shipped_weights_are_small_and_documented() -> None:
-    assert set(shipped_weights()) == {"mocogan/shapes", "dual_motion/shapes"}
+    shapes, real = {"mocogan/shapes", "dual_motion/shapes"}, {"dual_motion/natural", "dual_motion/driving"}
+    assert set(shipped_weights()) == shapes | real
     for name, folder in shipped_weights().items():
         assert {path.name for path in folder.iterdir()} == {
             "model.safetensors", "config.json", "vidgan.json", "README.md",
@@ -38,7 +40,11 @@ def test_shipped_weights_are_small_and_documented() -> None:
         assert sum(path.stat().st_size for path in folder.iterdir()) < 5_000_000
         facts, card = read_facts(folder), (folder / "README.md").read_text()
         assert (facts["name"], facts["licence"]) == (name, "Apache-2.0")
-        assert facts["trained_on"] == "moving shapes that vidgan rendered" and facts["trained_on"] in card
+        if name in shapes:
+            assert facts["trained_on"] == "moving shapes that vidgan rendered" and facts["trained_on"] in card
+        else:
+            assert set(facts["footage"].values()) <= {"MIT", "BSD-3-Clause", "Apache-2.0", "CC BY 3.0", "CC BY 4.0"}
+            assert all(path in card for path in facts["footage"]) and "scores" in facts
         assert f'{facts["class"]}.from_pretrained("{name}")' in card
 
 
@@ -85,6 +91,19 @@ def test_predict_warns_that_the_weights_are_of_another_domain(
     assert (info.frames, info.height, info.width) == (context + 3, 64, 64)
 
 
+@pytest.mark.parametrize("name", ["driving", "natural"])
+def test_weights_for_real_video_extrapolate_motion(name: str) -> None:
+    """A textured plane that moves by 3 pixels a frame: far better than copying, from frames of any size."""
+    noise = np.random.default_rng(1).integers(0, 256, (12, 24, 3)).astype(np.uint8)
+    plane = np.asarray(Image.fromarray(noise).resize((300, 120), Image.Resampling.BICUBIC))
+    clip = torch.from_numpy(np.stack([plane[8:104, 40 - 3 * t : 168 - 3 * t] for t in range(7)])).permute(0, 3, 1, 2)
+    model = DualMotionGAN.from_pretrained(name)
+    assert model.image_size == (128, 160)
+    future = model.predict(clip[None, :4], 3)[0]
+    error, copied = ((one.float() - clip[4:].float()).square().mean(dim=(1, 2, 3)) for one in (future, clip[3:4]))
+    assert bool((error < 0.1 * copied).all())
+
+
 @pytest.mark.parametrize(
     ("arguments", "keys"),
     [
@@ -113,7 +132,9 @@ def test_user_errors_name_the_argument(
 
 def test_models_lists_shipped_weights(vidgan) -> None:
     listed = vidgan("models")[1].partition("shipped weights (--pretrained)\n")[2]
-    assert [line.split()[0] for line in listed.splitlines()] == ["dual_motion/shapes", "mocogan/shapes"]
+    assert [line.split()[0] for line in listed.splitlines()] == [
+        "dual_motion/driving", "dual_motion/natural", "dual_motion/shapes", "mocogan/shapes",
+    ]  # fmt: skip
     assert "DualMotionGAN, " in listed and " MB, trained on moving shapes" in listed
 
 

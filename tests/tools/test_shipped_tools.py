@@ -1,18 +1,23 @@
 """The tools that make the shipped weights and measure their flow."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import degradation
 import flow_error
 import numpy as np
 import pytest
+import torch
 import train_shipped
 
+from vidgan import DualMotionGAN
 from vidgan.data.preparing.shapes import prepare_shapes
 from vidgan.data.store.index import load_index
 from vidgan.data.store.storage import open_store
 from vidgan.data.synthetic.shapes import render_moving_shape
 from vidgan.hub import read_facts
+from vidgan.video.encode import write_mp4
 
 
 @pytest.fixture(scope="module")
@@ -63,3 +68,47 @@ def test_weights_are_made_by_one_command(tmp_path: Path, capsys: pytest.CaptureF
     assert "4.16 MB" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         train_shipped.main(["--take", str(folder)])
+
+
+def test_weights_of_real_video_start_from_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number, name in enumerate(("walk", "eat")):
+        frames = np.random.default_rng(number).integers(0, 256, (20, 96, 160, 3), dtype=np.uint8)
+        write_mp4(tmp_path / "videos" / f"{name}.mp4", frames)
+    footage = tuple(train_shipped.Footage(f"{name}.mp4", "MIT", (1, 2), (2,)) for name in ("walk", "eat"))
+    small = ("model.widths=[4,4,4,4]", "model.hidden=4", "model.dim_latent=4")
+    recipes = {
+        name: replace(train_shipped.RECIPES[name], footage=footage, test_pattern="eat", changes=small)
+        for name in ("dual_motion/natural", "dual_motion/driving")
+    }
+    monkeypatch.setattr(train_shipped, "RECIPES", recipes)
+    where = ["--out", str(tmp_path / "work"), "--weights", str(tmp_path / "weights")]
+    quick = ["train.steps=1", "train.warmup=0", "train.batch_size=1", "data.allow_few=true"]
+    with pytest.raises(SystemExit):
+        train_shipped.main(["--only", "dual_motion/driving", *where, *quick])  # without --videos
+    command = ["--only", "dual_motion/driving", "--videos", str(tmp_path / "videos"), *where, *quick]
+    assert train_shipped.main(command) == 0
+    facts = read_facts(tmp_path / "weights" / "dual_motion" / "driving")
+    assert facts["footage"] == {"walk.mp4": "MIT"} and facts["held_out"] == "eat"
+    assert DualMotionGAN.from_pretrained(tmp_path / "weights" / "dual_motion" / "driving").image_size == (128, 160)
+    config = (tmp_path / "work" / "dual_motion-driving" / "config.yaml").read_text()
+    assert "dual_motion-natural" in config  # where its training started
+    stored = {path.name for path in (tmp_path / "work" / "dual_motion-driving-data" / "clips").iterdir()}
+    assert stored == {"walk-every-2.npy", "eat-every-2.npy"}
+
+
+def test_degradation_compares_with_the_better_baseline(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows, columns = np.mgrid[:64, :64]
+    still = np.stack([columns * 4, rows * 4, rows * 0 + 90], axis=-1).astype(np.uint8)
+    write_mp4(tmp_path / "videos" / "still.mp4", np.repeat(still[None], 12, axis=0), fps=20)
+    out = tmp_path / "result"
+    options = ["dual_motion/shapes", str(tmp_path / "videos"), "--horizon", "2", "--windows", "2", "--out", str(out)]
+    assert degradation.main(options) == 0
+    table = json.loads(out.with_suffix(".json").read_text())
+    assert (
+        table["title"].startswith("3 windows of 1 videos") and len(table["rows"]) == 2
+    )  # two at 20 frames/s, one at 10
+    assert out.with_suffix(".png").is_file()
+    window = degradation.Window("a", 0, None, torch.zeros(1), np.array([[105.0, 50.0], [100.0, 80.0], [120.0, 40.0]]))
+    np.testing.assert_allclose(window.excess, [1.05, 1.25])
+    with pytest.raises(SystemExit, match="no video that matches"):
+        degradation.main([*options[:-1], str(tmp_path / "other"), "--pattern", "none"])

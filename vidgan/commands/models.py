@@ -8,6 +8,7 @@ from vidgan.config import sections_in, shipped_configs
 from vidgan.evaluation.baselines import BASELINES
 from vidgan.hub import ModelFacts, read_facts, shipped_weights
 from vidgan.losses.adversarial import ADVERSARIAL
+from vidgan.sections import OwnPart
 from vidgan.tasks import TASKS
 
 
@@ -26,9 +27,8 @@ def models() -> str:
     for name, folder in shipped_weights().items():
         content = read_facts(folder)
         size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
-        lines.append(
-            f"  {name:20} {content['class']}, {size:.1f} MB, trained on {ModelFacts.from_json(content).trained_on}"
-        )
+        kind_of_video = ModelFacts.from_json(content).trained_on or "real video"
+        lines.append(f"  {name:20} {content['class']}, {size:.1f} MB, trained on {kind_of_video}")
     return "\n".join(lines)
 
 
@@ -38,11 +38,9 @@ def _kinds(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, list[st
         parts = sections_in(field.annotation)
         kinds = [str(part.model_fields["kind"].default) for part in parts if "kind" in part.model_fields]
         if len(parts) > 1 and kinds:
-            yield (
-                f"{prefix}{name}.kind",
-                [kind for kind in kinds if kind != "PydanticUndefined"] + ["my_module:MyClass"],
-            )
-        for part in parts if len(parts) == 1 else ():
+            own = ["my_module:MyClass"] if OwnPart in parts else []
+            yield f"{prefix}{name}.kind", [kind for kind in kinds if kind != "PydanticUndefined"] + own
+        for part in parts if OwnPart not in parts else ():
             yield from _kinds(part, f"{prefix}{name}.")
 
 

@@ -93,7 +93,7 @@ RECIPES = {
         footage=FOOTAGE,
         flow=True,
         test_pattern=HELD_OUT,
-        scores="next frame, PSNR of forecast / constant-velocity warp / copy-last: Caltech strips 24.08 / 24.67 / 18.64,"
+        scores="next frame, PSNR of forecast / constant-velocity warp / copy-last: Caltech 24.08 / 24.67 / 18.64,"
         " KITTI gray51 24.74 / 25.12 / 18.49; natural clips of other licences: docs/results.md",
     ),
     "dual_motion/driving": Recipe(
@@ -103,7 +103,7 @@ RECIPES = {
         flow=True,
         test_pattern=HELD_OUT,
         start="dual_motion/natural",
-        scores="next frame, PSNR of forecast / constant-velocity warp / copy-last: Caltech strips 24.22 / 24.67 / 18.64,"
+        scores="next frame, PSNR of forecast / constant-velocity warp / copy-last: Caltech 24.22 / 24.67 / 18.64,"
         " KITTI gray51 24.83 / 25.12 / 18.49; below the warp on fast driving (docs/results.md)",
     ),
 }

@@ -28,6 +28,8 @@ def test_two_steps(name: str, videos: Path, tmp_path: Path) -> None:
     prepare(videos / "videos", data, size=size, flow="auto", categories=True, holdout=0.0)
     changes = [f"data.root={data}", f"out={tmp_path}", "train.steps=2", "train.batch_size=2", "train.warmup=0"]
     changes.append("every.evaluate=null")
+    if name.startswith("unpaired/"):
+        changes.append(f"data.other={data}")
     result = train(load_config(shipped_configs()[name], changes), quiet=True)
     assert result.steps == 2
     assert (result.run_dir / "model" / "model.safetensors").is_file()

@@ -8,10 +8,13 @@ import torch
 from helpers import small_config
 
 from vidgan.build import build_algorithm, build_loader, build_networks, build_training_data
+from vidgan.commands.evaluate import evaluate
+from vidgan.commands.report import report
 from vidgan.commands.train import train
 from vidgan.data.preparing.conditions import prepare_pairs
 from vidgan.data.preparing.prepare import prepare
 from vidgan.errors import ConfigError, DataError
+from vidgan.evaluation.results import MappingScores
 from vidgan.pixels import to_float
 from vidgan.seeding import Draws
 from vidgan.tasks.translation.training import PairedTraining, flow_error, temporal_error, unrolled_frames
@@ -149,3 +152,10 @@ def test_label_maps_train_and_preview(shapes_data: Path, tmp_path: Path) -> None
     )  # fmt: skip
     result = train(config, quiet=True)
     assert list((result.run_dir / "previews").glob("*.png"))
+    scores = evaluate(result.run_dir)
+    assert isinstance(scores, MappingScores)
+    assert scores.baselines == ["each frame alone", "median of 3 frames"] and scores.reference == "each frame alone"
+    assert scores.scores["real"]["warp_error"].mean.mean is not None
+    assert scores.differences["translated"]["psnr"].mean.mean is not None
+    page = report(result.run_dir)
+    assert "median of 3 frames" in page.read_text()

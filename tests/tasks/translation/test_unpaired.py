@@ -11,10 +11,12 @@ from helpers import small_config
 from torch import Tensor, nn
 
 from vidgan.build import build_algorithm, build_networks, build_training_data
+from vidgan.commands.evaluate import evaluate
 from vidgan.commands.train import train
 from vidgan.data.preparing.prepare import prepare
 from vidgan.data.unpaired import UnpairedDataset
 from vidgan.errors import ConfigError, DataError
+from vidgan.evaluation.results import MappingScores
 from vidgan.seeding import Draws
 from vidgan.tasks.translation.corruption import CORRUPTIONS, corrupt, jpeg
 from vidgan.tasks.translation.fake_pool import FakePool
@@ -283,6 +285,12 @@ def test_resumed_equals_uninterrupted_with_a_pool(domains: tuple[Path, Path], tm
     resumed = train(config(domains, tmp_path / "b"), quiet=True, accept_changes=True)
     for name in ("model/model.safetensors", "checkpoints/step-00000004/frame_a.safetensors"):
         assert (whole.run_dir / name).read_bytes() == (resumed.run_dir / name).read_bytes(), name
+    scores = evaluate(whole.run_dir)
+    assert isinstance(scores, MappingScores)
+    rows = scores.scores
+    assert {"cycle_psnr", "cycle_psnr_rounded", "cycle_psnr_jpeg", "cycle_psnr_noise"} <= rows["translated"].keys()
+    assert rows["input"]["cycle_psnr"].mean.mean is None and "psnr" not in rows["translated"]
+    assert rows["translated"]["warp_ratio"].mean.mean is not None
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def score(run: Path, root: Path) -> dict[str, Any]:
     given = windows.read_all(windows.windows)
     output = model.map_clips(given)
     rows = torch.stack([given[:4], output[:4], model.map_clips(output[:4], to="a")], dim=1).flatten(0, 1)
-    write_png(run / "held_out.png", contact_sheet(rows))
+    write_png(run / "held_out.png", contact_sheet(rows), overwrite=True)
     readings = [read_shapes(rearrange(clips, "n t c h w -> n t h w c").numpy()) for clips in (given, output)]
     before, after = (families(reading.colour, HUES[domain]) for reading, domain in zip(readings, HUES, strict=True))
     share, order = best_permutation(before, after, len(HUES["a"]))

@@ -6,12 +6,15 @@ A test compares these marks with `docs/results/sensitivity.json`.
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-BLIND: Final[tuple[str, ...]] = ("flow_direction", "recall")
+BLIND: Final[tuple[str, ...]] = ("diversity", "flow_direction", "transition_kernel", "precision", "recall")
 """Measures that see no damage in more than half of the tested data sets."""
 
 REWARDED: Final[Mapping[str, tuple[str, ...]]] = {
     "motion_histogram": ("half speed",),
+    "frechet_inhouse": ("blurred", "frozen", "half speed"),
     "flow_speed": ("half speed",),
+    "flow_direction": ("frozen", "looped", "shuffled"),
+    "track_frechet": ("frozen", "half speed"),
     "transition_frechet": ("frozen", "half speed"),
     "transition_kernel": ("half speed",),
     "recall": ("frozen",),

@@ -305,7 +305,7 @@ def _version(root: Path) -> tuple[int, ...]:
 def _of_split(root: Path, entries: list[ClipEntry], split: str) -> list[ClipEntry]:
     if not entries:
         raise DataError(
-            f"{root}: the {split} split is empty; change holdout, test_pattern or group_by and prepare again"
+            f"{root}: the {split} split is empty; prepare again with another --holdout, --test-pattern or --group-by"
         )
     return entries
 

@@ -167,7 +167,7 @@ def split_by_share(groups: Sequence[str], categories: Sequence[int], *, holdout:
         return Split(["train"] * len(groups), [])
     if len(sizes) < 2:
         text = "all clips belong to one group, so there is no test split"
-        return Split(["train"] * len(groups), [f"{text}; add other videos, or select test files with test_pattern"])
+        return Split(["train"] * len(groups), [f"{text}; add other videos, or select test files with --test-pattern"])
     order = sorted(sizes, key=lambda group: (derive_seed(seed, "split", group), group))
     content: dict[str, Counter[int]] = defaultdict(Counter)
     for group, category in zip(groups, categories, strict=True):

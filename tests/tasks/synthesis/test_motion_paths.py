@@ -110,9 +110,9 @@ def test_generated_clips_are_windows_of_longer_paths(warps: bool) -> None:
     batch: Any = SimpleNamespace(clip=torch.randint(0, 256, (6, 4, 3, 32, 32), dtype=torch.uint8))
     first_frame = to_float(batch.clip[:, 0]) if warps else None
     with torch.no_grad():
-        windows, _ = training(net, 10)._generate(batch, draws())
+        windows, _, _ = training(net, 10)._generate(batch, draws())
         whole = net(net.draw_latents(draws(), 10), first_frame=first_frame)  # (6, 10, 3, 32, 32)
-        picked, _ = training(net, 10)._generate(batch, draws(), times=torch.tensor([[2, 0]]).expand(6, -1))
+        picked, _, _ = training(net, 10)._generate(batch, draws(), times=torch.tensor([[2, 0]]).expand(6, -1))
     starts = []
     for row in range(6):
         matching = [s for s in range(7) if torch.allclose(whole[row, s : s + 4], windows[row], atol=1e-6)]

@@ -11,7 +11,8 @@ from vidgan.data.synthetic.shapes import render_shapes
 
 SIZES = {"mocogan/sky": (128, 128), "dual_motion/kitti": (128, 224), "dual_motion/paper": (128, 160),
          "dual_motion/vidgan": (128, 160), "mocogan/demo": (32, 32), "mocogan/layered": (32, 32),
-         "dual_motion/demo": (32, 32)}  # fmt: skip
+         "dual_motion/demo": (32, 32), "dual_motion/natural": (128, 224),
+         "dual_motion/driving": (128, 224)}  # fmt: skip
 
 
 @pytest.fixture(scope="session")

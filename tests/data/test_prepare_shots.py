@@ -146,7 +146,7 @@ def test_strips_are_single_shots(tmp_path: Path) -> None:
         ({"cut_weights": "w.pt"}, "cuts='transnet' and cut_weights"),
         ({"cuts": "transnet", "cut_weights": "no.pt"}, "cut_weights no.pt: .*no such file"),
         ({"every": 0}, "every is 0; accepted: 1 or more"),
-        ({"resample": "nearest"}, "resample"),
+        ({"resample": "sharpest"}, "resample"),
         ({"holdout": 0.1, "test_pattern": "film"}, "holdout=0.1 has no effect with test_pattern"),
     ],
 )

@@ -207,7 +207,7 @@ def test_two_processes_measure_what_one_does(forecast_run: Path, monkeypatch: py
     )
     for name, text in (place | {"RANK": "0"}).items():
         monkeypatch.setenv(name, text)
-    monkeypatch.setattr("vidgan.evaluation.forecasts.exit_with_launcher", lambda: None)  # pytest is no launcher
+    monkeypatch.setattr("vidgan.evaluation.share.exit_with_launcher", lambda: None)  # pytest is no launcher
     try:
         together = evaluate(forecast_run, **options)
         assert other.wait(timeout=60) == 0

@@ -152,6 +152,7 @@ class Point(nn.Module):
     """Generator of the Dirac GAN: a single number (Mescheder et al., ICML 2018)."""
 
     needs_first_frame = False
+    is_layered = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -161,7 +162,9 @@ class Point(nn.Module):
         rows = torch.zeros(len(draws))
         return Latents(rows, rows, rows.long())
 
-    def forward(self, latents: Latents, *, first_frame: Any = None, times: Any = None) -> Tensor:
+    def forward(
+        self, latents: Latents, *, first_frame: Any = None, times: Any = None, as_layers: bool = False
+    ) -> Tensor:
         return self.theta.expand(len(latents.content)).view(-1, 1, 1, 1, 1)
 
 

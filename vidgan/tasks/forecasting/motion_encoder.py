@@ -92,6 +92,9 @@ class MotionPosterior(nn.Module):
 
     def __init__(self, *, in_channels: int, dim_latent: int, probabilistic: bool) -> None:
         super().__init__()
+        self._add_layers(in_channels, dim_latent, probabilistic)
+
+    def _add_layers(self, in_channels: int, dim_latent: int, probabilistic: bool) -> None:
         self.shared = ConvLSTM(in_channels=in_channels, hidden_channels=dim_latent)
         self.mean_lstm = ConvLSTM(in_channels=dim_latent, hidden_channels=dim_latent)
         self.probabilistic = probabilistic
@@ -134,10 +137,10 @@ class MotionEncoder(MotionPosterior):
         checkpoint_activations: bool = False,
         probabilistic: bool = True,
     ) -> None:
-        stages = _Stages(down_block(a, b) for a, b in pairwise([channels, *widths]))
-        super().__init__(in_channels=widths[-1], dim_latent=dim_latent, probabilistic=probabilistic)
+        nn.Module.__init__(self)  # the convolutions come first: weights are drawn and numbered in this order
         self.checkpoint_activations = checkpoint_activations
-        self.stages = stages
+        self.stages = _Stages(down_block(a, b) for a, b in pairwise([channels, *widths]))
+        self._add_layers(widths[-1], dim_latent, probabilistic)
 
     def forward(self, clip: Tensor, state: EncoderState | None = None) -> Encoding:
         """Encode the frames of a clip (B, T, C, H, W), T >= 1, after those already in `state` (None: none)."""

@@ -84,9 +84,12 @@ def test_first_frames_of_real_clips_are_continued(shapes_data: Path, tmp_path: P
         with pytest.raises(ConfigError, match="--mcs.*image-to-video"):
             evaluate(run, mcs=True)
         generator = load_model(run).clip_model
-        first_frames = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
+        drawn = torch.Generator().manual_seed(0)
+        first_frames = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8, generator=drawn)
         clips = generator.sample(3, frames=4, seed=1, first_frame=first_frames, batch_size=2)
-        assert torch.equal(clips[2:], generator.sample(3, frames=4, seed=1, first_frame=first_frames[2])[2:])
+        again = generator.sample(3, frames=4, seed=1, first_frame=first_frames[2])
+        # Sums of a convolution differ in their last bits between batch sizes, which may change a rounded level.
+        assert (clips[2:].int() - again[2:].int()).abs().max() <= 1
         assert (clips[:, 0] == first_frames).all() == (name == "moved")
         with pytest.raises(ValueError, match=r"first_frame.*\(2, "):
             generator.sample(3, first_frame=first_frames[:2])

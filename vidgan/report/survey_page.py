@@ -5,10 +5,11 @@ the key stays with the person who evaluates the votes.
 """
 
 import base64
-import hashlib
 import json
 from collections.abc import Sequence
 from html import escape
+
+from vidgan.report.document import html_document, source_hash
 
 __all__ = ["survey_page"]
 
@@ -80,23 +81,11 @@ def survey_page(survey: str, clips: Sequence[bytes], *, width: int, question: st
     sources = [f"data:image/webp;base64,{base64.b64encode(clip).decode()}" for clip in clips]
     # "<" cannot end the script element: JSON of an id and of base64 holds none, but an escape costs nothing.
     content = json.dumps({"id": survey, "clips": sources}).replace("<", "\\u003c")
-    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (SCRIPT, CSS)]
-    policy = (
-        f"default-src 'none'; img-src data:; script-src 'sha256-{hashes[0]}'; style-src-elem 'sha256-{hashes[1]}';"
-        " style-src-attr 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-    )
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="referrer" content="no-referrer">
-<title>Which clip is better?</title>
-<style>{CSS}</style>
-</head>
-<body>
-<h1>{escape(question)}</h1>
+    return html_document(
+        title="Which clip is better?",
+        css=CSS,
+        allowed=f"script-src {source_hash(SCRIPT)}; style-src-elem {source_hash(CSS)}; style-src-attr 'unsafe-inline'",
+        body=f"""<h1>{escape(question)}</h1>
 <div id="bar"><div></div></div>
 <p id="count"></p>
 <div id="trial">
@@ -112,7 +101,5 @@ difference &nbsp; <kbd>backspace</kbd> back</p>
 </div>
 <noscript><p>This page needs JavaScript. It works offline and sends nothing.</p></noscript>
 <script type="application/json" id="survey">{content}</script>
-<script>{SCRIPT}</script>
-</body>
-</html>
-"""
+<script>{SCRIPT}</script>""",
+    )

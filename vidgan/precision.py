@@ -24,6 +24,7 @@ from vidgan.files import cache_folder, digest_of, read_json, write_json
 from vidgan.sections import OBJECT
 from vidgan.seeding import Draws
 from vidgan.training.accelerator import Accelerator
+from vidgan.training.ranks import max_over_processes
 
 __all__ = ["PRECISIONS", "faster_precision", "resolve_precision", "step_seconds", "with_precision"]
 
@@ -36,7 +37,12 @@ CACHE = "precision.json"
 
 
 def resolve_precision(
-    config: RunConfig, dataset: ClipDataset, accelerator: Accelerator, *, recorded: str | None = None
+    config: RunConfig,
+    dataset: ClipDataset,
+    accelerator: Accelerator,
+    *,
+    device: torch.device | None = None,
+    recorded: str | None = None,
 ) -> str:
     """ "bf16" or "fp32": the config's setting, or for `auto` the recorded one, or the faster one.
 
@@ -44,13 +50,14 @@ def resolve_precision(
 
     Args:
         config, dataset, accelerator: of the run.
+        device: on which the run will compute, if that is not the accelerator's.
         recorded: precision in the config of the run that is resumed.
     """
     if config.train.precision != "auto":
         return config.train.precision
     if recorded in PRECISIONS:
         return str(recorded)
-    if accelerator.device.type == "cuda":
+    if (device or accelerator.device).type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
     if not torch.cpu._is_avx512_bf16_supported():
         return "fp32"
@@ -58,10 +65,10 @@ def resolve_precision(
         return "bf16"  # a step would change the networks that were passed from Python
     key = _key(config, dataset)
     cached = _read_cache().get(key, "") if accelerator.is_main_process else ""
-    choice = _agree(accelerator, PRECISIONS.index(cached) + 1 if cached in PRECISIONS else 0)
+    choice = max_over_processes(accelerator, PRECISIONS.index(cached) + 1 if cached in PRECISIONS else 0)
     if choice == 0:
         faster = faster_precision(step_seconds(config, dataset, accelerator))
-        choice = _agree(accelerator, PRECISIONS.index(faster) + 1 if accelerator.is_main_process else 0)
+        choice = max_over_processes(accelerator, PRECISIONS.index(faster) + 1 if accelerator.is_main_process else 0)
         if accelerator.is_main_process:
             with suppress(OSError):  # a read-only home: the next run measures again
                 cache_folder().mkdir(parents=True, exist_ok=True)
@@ -114,13 +121,6 @@ def step_seconds(config: RunConfig, dataset: ClipDataset, accelerator: Accelerat
             if pieces == 1 and not 1 / CLEAR < ratio < CLEAR:  # several processes have to make equally many steps
                 break
     return fastest
-
-
-def _agree(accelerator: Accelerator, number: int) -> int:
-    """The largest of the processes' numbers."""
-    if accelerator.num_processes == 1:
-        return number
-    return int(accelerator.gather(torch.tensor([number], device=accelerator.device)).max())
 
 
 def _key(config: RunConfig, dataset: ClipDataset) -> str:

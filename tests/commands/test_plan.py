@@ -186,3 +186,21 @@ def test_a_gpu_that_runs_out_of_memory_ends_the_search(
     for name in ("reset_peak_memory_stats", "synchronize", "empty_cache"):
         monkeypatch.setattr(torch.cuda, name, lambda *_: None)
     assert search._measure_on_gpu(small_config("mocogan", shapes_data, tmp_path))[0] == 5
+
+
+def test_a_plan_for_a_gpu_is_counted_on_the_cpu(
+    shapes_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Accelerate refuses a second device in one process, so only the precision is that of the GPU."""
+    devices: list[str] = []
+
+    def build(device: str) -> Any:
+        devices.append(device)
+        return build_accelerator(device)
+
+    machine = SimpleNamespace(cuda=SimpleNamespace(is_available=lambda: True), device=torch.device)
+    monkeypatch.setattr("vidgan.commands.plan.torch", machine)
+    monkeypatch.setattr("vidgan.commands.plan.build_accelerator", build)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
+    config = small_config("mocogan", shapes_data, tmp_path, train__precision="auto", train__device="auto")
+    assert make_plan(config).precision == "fp32" and devices == ["cpu"]

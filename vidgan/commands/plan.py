@@ -8,6 +8,8 @@ kernel workspaces and the allocator's cache. `train.compile` is counted as if it
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
+
 from vidgan.build import (
     build_algorithm,
     build_loader,
@@ -89,10 +91,10 @@ def make_plan(config: RunConfig, processes: int = 1) -> Plan:
         ConfigError, DataError: as training would.
     """
     clips = share_of_batch(config, processes)
-    dataset = build_training_data(config)
-    precision = resolve_precision(config, dataset, build_accelerator(config.train.device))
+    dataset, accelerator = build_training_data(config), build_accelerator("cpu")
+    gpu = config.train.device != "cpu" and torch.cuda.is_available()
+    precision = resolve_precision(config, dataset, accelerator, device=torch.device("cuda" if gpu else "cpu"))
     eager = {"device": "cpu", "precision": precision, "compile": False, "tf32": False, "micro_batches": 1}
-    accelerator = build_accelerator("cpu")
     counted = config.with_every_turn().model_copy(update={"train": config.train.model_copy(update=eager)})
     algorithm = build_algorithm(counted, build_networks(counted, dataset), accelerator)
     step = config.lazy_period() - 1  # the first one in which a lazy penalty is computed

@@ -15,6 +15,14 @@ from vidgan.types import Terms
 MAIN_PROCESS_TIMEOUT = timedelta(days=1)
 
 
+def max_over_processes(accelerator: Accelerator, number: int) -> int:
+    """Return the largest of the processes' numbers, so that all of them take the same decision."""
+    if accelerator.num_processes == 1:
+        return number
+    numbers = torch.tensor([number], device=accelerator.device)
+    return int(accelerator.gather(numbers).max())
+
+
 class Ranks:
     """The processes of a run.
 
@@ -41,11 +49,8 @@ class Ranks:
             dist.barrier(group=self._patient_group)
 
     def max_over_ranks(self, number: int) -> int:
-        """Return the largest of the processes' numbers, so that all of them take the same decision."""
-        if self.count == 1:
-            return number
-        numbers = torch.tensor([number], device=self.accelerator.device)
-        return int(self.accelerator.gather(numbers).max())
+        """`max_over_processes` of this run."""
+        return max_over_processes(self.accelerator, number)
 
     def mean_over_ranks(self, scalars: Terms) -> dict[str, float]:
         """Average scalars over the processes in one message; non-finite means are dropped.

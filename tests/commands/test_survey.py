@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from browser import headless_browser, page_errors, requested
 from helpers import run_vidgan
 
 from vidgan.commands.survey import DAMAGES, damaged, make, read
@@ -117,23 +118,7 @@ def test_wrong_files_are_refused(survey: Path, tmp_path: Path) -> None:
 
 def test_voting_in_a_browser(survey: Path, tmp_path: Path) -> None:
     """Keys, buttons and going back; the votes are downloaded, nothing is requested from outside."""
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    webdriver = pytest.importorskip("selenium.webdriver")
-    if chromium is None or driver is None:
-        pytest.skip("chromium and chromedriver are not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-dev-shm-usage",
-        f"--user-data-dir={tmp_path}/profile",
-    ):
-        options.add_argument(argument)
-    options.add_experimental_option("prefs", {"download.default_directory": str(tmp_path)})
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
-    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    try:
+    with headless_browser(tmp_path) as browser:
         browser.get((survey / "page.html").as_uri())
 
         def find(name: str) -> Any:
@@ -162,12 +147,9 @@ def test_voting_in_a_browser(survey: Path, tmp_path: Path) -> None:
         find("voter").send_keys("Ann B")
         find("save").click()
         (saved,) = _wait(lambda: list(tmp_path.glob("votes-*.json")))
-        messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-        urls = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+        urls = requested(browser)
         assert urls and not [url for url in urls if url.startswith(("http", "ws"))]
-        assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
-    finally:
-        browser.quit()
+        assert not page_errors(browser)
     assert saved.name.endswith("-Ann-B.json")
     assert [vote["choice"] for vote in json.loads(saved.read_text())["votes"]] == choices
     scores = read([saved], key=survey / "page.key.json")

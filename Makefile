@@ -1,5 +1,6 @@
 # make demo: install, train both models on moving shapes, write a report.
 # make test: install, lint, check types, run all tests.
+# make docs: build the documentation site into build/docs, examples included, with warnings as errors.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,7 +13,7 @@ export MALLOC_TRIM_THRESHOLD_ := 2147483647
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 REACHABLE := import urllib.request; urllib.request.urlopen("$(CPU_INDEX)/torch/", timeout=5)
 
-.PHONY: install demo test lint types unit clean
+.PHONY: install demo test lint types unit docs clean
 
 install: $(VENV)/.installed
 
@@ -39,5 +40,10 @@ types: install
 unit: install
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 
+docs: install
+	$(BIN)/python -m pip install --quiet --editable ".[flow,docs]"
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -d build/doctrees docs build/docs
+	@echo "documentation: build/docs/index.html"
+
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) build dist docs/gallery .mypy_cache .ruff_cache .pytest_cache

@@ -1,7 +1,7 @@
-"""Generate the tables of docs/results.md from the result files in docs/results.
+"""Generate the tables of docs/results.md and docs/lab_notebook.md from the result files in docs/results.
 
-    python tools/results_tables.py                   update the tables of the page
-    python tools/results_tables.py --check           fail if the page differs from the files
+    python tools/results_tables.py                   update the tables of both pages
+    python tools/results_tables.py --check           fail if a page differs from the files
     python tools/results_tables.py --add RESULT NAME add a result as docs/results/NAME.json
 
 A table of the page is enclosed by two marks, which name its files relative to the repository and select from them:
@@ -15,6 +15,8 @@ A table of the page is enclosed by two marks, which name its files relative to t
   `each=row` one row per file (runs of a study): the forecaster that `rows` selects; `below` appends baselines of the
   last file.
 - a file with `"kind": "table"`: its `title` (optional), `columns`, `rows` and `notes` unchanged.
+- a file with `"kind": "summary"`: one row per measurement of its `section`, with the values that other files hold.
+  `show=made` gives how each row was made instead: config, steps, seeds, hardware, command. `summary_table` has its keys.
 
 `title=no` omits the line above the table, `notes=no` the notes below it, `intervals=no` the intervals.
 
@@ -40,10 +42,10 @@ from vidgan.files import write_text
 from vidgan.metrics.statistics import Estimate
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "results.md"
+PAGES = [ROOT / "docs" / "results.md", ROOT / "docs" / "lab_notebook.md"]
 RESULTS = ROOT / "docs" / "results"
 BLOCK = re.compile(r"^<!-- table: (?P<asked>[^\n]*?) -->\n(?P<table>.*?)^<!-- end -->$", re.DOTALL | re.MULTILINE)
-OPTIONS = {"rows", "columns", "each", "below", "title", "notes", "intervals"}
+OPTIONS = {"rows", "columns", "each", "below", "title", "notes", "intervals", "section", "show"}
 KEPT_FOLDERS = ("runs", "data")
 UNSHOWN: dict[str, Any] = {"differences": {}, "bins": {}, "cases": []}
 
@@ -53,22 +55,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; fail if a table is not up to date")
     parser.add_argument("--add", nargs=2, metavar=("RESULT", "NAME"), help="add a result file")
-    parser.add_argument("--page", type=Path, default=PAGE)
+    parser.add_argument("--page", type=Path, action="append", help="instead of both pages; repeatable")
     options = parser.parse_args(arguments)
+    pages: list[Path] = options.page or PAGES
     try:
         if options.add:
             print(add(Path(options.add[0]), options.add[1]))
             return 0
-        old = options.page.read_text()
-        new = filled(old, ROOT)
+        old = {page: page.read_text() for page in pages}
+        new = {page: filled(text, ROOT) for page, text in old.items()}
     except (OSError, ValueError) as error:
         print(f"results_tables: {error}", file=sys.stderr)
         return 2
-    if options.check and new != old:
-        print(f"{options.page}: differs from the result files; run python tools/results_tables.py", file=sys.stderr)
+    changed = [page for page in pages if new[page] != old[page]]
+    if options.check and changed:
+        names = ", ".join(map(str, changed))
+        print(f"{names}: differs from the result files; run python tools/results_tables.py", file=sys.stderr)
         return 1
-    if new != old:
-        write_text(options.page, new)
+    for page in changed:
+        write_text(page, new[page])
     return 0
 
 
@@ -100,7 +105,10 @@ def table_text(asked: str, root: Path) -> str:
     if not files or len(files) < len(named) or (len(files) > 1 and "" in files):
         raise ValueError('give one FILE, or several as "LABEL=FILE"; options are ' + ", ".join(sorted(OPTIONS)))
     first, *others = files.values()
-    if not others and (content := json.loads(first.read_text())).get("kind") == "table":
+    content = {} if others else json.loads(first.read_text())
+    if content.get("kind") == "summary":
+        return summary_table(content, first.parent, options)
+    if content.get("kind") == "table":
         table = plain_table(content, options)
     else:
         results = {label: read_result(file) for label, file in files.items()}
@@ -209,6 +217,50 @@ def plain_table(content: Mapping[str, Any], options: Mapping[str, str]) -> str:
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     notes = "\n".join(f"- {note}" for note in content.get("notes", []))
     return "\n\n".join([content.get("title", ""), table, *([notes] if notes else [])])
+
+
+def summary_table(content: Mapping[str, Any], folder: Path, options: Mapping[str, str]) -> str:
+    """One row per measurement, or with `show=made` how it was made.
+
+    A measurement has `id` and `measured` (text), `file` (a result in `folder`, without suffix), `row` (its forecaster or
+    set), `metrics`, `beside` (label -> row of the same file, or FILE#ROW), `config`, `seeds`, `hardware`, and `train`, the
+    command of the training (empty for weights that ship). With `over`, values are divided by those of that row.
+    """
+    rows = [row for row in content["rows"] if options.get("section") in (None, row["section"])]
+    if not rows:
+        raise ValueError(f"no row has the section {options.get('section')}")
+    if options.get("show") == "made":
+        lines = [["row", "config", "steps", "seeds", "hardware and training time", "commands"]]
+        lines.append(["---"] * len(lines[0]))
+        for row in rows:
+            made = read_result(folder / f"{row['file']}.json").provenance
+            commands = [*([row["train"]] if row["train"] else []), shlex.join(made["command"])]
+            quoted = "<br>".join(f"`{command}`" for command in commands)
+            seeds = str(row["seeds"])
+            lines.append([row["id"], f"`{row['config']}`", str(made["step"]), seeds, row["hardware"], quoted])
+    else:
+        lines = [["row", "measured, on held-out data", "vidgan", "compared with"], ["---"] * 4]
+        for row in rows:
+            named = {label: place.rpartition("#") for label, place in row["beside"].items()}
+            texts = [
+                f"{label} {summary_values(row, folder, name, file or row['file'])}"
+                for label, (file, _, name) in named.items()
+            ]
+            ours = summary_values(row, folder, row["row"], row["file"])
+            lines.append([row["id"], row["measured"], ours, "; ".join(texts)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def summary_values(row: Mapping[str, Any], folder: Path, name: str, file: str) -> str:
+    """The metrics of one row of a result, `25.09 / 0.833`; metrics that the file does not hold are left out."""
+    scores = read_result(folder / f"{file}.json").scores
+    values = []
+    for metric in row["metrics"]:
+        value = estimate(scores[name], metric, intervals=False)
+        if value is not None:
+            floor = estimate(scores[row["over"]], metric, intervals=False) if row.get("over") else None
+            values.append(f"{value.mean / floor.mean:.1f}" if floor else cell(value.mean))
+    return " / ".join(values)
 
 
 def cell(value: float | str | None) -> str:

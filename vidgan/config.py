@@ -307,6 +307,7 @@ def _keys_of(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, 
             continue
         for kind in kinds:
             label = kind.model_fields["kind"].default if "kind" in kind.model_fields else None
+            label = label if isinstance(label, str) else None  # a key `kind` that has to be set distinguishes nothing
             inner = f"{key}." if "dict" not in str(field.annotation) else f"{key}.NAME."
             yield key, "section" if label is None else f"section, kind {label}", "", kind.__doc__ or text
             yield from _keys_of(kind, inner)

@@ -149,6 +149,28 @@ def test_a_result_is_added_without_paths_of_this_machine(root: Path, monkeypatch
         results_tables.add(root / "broken.json", "broken")
 
 
+def test_a_summary_takes_values_from_other_files(root: Path) -> None:
+    row = {
+        "id": "A", "section": "First", "measured": "driving: PSNR", "file": "one", "row": "fused P",
+        "metrics": ["psnr", "ssim", "absent"], "beside": {"copy": "copy-last", "other": "two#fused P"},
+        "config": "dual_motion/kitti", "seeds": 1, "hardware": "1 core", "train": "vidgan train x",
+    }  # fmt: skip
+    ratio = row | {"id": "B", "section": "Second", "metrics": ["psnr"], "over": "copy-last", "train": ""}
+    (root / "all.json").write_text(json.dumps({"kind": "summary", "rows": [row, ratio]}))
+    assert table_of("all.json section=First", root)[2:] == [
+        "| A | driving: PSNR | 30.00 / 0.500 | copy 18.25 / 0.250; other 32.00 / 0.500 |"
+    ]
+    made = (
+        "| A | `dual_motion/kitti` | 70 | 1 | 1 core | `vidgan train x`<br>`vidgan evaluate runs/kitti --out x.json` |"
+    )
+    assert table_of("all.json section=First show=made", root)[2:] == [made]
+    assert table_of("all.json section=Second", root)[2:] == [
+        "| B | driving: PSNR | 1.6 | copy 1.0; other 1.8 |"  # 30 / 18.25, 18.25 / 18.25, 32 / 18.25
+    ]
+    with pytest.raises(ValueError, match="Third"):
+        table_of("all.json section=Third", root)
+
+
 def test_a_stale_page_is_detected(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results_tables, "ROOT", root)
     page = root / "page.md"
@@ -165,7 +187,7 @@ def test_a_stale_page_is_detected(root: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_the_results_page_agrees_with_its_files() -> None:
     assert results_tables.main(["--check"]) == 0
     kept = sorted(path.relative_to(results_tables.ROOT).as_posix() for path in results_tables.RESULTS.glob("*.json"))
-    pages = "".join(page.read_text() for page in results_tables.PAGE.parent.glob("*.md"))
+    pages = "".join(page.read_text() for page in results_tables.RESULTS.parent.glob("*.md"))
     assert [name for name in kept if name not in pages] == [], "results without a table"
     for name in kept:
         assert (results_tables.ROOT / name).stat().st_size < 200_000

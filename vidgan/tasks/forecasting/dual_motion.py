@@ -49,7 +49,7 @@ class DualMotionGAN(nn.Module, Forecaster):
     blurred. The other settings lift that limit.
 
     Args:
-        encoder: E.
+        encoder: the motion encoder E.
         estimator: Q, see `vidgan.tasks.forecasting.flow_estimator` for the protocol.
         frame_generator: G_I, from the code (and skips) to 3 channels.
         flow_generator: G_F, from the code (and skips) to 2 channels.

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from vidgan.commands import evaluate as command
 from vidgan.commands.evaluate import evaluate
 from vidgan.commands.report import report
 from vidgan.commands.table import table
@@ -211,6 +212,25 @@ def test_wrong_functions_are_refused_before_anything_is_scored(
     function, message = BAD[name]
     with pytest.raises(ConfigError, match=message):
         evaluate(model=function, data=data, **OPTIONS)
+
+
+def test_clip_length_of_a_generator_in_several_processes(
+    models: str, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--frames` is the clip length there too, and what cannot work is refused before any process starts."""
+    options = {"model": f"{models}:sample", "data": data, "best": False, "allow_own_code": True, "frames": 4}
+    defaults = {
+        "split": "test", "protocol": None, "allow_deviation": False, "context": None, "horizon": None,
+        "growing": False, "metrics": (), "samples": None, "best_by": None, "clips": 8, "labels": None, "seeds": 1,
+        "mcs": False, "flow_histograms": False, "weights": {}, "seed": 0, "device": "cpu",
+    }  # fmt: skip
+    monkeypatch.setattr(command, "run_processes", lambda processes: 10 + processes)
+    with pytest.raises(ConfigError, match="--processes has no effect on a model that generates clips"):
+        command.evaluate_command(None, defaults | options, Output(), processes=2)
+    shared = defaults | options | {"weights": {"rife": Path("rife.safetensors")}}
+    assert command.evaluate_command(None, shared, Output(), processes=2) == 12
+    with pytest.raises(ConfigError, match="--frames is fixed by --protocol gen-fvd2048-16"):
+        command.evaluate_command(None, shared | {"protocol": "gen-fvd2048-16"}, Output(), processes=2)
 
 
 def test_calls_that_cannot_work_are_refused(models: str, data: Path, tmp_path: Path) -> None:

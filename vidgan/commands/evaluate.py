@@ -35,7 +35,7 @@ from vidgan.evaluation.tables import score_document
 from vidgan.files import write_bytes
 from vidgan.own_code import own_code
 from vidgan.runs import write_scores
-from vidgan.tasks.base import ForecastModel
+from vidgan.tasks.base import ClipModel
 from vidgan.training.launcher import num_launched
 
 WITH_NETWORKS = "; with fetched networks (--weights efficientnet-lite2) it has, on models that generate clips"
@@ -147,13 +147,10 @@ def evaluate_model(
     Raises:
         ConfigError, DataError, WeightsError: as in `evaluate`.
     """
-    trained, options = _with_clip_length(trained, options)
-    settings = settings_for_model(trained.model, options)
+    trained, settings = _settle(trained, options, share.processes)
     scores: ForecastScores | SynthesisScores | LongClipScores | MappingScores | AnomalyScores
     if isinstance(settings, ForecastSettings):
         scores = evaluate_forecasts(trained, settings, share)
-    elif share.processes > 1 and not _shares_networks(settings):
-        raise ConfigError(f"--processes has no effect on {settings.scored}{WITH_NETWORKS}")
     elif isinstance(settings, AnomalySettings):
         scores = evaluate_anomalies(trained, settings)
     elif isinstance(settings, MappingSettings):
@@ -195,11 +192,10 @@ def evaluate_command(
         with own_code(allowed=options["allow_own_code"]):
             trained = find_model(run, options["model"], data=options["data"], best=options["best"])
         loading = ("model", "data", "best", "allow_own_code")
-        settings = settings_for_model(trained.model, {k: v for k, v in options.items() if k not in loading})
+        # Reports user errors before any process starts.
+        trained, settings = _settle(trained, {k: v for k, v in options.items() if k not in loading}, processes)
         if isinstance(settings, ForecastSettings):
-            plan_forecasts(trained, settings, processes)  # reports user errors before any process starts
-        elif not _shares_networks(settings):
-            raise ConfigError(f"--processes has no effect on {settings.scored}{WITH_NETWORKS}")
+            plan_forecasts(trained, settings, processes)
         return run_processes(processes)
     scores = evaluate(run, **options)
     rank = Share.of_launcher().rank
@@ -208,12 +204,24 @@ def evaluate_command(
     return 0 if rank > 0 else output.show(scores)
 
 
-def _with_clip_length(trained: TrainedModel, options: Mapping[str, Any]) -> tuple[TrainedModel, Mapping[str, Any]]:
-    """An outside generator has no training length: --frames sets the length of its clips."""
-    if not trained.is_outside or isinstance(trained.model, ForecastModel) or options["frames"] is None:
-        return trained, options
-    facts = replace(trained.facts, frames=options["frames"])
-    return replace(trained, facts=facts), {**options, "frames": None}
+def _settle(trained: TrainedModel, options: Mapping[str, Any], processes: int) -> tuple[TrainedModel, ModelSettings]:
+    """The settings that the options stand for, and the model with the clip length that they give it.
+
+    An outside generator has no training length: `frames` sets the length of its clips, unless a protocol fixes it.
+
+    Raises:
+        ConfigError: options that do not fit the model or each other, or several processes without common work.
+    """
+    frames = options["frames"]
+    if frames is not None and trained.is_outside and isinstance(trained.model, ClipModel):
+        if options["protocol"] is not None:
+            raise ConfigError(f"--frames is fixed by --protocol {options['protocol']}; omit it")
+        trained = replace(trained, facts=replace(trained.facts, frames=frames))
+        options = {**options, "frames": None}
+    settings = settings_for_model(trained.model, options)
+    if processes > 1 and not (isinstance(settings, ForecastSettings) or _shares_networks(settings)):
+        raise ConfigError(f"--processes has no effect on {settings.scored}{WITH_NETWORKS}")
+    return trained, settings
 
 
 def _result_name(protocol: str, run: Path | str, settings: ModelSettings, data: Path | None, best: bool) -> str:

@@ -223,6 +223,15 @@ def test_two_processes_measure_what_one_does(forecast_run: Path, monkeypatch: py
             np.testing.assert_array_equal(values, together.rows.values[name][metric], err_msg=f"{name} {metric}")
 
 
+def test_each_process_has_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    assert ForecastSettings().torch_device() == torch.device("cuda", 0)
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    assert ForecastSettings().torch_device() == torch.device("cuda", 3)
+    assert ForecastSettings(device="cpu").torch_device() == torch.device("cpu")
+
+
 def test_more_processes_than_batches_are_refused(forecast_run: Path) -> None:
     with pytest.raises(ConfigError, match=r"--processes 4: .*1 to 3"):
         plan_forecasts(load_model(forecast_run), ForecastSettings(), 4)

@@ -14,12 +14,13 @@ from vidgan.commands.output import appearing_together, claim_files, output_rate
 from vidgan.data.frame_stream import FrameStream, open_stream
 from vidgan.errors import ConfigError, DataError
 from vidgan.evaluation.progress import with_progress
+from vidgan.evaluation.settings import Settings
 from vidgan.files import write_text
 from vidgan.hub import ModelFacts
 from vidgan.tasks.base import ClipMapper
 from vidgan.video.encode import write_mp4_frames
 
-__all__ = ["MappedVideo", "choose_device", "map_video"]
+__all__ = ["MappedVideo", "map_video"]
 
 logger = logging.getLogger(__name__)
 
@@ -31,19 +32,6 @@ class MappedVideo(NamedTuple):
     frames: int
     size: tuple[int, int]  # (H, W) of a frame
     fps: float
-
-
-def choose_device(name: str) -> torch.device:
-    """ "auto", "cpu" or "cuda" as a device.
-
-    Raises:
-        ConfigError: --device cuda, and torch sees no GPU, or an unknown name.
-    """
-    if name not in ("auto", "cpu", "cuda"):
-        raise ConfigError(f"--device {name}: accepted are auto, cpu, cuda")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("--device cuda: torch sees no GPU; accepted are auto and cpu")
-    return torch.device("cpu" if name == "cpu" or not torch.cuda.is_available() else "cuda")
 
 
 def map_video(
@@ -88,7 +76,7 @@ def map_video(
         raise ConfigError(f"--out {out}: accepted is a file name that ends in .mp4")
     results = [out, out.with_suffix(".json")]
     claim_files(results, overwrite=overwrite)
-    chosen = choose_device(device)
+    chosen = Settings(device=device).torch_device()
     stream = open_stream(video, frames=frames)
     if out.exists() and out.samefile(video):
         raise ConfigError(f"--out {out}: is the input video; choose another name")

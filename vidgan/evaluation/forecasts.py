@@ -4,7 +4,6 @@
 windows. `forecast_scores` is the short evaluation during training.
 """
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -51,11 +50,8 @@ def plan_forecasts(
             than batches. DataError: nothing is held out, or no clip is long enough.
     """
     index = load_index(trained.data)
-    may_be_trained_on = not trained.is_outside and trained.facts.fingerprint in (None, index.fingerprint)
-    if settings.split == ALL and may_be_trained_on:
-        raise ConfigError(
-            f"--split {ALL} is for data that the model was not trained on; {trained.data} may be its training data"
-        )
+    if settings.split == ALL:
+        trained.refuse_training_data(index)
     protocol = fit_to_data(
         _protocol(trained, settings), index, allow_deviation=settings.allow_deviation, split=settings.split
     )
@@ -81,7 +77,7 @@ def evaluate_forecasts(trained: TrainedModel, settings: ForecastSettings, share:
         ConfigError, DataError: as `plan_forecasts`. WeightsError: weights of a metric are missing.
     """
     protocol, windows = plan_forecasts(trained, settings, share.processes)
-    device = settings.torch_device(int(os.environ.get("LOCAL_RANK", "0")))
+    device = settings.torch_device()
     peers = {name: path for name, path in settings.weights.items() if name in PEERS}
     others = {name: path for name, path in settings.weights.items() if name not in PEERS}
     perceptual = perceptual_metrics(protocol.metrics, others, device)

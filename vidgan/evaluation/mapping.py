@@ -4,7 +4,6 @@
 evaluation during training.
 """
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -15,6 +14,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from vidgan.cores import usable_cores
 from vidgan.data.dataset import ClipDataset
 from vidgan.data.store.index import load_index
 from vidgan.errors import ConfigError
@@ -26,7 +26,7 @@ from vidgan.evaluation.protocols import check_metrics
 from vidgan.evaluation.results import MappingScores, Score
 from vidgan.evaluation.rows import Rows, Table, Values
 from vidgan.evaluation.settings import ALL, MappingSettings
-from vidgan.evaluation.summary import choose_cases
+from vidgan.evaluation.summary import choose_cases, score_of
 from vidgan.evaluation.windows import BATCH, dataset_windows
 from vidgan.metrics.flow import end_point_error
 from vidgan.metrics.frame import METRICS, FrameMetric, score_frames
@@ -39,7 +39,6 @@ from vidgan.metrics.temporal import (
     visible_pixels,
     warp_errors,
 )
-from vidgan.metrics.values import count_exact, count_skipped
 from vidgan.nn.warp import warp
 from vidgan.tasks.base import ClipFunction, ClipMapper, ClipPair
 from vidgan.types import ByteClip, Flow
@@ -70,10 +69,8 @@ def evaluate_mapping(trained: TrainedModel, settings: MappingSettings) -> Mappin
             enough. WeightsError: weights of a metric are missing.
     """
     index = load_index(trained.data)
-    if settings.split == ALL and trained.facts.fingerprint in (None, index.fingerprint):
-        raise ConfigError(
-            f"--split {ALL} is for data that the model was not trained on; {trained.data} may be its training data"
-        )
+    if settings.split == ALL:
+        trained.refuse_training_data(index)
     device = settings.torch_device()
     model = trained.clip_mapper
     if isinstance(model, nn.Module):
@@ -155,7 +152,7 @@ def mapping_scores(
     scores: dict[str, dict[str, Score]] = {}
     differences: dict[str, dict[str, Score]] = {}
     for name, table in measured.values.items():
-        scores[name] = {key: _score(bootstrap, values) for key, values in table.items() if key not in ENERGIES}
+        scores[name] = {key: score_of(bootstrap, values) for key, values in table.items() if key not in ENERGIES}
         if name == REAL:
             continue
         if temporal:
@@ -221,7 +218,7 @@ def _measure(
 ) -> _Measured:
     measured = _Measured()
     parts: dict[tuple[str, str], list[Values]] = {}
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         for batch in windows:
             given, target = pair(batch.clips, batch.rows)
             measured.has_target = target is not None
@@ -292,10 +289,6 @@ def _without_border(clips: ByteClip, border: int) -> ByteClip:
 
 def _with_border(definition: str, border: int) -> str:
     return f"{definition}; {border} border pixels left out" if border else definition
-
-
-def _score(bootstrap: SourceBootstrap, values: Values) -> Score:
-    return Score(*bootstrap.mean(values), count_exact(values), count_skipped(values))
 
 
 def _ratio(bootstrap: SourceBootstrap, values: Values, reference: Values) -> Score:

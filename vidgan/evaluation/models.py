@@ -13,7 +13,7 @@ from typing import Any
 from vidgan.build import build_dataset, build_networks
 from vidgan.config import RunConfig
 from vidgan.data.dataset import ClipDataset
-from vidgan.data.store.index import load_index
+from vidgan.data.store.index import Index, load_index
 from vidgan.errors import ConfigError
 from vidgan.evaluation.outside_models import OutsideForecaster, load_outside
 from vidgan.evaluation.windows import WindowSet, real_clips
@@ -68,6 +68,17 @@ class TrainedModel:
             conditions=self.reads_conditions,
             **{"crop": self.crop, "stride": self.facts.stride, "fps": self.facts.sampled_fps, **options},
         )
+
+    def refuse_training_data(self, index: Index) -> None:
+        """Raise ConfigError if the model may have been trained on clips of these data, so that not all can be scored.
+
+        Args:
+            index: of `data`.
+        """
+        if not self.is_outside and self.facts.fingerprint in (None, index.fingerprint):
+            raise ConfigError(
+                f"--split all is for data that the model was not trained on; {self.data} may be its training data"
+            )
 
     @property
     def reads_conditions(self) -> bool:

@@ -4,6 +4,7 @@ An evaluation has the settings of its kind and no others. `settings_for_model` a
 kind and refuse options that its type does not have. They are the only places that decide which options can be combined.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
@@ -41,8 +42,8 @@ class Settings:
         if self.device not in DEVICES:
             raise ConfigError(f"--device {self.device}: accepted are {', '.join(DEVICES)}")
 
-    def torch_device(self, local_rank: int = 0) -> torch.device:
-        """The device to run on.
+    def torch_device(self) -> torch.device:
+        """The device to run on: of several processes on a machine with GPUs, each has its own.
 
         Raises:
             ConfigError: --device cuda, and torch sees no GPU.
@@ -52,6 +53,7 @@ class Settings:
             raise ConfigError("--device cuda: torch sees no GPU; accepted are auto and cpu")
         if self.device == "cpu" or not available:
             return torch.device("cpu")
+        local_rank = int(os.environ.get("LOCAL_RANK", "0"))  # of a launcher
         return torch.device("cuda", local_rank % torch.cuda.device_count())
 
     def _exclude(self, reason: str, *names: str) -> None:

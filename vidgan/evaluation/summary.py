@@ -55,12 +55,12 @@ def summarise(
     chosen = [key for key in values[subject] if key not in OF_SAMPLES]
     whole = {name: table | _sequence_sums(table, measures) for name, table in values.items()}
     scores = {
-        name: {key: _summary(bootstrap, v) for key, v in table.items() if key not in SPREAD}
+        name: {key: score_of(bootstrap, v) for key, v in table.items() if key not in SPREAD}
         for name, table in whole.items()
     }
     for name, table in values.items():
         for count in (n for n in cumulative if n <= horizon):
-            firsts = {f"{key}_first{count}": _summary(bootstrap, table[key][:, :count]) for key in chosen}
+            firsts = {f"{key}_first{count}": score_of(bootstrap, table[key][:, :count]) for key in chosen}
             scores[name] |= {key: Score(s.mean, [], s.exact, s.skipped) for key, s in firsts.items()}
     differences: dict[str, dict[str, Score]] = {}
     baseline = whole[reference]
@@ -117,7 +117,8 @@ def _sequence_sums(table: Mapping[str, Values], measures: Measures) -> dict[str,
     return {total: table[SEQUENCE_SUMS[total][0]].sum(axis=1, keepdims=True) for total in measures.sums}
 
 
-def _summary(bootstrap: SourceBootstrap, values: Values) -> Score:
+def score_of(bootstrap: SourceBootstrap, values: Values) -> Score:
+    """Mean over windows of (W, K) values with its interval, the curve over the steps, and the values left out."""
     return Score(*bootstrap.mean(values), count_exact(values), count_skipped(values))
 
 

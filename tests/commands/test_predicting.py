@@ -3,6 +3,7 @@
 import errno
 import json
 import shutil
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -197,6 +198,32 @@ def test_live_forecasts_are_those_of_the_context_so_far(
         image = shown[frame - 3]  # (3, H', W'): the frame, then the forecast of it
         if not from_stdin:  # a stream's colours are converted by another path
             assert torch.equal(image[:, 2:34, 2:34], video[frame]) and torch.equal(image[:, 2:34, 36:68], expected)
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "calls"),
+    [(live, "fit_image", 9), (live.Watcher, "see", 9), (live, "tile", 6)],
+    ids=["reading", "forecasting", "encoding"],
+)
+def test_ctrl_c_at_the_ninth_frame_keeps_the_frames_so_far(
+    place: Any, name: str, calls: int, saved_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film(tmp_path / "film.mp4", 12)
+    original, moments = getattr(place, name), iter(range(1, 100))
+
+    def interrupted(*arguments: Any, **options: Any) -> Any:
+        if next(moments) == calls:
+            signal.raise_signal(signal.SIGINT)
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(place, name, interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    number = live.predict_live(
+        saved_model, str(tmp_path / "film.mp4"), tmp_path / "live.mp4", horizon=2, report=lambda _: None
+    )
+    assert number == (8 if name == "fit_image" else 9)
+    assert len(read_video(tmp_path / "live.mp4").frames) == number - 3
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_live_source_must_exist_and_last(saved_model: Path, tmp_path: Path) -> None:

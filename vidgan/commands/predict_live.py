@@ -1,9 +1,13 @@
 """`vidgan predict --live`: forecast a video while it arrives, from a file, standard input or a camera."""
 
+import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
+from typing import Any, Self
 
 import torch
 from einops import rearrange
@@ -73,11 +77,11 @@ def predict_live(
         model: ForecastModel = load_model(run, "forecast")
     size = frame_size(model, size)
     session = _Session(model, horizon, report)
-    with open_stream(source) as stream:
+    with open_stream(source) as stream, _Interruption() as interruption:
         settings = reading_settings(ModelFacts.from_json(model.facts))
         images = (fit_image(image, size, fit=settings.fit, resample=settings.resample) for image in stream.frames)
         frames = (rearrange(torch.from_numpy(image), "h w c -> c h w") for image in images)
-        pairs = session.run(_until_interrupted(frames))
+        pairs = session.run(interruption.until(frames))
         first = next(pairs, None)
         if first is None:
             raise VideoError(
@@ -151,12 +155,44 @@ def _squared_error(forecast: ByteClip, frame: Tensor) -> float:
     return float((forecast.float() - frame.float()).square().mean())
 
 
-def _until_interrupted(frames: Iterator[Tensor]) -> Iterator[Tensor]:
-    """The frames until the source ends or the user presses Ctrl-C, so that the file is finished."""
-    try:
-        yield from frames
-    except KeyboardInterrupt:
-        return
+class _Interruption:
+    """Lets Ctrl-C end the source, so that the frames before it are forecast and the file is finished.
+
+    While a frame is awaited, which may last forever, Ctrl-C ends the wait. At other moments it takes effect before the
+    next frame. A second Ctrl-C raises KeyboardInterrupt as usual.
+    """
+
+    def __init__(self) -> None:
+        self._waiting = self._requested = False
+        self._previous: Any = None
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():  # only the main thread can set handlers
+            self._previous = signal.signal(signal.SIGINT, self._handle)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._waiting or self._requested:
+            raise KeyboardInterrupt
+        self._requested = True
+
+    def until(self, frames: Iterator[Tensor]) -> Iterator[Tensor]:
+        """The frames before the interruption."""
+        while not self._requested:
+            self._waiting = True
+            try:
+                frame = next(frames, None)
+            except KeyboardInterrupt:
+                return
+            finally:
+                self._waiting = False
+            if frame is None:
+                return
+            yield frame
 
 
 def _put_back(first: Tensor, rest: Iterator[Tensor]) -> Iterator[Tensor]:

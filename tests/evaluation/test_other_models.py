@@ -5,15 +5,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 import torch
+from einops import reduce
 from torch import Tensor
 
 from vidgan.commands.evaluate import evaluate
 from vidgan.data.store.index import load_index
 from vidgan.errors import ConfigError
+from vidgan.evaluation import nearest_clips
 from vidgan.evaluation.models import TrainedModel
+from vidgan.evaluation.nearest_clips import add_nearest
 from vidgan.evaluation.results import ForecastScores, LongClipScores, SynthesisScores
+from vidgan.evaluation.set_scores import score_synthesis
 from vidgan.hub import ModelFacts
 from vidgan.pixels import to_byte, to_float
 from vidgan.types import ByteClip, Forecast, Latents
@@ -77,21 +82,25 @@ class Noise:
         return self.render(self.latents(clips, frames or 5, seed=seed))
 
 
+def toy(model: Any, data: Path, **facts: Any) -> TrainedModel:
+    """The model as if it had been trained on the data."""
+    return TrainedModel(
+        name="toy",
+        model=model,
+        run=None,
+        data=data,
+        crop=None,
+        facts=ModelFacts(frames=5, step=7, fingerprint=load_index(data).fingerprint, **facts),
+        weights={},
+    )
+
+
 @pytest.fixture
 def use_model(shapes_data: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A function that makes `evaluate` score this model."""
 
     def use(model: Any, **facts: Any) -> None:
-        fingerprint = load_index(shapes_data).fingerprint
-        trained = TrainedModel(
-            name="toy",
-            model=model,
-            run=None,
-            data=shapes_data,
-            crop=None,
-            facts=ModelFacts(frames=5, step=7, fingerprint=fingerprint, **facts),
-            weights={},
-        )
+        trained = toy(model, shapes_data, **facts)
         monkeypatch.setattr(
             "vidgan.evaluation.models.load_model", lambda path, data, best: replace(trained, data=data or shapes_data)
         )
@@ -122,6 +131,46 @@ def test_samples_need_a_model_that_can_sample(use_model: Any) -> None:
         evaluate("toy", samples=2)
     with pytest.raises(ConfigError, match="--clips"):
         evaluate("toy", clips=8)
+
+
+class Copies(Noise):
+    """Generates mirrored training clips, in turn."""
+
+    def __init__(self, clips: ByteClip) -> None:
+        self.clips = clips.flip(-1)
+
+    def sample(self, clips: int, **options: Any) -> ByteClip:
+        return self.clips[[row % len(self.clips) for row in range(clips)]]
+
+
+def quadrants(clips: ByteClip) -> np.ndarray:
+    """Mean colour of the quadrants of every frame: (N, T, 12)."""
+    return reduce(clips.double(), "n t c (y h) (x w) -> n t (c y x)", "mean", y=2, x=2).numpy()
+
+
+def test_distance_to_the_nearest_training_clip_in_features(shapes_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = toy(Noise(), shapes_data)
+    scores = score_synthesis(*(Noise().sample(4, seed=seed) for seed in (5, 6)), splits=1)
+    measured = add_nearest(scores, trained, 3, quadrants)
+    windows = trained.windows(split="train")
+    unit = [
+        rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+        for clips in (Noise().sample(64, seed=3), windows.read_all(windows.windows))
+        for rows in (quadrants(clips), quadrants(clips.flip(-1)))
+    ]
+    distances = [
+        min(float(np.sqrt(np.square(clip - other).sum(axis=-1).mean())) for clip in both for other in unit[2])
+        for both in zip(unit[0], unit[1], strict=True)
+    ]
+    generated, real = (measured.scores[row]["nearest_training_appearance"].mean.mean for row in ("generated", "real"))
+    assert generated == pytest.approx(np.mean(distances)) and real is not None and 0 < real < generated
+    assert measured.scores["generated"]["copy_ratio_appearance"].mean.mean == pytest.approx(generated / real)
+    copies = add_nearest(scores, toy(Copies(windows.read_all(windows.windows)), shapes_data), 3, quadrants)
+    assert copies.scores["generated"]["nearest_training_appearance"].mean.mean == pytest.approx(0, abs=1e-6)
+    assert copies.scores["generated"]["copy_ratio_appearance"].mean.mean == pytest.approx(0, abs=1e-6)
+    monkeypatch.setattr(nearest_clips, "MOST_BY_FEATURES", 2)
+    few = add_nearest(scores, trained, 3, quadrants)
+    assert any(f"2 of {len(windows)} training windows" in note for note in few.notes)
 
 
 def test_clips_of_another_model_are_compared_with_real_ones(use_model: Any) -> None:

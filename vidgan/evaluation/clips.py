@@ -16,7 +16,7 @@ from vidgan.data.store.index import load_index
 from vidgan.errors import ConfigError, DataError
 from vidgan.evaluation.clip_streams import generated_clips, random_order
 from vidgan.evaluation.models import TrainedModel
-from vidgan.evaluation.nearest_clips import add_nearest, add_nearest_appearance
+from vidgan.evaluation.nearest_clips import add_nearest
 from vidgan.evaluation.networks import APPEARANCE, FACE, set_networks
 from vidgan.evaluation.outside_models import OutsideGenerator
 from vidgan.evaluation.protocol_scores import merge_seeds, require_weights, score_by_protocol, weight_hashes
@@ -156,9 +156,7 @@ def _by_own_measures(
     notes = [] if same_data else [unknown if trained.is_outside else "scored on data other than the training data set"]
     scores = replace(scores, notes=[*scores.notes, *notes], provenance=weight_hashes(networks))
     if same_data and not model.needs_first_frame:  # a given first frame is no sign of memorisation
-        scores = add_nearest(scores, trained, settings.seed)
-        if APPEARANCE in networks:
-            scores = add_nearest_appearance(scores, trained, networks[APPEARANCE], settings.seed)
+        scores = add_nearest(scores, trained, settings.seed, networks.get(APPEARANCE))
     if FACE in settings.weights:
         scores = add_embedding_distance(scores, model, held_out or training, settings)
     return scores

@@ -1,6 +1,6 @@
 """Memorisation: generated clips compared with their nearest training clips, by pixels and by features."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, TypeAlias
 
@@ -34,25 +34,21 @@ BY_FEATURES = {
 Features: TypeAlias = Callable[[ByteClip], Values]
 
 
-def add_nearest(scores: SynthesisScores, trained: TrainedModel, seed: int) -> SynthesisScores:
-    """Add "nearest_training" and "copy_ratio", and the nearest pairs to the provenance."""
+def add_nearest(
+    scores: SynthesisScores, trained: TrainedModel, seed: int, features: Features | None = None
+) -> SynthesisScores:
+    """Add "nearest_training" and "copy_ratio", and the nearest pairs to the provenance.
+
+    Args:
+        features: of single frames, (N, T, 3, H, W) -> (N, T, D). With them, "nearest_training_appearance" and
+            "copy_ratio_appearance" are added too.
+    """
     generated = trained.clip_model.sample(CLIPS, frames=trained.facts.frames, seed=seed)
     held_out, groups = _held_out(trained)
     clips = generated if held_out is None else torch.cat([generated, held_out])
     neighbours, num_compared, num_windows = nearest_windows(trained, clips)
     distances = np.array([neighbour.distance for neighbour in neighbours])
-    table = dict(scores.scores)
-    rows = {"generated": (distances[:CLIPS], [str(row) for row in range(CLIPS)])}
-    if held_out is not None:
-        rows["real"] = distances[CLIPS:], groups
-    for name, (values, units) in rows.items():
-        estimate = SourceBootstrap(units, seed=seed).mean(values[:, None])[0]
-        table[name] = {**table[name], "nearest_training": Score(estimate, [])}
-    held_out_distance = None if held_out is None else float(distances[CLIPS:].mean())
-    if held_out_distance:
-        relative = distances[:CLIPS, None] / held_out_distance
-        ratio, _ = SourceBootstrap(rows["generated"][1], seed=seed).mean(relative)
-        table["generated"]["copy_ratio"] = Score(ratio, [])
+    scores = _with_distances(scores, DEFINITIONS, distances, groups, seed)
     nearest = np.argsort(distances[:CLIPS], kind="stable")[:PAIRS]
     pairs = [{"clip": int(row), **asdict(neighbours[row])} for row in nearest]
     notes = []
@@ -60,11 +56,17 @@ def add_nearest(scores: SynthesisScores, trained: TrainedModel, seed: int) -> Sy
         notes.append(f"nearest_training: {num_compared} of {num_windows} training windows were compared")
     if held_out is None:
         notes.append("copy_ratio needs held-out clips; there are none")
-    definitions = DEFINITIONS if held_out_distance else {"nearest_training": DEFINITIONS["nearest_training"]}
+    if features is not None:
+        windows = trained.windows(split="train")
+        chosen = windows.spread(MOST_BY_FEATURES)
+        appearance = _appearance_distances(clips, windows.read_all(chosen), features)
+        scores = _with_distances(scores, BY_FEATURES, appearance, groups, seed)
+        if len(chosen) < len(windows):
+            counts = f"{len(chosen)} of {len(windows)} training windows that do not overlap"
+            notes.append(f"nearest_training_appearance: {counts} were compared")
+    held_out_distance = None if held_out is None else float(distances[CLIPS:].mean())
     return replace(
         scores,
-        scores=table,
-        definitions={**scores.definitions, **definitions},
         notes=[*scores.notes, *notes],
         provenance={
             **scores.provenance,
@@ -73,43 +75,38 @@ def add_nearest(scores: SynthesisScores, trained: TrainedModel, seed: int) -> Sy
     )
 
 
-def add_nearest_appearance(
-    scores: SynthesisScores, trained: TrainedModel, features: Features, seed: int
+def _appearance_distances(clips: ByteClip, training: ByteClip, features: Features) -> Values:
+    """Distance of each clip, as it is or mirrored, to the nearest of the training clips: (N,)."""
+    candidates = features(training)
+    return np.minimum(*(nearest_points(features(side), candidates)[0] for side in (clips, clips.flip(-1))))
+
+
+def _with_distances(
+    scores: SynthesisScores, definitions: Mapping[str, str], distances: Values, groups: Sequence[str], seed: int
 ) -> SynthesisScores:
-    """Add "nearest_training_appearance" and "copy_ratio_appearance", in the features of single frames of a network."""
-    generated = trained.clip_model.sample(CLIPS, frames=trained.facts.frames, seed=seed)
-    held_out, groups = _held_out(trained)
-    windows = trained.windows(split="train")
-    chosen = windows.spread(MOST_BY_FEATURES)
-    candidates = features(windows.read_all(chosen))
+    """Add a distance to the nearest training clip, and its ratio to that of the held-out clips if there are any.
 
-    def nearest(clips: ByteClip) -> np.ndarray:
-        both = [nearest_points(features(side), candidates)[0] for side in (clips, clips.flip(-1))]
-        return np.minimum(*both)
-
-    rows = {"generated": (nearest(generated), [str(row) for row in range(CLIPS)])}
-    if held_out is not None:
-        rows["real"] = nearest(held_out), groups
+    Args:
+        definitions: of the distance and of the ratio, in this order.
+        distances: of the `CLIPS` generated clips, then of the held-out ones.
+        groups: the source of each held-out clip.
+    """
+    name, ratio = definitions
     table = dict(scores.scores)
-    for name, (values, units) in rows.items():
-        estimate = SourceBootstrap(units, seed=seed).mean(values[:, None])[0]
-        table[name] = {**table[name], "nearest_training_appearance": Score(estimate, [])}
-    definitions = {"nearest_training_appearance": BY_FEATURES["nearest_training_appearance"]}
-    if held_out is not None and (distance := float(rows["real"][0].mean())) > 0:
-        relative = rows["generated"][0][:, None] / distance
-        ratio, _ = SourceBootstrap(rows["generated"][1], seed=seed).mean(relative)
-        table["generated"]["copy_ratio_appearance"] = Score(ratio, [])
-        definitions = BY_FEATURES
-    counts = f"{len(chosen)} of {len(windows)} training windows that do not overlap"
-    return replace(
-        scores,
-        scores=table,
-        definitions={**scores.definitions, **definitions},
-        notes=[
-            *scores.notes,
-            *([f"nearest_training_appearance: {counts} were compared"] if len(chosen) < len(windows) else []),
-        ],
-    )
+    units = [str(row) for row in range(CLIPS)]
+    generated, real = distances[:CLIPS, None], distances[CLIPS:, None]
+    table["generated"] = {
+        **table["generated"],
+        name: Score(SourceBootstrap(units, seed=seed).mean(generated)[0], []),
+    }
+    if len(real):
+        table["real"] = {**table["real"], name: Score(SourceBootstrap(groups, seed=seed).mean(real)[0], [])}
+    added = {name: definitions[name]}
+    if len(real) and real.mean() > 0:
+        relative = SourceBootstrap(units, seed=seed).mean(generated / real.mean())[0]
+        table["generated"][ratio] = Score(relative, [])
+        added = dict(definitions)
+    return replace(scores, scores=table, definitions={**scores.definitions, **added})
 
 
 def nearest_windows(trained: TrainedModel, clips: ByteClip) -> tuple[list[Neighbour], int, int]:

@@ -20,7 +20,7 @@ from vidgan.data.preparing.cutting import frames_digest
 from vidgan.data.store.index import Index, load_index
 from vidgan.data.store.storage import open_store
 from vidgan.errors import CheckpointError, ConfigError, DataError
-from vidgan.evaluation.output import hardware
+from vidgan.evaluation.output import circumstances, hardware
 from vidgan.evaluation.requests import EvaluationRequest, read_request, videos_hash
 from vidgan.evaluation.results import AnyResult, library_versions, read_result
 from vidgan.evaluation.rows import Rows, load_rows, rows_path
@@ -170,8 +170,7 @@ def _reproduce_evaluation(file: Path, recorded: AnyResult, request: EvaluationRe
         findings.add("weights", text)
         return findings.conclude(OTHER_WEIGHTS, f"not repeated, because the weights are others: {text}")
     findings.add("weights", f"equal: sha256 of {', '.join(trained.weights) or 'no file'}")
-    findings.compare_circumstances(recorded.versions, library_versions(), "versions")
-    findings.compare_circumstances(provenance.get("hardware", {}), hardware(), "hardware")
+    _compare_surroundings(findings, recorded)
     options = {key: value for key, value in request.arguments.items() if key != "allow_own_code"}
     again, _ = evaluate_model(trained, options)
     return _compare_results(findings, file, recorded, again)
@@ -189,8 +188,7 @@ def _reproduce_comparison(file: Path, recorded: AnyResult, predicted: Path | Non
         findings.add("predicted", text)
         return findings.conclude(OTHER_WEIGHTS, f"not repeated: {text}")
     findings.add("predicted", "equal: names and contents of the files")
-    findings.compare_circumstances(recorded.versions, library_versions(), "versions")
-    findings.compare_circumstances(recorded.provenance.get("hardware", {}), hardware(), "hardware")
+    _compare_surroundings(findings, recorded)
     options = request["options"]
     frames, strip = options["frames"], options["strip_frame"]
     again = compare(
@@ -209,6 +207,13 @@ def _reproduce_comparison(file: Path, recorded: AnyResult, predicted: Path | Non
         return findings.conclude(OTHER_DATA, f"different data: {text}")
     findings.add("true", "equal: fingerprint of the frames")
     return _compare_results(findings, file, recorded, again)
+
+
+def _compare_surroundings(findings: _Findings, recorded: AnyResult) -> None:
+    """Versions, hardware and number of processes of a result and of this process."""
+    findings.compare_circumstances(recorded.versions, library_versions(), "versions")
+    here = circumstances(seed=recorded.seed)["hardware"]
+    findings.compare_circumstances(recorded.provenance.get("hardware", {}), here, "hardware")
 
 
 def _other_data(root: Path, recorded: Mapping[str, Any], split: str) -> str | None:

@@ -15,6 +15,7 @@ from vidgan.evaluation.rows import rows_bytes, rows_path
 from vidgan.evaluation.settings import ANOMALY
 from vidgan.evaluation.tables import FORMATS, render
 from vidgan.files import write_bytes, write_text
+from vidgan.training.launcher import num_launched
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +79,7 @@ def circumstances(*, seed: int, seeds: int = 1) -> dict[str, Any]:
     return {
         "seeds": [seed + n for n in range(seeds)],
         "command": ["vidgan", *sys.argv[1:]],
-        "hardware": hardware(),
+        "hardware": hardware() | {"processes": num_launched() or 1},
     }
 
 

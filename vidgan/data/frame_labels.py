@@ -14,6 +14,7 @@ from typing import Final
 
 import numpy as np
 
+from vidgan.data.sources.file_tree import is_clip_file
 from vidgan.errors import DataError
 
 __all__ = ["FrameLabels", "read_frame_labels"]
@@ -45,7 +46,7 @@ class FrameLabels:
             DataError: none or several videos of that name have labels.
         """
         path = PurePosixPath(video)
-        parts = (*path.parent.parts, path.stem if path.suffix.lower() in _VIDEO_SUFFIXES else path.name)
+        parts = (*path.parent.parts, path.stem if is_clip_file(video) else path.name)
         for length in range(len(parts), 0, -1):
             end = parts[-length:]
             matches = [name for name in self.labels if PurePosixPath(name).parts[-length:] == end]
@@ -55,9 +56,6 @@ class FrameLabels:
                 raise DataError(f"{self.root}: {video} may be {matches[0]} or {matches[1]}; give one data set's folder")
         listed = ", ".join(sorted(self.labels)[:3])
         raise DataError(f"{self.root}: no labels of the video {video}; there are those of {listed}, ...")
-
-
-_VIDEO_SUFFIXES: Final = (".avi", ".mp4", ".mkv", ".mov", ".webm", ".npy", ".npz", ".gif")
 
 
 def read_frame_labels(root: Path) -> FrameLabels:

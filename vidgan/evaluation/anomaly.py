@@ -12,7 +12,7 @@ import numpy as np
 from torch import nn
 
 from vidgan.data.frame_labels import FrameLabels, read_frame_labels
-from vidgan.data.store.index import ClipEntry, Index, stride_of
+from vidgan.data.store.index import Index, stride_of
 from vidgan.errors import ConfigError
 from vidgan.evaluation.forecasts import SHORTEST_CONTEXT, choose_measures
 from vidgan.evaluation.measure import WindowBatch, measure_forecasts
@@ -133,23 +133,21 @@ def _check_preparation(trained: TrainedModel, index: Index) -> None:
 def _labels_of_clips(index: Index, labels: FrameLabels, trained: TrainedModel) -> dict[str, np.ndarray]:
     """Clip id -> (T,) labels of its stored frames."""
     every = stride_of(trained.data, index)
+    lengths: dict[str | None, int] = {}  # stored frames of a video, of which there may be several clips
+    for entry in index.clips:
+        lengths[entry.file] = max(lengths.get(entry.file, 0), entry.start + entry.frames)
     marks = {}
     for entry in index.of_split("test"):
         video = entry.file or entry.source
         whole = labels.of(video)
         kept = whole[::every]
-        if len(kept) != _length(entry, index):
+        if len(kept) != lengths[entry.file]:
             raise ConfigError(
-                f"{labels.root}: {video} has {_length(entry, index)} frames in {trained.data}, but {len(kept)} labels"
+                f"{labels.root}: {video} has {lengths[entry.file]} frames in {trained.data}, but {len(kept)} labels"
                 f"{f' of every {every}th frame' if every > 1 else ''}; labels and videos are of different versions"
             )
         marks[entry.id] = kept[entry.start : entry.start + entry.frames]
     return marks
-
-
-def _length(entry: ClipEntry, index: Index) -> int:
-    """Stored frames of the video of a clip, of which there may be several."""
-    return max(other.start + other.frames for other in index.clips if other.file == entry.file)
 
 
 def _batches(windows: WindowSet, chosen: list[Window]) -> Iterator[WindowBatch]:

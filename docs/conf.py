@@ -24,7 +24,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 project = "vidgan"
 author = "the vidgan authors"
-copyright = "the vidgan authors, Apache-2.0"  # noqa: A001 - Sphinx reads this name
+copyright = "the vidgan authors, Apache-2.0"
 version = release = vidgan.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_gallery.gen_gallery"]

@@ -16,7 +16,8 @@ A table of the page is enclosed by two marks, which name its files relative to t
   last file.
 - a file with `"kind": "table"`: its `title` (optional), `columns`, `rows` and `notes` unchanged.
 - a file with `"kind": "summary"`: one row per measurement of its `section`, with the values that other files hold.
-  `show=made` gives how each row was made instead: config, steps, seeds, hardware, command. `summary_table` has its keys.
+  `show=made` gives how each row was made instead: config, steps, seeds, hardware, commands. `summary_table` describes
+  its keys.
 
 `title=no` omits the line above the table, `notes=no` the notes below it, `intervals=no` the intervals.
 
@@ -222,9 +223,9 @@ def plain_table(content: Mapping[str, Any], options: Mapping[str, str]) -> str:
 def summary_table(content: Mapping[str, Any], folder: Path, options: Mapping[str, str]) -> str:
     """One row per measurement, or with `show=made` how it was made.
 
-    A measurement has `id` and `measured` (text), `file` (a result in `folder`, without suffix), `row` (its forecaster or
-    set), `metrics`, `beside` (label -> row of the same file, or FILE#ROW), `config`, `seeds`, `hardware`, and `train`, the
-    command of the training (empty for weights that ship). With `over`, values are divided by those of that row.
+    A measurement has `id` and `measured` (text), `file` (a result in `folder`, without suffix), `row` (its forecaster
+    or set), `metrics`, `beside` (label -> row of the same file, or FILE#ROW), `config`, `seeds`, `hardware`, and
+    `train`, the command of the training (may be empty). With `over`, values are divided by those of that row.
     """
     rows = [row for row in content["rows"] if options.get("section") in (None, row["section"])]
     if not rows:

@@ -2,8 +2,8 @@
 Forecast a video
 ================
 
-A Dual Motion GAN continues a clip by ten frames. The strip shows context and forecast, then the parts that the forecast is
-made of, its flow, the true frames and the error.
+A Dual Motion GAN continues a clip by ten frames. The strip shows context and forecast, then the parts that the
+forecast is made of, its flow, the true frames and the error.
 """
 
 from pathlib import Path

@@ -5,22 +5,17 @@ therefore gets the same numbers for any number of processes, loader workers and 
 """
 
 import copy
-import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor
 
-Key = int | str
+from vidgan.seeds import Key, derive_seed
+
+__all__ = ["Draws", "Key", "derive_seed", "generator"]
 
 _LARGE = 2**15  # numbers per row from which drawing in threads is faster
-
-
-def derive_seed(*keys: Key) -> int:
-    """Hash integers and strings to a 63-bit seed; different key tuples give unrelated seeds."""
-    digest = hashlib.blake2b(repr(keys).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little") >> 1
 
 
 def generator(*keys: Key, device: torch.device | str = "cpu") -> torch.Generator:

@@ -14,7 +14,7 @@ from helpers import run_vidgan, small_config
 from PIL import Image
 
 import vidgan
-from vidgan.commands import generate as generating
+from vidgan.commands import clip_files as generating
 from vidgan.commands import predict as predicting
 from vidgan.commands.train import train
 from vidgan.config import dump_config

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from helpers import run_vidgan
 
-from vidgan.commands import generate as command
+from vidgan.commands import clip_files as command
 from vidgan.files import write_json, write_text
 
 

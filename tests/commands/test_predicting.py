@@ -14,7 +14,7 @@ import torch
 from einops import rearrange
 from helpers import small_config
 
-from vidgan.commands import predict as command
+from vidgan.commands import forecast_files as command
 from vidgan.commands import predict_live as live
 from vidgan.commands.predict import predict
 from vidgan.commands.train import train

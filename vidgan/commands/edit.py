@@ -12,7 +12,8 @@ from torch import Tensor
 import vidgan
 from vidgan.commands.generate import read_image
 from vidgan.commands.invert import load_editable, read_windows
-from vidgan.commands.output import output_rate, rendering_without, report_full_disk
+from vidgan.commands.output import output_rate, report_full_disk
+from vidgan.commands.unit_options import rendering_without
 from vidgan.errors import ConfigError, DataError
 from vidgan.files import check_overwrite, replace_folder, write_text
 from vidgan.hub import ModelFacts

@@ -7,8 +7,9 @@ import torch
 
 import vidgan
 from vidgan.commands.edit import read_mask
+from vidgan.commands.forecast_files import DEFAULT_CONTEXT
 from vidgan.commands.output import appearing_together, claim_files, output_rate
-from vidgan.commands.predict import DEFAULT_CONTEXT, read_context
+from vidgan.commands.predict import read_context
 from vidgan.errors import ConfigError
 from vidgan.files import write_text
 from vidgan.hub import ModelFacts

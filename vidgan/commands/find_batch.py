@@ -10,15 +10,14 @@ result is an upper limit: whether a larger batch trains better is another questi
 
 import gc
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
-import psutil
 import torch
 
 from vidgan.build import build_algorithm, build_dataset, build_loader, build_networks
 from vidgan.commands.plan import GB, Plan, make_plan
 from vidgan.config import RunConfig, find_config, load_config
 from vidgan.errors import ConfigError
+from vidgan.memory import available_memory
 from vidgan.precision import resolve_precision, with_precision
 from vidgan.seeding import Draws
 from vidgan.training.accelerator import build_accelerator
@@ -70,15 +69,6 @@ def largest(fits: Callable[[int], bool], limit: int = MAX_CLIPS) -> int:
         middle = (low + high) // 2
         low, high = (middle, high) if fits(middle) else (low, middle)
     return low
-
-
-def available_memory() -> int:
-    """Bytes that a new process can use now: free memory, within the limit of a container."""
-    free = int(psutil.virtual_memory().available)
-    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
-    if limit.is_file() and used.is_file() and (text := limit.read_text().strip()).isdigit():
-        free = min(free, int(text) - int(used.read_text()))
-    return max(0, free)
 
 
 def _with_batch(settings: RunConfig, batch_size: int, micro_batches: int) -> RunConfig:

@@ -1,8 +1,6 @@
 """`vidgan generate`: synthesise clips with a trained MoCoGAN."""
 
-import json
 import math
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,10 +8,11 @@ import torch
 from einops import rearrange
 
 import vidgan
-from vidgan.commands.output import output_rate, rendering_without, report_full_disk, require_memory
-from vidgan.data.sources import images
-from vidgan.errors import ConfigError, DataError, SourceError
-from vidgan.files import check_overwrite, replace_folder, write_text
+from vidgan.commands.clip_files import RECORD, read_pixels, write_clips
+from vidgan.commands.output import output_rate, require_memory
+from vidgan.commands.unit_options import rendering_without
+from vidgan.errors import ConfigError
+from vidgan.files import check_overwrite
 from vidgan.hub import ModelFacts
 from vidgan.own_code import own_code
 from vidgan.tasks import load_model
@@ -21,12 +20,7 @@ from vidgan.tasks.base import ClipMapper, ClipModel
 from vidgan.tasks.synthesis.layers import PANELS, layer_panels
 from vidgan.tasks.synthesis.mocogan import MoCoGAN
 from vidgan.types import ByteClip, Latents
-from vidgan.video.encode import contact_sheet, tile, write_gif, write_mp4, write_png
-from vidgan.video.resize import Fit, fit_image
-
-RECORD = "generated.json"
-MAX_OVERVIEW_CLIPS, MAX_SHEET_CLIPS = 64, 32  # clips in the animated and in the still overview
-MAX_GIF_FPS = 50.0
+from vidgan.video.resize import Fit
 
 
 def generate(
@@ -108,18 +102,7 @@ def generate(
         "weights": "moving average",
         "vidgan": vidgan.__version__,
     }
-    partial = out.with_name(f".{out.name}.new")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        with report_full_disk(out, partial, clips + 2):
-            for number, clip in enumerate(samples):
-                write_mp4(partial / f"clip-{number:04d}.mp4", clip, fps=fps)
-            write_gif(partial / "overview.gif", tile(samples[:MAX_OVERVIEW_CLIPS]), fps=min(fps, MAX_GIF_FPS))
-            write_png(partial / "sheet.png", contact_sheet(samples[:MAX_SHEET_CLIPS]))
-            write_text(partial / RECORD, json.dumps(record, indent=2) + "\n")
-            replace_folder(partial, out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    write_clips(out, samples, fps, record)
     return samples
 
 
@@ -153,8 +136,4 @@ def read_image(path: Path, size: tuple[int, int], *, fit: Fit = "crop") -> torch
     Raises:
         DataError: no readable image, or a file with several images.
     """
-    try:
-        pixels = images.read_image(path)
-    except SourceError as error:
-        raise DataError(f"{path}: {error.detail}") from None
-    return rearrange(torch.tensor(fit_image(pixels, size, fit)), "h w c -> c h w").contiguous()
+    return rearrange(torch.tensor(read_pixels(path, size, fit=fit)), "h w c -> c h w").contiguous()

@@ -13,8 +13,8 @@ import torch
 from einops import rearrange
 
 import vidgan
+from vidgan.commands.forecast_files import reading_settings
 from vidgan.commands.output import appearing_together, claim_files, output_rate
-from vidgan.commands.predict import reading_settings
 from vidgan.data.unprepared import list_clips, read_clip
 from vidgan.errors import ConfigError, DataError, RunFailedError
 from vidgan.files import check_overwrite, digest_of, read_json, write_json, write_text

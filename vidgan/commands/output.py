@@ -5,15 +5,12 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from vidgan.commands.find_batch import available_memory
 from vidgan.errors import ConfigError, RunFailedError
 from vidgan.files import DISK_FULL_ERRNOS, check_overwrite
-from vidgan.tasks.synthesis import units
-from vidgan.tasks.synthesis.mocogan import MoCoGAN
+from vidgan.memory import available_memory
 from vidgan.training.leftovers import is_alive
 
 __all__ = [
@@ -125,23 +122,3 @@ def appearing_together(out: Path, paths: Sequence[Path], *, overwrite: bool) -> 
         claim_files(paths, overwrite=overwrite)
         for path in paths:
             (folder / path.name).replace(path)
-
-
-@contextmanager
-def rendering_without(model: Any, texts: Sequence[str]) -> Iterator[None]:
-    """Render without units of MoCoGAN's frame generator inside.
-
-    Args:
-        model: any model.
-        texts: `LAYER:UNIT,UNIT`, the option `--without-units`; none: change nothing.
-
-    Raises:
-        ConfigError: units that the model does not have.
-    """
-    if texts and not isinstance(model, MoCoGAN):
-        raise ConfigError(f"--without-units: {type(model).__name__} has no frame generator; accepted is a MoCoGAN")
-    try:
-        with units.without_units(model, units.parse_units(texts)) if texts else nullcontext():
-            yield
-    except units.UnitError as error:
-        raise ConfigError(f"--without-units: {error}") from None

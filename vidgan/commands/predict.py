@@ -1,23 +1,20 @@
 """`vidgan predict`: forecast how a video continues, with a trained Dual Motion GAN."""
 
-import json
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from einops import rearrange
 
 import vidgan
-from vidgan.commands.output import appearing_together, claim_files, output_rate, require_memory
-from vidgan.data.sources.readers import ReadClip, ReadSettings
-from vidgan.data.unprepared import read_one
+from vidgan.commands.forecast_files import DEFAULT_CONTEXT, ForecastFiles, read_around, result_paths
+from vidgan.commands.output import claim_files, output_rate, require_memory
 from vidgan.errors import ConfigError
 from vidgan.evaluation.trust import measure_trust
-from vidgan.files import write_text
 from vidgan.hub import ModelFacts
 from vidgan.own_code import own_code
 from vidgan.pixels import to_byte
@@ -25,14 +22,11 @@ from vidgan.tasks import load_model
 from vidgan.tasks.base import ForecastModel
 from vidgan.tasks.forecast_images import forecast_rows, forecast_strip, spread_images
 from vidgan.types import ByteClip
-from vidgan.video.encode import contact_sheet, tile, write_mp4, write_png
-
-DEFAULT_CONTEXT = 10  # frames, for weights that do not say how many they were trained with
+from vidgan.video.montage import channel_last
 
 PARTS = 8  # float images of a forecast frame: the forecast and what it was made from
 
 TRUST_FRAMES = 240  # of a video that are read to measure trust
-TRUST_BYTES = 1 << 28  # that they may take
 MULTIPLE = 16  # of every frame side
 
 logger = logging.getLogger(__name__)
@@ -91,8 +85,7 @@ def predict(
         raise ConfigError(f"--out {out}: accepted is a file name that ends in .mp4")
     if seed is not None and samples == 1:
         raise ConfigError(f"--seed {seed} has no effect on a single forecast; set --samples to 2 or more")
-    results = _result_paths(out, samples)
-    claim_files(results, overwrite=overwrite)
+    claim_files(result_paths(out, samples), overwrite=overwrite)
     with own_code(allowed=allow_own_code):
         model: ForecastModel = load_model(run, "forecast")
     _check_samples(model, samples)
@@ -131,19 +124,14 @@ def predict(
         "trust": None if trust is None else trust.as_json(),
         "vidgan": vidgan.__version__,
     }
-    with appearing_together(out, results, overwrite=overwrite) as folder:
-        partial = folder / out.name
-        write_mp4(partial, torch.cat([observed, best]), fps=fps)
-        write_png(partial.with_suffix(".png"), forecast_strip(forecast_rows(observed, truth, forecast)))
-        if drawn is not None:
-            for number, sample in enumerate(drawn):
-                write_mp4(_sample_path(partial, number), torch.cat([observed, sample]), fps=fps)
-            together = torch.cat([best[None], drawn])  # (samples + 1, horizon, 3, H, W)
-            before = observed.expand(len(together), *observed.shape)
-            write_mp4(_together_path(partial), tile(torch.cat([before, together], dim=1)), fps=fps)
-            rows = torch.stack([*drawn, spread_images(drawn)])  # (samples + 1, horizon, 3, H, W)
-            write_png(_spread_path(partial), contact_sheet(rows, columns=1))
-        write_text(partial.with_suffix(".json"), json.dumps(record, indent=2) + "\n")
+    files = ForecastFiles(
+        observed=channel_last(observed, dims=4),
+        best=channel_last(best, dims=4),
+        drawn=None if drawn is None else channel_last(drawn, dims=5),
+        strip=channel_last(forecast_strip(forecast_rows(observed, truth, forecast)), dims=3),
+        spread=None if drawn is None else channel_last(spread_images(drawn), dims=4),
+    )
+    files.write(out, fps, record, overwrite=overwrite)
     return best if drawn is None else drawn
 
 
@@ -186,49 +174,26 @@ def read_known(
     size: tuple[int, int] | None = None,
     known: int = 0,
 ) -> KnownFrames:
-    """The frames of a video around a forecast, as the model's training clips were read.
+    """The frames of a video around a forecast, as tensors; see `vidgan.commands.forecast_files.read_around`."""
+    frames = read_around(
+        video,
+        ModelFacts.from_json(model.facts),
+        size or model.image_size,
+        context=context,
+        horizon=horizon,
+        start=start,
+        known=known,
+    )
 
-    Args:
-        context: number of frames given to the model.
-        horizon: number of frames to forecast.
-        start: number of the first frame of the context.
-        size: (H, W) of the frames; None: as in training.
-        known: frames to read from the start of the video, if more than the forecast needs; fewer of large frames.
+    def as_tensor(images: np.ndarray) -> ByteClip:
+        return rearrange(torch.from_numpy(images), "t h w c -> t c h w").contiguous()
 
-    Raises:
-        ConfigError: the video is too short. DataError, VideoError: it cannot be read.
-    """
-    facts = ModelFacts.from_json(model.facts)
-    size = size or model.image_size
-    stride = 1 if facts.sampled_fps else facts.stride
-    needed = start + (context + horizon) * stride
-    known = min(known, TRUST_BYTES // (3 * math.prod(size))) * stride
-    clip = read_one(video, replace(reading_settings(facts), size=size, max_frames=max(needed, known)))
-    frames = rearrange(torch.from_numpy(clip.frames), "t h w c -> t c h w").contiguous()
-    chosen = frames[start::stride]
-    if len(chosen) < context:
-        raise ConfigError(
-            f"{video}: {len(chosen)} frames from frame {start} on, but --context is {context}; use a smaller"
-            " --start or --context"
-        )
-    truth = chosen[context : context + horizon] if len(chosen) >= context + horizon else None
-    fps = None if clip.fps is None else clip.fps / stride
-    return KnownFrames(chosen[:context], truth, fps, frames[::stride], describe_resizing(clip, size))
-
-
-def reading_settings(facts: ModelFacts) -> ReadSettings:
-    """Settings that repeat how the training clips of a model were made.
-
-    Another frame rate would be another motion.
-
-    Args:
-        facts: saved with the weights.
-    """
-    return ReadSettings(
-        fit=facts.fit,
-        resample=facts.resample,
-        fps=facts.sampled_fps or facts.fps,
-        every=1 if facts.sampled_fps else facts.every,
+    return KnownFrames(
+        as_tensor(frames.context),
+        None if frames.truth is None else as_tensor(frames.truth),
+        frames.fps,
+        as_tensor(frames.known),
+        frames.resizing,
     )
 
 
@@ -248,39 +213,9 @@ def frame_size(model: ForecastModel, size: tuple[int, int] | None) -> tuple[int,
     return size
 
 
-def describe_resizing(clip: ReadClip, size: tuple[int, int]) -> str | None:
-    """What was done to the frames of a video file; None if nothing was, or for other files."""
-    if clip.video is None or (clip.video["height"], clip.video["width"]) == size:
-        return None
-    return (
-        f"frames of {clip.video['width']}x{clip.video['height']} pixels were cropped and scaled to {size[1]}x{size[0]};"
-        " --size HEIGHTxWIDTH sets another size"
-    )
-
-
 def _check_samples(model: ForecastModel, samples: int) -> None:
     """Raise ConfigError if the model cannot draw this many different forecasts."""
     if samples > 1 and not model.can_sample:
         raise ConfigError(
             f"--samples {samples}: this model makes a single forecast (trained with model.probabilistic=false)"
         )
-
-
-def _sample_path(out: Path, number: int) -> Path:
-    return out.with_name(f"{out.stem}-sample-{number}.mp4")
-
-
-def _together_path(out: Path) -> Path:
-    return out.with_name(f"{out.stem}-samples.mp4")
-
-
-def _spread_path(out: Path) -> Path:
-    return out.with_name(f"{out.stem}-spread.png")
-
-
-def _result_paths(out: Path, samples: int) -> list[Path]:
-    """Every file that the command writes."""
-    paths = [out, out.with_suffix(".png"), out.with_suffix(".json")]
-    if samples > 1:
-        paths += [*(_sample_path(out, number) for number in range(samples)), _together_path(out), _spread_path(out)]
-    return paths

@@ -13,8 +13,9 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from vidgan.commands.forecast_files import DEFAULT_CONTEXT, reading_settings
 from vidgan.commands.output import output_rate
-from vidgan.commands.predict import DEFAULT_CONTEXT, frame_size, reading_settings
+from vidgan.commands.predict import frame_size
 from vidgan.errors import ConfigError, VideoError
 from vidgan.files import check_overwrite
 from vidgan.hub import ModelFacts

@@ -311,11 +311,11 @@ def test_hints_of_steady_motion_are_zero() -> None:
     wide = context_clip(1, 1, (32, 48))[:, 0]
     previous, last = wide[..., 6:38], wide[..., 4:36]  # the scene moves right by 2
     flow = torch.tensor([-2.0, 0.0]).view(1, 2, 1, 1).expand(1, 2, 32, 32)
-    hints = model._hints(model._evidence(last, previous, flow, flow))
+    hints = model._hints(model.evidence(last, previous, flow, flow))
     torch.testing.assert_close(hints[:, :2], flow / 6)
     torch.testing.assert_close(hints[:, 2:4], torch.zeros(1, 2, 32, 32), atol=1e-5, rtol=0)
     torch.testing.assert_close(hints[:, 4:, :, 4:], torch.zeros(1, 3, 32, 28), atol=1e-5, rtol=0)
-    faster = model._hints(model._evidence(last, previous, flow, flow / 2))
+    faster = model._hints(model.evidence(last, previous, flow, flow / 2))
     torch.testing.assert_close(faster[:, 2:4], 6 * torch.tanh(flow / 2 / 6))
 
 

@@ -200,7 +200,7 @@ class Scene(NamedTuple):
     base: Tensor  # flow between the last two true frames
     last: Tensor  # flow of the step before: `base`, or the flow forecast last
     composed: Tensor | None  # flow from the frame forecast last to the last true frame; None for the next frame
-    step: int  # 0 for the next frame
+    step: int | Tensor  # 0 for the next frame
 
 
 class Motion(NamedTuple):
@@ -211,6 +211,28 @@ class Motion(NamedTuple):
     twofold: Tensor  # to the true frame before that one
     hidden: Tensor  # (B, hidden, H/2, W/2)
     moved: Tensor  # (B, 2 C, H/2, W/2), the features of both true frames, warped
+
+
+class Progress(NamedTuple):
+    """How far a forecast has come: what the next frame is made from, beside the memory of the context."""
+
+    mean: Tensor  # (B, D, H/16, W/16) of the motion code
+    logvar: Tensor
+    state: EncoderState | None  # of E
+    last: Tensor  # (B, 2, H, W) flow of the frame before
+    composed: Tensor | None  # (B, 2, H, W) from that frame to the last true one; None before the next frame
+    steady: Tensor  # (B, 2, H, W) composed flow at constant velocity
+    step: int | Tensor  # 0 before the next frame
+
+
+class NextFrame(NamedTuple):
+    """One forecast frame and what it was made from; frames (B, C, H, W) in [-1, 1]."""
+
+    fused: Tensor  # P
+    warped: Tensor  # W
+    direct: Tensor  # A
+    motion: Motion
+    steady: Tensor  # (B, 2, H, W) composed flow at constant velocity
 
 
 class FlowGenerator(nn.Module):
@@ -247,7 +269,7 @@ class FlowGenerator(nn.Module):
             carried = warp(last, flow)
             hints = [FLOW_UNIT * flow, base - flow, carried - flow, acceleration]
             inside = [is_inside(composed), is_inside(twofold)]
-            horizon = torch.full_like(difference, float(scene.step > 0))
+            horizon = torch.ones_like(difference) * (scene.step > 0)
             hidden, change = self.levels[level]([ones, others, difference, *hints, *inside, horizon, hidden])
             to_base, to_carried = change[:, 2:].sigmoid().split(1, dim=1)
             step = soft_limit(change[:, :2], 2.0)
@@ -307,7 +329,7 @@ class DisplacementFusion(nn.Module):
                 assert self.offsets.bias is not None
                 self.offsets.bias.copy_(0.2 * torch.stack([angles.cos(), angles.sin()], dim=1).flatten())
 
-    def forward(self, motion: Motion, memory: Memory, direct: Tensor, warped: Tensor, step: int) -> Tensor:
+    def forward(self, motion: Motion, memory: Memory, direct: Tensor, warped: Tensor, step: int | Tensor) -> Tensor:
         """P (B, C, H, W) from the motion, A and W; step 0 is the next frame. Displacements grow with the horizon."""
         size = (warped.shape[-2], warped.shape[-1])
         candidates = [warped]
@@ -429,12 +451,12 @@ class CoarseToFineDualMotion(nn.Module, Forecaster):
                 )
                 past = self.estimator(ones[0], others[0], ones[1:], others[1:])
             flows = [*rearrange(past, "(b t) xy h w -> b t xy h w", t=times - 2).unbind(dim=1), *flows]
-        sequence = [self._motion_input(levels[3][:, t + 1], flow) for t, flow in enumerate(flows)]
+        sequence = [self.motion_input(levels[3][:, t + 1], flow) for t, flow in enumerate(flows)]
         mean, logvar, state = self.encoder.posterior(torch.stack(sequence, dim=1))
         acceleration = flows[-1] - warp(flows[-2], flows[-1]) if times > 2 else torch.zeros_like(flows[-1])
         trust = None
         if hindsight and times > 2:
-            trust = self._trust(self.remember(context[:, :-1]), context[:, -1])
+            trust = self.trust(self.remember(context[:, :-1]), context[:, -1])
         return Memory(context[:, -1], context[:, -2], now, before, flows[-1], acceleration, mean, logvar, state, trust)
 
     def observe(self, frame: Tensor, memory: Memory | None) -> Memory:
@@ -445,11 +467,11 @@ class CoarseToFineDualMotion(nn.Module, Forecaster):
             return Memory(frame, frame, now, now, still, still, code, code, None)
         flow = self.estimator(frame, memory.frame, now, memory.now)
         acceleration = torch.zeros_like(flow) if memory.state is None else flow - warp(memory.flow, flow)
-        sequence = self._motion_input(now[3], flow)[:, None]
+        sequence = self.motion_input(now[3], flow)[:, None]
         mean, logvar, state = self.encoder.posterior(sequence, memory.state)
         trust = None
         if self.decoding.hindsight and memory.state is not None:
-            trust = self._trust(memory, frame)
+            trust = self.trust(memory, frame)
         return Memory(frame, memory.frame, now, memory.now, flow, acceleration, mean, logvar, state, trust)
 
     def continued(
@@ -466,38 +488,66 @@ class CoarseToFineDualMotion(nn.Module, Forecaster):
         if draws is not None and decoding.motion_spread:
             change = flow_change(memory.acceleration, torch.zeros_like(memory.acceleration))
             drift = MotionDrift(draws, decoding.motion_spread * change)
-        mean, logvar, state = memory.mean, memory.logvar, memory.state
-        scene = Scene(memory, memory.flow, memory.flow, None, 0)
-        previous, steps = memory.frame, []
-        steady = torch.zeros_like(memory.flow)  # composed flow at constant velocity
+        progress, previous, steps = self.start(memory), memory.frame, []
         for step in range(horizon):
-            code = mean
+            code = progress.mean
             if draws is not None and self.encoder.probabilistic:
-                code = code + draws.normal(*mean.shape[1:]).to(mean) * torch.exp(logvar / 2)
-            motion = self.flow_generator(code, scene)
-            if drift is not None:
-                motion = moving(motion.flow + drift.step(), scene, motion.hidden, motion.moved)
-            warped = warp(memory.frame, motion.composed)
-            direct = (warped + soft_limit(self.frame_generator(motion), 2.0)).clamp(-1, 1)
-            fused = self.fusion(motion, memory, direct, warped, step)
-            if decoding.hindsight and memory.trust is not None:
-                steady = memory.flow + warp(steady, memory.flow)
-                fused = torch.lerp(warp(memory.frame, steady), fused, memory.trust)
-            implied_flow = torch.zeros_like(motion.flow)
+                code = code + draws.normal(*code.shape[1:]).to(code) * torch.exp(progress.logvar / 2)
+            made = self.next_frame(
+                memory, progress, code, drift=None if drift is None else drift.step(), hindsight=decoding.hindsight
+            )
+            implied_flow = torch.zeros_like(made.motion.flow)
             if implied:
-                implied_flow = self.estimator(direct, previous, self.features(direct), self.features(previous))
-            steps.append((fused, warped, direct, motion.flow, implied_flow, mean, logvar))
+                implied_flow = self.estimator(
+                    made.direct, previous, self.features(made.direct), self.features(previous)
+                )
+            steps.append(
+                (made.fused, made.warped, made.direct, made.motion.flow, implied_flow, progress.mean, progress.logvar)
+            )
             if step + 1 < horizon:
-                size = (memory.now[3].shape[-2], memory.now[3].shape[-1])
-                features = warp(memory.now[3], resize_flow(motion.composed, size))
-                mean, logvar, state = self.encoder.posterior(self._motion_input(features, motion.flow)[:, None], state)
-                scene = Scene(memory, memory.flow, motion.flow, motion.composed, step + 1)
-                previous = fused
+                progress, previous = self.after(memory, progress, made), made.fused
         fields = [torch.stack(values, dim=1) for values in zip(*steps, strict=True)]  # each (B, K, ...)
         return Prediction(*(*fields, memory.flow[:, None]))
 
+    def start(self, memory: Memory) -> Progress:
+        """A forecast that has no frame yet."""
+        still = torch.zeros_like(memory.flow)
+        return Progress(memory.mean, memory.logvar, memory.state, memory.flow, None, still, 0)
+
+    def next_frame(
+        self, memory: Memory, progress: Progress, code: Tensor, *, drift: Tensor | None = None, hindsight: bool = False
+    ) -> NextFrame:
+        """One more frame of a forecast.
+
+        Args:
+            memory: of the context.
+            progress: of the forecast.
+            code: (B, D, H/16, W/16), the motion code: its mean, or a draw.
+            drift: (B, 2, H, W) pixels, added to the flow.
+            hindsight: blend with constant velocity by `memory.trust`.
+        """
+        scene = Scene(memory, memory.flow, progress.last, progress.composed, progress.step)
+        motion = self.flow_generator(code, scene)
+        if drift is not None:
+            motion = moving(motion.flow + drift, scene, motion.hidden, motion.moved)
+        warped = warp(memory.frame, motion.composed)
+        direct = (warped + soft_limit(self.frame_generator(motion), 2.0)).clamp(-1, 1)
+        fused, steady = self.fusion(motion, memory, direct, warped, progress.step), progress.steady
+        if hindsight and memory.trust is not None:
+            steady = memory.flow + warp(steady, memory.flow)
+            fused = torch.lerp(warp(memory.frame, steady), fused, memory.trust)
+        return NextFrame(fused, warped, direct, motion, steady)
+
+    def after(self, memory: Memory, progress: Progress, made: NextFrame) -> Progress:
+        """The progress after a frame that `next_frame` made."""
+        size = (memory.now[3].shape[-2], memory.now[3].shape[-1])
+        features = warp(memory.now[3], resize_flow(made.motion.composed, size))
+        sequence = self.motion_input(features, made.motion.flow)[:, None]
+        mean, logvar, state = self.encoder.posterior(sequence, progress.state)
+        return Progress(mean, logvar, state, made.motion.flow, made.motion.composed, made.steady, progress.step + 1)
+
     @torch.no_grad()
-    def _trust(self, memory: Memory, frame: Tensor) -> Tensor:
+    def trust(self, memory: Memory, frame: Tensor) -> Tensor:
         """How far P of a frame that is now known was better than constant velocity, (B, 1, 1, 1) in [0, 1]."""
         fused = self.continued(memory, 1, implied=False).frames[:, 0]
         return agreement(fused, warp(memory.frame, memory.flow), frame).mean(dim=(1, 2, 3), keepdim=True)
@@ -506,7 +556,7 @@ class CoarseToFineDualMotion(nn.Module, Forecaster):
         """The parts that are functions of tensors alone."""
         return [self.features, self.frame_generator]
 
-    def _motion_input(self, features: Tensor, flow: Tensor) -> Tensor:
+    def motion_input(self, features: Tensor, flow: Tensor) -> Tensor:
         """What E reads of a frame: features at stride 16 and the flow to the frame before."""
         coarse = FLOW_UNIT * resize_flow(flow, (features.shape[-2], features.shape[-1]))
         return torch.cat([features, coarse.to(features.dtype)], dim=1)

@@ -23,7 +23,9 @@ __all__ = [
     "MotionDrift",
     "agreement",
     "displacement_deviation",
+    "enlarged_noise",
     "flow_change",
+    "noise_shape",
     "restore_detail",
     "smooth_noise",
 ]
@@ -178,7 +180,7 @@ def flow_change(observed: Flow, former: Flow) -> Tensor:
         return gaussian_blur(change, CHANGE_WINDOW).clamp(min=0).sqrt()
 
 
-def displacement_deviation(change: Tensor, frames: int) -> Tensor:
+def displacement_deviation(change: Tensor, frames: int | Tensor) -> Tensor:
     """Standard deviation of the displacement after k frames if the velocity walks at random by steps of `change`.
 
     The velocity's step before frame i of k moves objects in k - i + 1 frames, so variances add up to
@@ -191,14 +193,22 @@ def displacement_deviation(change: Tensor, frames: int) -> Tensor:
     Returns:
         Pixels, of the same shape.
     """
-    return change * sum(frame**2 for frame in range(1, frames + 1)) ** 0.5
+    return change * (frames * (frames + 1) * (2 * frames + 1) / 6) ** 0.5
 
 
 def smooth_noise(draws: Draws, size: tuple[int, int]) -> Tensor:
     """Smooth random fields, (B, 2, H, W), of unit variance at the points of a grid of about `CELL` pixels."""
-    height, width = size
-    coarse = draws.normal(2, height // CELL + 1, width // CELL + 1)
-    return F.interpolate(coarse, size=size, mode="bicubic", align_corners=True)
+    return enlarged_noise(draws.normal(*noise_shape(size)), size)
+
+
+def noise_shape(size: tuple[int, int]) -> tuple[int, int, int]:
+    """Shape of the independent values of one smooth random field."""
+    return 2, size[0] // CELL + 1, size[1] // CELL + 1
+
+
+def enlarged_noise(values: Tensor, size: tuple[int, int]) -> Tensor:
+    """Independent values (B, 2, h, w) -> smooth fields (B, 2, H, W) through them."""
+    return F.interpolate(values, size=size, mode="bicubic", align_corners=True)
 
 
 class MotionDrift:

@@ -175,8 +175,8 @@ class DualMotionGAN(nn.Module, Forecaster):
             if draws is not None and self.encoder.probabilistic:
                 noise = draws.normal(*code.shape[1:]).to(code)
                 code = code + noise * torch.exp(encoding.logvar / 2)  # reparameterised
-            evidence = run.move(self._evidence(last, previous, observed, earlier))
-            fused, parts = self._decode(code, encoding.features, evidence)
+            evidence = run.move(self.evidence(last, previous, observed, earlier))
+            fused, parts = self.decode(code, encoding.features, evidence)
             # A fixed Q needs no search here: the flow that A implies is close to what A was made from.
             start = () if self.fixed_estimator is None else (parts.flow.detach(),)
             implied_flow = torch.zeros_like(parts.flow)
@@ -188,7 +188,7 @@ class DualMotionGAN(nn.Module, Forecaster):
         fields = [torch.stack(values, dim=1) for values in zip(*steps, strict=True)]  # each (B, K, ...)
         return Prediction(*(*fields, first_observed[:, None]))
 
-    def _decode(self, code: Tensor, features: Sequence[Tensor], evidence: Evidence) -> tuple[Tensor, Parts]:
+    def decode(self, code: Tensor, features: Sequence[Tensor], evidence: Evidence) -> tuple[Tensor, Parts]:
         """One step: P and what it was made from."""
         base_flow = evidence.observed if self.extrapolate_flow else None
         base_frame = evidence.last if base_flow is None else warp(evidence.last, base_flow)
@@ -213,8 +213,8 @@ class DualMotionGAN(nn.Module, Forecaster):
         self, context: Tensor, code: Tensor, features: Sequence[Tensor], observed: Tensor, earlier: Tensor
     ) -> Tensor:
         """How much of P would have been right about the last frame, from those before it, (B, 1, H, W)."""
-        evidence = self._evidence(context[:, -2], context[:, -3], observed, earlier)
-        fused, parts = self._decode(code, features, evidence)
+        evidence = self.evidence(context[:, -2], context[:, -3], observed, earlier)
+        fused, parts = self.decode(code, features, evidence)
         return agreement(fused.float(), parts.warped.float(), context[:, -1])
 
     def compilable_parts(self) -> list[nn.Module]:
@@ -230,7 +230,7 @@ class DualMotionGAN(nn.Module, Forecaster):
         """A part of the network, with or without its activations kept for the backward pass."""
         return recompute(part, *inputs) if self.checkpoint_activations else part(*inputs)
 
-    def _evidence(self, last: Tensor, previous: Tensor, observed: Tensor, earlier: Tensor) -> Evidence:
+    def evidence(self, last: Tensor, previous: Tensor, observed: Tensor, earlier: Tensor) -> Evidence:
         """What was observed; without earlier motion as if the observed flow explained everything."""
         if not self.reads_earlier_motion:
             return Evidence(last, previous, observed, observed, torch.zeros_like(last))

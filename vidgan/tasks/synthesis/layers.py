@@ -112,7 +112,7 @@ class BackgroundLayer(nn.Module):
     def forward(self, content: Tensor, path: Tensor) -> Clip:
         """Content (B, dim_content) and path (B, S, dim_motion) -> backgrounds (B, S, C, H, W) in [-1, 1]."""
         num_frames = path.shape[1]
-        still = self.decoder(content, path.new_zeros(len(content), 0))  # (B, C, H, W)
+        still = self.decoder(content, path.new_zeros(content.shape[0], 0))  # (B, C, H, W)
         clip = repeat(still, "b c h w -> b s c h w", s=num_frames)
         if self.camera is None:
             return clip

@@ -220,7 +220,7 @@ class MoCoGAN(nn.Module, ClipSampler):
         """The one-hot category where it enters `part`, otherwise an empty tensor: (B, N) or (B, 0)."""
         if self.num_categories and part == self.category_input:
             return F.one_hot(category, self.num_categories)
-        return like.new_zeros(len(like), 0)
+        return like.new_zeros(like.shape[0], 0)
 
     def _draw(
         self, content: Tensor, path: Tensor, *skips: Tensor, fine_content: Tensor | None = None, fine_from: int = 0

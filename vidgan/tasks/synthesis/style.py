@@ -61,7 +61,7 @@ class StyledLayer(nn.Module):
         """Maps (N, C, H, W), styles (N, dim_style), coordinates (N, 3, H, W), skip (B, S, H, W) -> (N, C, H, W)."""
         maps = maps + self.coordinates(coordinates.contiguous(memory_format=torch.channels_last))  # as the maps are
         if self.skip is not None and skip is not None:
-            maps = maps + self.skip(skip).repeat_interleave(len(maps) // len(skip), dim=0)
+            maps = maps + self.skip(skip).repeat_interleave(maps.shape[0] // skip.shape[0], dim=0)
         maps = rearrange(maps, "n c h w -> n h w c")
         maps = rearrange(F.layer_norm(maps, (maps.shape[-1],)), "n h w c -> n c h w")
         scale, offset = self.style(style)[:, :, None, None].to(maps.dtype).chunk(2, dim=1)  # (N, C, 1, 1)
@@ -195,7 +195,7 @@ class StyleFrameGenerator(nn.Module):
                 al. 2019).
             fine_from: 1 to `num_levels` - 1.
         """
-        origin = motion.new_zeros(len(motion), 2)
+        origin = motion.new_zeros(motion.shape[0], 2)
         if self.where is not None:
             # Bounded, or at the start of training objects would be placed outside the frame.
             origin = self.reach * torch.tanh(self.where(motion).float() / self.reach)

@@ -1,0 +1,61 @@
+"""The files of `vidgan generate`, and the image that it may start from. Needs no torch."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vidgan.commands.output import report_full_disk
+from vidgan.data.sources import images
+from vidgan.errors import DataError, SourceError
+from vidgan.files import replace_folder, write_text
+from vidgan.video.encode import contact_sheet, tile, write_gif, write_mp4, write_png
+from vidgan.video.resize import Fit, fit_image
+
+if TYPE_CHECKING:
+    from vidgan.types import ByteClip
+
+__all__ = ["RECORD", "read_pixels", "write_clips"]
+
+RECORD = "generated.json"
+MAX_OVERVIEW_CLIPS, MAX_SHEET_CLIPS = 64, 32  # clips in the animated and in the still overview
+MAX_GIF_FPS = 50.0
+
+
+def write_clips(out: Path, clips: "ByteClip | np.ndarray", fps: float, record: Mapping[str, Any]) -> None:
+    """Write one mp4 per clip, the overviews and the record into the folder `out`, which is replaced; all or nothing.
+
+    Args:
+        out: the folder.
+        clips: (B, T, 3, H, W) uint8 tensor, or (B, T, H, W, 3) uint8 array.
+        fps: frame rate of the files.
+        record: of the options.
+    """
+    partial = out.with_name(f".{out.name}.new")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        with report_full_disk(out, partial, len(clips) + 2):
+            for number, clip in enumerate(clips):
+                write_mp4(partial / f"clip-{number:04d}.mp4", clip, fps=fps)
+            write_gif(partial / "overview.gif", tile(clips[:MAX_OVERVIEW_CLIPS]), fps=min(fps, MAX_GIF_FPS))
+            write_png(partial / "sheet.png", contact_sheet(clips[:MAX_SHEET_CLIPS]))
+            write_text(partial / RECORD, json.dumps(record, indent=2) + "\n")
+            replace_folder(partial, out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def read_pixels(path: Path, size: tuple[int, int], *, fit: Fit = "crop") -> np.ndarray:
+    """Read an image as `prepare` does, upright, cropped and scaled to `size`: (H, W, 3) uint8.
+
+    Raises:
+        DataError: no readable image, or a file with several images.
+    """
+    try:
+        pixels = images.read_image(path)
+    except SourceError as error:
+        raise DataError(f"{path}: {error.detail}") from None
+    return np.ascontiguousarray(fit_image(pixels, size, fit))

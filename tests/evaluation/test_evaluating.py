@@ -32,7 +32,7 @@ from vidgan.evaluation.results import ForecastScores, SynthesisScores
 from vidgan.evaluation.rows import load_rows, rows_path
 from vidgan.evaluation.settings import ForecastSettings
 from vidgan.evaluation.windows import WindowSet
-from vidgan.report import Animation
+from vidgan.report import Player
 from vidgan.report.cases import Cases
 
 
@@ -86,7 +86,7 @@ def test_a_checkpoint_needs_no_training_data(shapes_data: Path, tmp_path: Path) 
     animations = Cases(run, data=[other]).animations()
     assert len(animations) == 2
     for blocks in animations.values():
-        assert sum(isinstance(block, Animation) for block in blocks) == 3
+        assert sum(isinstance(block, Player) for block in blocks) == 3
 
 
 def test_a_result_records_how_it_was_made(forecast_run: Path, result: ForecastScores) -> None:
@@ -182,7 +182,7 @@ def test_a_run_is_scored_on_the_crop_that_it_was_trained_on(shapes_data: Path, t
     crop, whole = (next(iter(WindowSet(shapes_data, 5, crop=c).batches(size=1))).clips for c in ((16, 32), None))
     assert torch.equal(crop, whole[..., 8:24, :]) and trained.crop == (16, 32)
     (blocks,) = Cases(run).animations().values()
-    assert sum(isinstance(block, Animation) for block in blocks) == len(scores.cases) > 0
+    assert sum(isinstance(block, Player) for block in blocks) == len(scores.cases) > 0
     assert evaluate(run, data=shapes_data).frame_size == (32, 32)  # type: ignore[union-attr]
 
 

@@ -6,17 +6,18 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from vidgan.report import (
-    Animation,
     Code,
     KeyValues,
     LineChart,
     Notes,
     Picture,
+    Player,
     Section,
     Table,
     Text,
@@ -27,7 +28,8 @@ from vidgan.report import (
 from vidgan.report.page import render_page
 from vidgan.report.run import event_blocks
 from vidgan.report.scores import score_blocks
-from vidgan.video.encode import png_bytes
+from vidgan.video.encode import png_bytes, tile, webp_bytes
+from vidgan.video.labels import Labels
 
 
 class Problem(NamedTuple):
@@ -155,19 +157,55 @@ def test_a_constant_learning_rate_has_no_chart(run: Path) -> None:
 
 def test_the_latest_preview_first_then_earlier_ones(run: Path) -> None:
     blocks = by_title(run_sections(run))["Previews"].blocks
-    assert [(type(block), block.caption) for block in blocks if isinstance(block, Animation | Picture)] == [
-        (Animation, "After 100 steps"),
-        (Animation, "After 70 steps"),
-        (Animation, "After 40 steps"),
-        (Animation, "After 10 steps"),
+    assert [(type(block), block.caption) for block in blocks if isinstance(block, Player | Picture)] == [
+        (Player, "After 100 steps"),
+        (Player, "After 70 steps"),
+        (Player, "After 40 steps"),
+        (Player, "After 10 steps"),
         (Picture, "After 100 steps: forecast"),
     ]
+
+
+def test_a_labelled_grid_becomes_one_clip_per_cell(run: Path) -> None:
+    """A grid of two rows and three columns, enlarged twice: each cell plays under its labels, in its own size."""
+    clips = torch.arange(6 * 4, dtype=torch.uint8).view(6, 4, 1, 1, 1).mul(10).expand(-1, -1, 3, 8, 8).contiguous()
+    labels = Labels(("up", "down"), ("a", "b", "c"))
+    data = webp_bytes(tile(clips, columns=3), fps=5, scale=2, labels=labels, lossless=True)
+    (run / "previews" / "step-00000101.webp").write_bytes(data)
+    (run / "previews" / "step-00000101-strip.png").write_bytes(png_bytes(clips[0, 0], labels=labels))
+    blocks = by_title(run_sections(run))["Previews"].blocks
+    player = blocks[0]
+    assert isinstance(player, Player) and player.fps == 5
+    assert (player.rows, player.columns) == (labels.rows, labels.columns)
+    assert [clip.label for clip in player.clips] == ["up, a", "up, b", "up, c", "down, a", "down, b", "down, c"]
+    np.testing.assert_array_equal(np.stack([clip.frames for clip in player.clips]), clips.permute(0, 1, 3, 4, 2))
+    (strip,) = (block for block in blocks if isinstance(block, Picture) and "strip" in block.caption)
+    assert (strip.rows, strip.columns) == (labels.rows, labels.columns)
+
+
+def test_a_preview_that_cannot_be_played_is_reported(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = np.zeros((2, 30, 30, 3), np.uint8)
+    pixels[1] = 255
+    wrong = webp_bytes(pixels, labels=Labels(("a", "b", "c"), ("d",)))
+    latest = run / "previews" / "step-00000101.webp"
+
+    def message() -> str:
+        text = by_title(run_sections(run))["Previews"].blocks[0]
+        assert isinstance(text, Text)
+        return text.text
+
+    latest.write_bytes(b"RIFF")
+    assert "step-00000101.webp cannot be displayed" in message()
+    latest.write_bytes(wrong)
+    assert "cannot be displayed: 30x30 pixels are no grid of 3 x 1" in message()
+    monkeypatch.setattr("vidgan.report.run.MAX_PREVIEW_PIXELS", 2 * 30 * 30 - 1)
+    assert "2 frames of 30x30 pixels; too many" in message()
 
 
 def test_previews_are_ordered_by_step_not_by_name(run: Path) -> None:
     (run / "previews" / "step-1000000000.webp").write_bytes(picture("WEBP"))
     first = by_title(run_sections(run))["Previews"].blocks[0]
-    assert isinstance(first, Animation) and first.caption == "After 1,000,000,000 steps"
+    assert isinstance(first, Player) and first.caption == "After 1,000,000,000 steps"
 
 
 def test_a_damaged_score_file_is_reported_and_the_rest_rendered(run: Path) -> None:

@@ -16,6 +16,8 @@ from video_files import counting_frames, frame_numbers, textured_frames
 from vidgan.video import encode
 from vidgan.video.decode import probe, read_frames, read_video
 from vidgan.video.encode import contact_sheet, png_bytes, tile, webp_bytes, write_gif, write_mp4, write_png
+from vidgan.video.labels import Labels, read_labels
+from vidgan.video.montage import untile
 
 GREY = [40, 40, 40]
 
@@ -152,6 +154,28 @@ def test_pngs_are_exact(tmp_path: Path) -> None:
     path = write_png(tmp_path / "new" / "folder" / "a.png", pixels)
     with Image.open(path) as image:
         assert (np.asarray(image) == pixels).all()
+
+
+def test_labels_are_stored_in_the_image() -> None:
+    labels = Labels(("Höhe", "b"), ("1", "2", "3"))
+    for data, scale in (
+        (png_bytes(np.zeros((4, 6, 3), np.uint8), labels=labels), 1),
+        (webp_bytes(np.zeros((2, 4, 6, 3), np.uint8), scale=3, labels=labels), 3),
+    ):
+        with Image.open(io.BytesIO(data)) as image:
+            assert read_labels(image) == Labels(labels.rows, labels.columns, scale)
+    with Image.open(io.BytesIO(png_bytes(np.zeros((4, 6, 3), np.uint8)))) as image:
+        assert read_labels(image) == Labels()
+    assert Labels(("a",), ("x",)).below(Labels(("b",), ("y",))) == Labels(("a", "b"), ("y",))
+
+
+def test_a_grid_is_cut_into_its_clips() -> None:
+    clips = np.random.default_rng(0).integers(0, 256, (6, 3, 10, 14, 3), dtype=np.uint8)
+    grid = tile(clips, columns=3)
+    assert np.array_equal(untile(grid, 2, 3), clips)
+    assert np.array_equal(untile(grid.repeat(3, axis=1).repeat(3, axis=2), 2, 3, scale=3), clips)
+    with pytest.raises(ValueError, match="no grid of 5 x 3"):
+        untile(grid, 5, 3)
 
 
 def test_a_contact_sheet_has_one_row_per_clip() -> None:

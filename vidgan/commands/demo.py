@@ -6,7 +6,7 @@ Render shapes as mp4 files, prepare them, train both models, generate, exchange,
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,17 +24,18 @@ from vidgan.data.synthetic.shapes import CATEGORIES, render_shapes
 from vidgan.evaluation.results import ForecastScores
 from vidgan.evaluation.tables import score_document
 from vidgan.files import check_overwrite, write_text
-from vidgan.report import Animation, KeyValues, Picture, Section, Text, Warnings, run_sections, write_report
+from vidgan.report import KeyValues, Player, Section, Warnings, run_sections, write_report
+from vidgan.report.clips import forecast_clips, grid_clips
 from vidgan.report.scores import score_blocks
 from vidgan.tasks.base import ClipModel
-from vidgan.tasks.forecast_images import forecast_animation, forecast_rows, forecast_strip
+from vidgan.tasks.forecast_images import forecast_animation, forecast_rows
 from vidgan.tasks.forecasting.dual_motion import DualMotionGAN
 from vidgan.tasks.synthesis.mocogan import MoCoGAN
 from vidgan.tasks.synthesis.preview import exchange_grid
 from vidgan.training.diagnostics import diagnose
 from vidgan.training.journal import read_journal
 from vidgan.types import ByteClip
-from vidgan.video.encode import png_bytes, tile, webp_bytes, write_gif
+from vidgan.video.encode import tile, write_gif
 
 NUM_CLIPS, NUM_FRAMES, SIZE = 480, 32, 32
 NUM_QUICK_CLIPS, NUM_QUICK_STEPS = 27, 4
@@ -42,8 +43,10 @@ NUM_SAMPLES, NUM_QUICK_SAMPLES = 108, 16  # generated clips that are scored
 NUM_SHOWN_FORECASTS = 4
 NUM_CLIPS_PER_CATEGORY = 32  # generated clips for the shape scores
 HORIZON = 8
+EXCHANGED = 4  # contents and motions that are exchanged
 MARKER = "demo.txt"
-SCALE = 3  # enlargement of clips in the report
+SCALE = 3  # enlargement of the GIF files
+FORECAST_FPS, CLIP_FPS = 6.0, 12.0
 
 
 def demo(out: Path, *, seed: int = 0, quick: bool = False, overwrite: bool = False) -> Path:
@@ -116,27 +119,28 @@ def _synthesis_sections(run: Path, out: Path, seed: int, num_clips: int) -> list
     columns = 6
     categories = model.facts["categories"]
     samples = torch.cat([model.sample(columns, seed=seed + 1, category=name) for name in categories])
-    write_gif(out / "generated.gif", _enlarge(tile(samples, columns=columns), SCALE), fps=12)
+    write_gif(out / "generated.gif", _enlarge(tile(samples, columns=columns), SCALE), fps=CLIP_FPS)
     frames = model.facts["frames"]
     long = model.sample(columns, frames=4 * frames, seed=seed + 2)
-    exchange = exchange_grid(model, count=4, frames=frames, seed=seed + 3)
-    write_gif(out / "exchange.gif", _enlarge(tile(exchange, columns=4), SCALE), fps=12)
+    exchange = exchange_grid(model, count=EXCHANGED, frames=frames, seed=seed + 3)
+    write_gif(out / "exchange.gif", _enlarge(tile(exchange, columns=EXCHANGED), SCALE), fps=CLIP_FPS)
     scores = score_document(evaluate(run, clips=num_clips, seed=seed))
     return [
         Section(
             "MoCoGAN: generated clips",
             [
-                Text(f"Rows: the motion categories {', '.join(categories)}. Columns: independent samples."),
-                Animation(webp_bytes(tile(samples, columns=columns), fps=12), "generated, by category", scale=SCALE),
-                Animation(
-                    webp_bytes(tile(exchange, columns=4), fps=12),
-                    "same content along each row, same motion along each column",
-                    scale=SCALE,
+                _grid(samples, categories, _numbered("sample", columns), "Generated clips of each motion category."),
+                _grid(
+                    exchange,
+                    _numbered("content", EXCHANGED),
+                    _numbered("motion", EXCHANGED),
+                    "The same content along each row, the same motion along each column.",
                 ),
-                Animation(
-                    webp_bytes(tile(long, columns=columns), fps=12),
-                    f"four times longer than in training ({4 * frames} frames)",
-                    scale=SCALE,
+                _grid(
+                    long,
+                    ["sample"],
+                    _numbered("", columns),
+                    f"Four times longer than in training ({4 * frames} frames).",
                 ),
             ],
         ),
@@ -164,16 +168,13 @@ def _forecast_sections(run: Path, out: Path) -> list[Section]:
     dataset = ClipDataset(out / "data", split="test", frames=num_context + HORIZON)
     windows = list(dataset.windows(num_context + HORIZON, NUM_FRAMES))
     stride = max(1, len(windows) // NUM_SHOWN_FORECASTS)
-    blocks: list[Animation | Picture] = []
+    blocks = []
     for number, window in enumerate(windows[::stride][:NUM_SHOWN_FORECASTS]):
         context, truth = window.clip[:num_context], window.clip[num_context:]
         rows = forecast_rows(context, truth, model.forecast(context[None], HORIZON))
-        parts = ", ".join(name for name in rows if name != "context")
-        animation = forecast_animation(rows)
         if number == 0:
-            write_gif(out / "forecast.gif", _enlarge(animation, SCALE), fps=6)
-        blocks.append(Animation(webp_bytes(animation, fps=6), f"{window.source}: {parts}", scale=SCALE))
-        blocks.append(Picture(png_bytes(forecast_strip(rows)), "the same, frame by frame", scale=2))
+            write_gif(out / "forecast.gif", _enlarge(forecast_animation(rows), SCALE), fps=FORECAST_FPS)
+        blocks.append(Player(forecast_clips(rows), window.source, FORECAST_FPS))
     next_frame, full_horizon = evaluate(run, horizon=1), evaluate(run, horizon=HORIZON)
     assert isinstance(next_frame, ForecastScores) and isinstance(full_horizon, ForecastScores)
     return [
@@ -191,6 +192,15 @@ def _headline(next_frame: ForecastScores, full_horizon: ForecastScores) -> dict[
         one, mean = (scores.scores[name]["psnr"].mean.mean for scores in (next_frame, full_horizon))
         lines[name] = f"next frame {one:.1f} dB, mean of {HORIZON} frames {mean:.1f} dB"
     return lines
+
+
+def _grid(clips: ByteClip, rows: Sequence[str], columns: Sequence[str], caption: str) -> Player:
+    """Clips, (rows * columns, T, 3, H, W) uint8, under row and column headings."""
+    return Player(grid_clips(clips, rows, columns), caption, CLIP_FPS, rows=rows, columns=columns)
+
+
+def _numbered(name: str, count: int) -> list[str]:
+    return [f"{name} {number}".strip() for number in range(1, count + 1)]
 
 
 def _enlarge(clip: ByteClip, scale: int) -> ByteClip:

@@ -5,8 +5,11 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from vidgan.report.charts import BarChart, LineChart
+from vidgan.report.player import PlayerClip, player_html
 
 Cell: TypeAlias = str | float | int | bool | None
+
+LOSSLESS_PIXELS = 64 * 64 * 32  # of all frames of a player; about 150 kB of natural video
 
 
 class RunWarning(Protocol):
@@ -55,19 +58,29 @@ class KeyValues:
 class Picture:
     """A still image."""
 
-    data: bytes  # PNG
+    data: bytes  # PNG, or another image that browsers show
     caption: str = ""
     scale: int | None = None  # integer magnification; None: the largest that fits
+    rows: Sequence[str] = ()  # labels beside the equally high rows, from top to bottom
+    columns: Sequence[str] = ()  # labels above the equally wide columns, from left to right
 
 
 @dataclass(frozen=True)
-class Animation:
-    """A looping clip."""
+class Player:
+    """Clips that play in step, with controls."""
 
-    data: bytes  # animated WebP or GIF
+    clips: Sequence[PlayerClip]
     caption: str = ""
-    scale: int | None = None  # integer magnification; None: the largest that fits
-    columns: Sequence[str] = ()  # labels above the equally wide panels, from left to right
+    fps: float = 8.0
+    rows: Sequence[str] = ()  # headings of a grid that the clips fill row by row
+    columns: Sequence[str] = ()
+    lossless: bool | None = None  # keep every pixel; None: if the clips are small
+
+    def html(self) -> str:
+        """The player as an HTML fragment."""
+        is_small = sum(clip.frames[..., 0].size for clip in self.clips) <= LOSSLESS_PIXELS
+        lossless = is_small if self.lossless is None else self.lossless
+        return player_html(self.clips, fps=self.fps, lossless=lossless, rows=self.rows, columns=self.columns)
 
 
 @dataclass(frozen=True)
@@ -93,7 +106,7 @@ class Code:
     title: str
 
 
-Block: TypeAlias = Text | Table | KeyValues | Picture | Animation | LineChart | BarChart | Warnings | Notes | Code
+Block: TypeAlias = Text | Table | KeyValues | Picture | Player | LineChart | BarChart | Warnings | Notes | Code
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Animations of a run's results, for which the model is run again.
+"""Clips of a run's results, for which the model is run again.
 
 A result of a forecaster, or of a model that maps clips to clips, shows its best, median and worst window. A result of
 generated clips shows the clips that are closest to a training clip, each next to that training clip. The score file
@@ -10,8 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from vidgan.data.augmentation import check_window
 from vidgan.data.store.index import Index, load_index
 from vidgan.data.store.storage import open_store
@@ -22,25 +20,22 @@ from vidgan.evaluation.predictors import forecast_any_size, join_forecasts
 from vidgan.evaluation.windows import read_window
 from vidgan.files import read_json
 from vidgan.metrics.values import EXACT_TEXT
-from vidgan.report.blocks import Animation, Block, Text
+from vidgan.report.blocks import Block, Player, Text
+from vidgan.report.clips import forecast_clips, player_clip
 from vidgan.runs import run_config
 from vidgan.tasks.base import ForecastModel
-from vidgan.tasks.forecast_images import forecast_animation, forecast_rows
-from vidgan.tasks.mapping_images import mapping_animation
+from vidgan.tasks.forecast_images import forecast_rows
 from vidgan.types import ByteClip, Forecast
-from vidgan.video.encode import webp_bytes
 
 Record = Mapping[str, Any]  # a part of a score file
 
 PANELS = {"truth": "truth", "forecast P": "forecast", "error of P (x3)": "error x3", "flow f": "flow"}  # row -> label
-FORECAST_FPS, FORECAST_WIDTH = 4.0, 96  # frame rate, and the width to which smaller frames are magnified
-NEAREST_FPS, NEAREST_WIDTH = 8.0, 128
+FORECAST_FPS, NEAREST_FPS = 4.0, 8.0
 FORECAST_TEXT = (
     "The best, median and worst window by the forecast's {metric}. Truth and forecast start with the last context"
     " frames. The error is brightened three times, and the hue of the flow is its direction."
 )
-MAPPING_WIDTH = 128
-MAPPING_TEXT = "The best, median and worst window by the {metric} of the output. All panels play in step."
+MAPPING_TEXT = "The best, median and worst window by the {metric} of the output."
 NEAREST_TEXT = (
     "Does the model copy its training clips? Of {clips} generated clips, those closest to a training clip, each next to"
     " that clip, the closest first. Relative: distance over the mean distance of held-out real clips to the training"
@@ -153,8 +148,8 @@ def result_animations(result: Record, subject: TrainedModel, index: Index) -> li
     return blocks
 
 
-def case_animation(subject: TrainedModel, clip: ByteClip, case: Record, result: Record) -> Animation:
-    """Truth, forecast, error and flow of one window, side by side.
+def case_animation(subject: TrainedModel, clip: ByteClip, case: Record, result: Record) -> Player:
+    """Truth, forecast, error and flow of one window, in step.
 
     Args:
         subject: the forecasting model.
@@ -173,18 +168,13 @@ def case_animation(subject: TrainedModel, clip: ByteClip, case: Record, result: 
         forecast = forecast_any_size(subject.model, past, horizon, seed=seed, rows=[case["window"]])
     rows = forecast_rows(clip[:context], clip[context:], forecast)
     labels = {name: label for name, label in PANELS.items() if name in rows}  # not every model has a flow
-    panels = {"context": rows["context"], **{name: rows[name] for name in labels}}
     value = EXACT_TEXT if case["value"] is None else f"{case['metric']} {case['value']:.4g}"
     sample = "; the first of its samples" if is_sampled else ""
-    scale = max(1, FORECAST_WIDTH // clip.shape[-1])
-    return Animation(
-        webp_bytes(forecast_animation(panels), fps=FORECAST_FPS, scale=scale),
-        f"{case['which'].capitalize()}: {case['id']}, {value}{sample}",
-        columns=list(labels.values()),
-    )
+    caption = f"{case['which'].capitalize()}: {case['id']}, {value}{sample}"
+    return Player(forecast_clips(rows, labels), caption, FORECAST_FPS)
 
 
-def mapping_case(subject: TrainedModel, clip: ByteClip, case: Record, result: Record) -> Animation:
+def mapping_case(subject: TrainedModel, clip: ByteClip, case: Record, result: Record) -> Player:
     """Input, output, baseline and target of one window, playing in step.
 
     Args:
@@ -202,12 +192,8 @@ def mapping_case(subject: TrainedModel, clip: ByteClip, case: Record, result: Re
     if target is not None:
         panels["target"] = target[0]
     value = EXACT_TEXT if case["value"] is None else f"{case['metric']} {case['value']:.4g}"
-    scale = max(1, MAPPING_WIDTH // result["frame_size"][1])
-    return Animation(
-        webp_bytes(mapping_animation(panels), fps=FORECAST_FPS, scale=scale),
-        f"{case['which'].capitalize()}: {case['id']}, {value}",
-        columns=list(panels),
-    )
+    clips = [player_clip(name, clip) for name, clip in panels.items()]
+    return Player(clips, f"{case['which'].capitalize()}: {case['id']}, {value}", FORECAST_FPS)
 
 
 def nearest_blocks(subject: TrainedModel, nearest: Record) -> list[Block]:
@@ -229,9 +215,8 @@ def nearest_blocks(subject: TrainedModel, nearest: Record) -> list[Block]:
             f"Clip {pair['clip']}, distance {pair['distance']:.4f}{relative}; {pair['video']}, frames"
             f" {pair['frames'][0]} to {pair['frames'][-1]}{mirrored}"
         )
-        scale = max(1, NEAREST_WIDTH // generated.shape[-1])
-        data = webp_bytes(torch.cat([generated, training], dim=-1), fps=NEAREST_FPS, scale=scale)
-        blocks.append(Animation(data, caption, columns=["generated", "nearest training clip"]))
+        clips = [player_clip("generated", generated), player_clip("nearest training clip", training)]
+        blocks.append(Player(clips, caption, NEAREST_FPS))
     return blocks
 
 

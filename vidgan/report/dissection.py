@@ -1,5 +1,6 @@
-"""The page of a dissection: factors of each layer, matches with heat-map strips, effects, artefacts, layers."""
+"""The page of a dissection: factors of each layer, matches with heat maps, effects, artefacts, layers."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -15,20 +16,19 @@ from vidgan.evaluation.dissection.matching import INTERPRETABLE, Match, Matches
 from vidgan.evaluation.dissection.observing import Observation, Subject
 from vidgan.metrics.statistics import Estimate
 from vidgan.metrics.units import Split
-from vidgan.report.blocks import Block, Cell, KeyValues, Notes, Picture, Section, Table, Text
+from vidgan.report.blocks import Block, Cell, KeyValues, Notes, Player, Section, Table, Text
 from vidgan.report.charts import Bar, BarChart, LineChart
+from vidgan.report.clips import grid_clips, player_clip
 from vidgan.report.formatting import heading, short
 from vidgan.tasks.synthesis.layers import PANELS, layer_panels
 from vidgan.tasks.synthesis.units import Intervention, intervening
 from vidgan.types import ByteClip
-from vidgan.video.encode import png_bytes
-from vidgan.video.montage import contact_sheet
 
 __all__ = ["dissection_sections"]
 
-STRIP_CLIPS, STRIP_FRAMES = 2, 8
-PAGE_WIDTH: Final = 900  # pixels
-STRIPS: Final = 8  # concepts with a heat-map strip
+STRIP_CLIPS: Final = 2
+STRIPS: Final = 8  # concepts with heat maps
+HEAT_PANELS: Final = ("clip", "activity", "above the threshold", "label")
 STRONGEST: Final = 5  # units per factor in the table
 DIM: Final = 0.3  # brightness of pixels where a unit is below its threshold
 
@@ -152,17 +152,13 @@ def _strips(matches: Matches, seen: Observation) -> list[Block]:
     ]
     best.sort(key=lambda match: -match.iqr)
     return [
-        _picture(
-            _heat_strip(seen, match),
-            f"{match.concept}: {_unit(match.layer, match.unit)}, IoU {short(match.iou, 2)}. Rows: clip, activity,"
-            " pixels above the threshold, label.",
-        )
+        _heat_clips(seen, match, f"{match.concept}: {_unit(match.layer, match.unit)}, IoU {short(match.iou, 2)}.")
         for match in best[:STRIPS]
     ]
 
 
-def _heat_strip(seen: Observation, match: Match) -> Tensor:
-    """(3, H', W') uint8: the clips that show the concept most, four rows."""
+def _heat_clips(seen: Observation, match: Match, caption: str) -> Player:
+    """The clips that show the concept most, with the activity of the unit."""
     labels = seen.labels[match.concept]
     rows = labels.float().mean(dim=(1, 2, 3)).topk(min(STRIP_CLIPS, len(labels))).indices
     frames = seen.clips[rows][:, seen.times].float() / 255  # (N, S, 3, H, W)
@@ -176,8 +172,8 @@ def _heat_strip(seen: Observation, match: Match) -> Tensor:
     label = torch.where(labels[rows][:, :, None], frames, DIM * frames)
     grey = frames.mean(dim=2, keepdim=True)
     panels = torch.stack([frames, 0.35 * grey + 0.65 * heat, active, label])  # (4, N, S, 3, H, W)
-    strip = rearrange(panels, "p n s c h w -> p (n s) c h w")
-    return _sheet((255 * strip).round().byte())
+    clips = rearrange((255 * panels).round().byte(), "p n s c h w -> (n p) s c h w")
+    return _grid(clips, [f"clip {row}" for row in rows.tolist()], HEAT_PANELS, caption)
 
 
 def _heat(level: Tensor) -> Tensor:
@@ -219,32 +215,25 @@ def _effects(subject: Subject, result: Dissection) -> Section:
         " in this rectangle. Elsewhere: the same change outside it. Random: mean, lowest and highest.",
     )
     largest = sorted(result.effects, key=lambda effect: -abs(effect.before - effect.ablated))[:STRIPS]
-    pictures = [
-        _picture(
-            _effect_strip(subject, result, effect),
-            f"{effect.concept}. Rows: as rendered; without {effect.layer}: {', '.join(map(str, effect.units))}; without"
-            " as many random units; with the units switched on in one rectangle.",
-        )
-        for effect in largest
-    ]
-    return Section("Effects", [table, *pictures])
+    return Section("Effects", [table, *(_effect_clips(subject, result, effect) for effect in largest)])
 
 
-def _effect_strip(subject: Subject, result: Dissection, effect: Effect) -> Tensor:
+def _effect_clips(subject: Subject, result: Dissection, effect: Effect) -> Player:
+    """One clip as rendered and after three changes of the units."""
     inputs = result.effect_inputs.rows(slice(0, 1))
     grid = result.evaluation.maps[effect.layer].shape[-2:]
     places = insertion_places(len(result.effect_inputs), grid, subject.seed)[:1]
-    changes: list[list[Intervention]] = [
-        [],
-        [Intervention(effect.layer, effect.units)],
-        [Intervention(effect.layer, effect.others)],
-        [Intervention(effect.layer, effect.units, effect.levels, places)],
-    ]
+    changes: dict[str, list[Intervention]] = {
+        "as rendered": [],
+        "without the units": [Intervention(effect.layer, effect.units)],
+        "without random units": [Intervention(effect.layer, effect.others)],
+        "units on in a rectangle": [Intervention(effect.layer, effect.units, effect.levels, places)],
+    }
     clips = []
-    for change in changes:
+    for label, change in changes.items():
         with intervening(subject.model, change):
-            clips.append(subject.render(inputs))
-    return _sheet(torch.cat(clips))
+            clips.append(player_clip(label, subject.render(inputs)[0]))
+    return Player(clips, f"{effect.concept}: units {', '.join(map(str, effect.units))} of {effect.layer}.")
 
 
 def _artefacts(result: Dissection) -> Section:
@@ -297,18 +286,11 @@ def _layers(subject: Subject, result: Dissection) -> Section:
         " share of the frame.",
     )
     layers = subject.layers(result.effect_inputs.rows(slice(0, 2)))
-    caption = f"Two clips; rows: {', '.join(PANELS)}."
-    return Section("Layers", [table, _picture(_sheet(layer_panels(layers)), caption)])
+    return Section("Layers", [table, _grid(layer_panels(layers), ["clip 1", "clip 2"], PANELS, "Two clips.")])
 
 
-def _sheet(clips: ByteClip) -> Tensor:
-    sheet: Tensor = contact_sheet(clips, columns=1, frames=STRIP_FRAMES)
-    return sheet
-
-
-def _picture(sheet: Tensor, caption: str) -> Picture:
-    """A sheet as wide as the page."""
-    return Picture(png_bytes(sheet), caption, scale=max(1, PAGE_WIDTH // sheet.shape[-1]))
+def _grid(clips: ByteClip, rows: Sequence[str], columns: Sequence[str], caption: str) -> Player:
+    return Player(grid_clips(clips, rows, columns), caption, rows=rows, columns=columns)
 
 
 def _unit(layer: str, unit: int) -> str:

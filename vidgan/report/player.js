@@ -168,9 +168,10 @@
       let columns = table ? table.rows[0].cells.length - 1 : clips.length;
       const most = table ? IN_GRID : MOST;
       if (!table) while (columns > 1 && room / columns < LEAST) columns = Math.ceil(columns / 2);
-      const cell = table ? most : room / columns - 12;
+      const cell = (table ? room - 80 : room) / columns - (table ? 4 : 12);
       const scale = Math.min(cell / widest, Math.ceil(most / widest));
-      return scale >= 1 ? Math.floor(scale) : scale;
+      if (scale >= 1) return Math.floor(scale);
+      return table ? Math.min(1, most / widest) : scale; // a wide grid scrolls
     }
 
     function layout() {

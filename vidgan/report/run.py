@@ -4,20 +4,25 @@ Files read, each if it exists: ``journal.jsonl``, ``starts.jsonl``, ``previews/<
 ``scores/*.json`` (format: `vidgan.report.scores`) and ``config.yaml``.
 """
 
+import io
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+from PIL import Image, ImageSequence
+
 from vidgan.files import open_regular, read_json
 from vidgan.report.blocks import (
-    Animation,
     Block,
     Cell,
     Code,
     KeyValues,
     Picture,
+    Player,
     RunWarning,
     Section,
     Table,
@@ -25,15 +30,21 @@ from vidgan.report.blocks import (
     Warnings,
 )
 from vidgan.report.charts import LineChart
+from vidgan.report.clips import grid_clips
 from vidgan.report.formatting import count, duration, heading, words
-from vidgan.report.page import render_blocks
+from vidgan.report.page import MEDIA, render_blocks
+from vidgan.report.player import PlayerClip
 from vidgan.report.scores import score_blocks
 from vidgan.training.journal import read_journal, read_records
+from vidgan.video.labels import read_labels
+from vidgan.video.montage import untile
 
 Record = Mapping[str, Any]
 Series = dict[str, list[tuple[float, float | None]]]
 
 MAX_PREVIEW_BYTES = 50_000_000
+MAX_PREVIEW_PIXELS = 200_000_000  # of all frames of an animation
+PREVIEW_FPS = 8.0  # of an animation without a frame rate
 NUM_EARLIER = 3  # earlier previews of each kind, shown after the latest
 _STEP = re.compile(r"\d+")
 
@@ -217,12 +228,30 @@ def _previews(folder: Path) -> list[Section]:
         chosen = [previews[number * (len(previews) - 1) // earlier] for number in range(earlier)]
         for step, path in [previews[-1], *reversed(chosen)]:
             caption = f"After {step:,} steps" + (f": {label}" if label else "")
-            image = Picture if path.suffix == ".png" else Animation
             try:
-                blocks.append(image(_read_image(path), caption))
+                blocks.append(_preview(_read_image(path), caption))
             except (OSError, ValueError) as error:
                 blocks.append(Text(f"{path.name} cannot be displayed: {error}"))
     return [Section("Previews", blocks)] if blocks else []
+
+
+def _preview(data: bytes, caption: str) -> Picture | Player:
+    """A still, or the clips of an animated grid."""
+    with Image.open(io.BytesIO(data), formats=list(MEDIA)) as image:
+        labels = read_labels(image)
+        count = getattr(image, "n_frames", 1)
+        if image.format == "PNG":
+            return Picture(data, caption, rows=labels.rows, columns=labels.columns)
+        if count * image.width * image.height > MAX_PREVIEW_PIXELS:
+            raise ValueError(f"it has {count} frames of {image.width}x{image.height} pixels; too many to decode")
+        frames = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(image)]
+        fps = 1000 / image.info["duration"] if image.info.get("duration") else PREVIEW_FPS
+    clip = np.stack(frames)  # (T, H, W, 3)
+    if not (labels.rows and labels.columns):
+        return Player([PlayerClip("samples", clip)], caption, fps)
+    cells = untile(clip, len(labels.rows), len(labels.columns), scale=labels.scale)
+    clips = grid_clips(torch.from_numpy(cells).movedim(-1, 2), labels.rows, labels.columns)
+    return Player(clips, caption, fps, rows=labels.rows, columns=labels.columns)
 
 
 def _read_image(path: Path) -> bytes:

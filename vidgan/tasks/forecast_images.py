@@ -9,6 +9,7 @@ from torch import Tensor
 from vidgan.pixels import to_byte
 from vidgan.types import ByteClip, Forecast
 from vidgan.video.encode import contact_sheet, tile
+from vidgan.video.labels import Labels
 
 NUM_CONTEXT_FRAMES = 3  # the newest context frames; older ones tell a viewer nothing new
 MAX_FRAMES_IN_ONE_ROW = 2  # horizon up to which all parts of a forecast fit side by side
@@ -87,6 +88,21 @@ def forecast_strip(rows: dict[str, ByteClip]) -> Tensor:
     empty = torch.full_like(context, EMPTY_GREY)
     lines = [torch.cat([context if i == 0 else empty, part]) for i, part in enumerate(parts.values())]
     return contact_sheet(torch.stack(lines), columns=1, frames=10**6)
+
+
+def strip_labels(rows: dict[str, ByteClip], number: int) -> Labels:
+    """What `forecast_strip` shows in its rows and columns.
+
+    Args:
+        rows: as given to `forecast_strip`.
+        number: of the clip, counted from 1.
+    """
+    parts = [name for name in rows if name != "context"]
+    horizon = [f"+{frame}" for frame in range(1, 1 + len(rows["forecast P"]))]
+    if len(horizon) <= MAX_FRAMES_IN_ONE_ROW:
+        return Labels((f"clip {number}",), ("context", *(f"{name} {frame}" for name in parts for frame in horizon)))
+    context = [f"{frame}" for frame in range(1 - len(rows["context"]), 1)]
+    return Labels(tuple(f"{number}: {name}" for name in parts), (*context, *horizon))
 
 
 def forecast_animation(rows: dict[str, ByteClip]) -> ByteClip:

@@ -7,8 +7,10 @@ from torch import Tensor
 
 from vidgan.types import ByteClip
 from vidgan.video.encode import tile
+from vidgan.video.labels import Labels
+from vidgan.video.montage import sheet_frames
 
-__all__ = ["mapping_animation", "mapping_sheet"]
+__all__ = ["mapping_animation", "mapping_labels", "mapping_sheet"]
 
 SHEET_FRAMES = 4  # frames of a sheet, evenly spaced
 
@@ -29,9 +31,15 @@ def mapping_animation(panels: Mapping[str, ByteClip]) -> ByteClip:
 def mapping_sheet(panels: Mapping[str, ByteClip]) -> Tensor:
     """A row of panels for each of four frames, evenly spaced: (3, H', W') uint8; arguments as `mapping_animation`."""
     clips = _equal(panels)
-    times = torch.linspace(0, len(clips[0]) - 1, min(SHEET_FRAMES, len(clips[0]))).round().long()
+    times = sheet_frames(len(clips[0]), SHEET_FRAMES)
     cells = torch.stack([clip[time] for time in times for clip in clips])  # (times * panels, 3, H, W)
     return tile(cells[:, None], columns=len(clips))[0]
+
+
+def mapping_labels(panels: Mapping[str, ByteClip], number: int) -> Labels:
+    """What `mapping_sheet` shows in its rows and columns, for the clip with this number, counted from 1."""
+    times = sheet_frames(len(next(iter(panels.values()))), SHEET_FRAMES)
+    return Labels(tuple(f"clip {number}, frame {time + 1}" for time in times), tuple(panels))
 
 
 def _equal(panels: Mapping[str, ByteClip]) -> list[ByteClip]:

@@ -9,6 +9,7 @@ import io
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -21,6 +22,7 @@ from einops import rearrange
 from PIL import Image
 
 from vidgan.files import atomic_path
+from vidgan.video.labels import Labels
 from vidgan.video.montage import channel_last, contact_sheet, tile
 
 if TYPE_CHECKING:
@@ -147,7 +149,14 @@ def write_gif(path: Path | str, clip: "Tensor | np.ndarray", fps: float = 8.0, *
     return Path(path)
 
 
-def webp_bytes(clip: "Tensor | np.ndarray", fps: float = 8.0, scale: int = 1, *, lossless: bool = False) -> bytes:
+def webp_bytes(
+    clip: "Tensor | np.ndarray",
+    fps: float = 8.0,
+    scale: int = 1,
+    *,
+    lossless: bool = False,
+    labels: Labels | None = None,
+) -> bytes:
     """Encode a clip as an endless animated WebP, small enough to embed in an HTML page.
 
     Args:
@@ -155,6 +164,7 @@ def webp_bytes(clip: "Tensor | np.ndarray", fps: float = 8.0, scale: int = 1, *,
         fps: frames per second, from 0.01 to 1000.
         scale: integer magnification; every pixel becomes a square of `scale` x `scale`.
         lossless: keep every pixel, in a larger file.
+        labels: of the rows and columns, stored with the scale.
 
     Raises:
         ValueError: wrong shape or dtype, or a number out of range.
@@ -176,18 +186,20 @@ def webp_bytes(clip: "Tensor | np.ndarray", fps: float = 8.0, scale: int = 1, *,
         lossless=lossless,
         quality=85,
         method=4,
+        **({"exif": replace(labels, scale=scale).exif()} if labels else {}),
     )
     return buffer.getvalue()
 
 
-def png_bytes(image: "Tensor | np.ndarray") -> bytes:
-    """Encode an image, (3, H, W) uint8 tensor or (H, W, 3) uint8 array, as PNG.
+def png_bytes(image: "Tensor | np.ndarray", *, labels: Labels | None = None) -> bytes:
+    """Encode an image, (3, H, W) uint8 tensor or (H, W, 3) uint8 array, as PNG; `labels` are stored in it.
 
     Raises:
         ValueError: wrong shape or dtype.
     """
     buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(channel_last(image, dims=3))).save(buffer, format="PNG")
+    exif = {"exif": labels.exif()} if labels else {}
+    Image.fromarray(np.ascontiguousarray(channel_last(image, dims=3))).save(buffer, format="PNG", **exif)
     return buffer.getvalue()
 
 

@@ -12,7 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["channel_last", "contact_sheet", "tile"]
+__all__ = ["channel_last", "contact_sheet", "sheet_frames", "tile", "untile"]
 
 _BACKGROUND: Final = 40  # dark grey: visible next to both black and white frames
 _GAP: Final = 2  # pixels
@@ -47,12 +47,15 @@ def contact_sheet(clips: Any, columns: int | None = None, frames: int = 8, pad: 
     batch = channel_last(clips, dims=5)  # (B, T, H, W, 3)
     columns = 1 if columns is None else columns
     _check_layout(columns=columns, frames=frames, pad=pad)
-    length = batch.shape[1]
-    chosen = np.linspace(0, length - 1, min(frames, length)).round().astype(int)
-    strips = batch[:, chosen]  # (B, S, H, W, 3)
+    strips = batch[:, sheet_frames(batch.shape[1], frames)]  # (B, S, H, W, 3)
     columns = min(columns, len(strips))
     sheet = _grid(strips, columns=columns, pad=pad)  # (H', W', 3)
     return _like(sheet, clips)
+
+
+def sheet_frames(length: int, frames: int = 8) -> list[int]:
+    """Indices of the frames of a clip of `length` frames that `contact_sheet` shows."""
+    return np.linspace(0, length - 1, min(frames, length)).round().astype(int).tolist()
 
 
 @overload
@@ -80,6 +83,36 @@ def tile(clips: Any, columns: int | None = None, pad: int = _GAP) -> Any:
     # One grid per time step, made of strips of a single frame.
     grids = [_grid(batch[:, t : t + 1], columns=columns, pad=pad) for t in range(batch.shape[1])]
     return _like(np.stack(grids), clips)  # (T, H', W', 3)
+
+
+def untile(clip: np.ndarray, rows: int, columns: int, *, scale: int = 1, pad: int = _GAP) -> np.ndarray:
+    """The clips of a full grid that `tile` made, which may have been enlarged since.
+
+    Args:
+        clip: (T, H', W', 3) uint8.
+        rows, columns: of the grid.
+        scale: integer magnification of the grid; the clips have their own size again.
+        pad: as in `tile`.
+
+    Returns:
+        (rows * columns, T, H, W, 3) uint8.
+
+    Raises:
+        ValueError: the clip is not of the size of such a grid.
+    """
+    pixels = clip[:, scale // 2 :: scale, scale // 2 :: scale]
+    height, rest_below = divmod(pixels.shape[1] - pad, rows)
+    width, rest_right = divmod(pixels.shape[2] - pad, columns)
+    if rest_below or rest_right or min(height, width) <= pad or clip.shape[1] % scale or clip.shape[2] % scale:
+        size = f"{clip.shape[2]}x{clip.shape[1]}"
+        raise ValueError(f"{size} pixels are no grid of {rows} x {columns} clips with gaps of {pad}")
+    return np.stack(
+        [
+            pixels[:, row * height + pad : (row + 1) * height, column * width + pad : (column + 1) * width]
+            for row in range(rows)
+            for column in range(columns)
+        ]
+    )
 
 
 def channel_last(pixels: Any, *, dims: int) -> np.ndarray:

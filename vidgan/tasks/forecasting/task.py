@@ -12,12 +12,13 @@ from vidgan.tasks.adversarial import (
 )
 from vidgan.tasks.adversarial_config import FLOW_DISCRIMINATORS, FRAME_DISCRIMINATORS
 from vidgan.tasks.base import DataFacts, Preview, Task, TrainingParts
-from vidgan.tasks.forecast_images import forecast_animation, forecast_rows, forecast_strip
+from vidgan.tasks.forecast_images import forecast_animation, forecast_rows, forecast_strip, strip_labels
 from vidgan.tasks.forecasting.config import ForecastingConfig
 from vidgan.tasks.forecasting.dual_motion import DualMotionGAN, build_generator
 from vidgan.tasks.forecasting.training import DualMotionTraining
 from vidgan.types import ByteClip
 from vidgan.video.encode import png_bytes
+from vidgan.video.labels import Labels
 
 __all__ = ["ForecastingTask"]
 
@@ -62,13 +63,14 @@ class ForecastingTask(Task[ForecastingConfig]):
     def preview(self, model: Any, clips: ByteClip, config: ForecastingConfig) -> Preview:
         """Strips of held-out forecasts beside the truth."""
         context = config.data.context
-        strips, animations = [], {}
+        strips, animations, labels = [], {}, Labels()
         for number, clip in enumerate(clips):
             given, truth = clip[:context], clip[context:]
             rows = forecast_rows(given, truth, model.forecast(given[None], len(truth)))
             strips.append(forecast_strip(rows))
+            labels = labels.below(strip_labels(rows, number + 1))
             animations[f"forecast/{number}"] = forecast_animation(rows)
-        return Preview(image=png_bytes(torch.cat(strips, dim=1)), suffix=".png", clips=animations)
+        return Preview(image=png_bytes(torch.cat(strips, dim=1), labels=labels), suffix=".png", clips=animations)
 
     def needs_label_flow(self, config: ForecastingConfig) -> bool:
         """Whether a term is taught by stored label flow."""

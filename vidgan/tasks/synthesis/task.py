@@ -22,6 +22,7 @@ from vidgan.tasks.synthesis.mocogan import MoCoGAN, build_mocogan
 from vidgan.tasks.synthesis.training import MoCoGANTraining
 from vidgan.types import ByteClip, Latents
 from vidgan.video.encode import tile, webp_bytes
+from vidgan.video.labels import Labels
 
 __all__ = ["SynthesisTask"]
 
@@ -92,11 +93,16 @@ class SynthesisTask(Task[SynthesisConfig]):
                 first_frame=first_frames[:LAYERED_CLIPS] if model.needs_first_frame else None,
             )
             grid = tile(layer_panels(layers), columns=2 * len(PANELS))
+            pairs = range(1, LAYERED_CLIPS, 2)
+            labels = Labels(tuple(f"clips {number}, {number + 1}" for number in pairs), 2 * PANELS)
         else:
             grid = tile(samples, columns=4)
+            row = "first frame {}" if model.needs_first_frame else "row {}"
+            numbers = range(1, 5)
+            labels = Labels(tuple(map(row.format, numbers)), tuple(map(str, numbers)))
         fake, real = describe(samples), describe(clips)
         return Preview(
-            image=webp_bytes(grid, scale=max(1, PREVIEW_WIDTH // samples.shape[-1])),
+            image=webp_bytes(grid, scale=max(1, PREVIEW_WIDTH // samples.shape[-1]), labels=labels),
             suffix=".webp",
             clips={"samples": grid},
             metrics={

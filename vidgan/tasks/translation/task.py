@@ -14,10 +14,13 @@ from vidgan.tasks.translation.training import PairedTraining
 from vidgan.tasks.translation.translator import Translator, build_translator
 from vidgan.types import ByteClip
 from vidgan.video.encode import contact_sheet, png_bytes
+from vidgan.video.labels import Labels
+from vidgan.video.montage import sheet_frames
 
 __all__ = ["TranslationTask"]
 
 PREVIEW_FRAMES = 8
+PREVIEW_ROWS = ("condition", "output", "target")
 
 
 class TranslationTask(Task[TranslationConfig]):
@@ -67,8 +70,13 @@ class TranslationTask(Task[TranslationConfig]):
             contact_sheet(torch.stack([row[clip, :PREVIEW_FRAMES] for row in rows]), columns=1)
             for clip in range(len(clips))
         ]
+        frames = sheet_frames(min(PREVIEW_FRAMES, clips.shape[1]))
+        labels = Labels(
+            tuple(f"{number}: {name}" for number in range(1, 1 + len(clips)) for name in PREVIEW_ROWS),
+            tuple(f"frame {frame + 1}" for frame in frames),
+        )
         return Preview(
-            image=png_bytes(torch.cat(strips, dim=1)),
+            image=png_bytes(torch.cat(strips, dim=1), labels=labels),
             suffix=".png",
             clips={f"translation/{clip}": torch.cat([row[clip] for row in rows], dim=-1) for clip in range(len(clips))},
         )

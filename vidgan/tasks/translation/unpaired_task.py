@@ -16,6 +16,8 @@ from vidgan.tasks.translation.unpaired_training import UnpairedTraining
 from vidgan.tasks.translation.unpaired_translator import UnpairedTranslator, build_unpaired
 from vidgan.types import ByteClip
 from vidgan.video.encode import contact_sheet, png_bytes
+from vidgan.video.labels import Labels
+from vidgan.video.montage import sheet_frames
 
 __all__ = ["UnpairedTask"]
 
@@ -69,8 +71,12 @@ class UnpairedTask(Task[UnpairedConfig]):
         there = model.map_clips(given)
         rows = (given, there, model.map_clips(there, to="a"))
         strips = [contact_sheet(torch.stack([row[clip] for row in rows]), columns=1) for clip in range(len(given))]
+        labels = Labels(
+            tuple(f"{number}: {name}" for number in range(1, 1 + len(given)) for name in ("A", "A to B", "back to A")),
+            tuple(f"frame {frame + 1}" for frame in sheet_frames(given.shape[1])),
+        )
         return Preview(
-            image=png_bytes(torch.cat(strips, dim=1)),
+            image=png_bytes(torch.cat(strips, dim=1), labels=labels),
             suffix=".png",
             clips={f"unpaired/{clip}": torch.cat([row[clip] for row in rows], dim=-1) for clip in range(len(given))},
         )

@@ -11,12 +11,13 @@ from vidgan.errors import ConfigError
 from vidgan.tasks.adversarial import build_game, build_section_discriminator, compilable_discriminators
 from vidgan.tasks.adversarial_config import FRAME_DISCRIMINATORS, VIDEO_DISCRIMINATORS
 from vidgan.tasks.base import DataFacts, Preview, Task, TrainingParts
-from vidgan.tasks.mapping_images import mapping_animation, mapping_sheet
+from vidgan.tasks.mapping_images import mapping_animation, mapping_labels, mapping_sheet
 from vidgan.tasks.upscaling.config import UpscalingConfig
 from vidgan.tasks.upscaling.training import UpscalingTraining
 from vidgan.tasks.upscaling.upscaler import ClipUpscaler, build_upscaler
 from vidgan.types import ByteClip
 from vidgan.video.encode import png_bytes
+from vidgan.video.labels import Labels
 
 __all__ = ["UpscalingTask"]
 
@@ -63,12 +64,13 @@ class UpscalingTask(Task[UpscalingConfig]):
         given, target = model.pair(clips)
         panels = {"input": given, "bicubic": model.baselines()["bicubic"](given), "output": model.map_clips(given)}
         panels["target"] = target
-        sheets, animations = [], {}
+        sheets, animations, labels = [], {}, Labels()
         for number in range(len(clips)):
             row = {name: clip[number] for name, clip in panels.items()}
             sheets.append(mapping_sheet(row))
+            labels = labels.below(mapping_labels(row, number + 1))
             animations[f"upscaled/{number}"] = mapping_animation(row)
-        return Preview(image=png_bytes(torch.cat(sheets, dim=1)), suffix=".png", clips=animations)
+        return Preview(image=png_bytes(torch.cat(sheets, dim=1), labels=labels), suffix=".png", clips=animations)
 
     def compilable_parts(self, name: str, network: Any, config: UpscalingConfig) -> list[nn.Module]:
         """The network that draws; discriminators without noise and gradient penalty."""

@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vidgan import studio as studio
     from vidgan.commands.compare import compare
     from vidgan.commands.dissect import dissect
     from vidgan.commands.edit import edit
@@ -75,6 +76,7 @@ __all__ = [
     "prepare",
     "read_frames",
     "reproduce",
+    "studio",
     "table",
     "train",
     "train_encoder",
@@ -83,6 +85,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "studio":  # a package that can be called
+        return import_module("vidgan.studio")
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'vidgan' has no attribute {name!r}")

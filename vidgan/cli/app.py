@@ -12,6 +12,7 @@ from vidgan.cli.editing import edit, edit_flow, invert, train_encoder
 from vidgan.cli.inference import generate, predict, upscale
 from vidgan.cli.inspect import demo, doctor, models, report, watch
 from vidgan.cli.prepare import prepare
+from vidgan.cli.studio import studio
 from vidgan.cli.train import train
 from vidgan.cli.translate import translate
 
@@ -56,6 +57,7 @@ app.command("edit-flow")(edit_flow)
 evaluation.register(app)
 app.command()(report)
 app.command()(watch)
+app.command()(studio)
 app.command()(doctor)
 app.command()(models)
 app.add_typer(config.app, name="config")

@@ -159,7 +159,9 @@ def edit(
     out: Annotated[Path | None, typer.Option(help="Output folder [default: OPERATION].")] = None,
     amount: Annotated[
         float | None,
-        typer.Option(min=-MAX_AMOUNT, max=MAX_AMOUNT, help="Strength: morph, add, truncate; factor of slow."),
+        typer.Option(
+            min=-MAX_AMOUNT, max=MAX_AMOUNT, help="Strength: morph, add, exaggerate, truncate; factor of slow."
+        ),
     ] = None,
     part: Annotated[Part | None, typer.Option(help="What morph and add change [default: both].")] = None,
     frames: Annotated[
@@ -182,8 +184,9 @@ def edit(
 ) -> None:
     """Edit clips through their codes: clip, side-by-side video, sheet and new codes.
 
-    One clip A: reverse, slow, retime, loop, continue, category, truncate, none. Two clips: content (A's motion with B's
-    content), motion (A's content with B's motion), morph, mix. Three: add (A changed by the difference from B to C).
+    One clip A: reverse, slow, retime, exaggerate, loop, continue, category, truncate, none. Two clips: content (A's
+    motion with B's content), motion (A's content with B's motion), morph, mix. Three: add (A changed by the difference
+    from B to C).
     """
     from vidgan.commands.edit import edit as run_edit
 

@@ -23,7 +23,7 @@ from vidgan.tasks.synthesis.editing import EDITS, paste
 from vidgan.types import ByteClip
 from vidgan.video.encode import contact_sheet, tile, write_mp4, write_png
 
-__all__ = ["edit", "read_mask", "select_codes"]
+__all__ = ["edit", "read_mask", "select_codes", "side_by_side"]
 
 RECORD = "edit.json"
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
@@ -100,7 +100,7 @@ def edit(
         "fps_from": fps_from,
         "vidgan": vidgan.__version__,
     }
-    row = _side_by_side([*shown, clip])
+    row = side_by_side([*shown, clip])
     partial = out.with_name(f".{out.name}.new")
     shutil.rmtree(partial, ignore_errors=True)
     try:
@@ -157,7 +157,7 @@ def read_mask(path: Path, model: Any) -> Tensor:
     return read_windows([path], model)[0][0].clip.float().mean(dim=1) / 255
 
 
-def _side_by_side(clips: Sequence[ByteClip]) -> ByteClip:
+def side_by_side(clips: Sequence[ByteClip]) -> ByteClip:
     """Clips of one length: shorter ones hold their last frame, (N, T, 3, H, W)."""
     frames = max(len(clip) for clip in clips)
     return torch.stack([torch.cat([clip, clip[-1:].expand(frames - len(clip), -1, -1, -1)]) for clip in clips])

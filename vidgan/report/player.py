@@ -139,15 +139,24 @@ def player_assets() -> str:
     return f"<style>{css}</style><script>{script}</script>"
 
 
-def player_document(clips: Sequence[PlayerClip], *, fps: float, title: str, lossless: bool = False) -> str:
+def player_document(
+    clips: Sequence[PlayerClip],
+    *,
+    fps: float,
+    title: str,
+    lossless: bool = False,
+    rows: Sequence[str] = (),
+    columns: Sequence[str] = (),
+) -> str:
     """A whole page with one player, for a file or the `srcdoc` of an iframe; arguments as in `player_html`."""
+    player = player_html(clips, fps=fps, lossless=lossless, rows=rows, columns=columns)
     css, script = player_sources()
     style = _PAGE_CSS + css
     return html_document(
         title=title,
         css=style,
         allowed=f"script-src {source_hash(script)}; style-src {source_hash(style)}",
-        body=f"<h1>{escape(title)}</h1>\n{player_html(clips, fps=fps, lossless=lossless)}\n<script>{script}</script>",
+        body=f"<h1>{escape(title)}</h1>\n{player}\n<script>{script}</script>",
     )
 
 

@@ -11,6 +11,7 @@ from vidgan.tasks.synthesis.codes import Codes, path_of, render_codes
 from vidgan.tasks.synthesis.editing import (
     add_difference,
     continue_clip,
+    exaggerate,
     loop,
     mix_styles,
     morph,
@@ -100,6 +101,14 @@ def test_time(model: MoCoGAN, codes: list[Codes]) -> None:
             retime(model, a, wrong)
     with pytest.raises(ValueError, match="above 0"):
         slow(model, a, 0)
+
+
+def test_exaggerated_motion_keeps_its_mean(model: MoCoGAN, codes: list[Codes]) -> None:
+    path, doubled = path_of(model, codes[0]), path_of(model, exaggerate(model, codes[0], 2.0))
+    assert torch.allclose(doubled.mean(dim=0), path.mean(dim=0), atol=1e-5)
+    assert torch.allclose(doubled.diff(dim=0), 2 * path.diff(dim=0), atol=1e-5)
+    assert torch.equal(exaggerate(model, codes[0], 1.0).motion, path), "1 changes nothing"
+    assert float(exaggerate(model, codes[0], 0.0).motion.diff(dim=0).abs().max()) == 0, "0 is a still clip"
 
 
 def test_a_loop_closes(model: MoCoGAN, codes: list[Codes]) -> None:

@@ -24,6 +24,7 @@ __all__ = [
     "Part",
     "add_difference",
     "continue_clip",
+    "exaggerate",
     "loop",
     "mix_styles",
     "morph",
@@ -156,6 +157,16 @@ def slow(model: Any, codes: Codes, factor: float = 2.0) -> Codes:
     if not factor > 0 or round(last * factor) < 1:
         raise ValueError(f"factor is {factor}; accepted: above 0, so that at least 2 frames are left")
     return retime(model, codes, torch.linspace(0, last, round(last * factor) + 1))
+
+
+def exaggerate(model: Any, codes: Codes, amount: float = 1.5) -> Codes:
+    """The clip with larger motion: each motion code moves away from the mean of the path, mean + amount (z - mean).
+
+    Args:
+        amount: 0 for a still clip, 1 for no change.
+    """
+    path = path_of(model, codes)
+    return replace(codes, motion=torch.lerp(path.mean(dim=0, keepdim=True), path, amount), kind="path")
 
 
 def loop(model: Any, codes: Codes) -> Codes:
@@ -292,6 +303,7 @@ EDITS: dict[str, Edit] = {
         ("frames",),
         ("frames",),
     ),
+    "exaggerate": Edit(exaggerate, 1, "A with larger or smaller motion", ("amount",)),
     "loop": Edit(loop, 1, "A as an endless loop"),
     "continue": Edit(continue_clip, 1, "A and further frames", ("frames", "seed"), ("frames",)),
     "category": Edit(with_category, 1, "A in another category", ("category",), ("category",)),

@@ -1,0 +1,1 @@
+"""The pages of the studio: Gradio's controls and what they call, one module for each tab."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vidgan.commands.evaluate import evaluate
     from vidgan.commands.invert import invert, train_encoder
     from vidgan.commands.reproduce import reproduce
+    from vidgan.commands.single import single
     from vidgan.commands.table import table
     from vidgan.commands.train import train
     from vidgan.commands.translate import translate
@@ -52,6 +53,7 @@ _HOMES = {
     "invert": "vidgan.commands.invert",
     "train_encoder": "vidgan.commands.invert",
     "reproduce": "vidgan.commands.reproduce",
+    "single": "vidgan.commands.single",
     "table": "vidgan.commands.table",
     "read_frames": "vidgan.video.decode",
     "ConfigError": "vidgan.errors",
@@ -76,6 +78,7 @@ __all__ = [
     "prepare",
     "read_frames",
     "reproduce",
+    "single",
     "studio",
     "table",
     "train",

@@ -12,6 +12,7 @@ from vidgan.cli.editing import edit, edit_flow, invert, train_encoder
 from vidgan.cli.inference import generate, predict, upscale
 from vidgan.cli.inspect import demo, doctor, models, report, watch
 from vidgan.cli.prepare import prepare
+from vidgan.cli.single import single
 from vidgan.cli.studio import studio
 from vidgan.cli.train import train
 from vidgan.cli.translate import translate
@@ -49,6 +50,7 @@ app.command()(predict)
 app.command()(dissect)
 app.command()(translate)
 app.command()(upscale)
+app.command()(single)
 app.command()(layers)
 app.command("train-encoder")(train_encoder)
 app.command()(invert)

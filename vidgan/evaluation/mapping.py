@@ -224,7 +224,7 @@ def _measure(
             measured.has_target = target is not None
             real = given if target is None else target
             size = (given.shape[-2] * scale, given.shape[-1] * scale)
-            motion = _Motion(real, size) if temporal else None
+            motion = Motion(real, size) if temporal else None
             if motion is not None:
                 for key, values in motion.of(real, None).items():
                     parts.setdefault((REAL, key), []).append(values)
@@ -248,7 +248,7 @@ def _measure(
     return measured
 
 
-class _Motion:
+class Motion:
     """Flow and visible pixels of a real clip, and the temporal measures of clips that should move like it."""
 
     def __init__(self, real: ByteClip, size: tuple[int, int]) -> None:

@@ -1,0 +1,1 @@
+"""The task `single_clip`: new clips from one clip."""

@@ -173,21 +173,18 @@ def test_live_forecasts_are_those_of_the_context_so_far(
     from_stdin: bool, saved_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     film(tmp_path / "film.mp4", 12)
-    shown: list[torch.Tensor] = []
-
-    def keep(path: Path, frames: Any, fps: float, **_: Any) -> None:
-        shown.extend(frames)
-        assert fps == 12
-
-    monkeypatch.setattr(live, "write_mp4_frames", keep)
+    out = tmp_path / "live.mkv"
     lines: list[str] = []
     options: dict[str, Any] = {"horizon": 2, "report": lines.append}
     if from_stdin:
         with (tmp_path / "film.mp4").open("rb") as file:
             monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=file))
-            count = live.predict_live(saved_model, "-", tmp_path / "live.mp4", **options)
+            count = live.predict_live(saved_model, "-", out, **options)
     else:
-        count = live.predict_live(saved_model, str(tmp_path / "film.mp4"), tmp_path / "live.mp4", **options)
+        count = live.predict_live(saved_model, str(tmp_path / "film.mp4"), out, **options)
+    written = read_video(out)
+    assert written.fps == pytest.approx(12, rel=1e-3)
+    shown = rearrange(torch.from_numpy(written.frames), "t h w c -> t c h w")
     assert count == 16 and len(shown) == 16 - 3  # the first forecast is made from two frames, of the fourth one
     assert "16 frames" in lines[-1] and "ms a frame" in lines[-1]
     model = DualMotionGAN.from_pretrained(saved_model)

@@ -15,7 +15,7 @@ from vidgan.commands.report import report
 from vidgan.commands.table import table
 from vidgan.commands.train import train
 from vidgan.commands.upscale import upscale
-from vidgan.errors import PretrainedError
+from vidgan.errors import ConfigError, PretrainedError
 from vidgan.evaluation.results import MappingScores
 from vidgan.tasks.upscaling.upscaler import ClipUpscaler
 from vidgan.video.decode import read_video
@@ -55,6 +55,19 @@ def test_a_video_is_enlarged_at_its_own_size_and_rate(runs: dict[str, Path], tmp
         upscale(runs["recurrent"], video, tmp_path / "large.mp4")
     upscale(runs["frame"], video, tmp_path / "large.mp4", frames=1, fps=5, overwrite=True)
     assert len(read_video(tmp_path / "large.mp4").frames) == 1
+
+
+def test_the_input_beside_the_result(runs: dict[str, Path], tmp_path: Path) -> None:
+    video = film(tmp_path / "film.mp4")
+    upscale(runs["recurrent"], video, tmp_path / "single.mkv")
+    upscale(runs["recurrent"], video, tmp_path / "side.mkv", layout="side")
+    side = read_video(tmp_path / "side.mkv").frames
+    assert side.shape == (6, 36 + 4, 2 * 44 + 6, 3)
+    doubled = read_video(video).frames.repeat(2, axis=1).repeat(2, axis=2)
+    assert np.array_equal(side[:, 2:-2, 2:46], doubled)
+    assert np.array_equal(side[:, 2:-2, 48:-2], read_video(tmp_path / "single.mkv").frames)
+    with pytest.raises(ConfigError, match="--layout grid: accepted are single, side"):
+        upscale(runs["frame"], video, tmp_path / "grid.mkv", layout="grid")
 
 
 def test_grey_frames_and_the_command(

@@ -18,6 +18,17 @@ Fps = Annotated[
         "--fps", min=0.1, max=1000, help="Frame rate of the output files [default: of the video or training clips]."
     ),
 ]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        help="mp4, webp, gif, png (a folder of frames), npz, or ffv1 (lossless mkv) [default: by --out, else mp4].",
+    ),
+]
+FormatOfFiles = Annotated[
+    str,
+    typer.Option("--format", help="Of the clips: mp4, webp, gif, png (folders of frames), npz, ffv1 (lossless mkv)."),
+]
 WithoutUnits = Annotated[
     list[str] | None,
     typer.Option(

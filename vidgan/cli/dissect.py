@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vidgan.cli.arguments import AllowOwnCode, Fps, Overwrite, Pretrained, Run, Seed, chosen_model
+from vidgan.cli.arguments import AllowOwnCode, FormatOfFiles, Fps, Overwrite, Pretrained, Run, Seed, chosen_model
 
 
 def dissect(
@@ -57,11 +57,21 @@ def layers(
         str | None, typer.Option(help="Other codes FILE.safetensors#CLIP, or a video, to put the object on.")
     ] = None,
     fps: Fps = None,
+    format: FormatOfFiles = "mp4",
     overwrite: Overwrite = False,
     allow_own_code: AllowOwnCode = False,
 ) -> None:
     """Segment a clip, remove its object or give it another background, with a layered MoCoGAN."""
     from vidgan.commands.layers import layers as run_layers
 
-    run_layers(run, codes, out, background=background, fps=fps, overwrite=overwrite, allow_own_code=allow_own_code)
+    run_layers(
+        run,
+        codes,
+        out,
+        background=background,
+        fps=fps,
+        format=format,
+        overwrite=overwrite,
+        allow_own_code=allow_own_code,
+    )
     typer.echo(out)

@@ -10,6 +10,8 @@ from vidgan.cli.arguments import (
     MAX_FRAMES,
     AllowOwnCode,
     Context,
+    Format,
+    FormatOfFiles,
     Fps,
     Horizon,
     Out,
@@ -179,6 +181,7 @@ def edit(
     without_units: WithoutUnits = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Random seed of continue.")] = None,
     fps: Fps = None,
+    format: FormatOfFiles = "mp4",
     overwrite: Overwrite = False,
     allow_own_code: AllowOwnCode = False,
 ) -> None:
@@ -206,6 +209,7 @@ def edit(
         feather=feather,
         without_units=without_units or (),
         fps=fps,
+        format=format,
         overwrite=overwrite,
         allow_own_code=allow_own_code,
         **{name: value for name, value in (options | {"seed": seed}).items() if value is not None},
@@ -216,7 +220,7 @@ def edit(
 def edit_flow(
     paths: RunAndVideo,
     pretrained: Pretrained = None,
-    out: Annotated[Path | None, typer.Option(help="Output mp4 file [default: VIDEO-edited.mp4].")] = None,
+    out: Annotated[Path | None, typer.Option(help="Output file [default: VIDEO-edited.mp4].")] = None,
     scale: Annotated[
         float,
         typer.Option(min=-MAX_AMOUNT, max=MAX_AMOUNT, help="Factor of the flow: 0.5 slower, 0 stopped, -1 reversed."),
@@ -228,14 +232,16 @@ def edit_flow(
     horizon: Horizon = 10,
     start: Start = 0,
     fps: Fps = None,
+    format: Format = None,
     overwrite: Overwrite = False,
     allow_own_code: AllowOwnCode = False,
 ) -> None:
     """Forecast a video with the predicted motion of a region scaled, reversed or stopped."""
     from vidgan.commands.edit_flow import edit_flow as run_edit
+    from vidgan.commands.output import file_suffix
 
     model, video = model_and_video(paths, pretrained, "DualMotionGAN")
-    out = out or Path(f"{video.stem}-edited.mp4")
+    out = out or Path(f"{video.stem}-edited{file_suffix(format)}")
     run_edit(
         model,
         video,
@@ -246,6 +252,7 @@ def edit_flow(
         horizon=horizon,
         start=start,
         fps=fps,
+        format=format,
         overwrite=overwrite,
         allow_own_code=allow_own_code,
     )

@@ -10,6 +10,8 @@ from vidgan.cli.arguments import (
     MAX_SEED,
     AllowOwnCode,
     Context,
+    Format,
+    FormatOfFiles,
     Fps,
     Overwrite,
     Pretrained,
@@ -48,10 +50,14 @@ def generate(
     ] = None,
     seed: Seed = 0,
     fps: Fps = None,
+    format: FormatOfFiles = "mp4",
+    layout: Annotated[
+        str, typer.Option(help="single: a file per clip; grid or side: one file with all clips in a grid or in a row.")
+    ] = "single",
     overwrite: Overwrite = False,
     allow_own_code: AllowOwnCode = False,
 ) -> None:
-    """Synthesise clips with a trained MoCoGAN: one mp4 each, an animated overview and a contact sheet."""
+    """Synthesise clips with a trained MoCoGAN: one file each, an animated overview and a contact sheet."""
     from vidgan.commands.generate import generate as run_generate
 
     model = chosen_model(run, pretrained, "MoCoGAN")
@@ -68,6 +74,8 @@ def generate(
         upscale=upscale,
         seed=seed,
         fps=fps,
+        format=format,
+        layout=layout,
         overwrite=overwrite,
         allow_own_code=allow_own_code,
     )
@@ -86,7 +94,7 @@ def predict(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Output mp4 file [default: VIDEO-future.mp4; with --live: no file].")
+        Path | None, typer.Option(help="Output file [default: VIDEO-future.mp4; with --live: no file].")
     ] = None,
     context_frames: Context = None,
     horizon: Annotated[
@@ -108,14 +116,20 @@ def predict(
         typer.Option(help="Frame size, HEIGHTxWIDTH in multiples of 16 [default: as in training]."),
     ] = None,
     fps: Fps = None,
+    format: Format = None,
+    layout: Annotated[
+        str,
+        typer.Option(help="single: the forecast; side: beside the true frames; grid: also the parts it is made of."),
+    ] = "single",
     overwrite: Overwrite = False,
     allow_own_code: AllowOwnCode = False,
 ) -> None:
-    """Forecast how a video continues with a trained Dual Motion GAN: an mp4, an image strip and a JSON record.
+    """Forecast how a video continues with a trained Dual Motion GAN: a video, an image strip and a JSON record.
 
     The trust is printed too: how much better than repeating the last frame and than carrying its motion on the model is
     on known frames of the same video.
     """
+    from vidgan.commands.output import file_suffix
     from vidgan.commands.predict import predict as run_predict
     from vidgan.commands.predict_live import predict_live
     from vidgan.commands.prepare import parse_size
@@ -137,6 +151,7 @@ def predict(
             out,
             horizon=horizon or 1,
             fps=fps,
+            format=format,
             size=frame_size,
             overwrite=overwrite,
             allow_own_code=allow_own_code,
@@ -148,7 +163,7 @@ def predict(
     if not paths:
         raise typer.BadParameter("VIDEO is required (or --live SOURCE)")
     model, video = model_and_video(paths, pretrained, "DualMotionGAN")
-    out = out or Path(f"{video.stem}-future.mp4")
+    out = out or Path(f"{video.stem}-future{file_suffix(format)}")
     run_predict(
         model,
         video,
@@ -159,6 +174,8 @@ def predict(
         samples=samples,
         seed=seed,
         fps=fps,
+        format=format,
+        layout=layout,
         size=frame_size,
         overwrite=overwrite,
         allow_own_code=allow_own_code,
@@ -174,6 +191,7 @@ def _refuse_with_live(context: typer.Context) -> None:
         ("start", "--start"),
         ("samples", "--samples"),
         ("seed", "--seed"),
+        ("layout", "--layout"),
     ):
         if (source := context.get_parameter_source(name)) is not None and source.name == "COMMANDLINE":
             raise typer.BadParameter(f"{option} has no effect with --live; remove one of them")
@@ -182,26 +200,31 @@ def _refuse_with_live(context: typer.Context) -> None:
 def upscale(
     paths: RunAndVideo,
     pretrained: Pretrained = None,
-    out: Annotated[Path | None, typer.Option(help="Output mp4 file [default: VIDEO-upscaled.mp4].")] = None,
+    out: Annotated[Path | None, typer.Option(help="Output file [default: VIDEO-upscaled.mp4].")] = None,
     frames: Annotated[
         int | None, typer.Option(min=1, help="Enlarge only the first frames, at most this many [default: all].")
     ] = None,
     fps: Fps = None,
+    format: Format = None,
+    layout: Annotated[str, typer.Option(help="single: the result; side: the input to its left.")] = "single",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     overwrite: Overwrite = False,
     allow_own_code: AllowOwnCode = False,
 ) -> None:
-    """Enlarge a video of any length and size with a trained upscaler: an mp4 without sound and a JSON record."""
+    """Enlarge a video of any length and size with a trained upscaler: a video without sound and a JSON record."""
+    from vidgan.commands.output import file_suffix
     from vidgan.commands.upscale import upscale as run_upscale
 
     model, video = model_and_video(paths, pretrained, "ClipUpscaler")
-    out = out or Path(f"{video.stem}-upscaled.mp4")
+    out = out or Path(f"{video.stem}-upscaled{file_suffix(format)}")
     run_upscale(
         model,
         video,
         out,
         frames=frames,
         fps=fps,
+        format=format,
+        layout=layout,
         device=device,
         overwrite=overwrite,
         allow_own_code=allow_own_code,

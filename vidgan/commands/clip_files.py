@@ -12,34 +12,49 @@ from vidgan.commands.output import report_full_disk
 from vidgan.data.sources import images
 from vidgan.errors import DataError, SourceError
 from vidgan.files import replace_folder, write_text
-from vidgan.video.encode import contact_sheet, tile, write_gif, write_mp4, write_png
+from vidgan.video.encode import FORMATS, contact_sheet, tile, write_clip, write_gif, write_png
 from vidgan.video.resize import Fit, fit_image
 
 if TYPE_CHECKING:
     from vidgan.types import ByteClip
 
-__all__ = ["RECORD", "read_pixels", "write_clips"]
+__all__ = ["LAYOUTS", "RECORD", "read_pixels", "write_clips"]
 
 RECORD = "generated.json"
 MAX_OVERVIEW_CLIPS, MAX_SHEET_CLIPS = 64, 32  # clips in the animated and in the still overview
 MAX_GIF_FPS = 50.0
+LAYOUTS = ("single", "grid", "side")
 
 
-def write_clips(out: Path, clips: "ByteClip | np.ndarray", fps: float, record: Mapping[str, Any]) -> None:
-    """Write one mp4 per clip, the overviews and the record into the folder `out`, which is replaced; all or nothing.
+def write_clips(
+    out: Path,
+    clips: "ByteClip | np.ndarray",
+    fps: float,
+    record: Mapping[str, Any],
+    format: str = "mp4",
+    layout: str = "single",
+) -> None:
+    """Write the clips, the overviews and the record into the folder `out`, which is replaced; all or nothing.
 
     Args:
         out: the folder.
         clips: (B, T, 3, H, W) uint8 tensor, or (B, T, H, W, 3) uint8 array.
         fps: frame rate of the files.
         record: of the options.
+        format: a key of `vidgan.video.encode.FORMATS`.
+        layout: "single", one file per clip; "grid" or "side", one file `clips` with all clips in a grid or in a row.
     """
+    suffix = FORMATS[format]
     partial = out.with_name(f".{out.name}.new")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         with report_full_disk(out, partial, len(clips) + 2):
-            for number, clip in enumerate(clips):
-                write_mp4(partial / f"clip-{number:04d}.mp4", clip, fps=fps)
+            if layout == "single":
+                for number, clip in enumerate(clips):
+                    write_clip(partial / f"clip-{number:04d}{suffix}", clip, fps, format)
+            else:
+                columns = None if layout == "grid" else len(clips)
+                write_clip(partial / f"clips{suffix}", tile(clips, columns=columns), fps, format)
             write_gif(partial / "overview.gif", tile(clips[:MAX_OVERVIEW_CLIPS]), fps=min(fps, MAX_GIF_FPS))
             write_png(partial / "sheet.png", contact_sheet(clips[:MAX_SHEET_CLIPS]))
             write_text(partial / RECORD, json.dumps(record, indent=2) + "\n")

@@ -12,7 +12,7 @@ from torch import Tensor
 import vidgan
 from vidgan.commands.generate import read_image
 from vidgan.commands.invert import load_editable, read_windows
-from vidgan.commands.output import output_rate, report_full_disk
+from vidgan.commands.output import file_suffix, output_rate, report_full_disk
 from vidgan.commands.unit_options import rendering_without
 from vidgan.errors import ConfigError, DataError
 from vidgan.files import check_overwrite, replace_folder, write_text
@@ -21,7 +21,7 @@ from vidgan.sections import nearest
 from vidgan.tasks.synthesis.codes import Codes, load_codes, render_codes, save_codes
 from vidgan.tasks.synthesis.editing import EDITS, paste
 from vidgan.types import ByteClip
-from vidgan.video.encode import contact_sheet, tile, write_mp4, write_png
+from vidgan.video.encode import contact_sheet, tile, write_clip, write_png
 
 __all__ = ["edit", "read_mask", "select_codes", "side_by_side"]
 
@@ -40,6 +40,7 @@ def edit(
     feather: float = 2.0,
     without_units: Sequence[str] = (),
     fps: float | None = None,
+    format: str = "mp4",
     overwrite: bool = False,
     allow_own_code: bool = False,
     **options: Any,
@@ -59,6 +60,7 @@ def edit(
         feather: standard deviation of the blur of the mask's edge, pixels.
         without_units: units of the frame generator to set to 0 in the edited clip, as `LAYER:UNIT,UNIT`.
         fps: frame rate of the files; default: that of the training clips, or 8 if it is unknown.
+        format: a key of `vidgan.video.encode.FORMATS`.
         options: those that the operation takes: amount, part, frames, category, level, seed.
 
     Returns:
@@ -68,6 +70,7 @@ def edit(
         ConfigError: an unknown operation, a wrong number of codes, a missing option or one without effect.
         DataError: unreadable codes or a mask, or codes of another model. FileExistsError: a result exists.
     """
+    suffix = file_suffix(format)
     check_overwrite(out, overwrite=overwrite, marker=RECORD)
     _check_call(operation, codes, options)
     if original is not None and mask is None:
@@ -98,6 +101,7 @@ def edit(
         "frames": len(clip),
         "fps": fps,
         "fps_from": fps_from,
+        "format": format,
         "vidgan": vidgan.__version__,
     }
     row = side_by_side([*shown, clip])
@@ -105,8 +109,8 @@ def edit(
     shutil.rmtree(partial, ignore_errors=True)
     try:
         with report_full_disk(out, partial, 5):
-            write_mp4(partial / "clip.mp4", clip, fps=fps)
-            write_mp4(partial / "side-by-side.mp4", tile(row, columns=len(row)), fps=fps)
+            write_clip(partial / f"clip{suffix}", clip, fps, format)
+            write_clip(partial / f"side-by-side{suffix}", tile(row, columns=len(row)), fps, format)
             write_png(partial / "sheet.png", contact_sheet(row))
             save_codes(partial / "codes.safetensors", {operation: edited})
             write_text(partial / RECORD, json.dumps(record, indent=2) + "\n")

@@ -8,7 +8,7 @@ import torch
 import vidgan
 from vidgan.commands.edit import read_mask
 from vidgan.commands.forecast_files import DEFAULT_CONTEXT
-from vidgan.commands.output import appearing_together, claim_files, output_rate
+from vidgan.commands.output import appearing_together, claim_files, clip_format, output_rate, result_name
 from vidgan.commands.predict import read_context
 from vidgan.errors import ConfigError
 from vidgan.files import write_text
@@ -20,7 +20,7 @@ from vidgan.tasks.base import ForecastModel
 from vidgan.tasks.forecast_images import flow_images
 from vidgan.tasks.forecasting.flow_editing import edit_flow as edit_model_flow
 from vidgan.types import ByteClip
-from vidgan.video.encode import contact_sheet, tile, write_mp4, write_png
+from vidgan.video.encode import contact_sheet, tile, write_clip, write_png
 
 __all__ = ["edit_flow"]
 
@@ -36,10 +36,11 @@ def edit_flow(
     horizon: int = 10,
     start: int = 0,
     fps: float | None = None,
+    format: str | None = None,
     overwrite: bool = False,
     allow_own_code: bool = False,
 ) -> ByteClip:
-    """Write context, unedited and edited forecast side by side as `out` (mp4), a sheet (png) and a record (json).
+    """Write context, unedited and edited forecast side by side as `out`, a sheet (png) and a record (json).
 
     Args:
         run: a run or model folder, the name of shipped weights, or one on the hub.
@@ -50,6 +51,7 @@ def edit_flow(
         horizon: frames to forecast.
         start: first frame of the context.
         fps: frame rate of the video; default: that of the frames that the model reads, or 8 without a clock.
+        format: a key of `vidgan.video.encode.FORMATS`; default: by the suffix of `out`.
 
     Returns:
         (horizon, 3, H, W) uint8, the edited forecast.
@@ -58,10 +60,10 @@ def edit_flow(
         PretrainedError: no such model. ConfigError, ValueError: a model without flow, or a video that is too short.
         DataError: an unreadable video or region. FileExistsError: a result exists.
     """
-    if out.suffix.lower() != ".mp4":
-        raise ConfigError(f"--out {out}: accepted is a file name that ends in .mp4")
-    results = [out, out.with_suffix(".png"), out.with_suffix(".json")]
-    claim_files(results, overwrite=overwrite)
+    format = clip_format(out, format)
+    results = [out, result_name(out, format, ".png"), result_name(out, format, ".json")]
+    frame_folder = out if format == "png" else None
+    claim_files(results, overwrite=overwrite, folder=frame_folder)
     with own_code(allowed=allow_own_code):
         model: ForecastModel = load_model(run, "forecast")
     num_context = context or ModelFacts.from_json(model.facts).context or DEFAULT_CONTEXT
@@ -85,10 +87,11 @@ def edit_flow(
         "start": start,
         "fps": fps,
         "fps_from": fps_from,
+        "format": format,
         "vidgan": vidgan.__version__,
     }
-    with appearing_together(out, results, overwrite=overwrite) as folder:
-        write_mp4(folder / out.name, tile(clips, columns=2), fps=fps)
+    with appearing_together(out, results, overwrite=overwrite, frame_folder=frame_folder) as folder:
+        write_clip(folder / out.name, tile(clips, columns=2), fps, format)
         write_png(folder / results[1].name, contact_sheet(torch.stack(rows), columns=1, frames=horizon))
         write_text(folder / results[2].name, json.dumps(record, indent=2) + "\n")
     return frames

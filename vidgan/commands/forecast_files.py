@@ -9,16 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from vidgan.commands.output import appearing_together
+from vidgan.commands.output import appearing_together, result_name
 from vidgan.data.sources.readers import ReadClip, ReadSettings
 from vidgan.data.unprepared import read_one
 from vidgan.errors import ConfigError
 from vidgan.files import write_text
 from vidgan.model_facts import ModelFacts
-from vidgan.video.encode import contact_sheet, tile, write_mp4, write_png
+from vidgan.video.encode import FORMATS, contact_sheet, tile, write_clip, write_png
 
 __all__ = [
     "DEFAULT_CONTEXT",
+    "LAYOUTS",
     "ForecastFiles",
     "FramesAround",
     "describe_resizing",
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 DEFAULT_CONTEXT = 10  # frames, for weights that do not say how many they were trained with
+LAYOUTS = ("single", "grid", "side")
 KNOWN_BYTES = 1 << 28  # that frames from the start of a video may take
 
 
@@ -118,6 +120,7 @@ class ForecastFiles:
         drawn: (N, K, H, W, 3), or None.
         strip: (H', W', 3), all parts side by side.
         spread: (K, H, W, 3), per-pixel spread of the samples, or None.
+        arranged: (T + K, H', W', 3), the clip that is written as `out`; None: context and best guess.
     """
 
     observed: np.ndarray
@@ -125,44 +128,50 @@ class ForecastFiles:
     drawn: np.ndarray | None
     strip: np.ndarray
     spread: np.ndarray | None
+    arranged: np.ndarray | None = None
 
-    def write(self, out: Path, fps: float, record: Mapping[str, Any], *, overwrite: bool) -> None:
+    def write(self, out: Path, fps: float, record: Mapping[str, Any], format: str = "mp4", *, overwrite: bool) -> None:
         """Write all files, or none after an error.
 
         Raises:
             FileExistsError: a file exists and `overwrite` is off.
         """
-        results = result_paths(out, 1 if self.drawn is None else len(self.drawn))
-        with appearing_together(out, results, overwrite=overwrite) as folder:
+        results = result_paths(out, 1 if self.drawn is None else len(self.drawn), format)
+        frame_folder = out if format == "png" else None
+        with appearing_together(out, results, overwrite=overwrite, frame_folder=frame_folder) as folder:
             partial = folder / out.name
-            write_mp4(partial, np.concatenate([self.observed, self.best]), fps=fps)
-            write_png(partial.with_suffix(".png"), self.strip)
+            alone = np.concatenate([self.observed, self.best])
+            write_clip(partial, alone if self.arranged is None else self.arranged, fps, format)
+            write_png(result_name(partial, format, ".png"), self.strip)
             if self.drawn is not None and self.spread is not None:
                 for number, sample in enumerate(self.drawn):
-                    write_mp4(_sample_path(partial, number), np.concatenate([self.observed, sample]), fps=fps)
+                    clip = np.concatenate([self.observed, sample])
+                    write_clip(_sample_path(partial, number, format), clip, fps, format)
                 together = np.concatenate([self.best[None], self.drawn])  # (N + 1, K, H, W, 3)
                 before = np.broadcast_to(self.observed, (len(together), *self.observed.shape))
-                write_mp4(_together_path(partial), tile(np.concatenate([before, together], axis=1)), fps=fps)
+                tiles = tile(np.concatenate([before, together], axis=1))
+                write_clip(_together_path(partial, format), tiles, fps, format)
                 rows = np.concatenate([self.drawn, self.spread[None]])
-                write_png(_spread_path(partial), contact_sheet(rows, columns=1))
-            write_text(partial.with_suffix(".json"), json.dumps(record, indent=2) + "\n")
+                write_png(_spread_path(partial, format), contact_sheet(rows, columns=1))
+            write_text(result_name(partial, format, ".json"), json.dumps(record, indent=2) + "\n")
 
 
-def result_paths(out: Path, samples: int) -> list[Path]:
+def result_paths(out: Path, samples: int, format: str = "mp4") -> list[Path]:
     """Every file that the command writes."""
-    paths = [out, out.with_suffix(".png"), out.with_suffix(".json")]
+    paths = [out, result_name(out, format, ".png"), result_name(out, format, ".json")]
     if samples > 1:
-        paths += [*(_sample_path(out, number) for number in range(samples)), _together_path(out), _spread_path(out)]
+        paths += [_sample_path(out, number, format) for number in range(samples)]
+        paths += [_together_path(out, format), _spread_path(out, format)]
     return paths
 
 
-def _sample_path(out: Path, number: int) -> Path:
-    return out.with_name(f"{out.stem}-sample-{number}.mp4")
+def _sample_path(out: Path, number: int, format: str) -> Path:
+    return result_name(out, format, f"-sample-{number}{FORMATS[format]}")
 
 
-def _together_path(out: Path) -> Path:
-    return out.with_name(f"{out.stem}-samples.mp4")
+def _together_path(out: Path, format: str) -> Path:
+    return result_name(out, format, f"-samples{FORMATS[format]}")
 
 
-def _spread_path(out: Path) -> Path:
-    return out.with_name(f"{out.stem}-spread.png")
+def _spread_path(out: Path, format: str) -> Path:
+    return result_name(out, format, "-spread.png")

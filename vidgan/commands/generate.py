@@ -8,8 +8,8 @@ import torch
 from einops import rearrange
 
 import vidgan
-from vidgan.commands.clip_files import RECORD, read_pixels, write_clips
-from vidgan.commands.output import output_rate, require_memory
+from vidgan.commands.clip_files import LAYOUTS, RECORD, read_pixels, write_clips
+from vidgan.commands.output import check_layout, file_suffix, output_rate, require_memory
 from vidgan.commands.unit_options import rendering_without
 from vidgan.errors import ConfigError
 from vidgan.files import check_overwrite
@@ -36,12 +36,15 @@ def generate(
     upscale: Path | str | None = None,
     seed: int = 0,
     fps: float | None = None,
+    format: str = "mp4",
+    layout: str = "single",
     overwrite: bool = False,
     allow_own_code: bool = False,
 ) -> ByteClip:
-    """Write `clip-0000.mp4` etc., `overview.gif`, `sheet.png` and `generated.json` into the folder `out`.
+    """Write the clips, `overview.gif`, `sheet.png` and `generated.json` into the folder `out`.
 
-    The folder appears when all of it has been written, and not at all after an error.
+    The clips are `clip-0000.mp4` etc., or `clips.mp4` in a layout of one file. The folder appears when all of it has
+    been written, and not at all after an error.
 
     Args:
         run: a run or model folder of any task that synthesises clips, the name of shipped weights, or one on the hub.
@@ -53,6 +56,8 @@ def generate(
         without_units: units of the frame generator to set to 0, as `LAYER:UNIT,UNIT`; `vidgan dissect` lists them.
         upscale: a run or model folder of the task upscaling, which enlarges the clips.
         fps: frame rate of the files; default: that of the training clips, or 8 if it is unknown.
+        format: a key of `vidgan.video.encode.FORMATS`.
+        layout: "single", one file per clip; "grid" or "side", one file `clips` with all clips in a grid or in a row.
         overwrite: replace an earlier result of this command.
         allow_own_code: follow the import paths of own parts of the model; importing runs the module.
 
@@ -64,6 +69,8 @@ def generate(
         ConfigError, ValueError: an option that the model does not support, or an unreadable first frame.
         FileExistsError: `out` is not empty and may not be replaced.
     """
+    file_suffix(format)  # refuses an unknown one
+    check_layout(layout, LAYOUTS)
     check_overwrite(out, overwrite=overwrite, marker=RECORD)
     with own_code(allowed=allow_own_code):
         model: ClipModel = load_model(run, "clips")
@@ -99,10 +106,12 @@ def generate(
         "seed": seed,
         "fps": fps,
         "fps_from": fps_from,
+        "format": format,
+        "layout": layout,
         "weights": "moving average",
         "vidgan": vidgan.__version__,
     }
-    write_clips(out, samples, fps, record)
+    write_clips(out, samples, fps, record, format, layout)
     return samples
 
 

@@ -9,14 +9,14 @@ import torch
 import vidgan
 from vidgan.commands.edit import select_codes
 from vidgan.commands.invert import load_editable, read_windows
-from vidgan.commands.output import folder_beside, output_rate, report_full_disk
+from vidgan.commands.output import file_suffix, folder_beside, output_rate, report_full_disk
 from vidgan.errors import ConfigError
 from vidgan.files import check_overwrite, replace_folder, write_text
 from vidgan.hub import ModelFacts
 from vidgan.pixels import to_byte, to_float
 from vidgan.tasks.synthesis.codes import layers_of
 from vidgan.tasks.synthesis.layers import PANELS, Layers, layer_panels, paste, swap_background
-from vidgan.video.encode import contact_sheet, write_mp4, write_png
+from vidgan.video.encode import contact_sheet, write_clip, write_png
 
 __all__ = ["layers"]
 
@@ -30,6 +30,7 @@ def layers(
     *,
     background: str | Path | None = None,
     fps: float | None = None,
+    format: str = "mp4",
     overwrite: bool = False,
     allow_own_code: bool = False,
 ) -> Layers:
@@ -44,6 +45,7 @@ def layers(
         codes: codes file of `vidgan invert`; `FILE#CLIP` for one clip of several.
         background: other codes, `FILE#CLIP`, whose background is taken, or a video, over which the object is pasted.
         fps: frame rate of the files; default: that of the training clips, or 8 if it is unknown.
+        format: a key of `vidgan.video.encode.FORMATS`.
         overwrite: replace an earlier result of this command.
         allow_own_code: follow the import paths of own parts of the model; importing runs the module.
 
@@ -54,6 +56,7 @@ def layers(
         ConfigError: a model without layers, or a background of another length. DataError: unreadable codes or video.
         FileExistsError: `out` is not empty and may not be replaced.
     """
+    suffix = file_suffix(format)
     check_overwrite(out, overwrite=overwrite, marker=RECORD)
     model = load_editable(run, allow_own_code=allow_own_code)
     if not model.is_layered:
@@ -86,11 +89,12 @@ def layers(
         "frames": found.mask.shape[1],
         "fps": fps,
         "fps_from": fps_from,
+        "format": format,
         "vidgan": vidgan.__version__,
     }
     with folder_beside(out) as partial, report_full_disk(out, partial, len(panels) + 3):
         for name, clip in panels.items():
-            write_mp4(partial / f"{name}.mp4", clip, fps=fps)
+            write_clip(partial / f"{name}{suffix}", clip, fps, format)
         np.save(partial / "mask.npy", found.segmentation()[0].numpy())
         write_png(partial / "sheet.png", contact_sheet(torch.stack(list(panels.values()))))
         write_text(partial / RECORD, json.dumps(record, indent=2) + "\n")

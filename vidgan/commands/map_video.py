@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +11,14 @@ import torch
 from torch import Tensor, nn
 
 import vidgan
-from vidgan.commands.output import appearing_together, claim_files, output_rate
+from vidgan.commands.output import (
+    appearing_together,
+    check_layout,
+    claim_files,
+    clip_format,
+    output_rate,
+    result_name,
+)
 from vidgan.data.frame_stream import FrameStream, open_stream
 from vidgan.errors import ConfigError, DataError
 from vidgan.evaluation.progress import with_progress
@@ -18,9 +26,12 @@ from vidgan.evaluation.settings import Settings
 from vidgan.files import write_text
 from vidgan.hub import ModelFacts
 from vidgan.tasks.base import ClipMapper
-from vidgan.video.encode import write_mp4_frames
+from vidgan.video.encode import tile, write_clip
+from vidgan.video.resize import fit_image
 
 __all__ = ["MappedVideo", "map_video"]
+
+LAYOUTS = ("single", "side")
 
 logger = logging.getLogger(__name__)
 
@@ -46,11 +57,13 @@ def map_video(
     check: Callable[[FrameStream], None] = lambda stream: None,
     frames: int | None = None,
     fps: float | None = None,
+    format: str | None = None,
+    layout: str = "single",
     device: str = "auto",
     overwrite: bool = False,
     record: Mapping[str, Any] | None = None,
 ) -> MappedVideo:
-    """Map a video of any length to `out` (mp4) and a record of the options (json); memory holds a few frames.
+    """Map a video of any length to `out` and a record of the options (json); memory holds a few frames.
 
     Both files appear when the whole video has been written, and none after an error.
 
@@ -64,6 +77,8 @@ def map_video(
         check: raises ConfigError or DataError for a video that the model cannot map.
         frames: map only the first of them; None: all.
         fps: frame rate of the output; default: that of the video, or 8 without a clock.
+        format: a key of `vidgan.video.encode.FORMATS`; default: by the suffix of `out`.
+        layout: "single", or "side" with the model's input, scaled to the size of the output, to the left of the output.
         device: "auto", "cpu" or "cuda".
         overwrite: replace existing files.
         record: further entries of the json file.
@@ -72,10 +87,12 @@ def map_video(
         ConfigError: an option without effect. DataError, VideoError: no such video, or one that cannot be mapped.
         FileExistsError: a result exists.
     """
-    if out.suffix.lower() != ".mp4":
-        raise ConfigError(f"--out {out}: accepted is a file name that ends in .mp4")
-    results = [out, out.with_suffix(".json")]
-    claim_files(results, overwrite=overwrite)
+    format = clip_format(out, format)
+    check_layout(layout, LAYOUTS)
+    record_file = result_name(out, format, ".json")
+    results = [out, record_file]
+    frame_folder = out if format == "png" else None
+    claim_files(results, overwrite=overwrite, folder=frame_folder)
     chosen = Settings(device=device).torch_device()
     stream = open_stream(video, frames=frames)
     if out.exists() and out.samefile(video):
@@ -90,13 +107,13 @@ def map_video(
         model.to(chosen)
     output_fps, fps_from = output_rate(fps, None if stream.fps is None else stream.fps * rate, "video")
     written = _Count()
-    tensors = (prepare(torch.from_numpy(image).permute(2, 0, 1).contiguous()) for image in stream)
+    inputs = _Beside(prepare(torch.from_numpy(image).permute(2, 0, 1).contiguous()) for image in stream)
     total = (stream.frames - 1) * rate + 1
-    mapped = (mapping or model.map_frames)(tensors)
+    mapped = (mapping or model.map_frames)(inputs.remembered() if layout == "side" else inputs.frames)
     outputs = written.counting(with_progress(mapped, total=total, description="mapping"))
-    with appearing_together(out, results, overwrite=overwrite) as folder:
-        partial = folder / out.name
-        write_mp4_frames(partial, outputs, output_fps)
+    with appearing_together(out, results, overwrite=overwrite, frame_folder=frame_folder) as folder:
+        shown = inputs.beside(outputs, rate) if layout == "side" else outputs
+        write_clip(folder / out.name, shown, output_fps, format)
         if written.frames != total:
             raise DataError(f"{video}: {total} frames were expected and {written.frames} written; the file changed")
         content = {
@@ -108,11 +125,13 @@ def map_video(
             "frame_size": list(written.size),
             "fps": output_fps,
             "fps_from": fps_from,
+            "format": format,
+            "layout": layout,
             "notes": list(stream.notes),
             **(record or {}),
             "vidgan": vidgan.__version__,
         }
-        write_text(partial.with_suffix(".json"), json.dumps(content, indent=2) + "\n")
+        write_text(folder / record_file.name, json.dumps(content, indent=2) + "\n")
     return MappedVideo(out, written.frames, written.size, output_fps)
 
 
@@ -128,3 +147,27 @@ class _Count:
             self.frames += 1
             self.size = (frame.shape[-2], frame.shape[-1])
             yield frame
+
+
+class _Beside:
+    """Frames that go into a mapping, kept until the output of each has been seen."""
+
+    def __init__(self, frames: Iterator[Tensor]) -> None:
+        self.frames = frames
+        self._waiting: deque[Tensor] = deque()
+
+    def remembered(self) -> Iterator[Tensor]:
+        """The frames, each of them kept."""
+        for frame in self.frames:
+            self._waiting.append(frame)
+            yield frame
+
+    def beside(self, outputs: Iterator[Tensor], rate: int) -> Iterator[Tensor]:
+        """Each output to the right of the frame that it was made from: (3, H', W'), `rate` outputs for every frame."""
+        for number, output in enumerate(outputs):
+            if number and number % rate == 0:
+                self._waiting.popleft()
+            image = self._waiting[0].permute(1, 2, 0).numpy()  # (h, w, 3)
+            size = (output.shape[-2], output.shape[-1])
+            scaled = torch.from_numpy(fit_image(image, size, "squash", resample="nearest").copy()).permute(2, 0, 1)
+            yield tile(torch.stack([scaled, output])[:, None], columns=2)[0]

@@ -1,4 +1,4 @@
-"""What the commands that write clips share: the frame rate of the files, memory, full disks, temporary folders."""
+"""What the commands that write clips share: format, layout and frame rate of the files, memory, full disks, folders."""
 
 import glob
 import os
@@ -9,21 +9,27 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vidgan.errors import ConfigError, RunFailedError
-from vidgan.files import DISK_FULL_ERRNOS, check_overwrite
+from vidgan.files import DISK_FULL_ERRNOS, check_overwrite, replace_folder
 from vidgan.memory import available_memory
 from vidgan.training.leftovers import is_alive
+from vidgan.video.encode import FORMATS
 
 __all__ = [
     "DEFAULT_FPS",
     "appearing_together",
+    "check_layout",
     "claim_files",
+    "clip_format",
+    "file_suffix",
     "folder_beside",
     "output_rate",
     "report_full_disk",
     "require_memory",
+    "result_name",
 ]
 
 DEFAULT_FPS = 8.0  # of frames without a clock
+FRAME_NAME = re.compile(r"frame-\d+\.png")
 MIN_FPS, MAX_FPS = 0.01, 1000.0  # that an MP4 file can hold
 
 
@@ -40,6 +46,49 @@ def output_rate(requested: float | None, source: float | None, source_name: str)
     if source is not None and MIN_FPS <= source <= MAX_FPS:
         return source, source_name
     return DEFAULT_FPS, "default"
+
+
+def file_suffix(format: str | None) -> str:
+    """Suffix of a file in a format, `.mp4` for None.
+
+    Raises:
+        ConfigError: no such format.
+    """
+    if format is not None and format not in FORMATS:
+        raise ConfigError(f"--format {format}: accepted are {', '.join(FORMATS)}")
+    return FORMATS[format or "mp4"]
+
+
+def clip_format(out: Path, requested: str | None) -> str:
+    """The format of `out`: that of its suffix, which `--format` must agree with. A folder of frames needs `--format`.
+
+    Raises:
+        ConfigError: an unknown format or suffix, or a suffix of another format.
+    """
+    by_suffix = {suffix: name for name, suffix in FORMATS.items() if suffix}
+    suffix = out.suffix.lower()
+    if requested is None:
+        if suffix not in by_suffix:
+            accepted = ", ".join(by_suffix)
+            raise ConfigError(f"--out {out}: accepted is a name that ends in {accepted}; or any, with --format png")
+        return by_suffix[suffix]
+    expected = file_suffix(requested)
+    if suffix != expected and (expected or suffix in by_suffix):
+        wanted = f"ends in {expected}" if expected else "is that of a folder"
+        raise ConfigError(f"--out {out}: accepted with --format {requested} is a name that {wanted}")
+    return requested
+
+
+def result_name(out: Path, format: str, ending: str) -> Path:
+    """The name of a further result beside `out`: its name without the format's suffix, then `ending`."""
+    suffix = FORMATS[format]
+    return out.with_name(out.name[: len(out.name) - len(suffix)] + ending)
+
+
+def check_layout(layout: str, accepted: Sequence[str]) -> None:
+    """Raise ConfigError for a layout that a command does not have."""
+    if layout not in accepted:
+        raise ConfigError(f"--layout {layout}: accepted are {', '.join(accepted)}")
 
 
 def require_memory(num_bytes: int, options: str) -> None:
@@ -101,24 +150,43 @@ def folder_beside(path: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def claim_files(paths: Sequence[Path], *, overwrite: bool) -> None:
-    """Make sure that files can be written under these names.
+def claim_files(paths: Sequence[Path], *, overwrite: bool, folder: Path | None = None) -> None:
+    """Make sure that results can be written under these names.
+
+    Args:
+        paths: the results.
+        overwrite: replace existing ones.
+        folder: the one of `paths` that is a folder of frames (--format png).
 
     Raises:
-        FileExistsError: a file exists and `overwrite` is off. IsADirectoryError: a folder has the name.
+        FileExistsError: a result exists and `overwrite` is off, or the folder holds something else than frames.
+        IsADirectoryError: a folder has the name of a file.
     """
     for path in paths:
         if path.is_dir():
-            raise IsADirectoryError(f"{path}: is a folder; choose another --out")
+            if path != folder:
+                raise IsADirectoryError(f"{path}: is a folder; choose another --out")
+            if any(FRAME_NAME.fullmatch(entry.name) is None for entry in path.iterdir()):
+                raise FileExistsError(
+                    f"{path}: holds other files than frames and is not replaced; choose another --out"
+                )
+            if overwrite:
+                continue
         check_overwrite(path, overwrite=overwrite)
 
 
 @contextmanager
-def appearing_together(out: Path, paths: Sequence[Path], *, overwrite: bool) -> Iterator[Path]:
+def appearing_together(
+    out: Path, paths: Sequence[Path], *, overwrite: bool, frame_folder: Path | None = None
+) -> Iterator[Path]:
     """A temporary folder beside `paths`; after the block, its files move to them. After an error, none does."""
     with folder_beside(out) as folder:
         with report_full_disk(out, folder, len(paths)):
             yield folder
-        claim_files(paths, overwrite=overwrite)
+        claim_files(paths, overwrite=overwrite, folder=frame_folder)
         for path in paths:
-            (folder / path.name).replace(path)
+            made = folder / path.name
+            if made.is_dir():
+                replace_folder(made, path)
+            else:
+                made.replace(path)

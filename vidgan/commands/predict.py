@@ -11,8 +11,8 @@ import torch
 from einops import rearrange
 
 import vidgan
-from vidgan.commands.forecast_files import DEFAULT_CONTEXT, ForecastFiles, read_around, result_paths
-from vidgan.commands.output import claim_files, output_rate, require_memory
+from vidgan.commands.forecast_files import DEFAULT_CONTEXT, LAYOUTS, ForecastFiles, read_around, result_paths
+from vidgan.commands.output import check_layout, claim_files, clip_format, output_rate, require_memory
 from vidgan.errors import ConfigError
 from vidgan.evaluation.trust import measure_trust
 from vidgan.hub import ModelFacts
@@ -21,8 +21,8 @@ from vidgan.pixels import to_byte
 from vidgan.tasks import load_model
 from vidgan.tasks.base import ForecastModel
 from vidgan.tasks.forecast_images import forecast_rows, forecast_strip, spread_images
-from vidgan.types import ByteClip
-from vidgan.video.montage import channel_last
+from vidgan.types import ByteClip, Forecast
+from vidgan.video.montage import channel_last, tile
 
 PARTS = 8  # float images of a forecast frame: the forecast and what it was made from
 
@@ -43,17 +43,18 @@ def predict(
     samples: int = 1,
     seed: int | None = None,
     fps: float | None = None,
+    format: str | None = None,
+    layout: str = "single",
     size: tuple[int, int] | None = None,
     overwrite: bool = False,
     allow_own_code: bool = False,
     report: Callable[[str], None] = logger.info,
 ) -> ByteClip:
-    """Write context and forecast as `out` (mp4), an image strip (png), and a record of the options (json).
+    """Write context and forecast as `out`, an image strip (png), and a record of the options (json).
 
     The strip shows context, forecast, its parts and, where the video is long enough, the truth and the error. With
-    several samples there are also `-sample-N.mp4` files, `-samples.mp4` with the best guess and all samples side by
-    side, and the per-pixel spread, `-spread.png`. The files appear when all of them have been written, and none after
-    an error.
+    several samples there are also files `-sample-N`, `-samples` with the best guess and all samples side by side, and
+    the per-pixel spread, `-spread.png`. The files appear when all of them have been written, and none after an error.
 
     The record also holds the trust: the forecast's errors on known frames of the same video beside those of copy-last
     and of the constant-velocity warp (`vidgan.evaluation.trust`).
@@ -67,6 +68,9 @@ def predict(
         samples: forecasts to draw in addition to the best single guess, if more than one.
         seed: of the first sample.
         fps: frame rate of the files; default: that of the frames that the model reads, or 8 without a clock.
+        format: a key of `vidgan.video.encode.FORMATS`; default: by the suffix of `out`.
+        layout: of `out`: "single", the forecast; "side", the true frames to its left; "grid", the true frames where
+            they are known, the forecast, and the parts that it was made of.
         size: (H, W) that the frames are brought to, multiples of 16; default: that of the model's training.
         overwrite: replace existing files.
         allow_own_code: follow the import paths of own parts of the model; importing runs the module.
@@ -81,11 +85,11 @@ def predict(
         DataError, VideoError, ValueError: no such video, or it is too short.
         FileExistsError: a result exists.
     """
-    if out.suffix.lower() != ".mp4":
-        raise ConfigError(f"--out {out}: accepted is a file name that ends in .mp4")
+    format = clip_format(out, format)
+    check_layout(layout, LAYOUTS)
     if seed is not None and samples == 1:
         raise ConfigError(f"--seed {seed} has no effect on a single forecast; set --samples to 2 or more")
-    claim_files(result_paths(out, samples), overwrite=overwrite)
+    claim_files(result_paths(out, samples, format), overwrite=overwrite, folder=out if format == "png" else None)
     with own_code(allowed=allow_own_code):
         model: ForecastModel = load_model(run, "forecast")
     _check_samples(model, samples)
@@ -98,6 +102,11 @@ def predict(
     num_context = context or facts.context or DEFAULT_CONTEXT
     frames = read_known(video, model, num_context, horizon, start, size=size, known=TRUST_FRAMES)
     observed, truth = frames.context, frames.truth
+    if layout == "side" and truth is None:
+        raise ConfigError(
+            f"--layout side: {video} has no {horizon} frames after the context to show beside the forecast; use a"
+            " smaller --horizon or --start, or another layout"
+        )
     fps, fps_from = output_rate(fps, frames.fps, "video")
 
     if facts.trained_on is not None:
@@ -120,6 +129,8 @@ def predict(
         "seed": seed,
         "fps": fps,
         "fps_from": fps_from,
+        "format": format,
+        "layout": layout,
         "frame_size": list(size),
         "trust": None if trust is None else trust.as_json(),
         "vidgan": vidgan.__version__,
@@ -130,8 +141,9 @@ def predict(
         drawn=None if drawn is None else channel_last(drawn, dims=5),
         strip=channel_last(forecast_strip(forecast_rows(observed, truth, forecast)), dims=3),
         spread=None if drawn is None else channel_last(spread_images(drawn), dims=4),
+        arranged=channel_last(_arranged(layout, observed, truth, forecast), dims=4),
     )
-    files.write(out, fps, record, overwrite=overwrite)
+    files.write(out, fps, record, format, overwrite=overwrite)
     return best if drawn is None else drawn
 
 
@@ -219,3 +231,14 @@ def _check_samples(model: ForecastModel, samples: int) -> None:
         raise ConfigError(
             f"--samples {samples}: this model makes a single forecast (trained with model.probabilistic=false)"
         )
+
+
+def _arranged(layout: str, observed: ByteClip, truth: ByteClip | None, forecast: Forecast) -> ByteClip:
+    """Context and forecast, alone or with what it is compared with: (T, 3, H', W')."""
+    best = to_byte(forecast.frames[0])
+    if layout == "single":
+        return torch.cat([observed, best])
+    parts = [] if layout == "side" else [to_byte(part[0]) for part in forecast.parts.values()]
+    shown = torch.stack([*([] if truth is None else [truth]), best, *parts])  # (N, horizon, 3, H, W)
+    whole = torch.cat([observed.expand(len(shown), *observed.shape), shown], dim=1)
+    return tile(whole, columns=2 if layout == "side" else None)

@@ -14,10 +14,9 @@ from einops import rearrange
 from torch import Tensor
 
 from vidgan.commands.forecast_files import DEFAULT_CONTEXT, reading_settings
-from vidgan.commands.output import output_rate
+from vidgan.commands.output import appearing_together, claim_files, clip_format, output_rate
 from vidgan.commands.predict import frame_size
 from vidgan.errors import ConfigError, VideoError
-from vidgan.files import check_overwrite
 from vidgan.hub import ModelFacts
 from vidgan.own_code import own_code
 from vidgan.tasks import load_model
@@ -25,7 +24,7 @@ from vidgan.tasks.base import ForecastModel
 from vidgan.tasks.streaming import Watcher
 from vidgan.types import ByteClip
 from vidgan.video.decode import fit_image
-from vidgan.video.encode import write_mp4_frames
+from vidgan.video.encode import write_clip
 from vidgan.video.montage import tile
 from vidgan.video.streams import open_stream
 
@@ -39,6 +38,7 @@ def predict_live(
     *,
     horizon: int = 1,
     fps: float | None = None,
+    format: str | None = None,
     size: tuple[int, int] | None = None,
     overwrite: bool = False,
     allow_own_code: bool = False,
@@ -53,9 +53,10 @@ def predict_live(
     Args:
         run: as in `vidgan.commands.predict.predict`.
         source: a video file, `-` for standard input, or a camera such as /dev/video0.
-        out: an mp4 file with each frame beside the forecast that was made `horizon` frames earlier; None: no file.
+        out: a file with each frame beside the forecast that was made `horizon` frames earlier; None: no file.
         horizon: frames ahead.
         fps: frame rate of the file; default: that of the source, or 8 if it has none.
+        format: a key of `vidgan.video.encode.FORMATS`; default: by the suffix of `out`.
         size: (H, W) that frames are brought to, multiples of 16; default: that of the model's training.
         overwrite: replace an existing file.
         allow_own_code: as in `predict`.
@@ -70,10 +71,11 @@ def predict_live(
         VideoError: the source cannot be read, or ended before its third frame.
         FileExistsError: the file exists.
     """
-    if out is not None and out.suffix.lower() != ".mp4":
-        raise ConfigError(f"--out {out}: accepted is a file name that ends in .mp4")
+    if out is None and format is not None:
+        raise ConfigError(f"--format {format} has no effect without --out")
     if out is not None:
-        check_overwrite(out, overwrite=overwrite)
+        format = clip_format(out, format)
+        claim_files([out], overwrite=overwrite, folder=out if format == "png" else None)
     with own_code(allowed=allow_own_code):
         model: ForecastModel = load_model(run, "forecast")
     size = frame_size(model, size)
@@ -94,7 +96,9 @@ def predict_live(
             for _ in rest:
                 pass
         else:
-            write_mp4_frames(out, rest, rate, overwrite=overwrite)
+            folder = out if format == "png" else None
+            with appearing_together(out, [out], overwrite=overwrite, frame_folder=folder) as partial:
+                write_clip(partial / out.name, rest, rate, format or "mp4")
     session.finish()
     return session.count
 

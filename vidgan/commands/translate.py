@@ -36,6 +36,8 @@ def translate(
     own_size: bool = False,
     frames: int | None = None,
     fps: float | None = None,
+    format: str | None = None,
+    layout: str = "single",
     device: str = "auto",
     overwrite: bool = False,
     allow_own_code: bool = False,
@@ -48,12 +50,14 @@ def translate(
     Args:
         run: a run or model folder of a translation, paired or unpaired.
         video: video file, folder of frames, strip image or npy file.
-        out: mp4 file.
+        out: the file to write.
         mask: for models that fill holes: a video or folder of as many frames, or one frame for all; bright is a hole.
         reverse: for unpaired models: translate from the second domain to the first.
         own_size: keep the video's frame size; default: frames are resized to those of the training.
         frames: translate only the first of them.
         fps: frame rate of the output; default: that of the video, times the factor of an interpolating model.
+        format: a key of `vidgan.video.encode.FORMATS`; default: by the suffix of `out`.
+        layout: "single", or "side" with the model's input to the left of the output.
         device: "auto", "cpu" or "cuda".
         overwrite: replace existing files.
         allow_own_code: follow the import paths of own parts of the model; importing runs the module.
@@ -86,6 +90,8 @@ def translate(
         check=partial(_check_video, model, masks),
         frames=frames,
         fps=fps,
+        format=format,
+        layout=layout,
         device=device,
         overwrite=overwrite,
         record={"mask": None if mask is None else str(mask), "reverse": reverse, "own_size": own_size},

@@ -17,11 +17,13 @@ def upscale(
     *,
     frames: int | None = None,
     fps: float | None = None,
+    format: str | None = None,
+    layout: str = "single",
     device: str = "auto",
     overwrite: bool = False,
     allow_own_code: bool = False,
 ) -> MappedVideo:
-    """Write the enlarged video as `out` (mp4, without sound) and a record of the options (json).
+    """Write the enlarged video as `out` (without sound) and a record of the options (json).
 
     The video may have any length and size; it is read and written frame by frame.
 
@@ -30,6 +32,8 @@ def upscale(
         video: video file, folder of frames, strip image or npy file.
         frames: enlarge only the first of them; None: all.
         fps: frame rate of the output; default: that of the video, or 8 without a clock.
+        format: a key of `vidgan.video.encode.FORMATS`; default: by the suffix of `out`.
+        layout: "single", or "side" with the model's input to the left of the output.
         device: "auto", "cpu" or "cuda".
         overwrite: replace existing files.
         allow_own_code: follow the import paths of own parts of the model; importing runs the module.
@@ -57,6 +61,8 @@ def upscale(
         check=check,
         frames=frames,
         fps=fps,
+        format=format,
+        layout=layout,
         device=device,
         overwrite=overwrite,
         record={"scale": model.scale},

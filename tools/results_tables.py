@@ -37,7 +37,8 @@ from pathlib import Path
 from typing import Any
 
 from vidgan.evaluation.comparison import Line
-from vidgan.evaluation.results import AnyResult, ForecastScores, Score, read_result
+from vidgan.evaluation.results import AnyResult, ForecastScores, Score, SynthesisScores, read_result
+from vidgan.evaluation.sensitivity import sensitivity_marks
 from vidgan.evaluation.tables import Table, as_markdown, describe_result
 from vidgan.files import write_text
 from vidgan.metrics.statistics import Estimate
@@ -167,6 +168,11 @@ def below(results: Mapping[str, AnyResult]) -> list[str]:
     return notes
 
 
+def marks(result: AnyResult, column: str) -> str:
+    """The signs of a measure of sets that failed the tests of docs/sensitivity.md."""
+    return sensitivity_marks(column.split("@")[0]) if isinstance(result, SynthesisScores) else ""
+
+
 def side_by_side(results: Mapping[str, AnyResult], options: Mapping[str, str]) -> str:
     """One row per forecaster or set, with the columns of all results."""
     with_intervals = options.get("intervals") != "no"
@@ -176,7 +182,7 @@ def side_by_side(results: Mapping[str, AnyResult], options: Mapping[str, str]) -
     better: dict[str, str] = {}
     for label, result in results.items():
         for column, column_label in chosen(options.get("columns"), metrics_of(result)).items():
-            head = f"{label} {column_label}".strip()
+            head = f"{label} {column_label}{marks(result, column)}".strip()
             better[head] = result.better.get(column.split("@")[0], "")
             for name, line in lines.items():
                 value = estimate(result.scores.get(name, {}), column, intervals=with_intervals)
@@ -192,7 +198,10 @@ def stacked(results: Mapping[str, AnyResult], options: Mapping[str, str]) -> str
     """One row per result: the forecaster that `rows` selects, or its subject; then baselines of the last result."""
     with_intervals = options.get("intervals") != "no"
     first, last = next(iter(results.values())), list(results.values())[-1]
-    columns = chosen(options.get("columns"), metrics_of(first))
+    columns = {
+        column: head + marks(first, column)
+        for column, head in chosen(options.get("columns"), metrics_of(first)).items()
+    }
     wanted = options.get("rows") or (first.subject if isinstance(first, ForecastScores) else next(iter(first.scores)))
     baselines = chosen(options["below"], list(last.scores)) if "below" in options else {}
     sources = [(label, results[label].scores, wanted) for label in results]

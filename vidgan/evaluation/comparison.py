@@ -53,6 +53,7 @@ class Comparison:
         lines: measured rows, with common baselines once, then quoted rows.
         differences: the subject of each further entry minus that of the first, on the same windows.
         notes: limits of the numbers, and sources of quoted rows.
+        of_sets: whether sets of clips were compared.
     """
 
     protocol: str
@@ -62,6 +63,7 @@ class Comparison:
     lines: list[Line]
     differences: list[Line]
     notes: list[str] = field(default_factory=list)
+    of_sets: bool = False
 
 
 def compare_results(
@@ -103,6 +105,7 @@ def compare_results(
         lines=lines,
         differences=differences,
         notes=list(dict.fromkeys([*(note for entry in entries for note in entry.result.notes), *notes])),
+        of_sets=isinstance(result, SynthesisScores),
     )
 
 

@@ -6,6 +6,8 @@ A test compares these marks with `docs/results/sensitivity.json`.
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+NOT_SEEING: Final = "†"  # mark of a measure in `BLIND`
+REWARDING: Final = "‡"  # mark of a measure in `REWARDED`
 BLIND: Final[tuple[str, ...]] = ("diversity", "flow_direction", "transition_kernel", "precision", "recall")
 """Measures that see no damage in more than half of the tested data sets."""
 
@@ -22,6 +24,11 @@ REWARDED: Final[Mapping[str, tuple[str, ...]]] = {
 """Measure -> kinds of damage that it called better than real clips in a tested data set."""
 
 
+def sensitivity_marks(measure: str) -> str:
+    """The signs that tables put after the name of a measure of sets; none for one that passed."""
+    return NOT_SEEING * (measure in BLIND) + REWARDING * (measure in REWARDED)
+
+
 def sensitivity_notes(measures: Iterable[str]) -> list[str]:
     """Notes for a result with these measures."""
     measures = list(measures)
@@ -29,7 +36,9 @@ def sensitivity_notes(measures: Iterable[str]) -> list[str]:
     rewarded = [f"{name} ({', '.join(REWARDED[name])})" for name in measures if name in REWARDED]
     notes = []
     if blind:
-        notes.append(f"{', '.join(blind)}: told no tested damage from real clips reliably (docs/sensitivity.md)")
+        notes.append(
+            f"{NOT_SEEING} {', '.join(blind)}: told no tested damage from real clips reliably (docs/sensitivity.md)"
+        )
     if rewarded:
-        notes.append(f"called damaged clips better than real ones on tested data: {'; '.join(rewarded)}")
+        notes.append(f"{REWARDING} called damaged clips better than real ones on tested data: {'; '.join(rewarded)}")
     return notes

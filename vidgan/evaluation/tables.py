@@ -17,21 +17,34 @@ from vidgan.evaluation.results import (
     Result,
     SynthesisScores,
 )
+from vidgan.evaluation.sensitivity import NOT_SEEING, REWARDING, sensitivity_marks
 from vidgan.metrics.appearance import lags
 from vidgan.metrics.statistics import Estimate
 
 FEW_VIDEOS = 20  # at most this number of videos is listed individually
+SIGNS = {"higher": " ↑", "lower": " ↓", NOT_SEEING: NOT_SEEING, REWARDING: REWARDING}
+LATEX_SIGNS = {
+    "higher": r" $\uparrow$",
+    "lower": r" $\downarrow$",
+    NOT_SEEING: r"$^\dagger$",
+    REWARDING: r"$^\ddagger$",
+}
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of metric -> estimate, with a title and notes."""
+    """Rows of metric -> estimate, with a title and notes.
+
+    `of_sets`: measures of sets of clips. They are many, so they become the rows, and those that failed the tests of
+    docs/sensitivity.md are marked.
+    """
 
     title: str
     metrics: list[str]
     better: Mapping[str, str]
     lines: Sequence[Line]
     notes: list[str] = field(default_factory=list)
+    of_sets: bool = False
 
 
 def result_tables(scores: Result, *, published: bool = False) -> list[Table]:
@@ -58,7 +71,8 @@ def result_tables(scores: Result, *, published: bool = False) -> list[Table]:
         quoted, sources = quoted_lines(PROTOCOLS.get(scores.protocol), metrics)
         lines += quoted
         notes += sources
-    tables = [Table(describe_result(scores), metrics, scores.better, lines, notes)]
+    of_sets = isinstance(scores, SynthesisScores)
+    tables = [Table(describe_result(scores), metrics, scores.better, lines, notes, of_sets)]
     if isinstance(scores, FolderScores) and 1 < scores.videos <= FEW_VIDEOS:
         by_video = [
             Line(video, {metric: Estimate(value, None, None) for metric, value in means.items()})
@@ -87,7 +101,7 @@ def result_tables(scores: Result, *, published: bool = False) -> list[Table]:
 def comparison_tables(comparison: Comparison, title: str) -> list[Table]:
     """The table of several results with this title, and the table of their paired differences."""
     notes = [f"note: {note}" for note in comparison.notes]
-    tables = [Table(title, comparison.metrics, comparison.better, comparison.lines, notes)]
+    tables = [Table(title, comparison.metrics, comparison.better, comparison.lines, notes, comparison.of_sets)]
     if comparison.differences:
         paired = [m for m in comparison.metrics if any(m in line.values for line in comparison.differences)]
         tables.append(Table(f"{comparison.protocol}: paired differences", paired, {}, comparison.differences))
@@ -150,7 +164,7 @@ def as_text(tables: Sequence[Table]) -> str:
     """Aligned columns for a terminal."""
     parts = []
     for table in tables:
-        rows = [_header(table, " ↑", " ↓"), *([line.name, *_cells(line, table)] for line in table.lines)]
+        rows = _grid(table)
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         text = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         parts.append("\n".join([table.title, "", *text, *(["", *table.notes] if table.notes else [])]))
@@ -161,10 +175,8 @@ def as_markdown(tables: Sequence[Table]) -> str:
     """Markdown tables; quoted rows in italics."""
     parts = []
     for table in tables:
-        header = _header(table, " ↑", " ↓")
-        rows = [header, ["---"] * len(header)]
-        rows += [[f"*{line.name}*" if line.quoted else line.name, *_cells(line, table)] for line in table.lines]
-        text = [f"| {' | '.join(row)} |" for row in rows]
+        header, *rows = _grid(table, quoted="*{}*")
+        text = [f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *rows)]
         notes = [f"- {note}" for note in table.notes]
         parts.append("\n".join([table.title, "", *text, *(["", *notes] if notes else [])]))
     return "\n\n".join(parts)
@@ -174,13 +186,9 @@ def as_latex(tables: Sequence[Table]) -> str:
     """LaTeX `tabular` environments for use inside a `table`; quoted rows in italics, notes as comments."""
     parts = []
     for table in tables:
-        header = _header(table, r" $\uparrow$", r" $\downarrow$", escape=_escape)
-        rows = []
-        for line in table.lines:
-            name = rf"\textit{{{_escape(line.name)}}}" if line.quoted else _escape(line.name)
-            rows.append([name, *map(_escape, _cells(line, table))])
+        header, *rows = _grid(table, quoted=r"\textit{{{}}}", escape=_escape, signs=LATEX_SIGNS)
         body_rows = [f"{' & '.join(row)} \\\\" for row in rows]
-        columns = "l" + "r" * len(table.metrics)
+        columns = "l" + "r" * (len(header) - 1)
         comments = [f"% {note}" for note in (table.title, *table.notes)]
         body = [rf"\begin{{tabular}}{{{columns}}}", r"\hline", f"{' & '.join(header)} \\\\", r"\hline", *body_rows]
         parts.append("\n".join([*comments, *body, r"\hline", r"\end{tabular}"]))
@@ -222,10 +230,10 @@ def score_document(scores: Result) -> dict[str, Any]:
                     curves.setdefault(metric, {})[name] = [step.mean for step in steps]
                 if any(step.low is not None for step in steps):
                     intervals.setdefault(metric, {})[name] = [[step.low, step.high] for step in steps]
-    rows = [[line.name, *_cells(line, table)] for line in table.lines]
+    header, *rows = _grid(table)
     return {
         "protocol": scores.protocol,
-        "table": {"header": _header(table, " ↑", " ↓"), "rows": rows},
+        "table": {"header": header, "rows": rows},
         "curves": curves,
         "intervals": intervals,
         **({"steps": lags(scores.frames)} if curves and isinstance(scores, SynthesisScores) else {}),
@@ -239,9 +247,26 @@ def score_document(scores: Result) -> dict[str, Any]:
     }
 
 
-def _header(table: Table, up: str, down: str, *, escape: Callable[[str], str] = str) -> list[str]:
-    arrows = {"higher": up, "lower": down}
-    return ["", *(f"{escape(metric)}{arrows.get(table.better.get(metric, ''), '')}" for metric in table.metrics)]
+def _grid(
+    table: Table, *, quoted: str = "{}", escape: Callable[[str], str] = str, signs: Mapping[str, str] = SIGNS
+) -> list[list[str]]:
+    """All cells, names included: the first row is the header.
+
+    Args:
+        quoted: format of the names of quoted rows.
+        escape: makes a text safe in the output format.
+        signs: the arrows and marks of the output format.
+    """
+    rows = [["", *(_heading(metric, table, escape, signs) for metric in table.metrics)]]
+    for line in table.lines:
+        name = quoted.format(escape(line.name)) if line.quoted else escape(line.name)
+        rows.append([name, *map(escape, _cells(line, table))])
+    return [list(column) for column in zip(*rows, strict=True)] if table.of_sets else rows
+
+
+def _heading(metric: str, table: Table, escape: Callable[[str], str], signs: Mapping[str, str]) -> str:
+    marks = "".join(signs[mark] for mark in sensitivity_marks(metric)) if table.of_sets else ""
+    return f"{escape(metric)}{marks}{signs.get(table.better.get(metric, ''), '')}"
 
 
 def _cells(line: Line, table: Table) -> list[str]:

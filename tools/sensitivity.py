@@ -26,6 +26,7 @@ import torch.nn.functional as F
 from einops import rearrange
 
 from vidgan.evaluation.networks import APPEARANCE, SMOOTHNESS, set_networks
+from vidgan.evaluation.sensitivity import NOT_SEEING, REWARDING
 from vidgan.evaluation.set_scores import (
     MeasuredSet,
     background_level,
@@ -50,6 +51,7 @@ REFERENCE, OTHER, COPIED = "reference", "other real", "copied"
 LOWER = ("motion_histogram", "frechet_inhouse", *DISTANCES)  # measures without a network of which lower is better
 FEWEST_PIXELS = 3  # largest displacement of a jittered frame, in pixels
 HUE = 60.0  # degrees
+DIGITS = 6  # of a value in the result
 MARGIN = 1.5  # clips on each side for one drawn, so that draws differ
 
 
@@ -84,9 +86,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 seed=options.seed,
                 network_clips=options.network_clips,
             )
-            earlier = result["data"].get(root.name, {"values": {}, "better": {}})
-            values = earlier["values"] | entry["values"]
-            entry["values"] = {number: values[number] for number in sorted(values, key=int)}
+            earlier = result["data"].get(root.name, {"values": {}, "clips": {}, "better": {}})
+            for part in ("values", "clips"):
+                joined = earlier[part] | entry[part]
+                entry[part] = {number: joined[number] for number in sorted(joined, key=int)}
             entry["better"] |= earlier["better"]
             result["data"][root.name] = entry
             if options.out is not None:
@@ -153,7 +156,12 @@ def shift_hue(clips: ByteClip) -> ByteClip:
 def measure_data(
     root: Path, numbers: Sequence[int], *, frames: int, draws: int, seed: int, network_clips: int
 ) -> dict[str, Any]:
-    """The measures of all sets of one data set: `values` is number -> measure -> set -> one value per draw."""
+    """The measures of all sets of one data set.
+
+    Returns:
+        `values`: number -> measure -> set -> one value per draw; `clips`: number -> clips on each side that the draws
+        are taken from; the size of a frame and the direction of each measure.
+    """
     sides = read_sides(root, frames, MARGIN * max(numbers), seed)
     available = len(sides.reference)
     chosen = [number for number in numbers if MARGIN * number <= available]
@@ -186,8 +194,10 @@ def measure_data(
                 random = np.random.default_rng(derive_seed("sensitivity draw", seed, number, draw))
                 first, second = (random.permutation(len(clips.other))[:number] for _ in range(2))
                 for key, name, value in compare_all(reference[first], sets, first, second, networks):
-                    table.setdefault(key, {}).setdefault(name, []).append(value)
-    return {"clips": available, "size": list(sides.other.shape[-2:]), "better": better, "values": values}
+                    table.setdefault(key, {}).setdefault(name, []).append(float(f"{value:.{DIGITS}g}"))
+    few_clips = len(few.reference)
+    sizes = {str(number): few_clips if MARGIN * number <= network_clips else available for number in chosen}
+    return {"clips": sizes, "size": list(sides.other.shape[-2:]), "better": better, "values": values}
 
 
 def fetched_networks() -> dict[str, FeatureNet]:
@@ -300,28 +310,31 @@ def page(result: Mapping[str, Any]) -> str:
     """The page of the docs, from the JSON alone."""
     counts = summary(result)
     columns = list(next(iter(counts.values())))
+    blind, rewarded = marks(result)
+
+    def marked(measure: str) -> str:
+        return f"`{measure}`{NOT_SEEING * (measure in blind)}{REWARDING * (measure in rewarded)}"
+
     parts = [
         INTRODUCTION.format(frames=result["frames"], draws=result["draws"], flow=result["flow"]),
         f"## In how many of {len(result['data'])} data sets\n",
-        _table(columns, [(measure, [str(row.get(name, "")) for name in columns]) for measure, row in counts.items()]),
+        _table(
+            columns,
+            [(marked(measure), [str(row.get(name, "")) for name in columns]) for measure, row in counts.items()],
+        ),
     ]
-    blind, rewarded = marks(result)
-    if blind:
-        parts.append(f"\n**See nothing reliably** (no damage in more than half of the sets): {_named(blind)}.")
+    if unseen := [name for name in columns if not any(row.get(name) for row in counts.values())]:
+        parts.append(f"\n**No measure sees** {', '.join(unseen)} clips.")
     if rewarded:
         named = "; ".join(f"`{measure}`: {', '.join(names)}" for measure, names in rewarded.items())
-        parts.append(f"\n**Call damaged clips better than real ones** in a data set: {named}.")
+        parts.append(f"\n{REWARDING} **calls damaged clips better than real ones** in a data set: {named}.")
     for name, entry in result["data"].items():
-        tried = ", ".join(entry["values"])
-        read = [number for number, table in entry["values"].items() if "appearance_frechet" in table]
-        networks = f", networks {', '.join(read)}" if read else ""
-        size = "x".join(map(str, entry["size"]))
         parts += [
             f"\n## {name}\n",
-            f"{entry['clips']} clips on each side, {size}; sets of {tried}{networks}.\n",
+            f"{_sizes(entry)}\n",
             _table(
                 columns,
-                [(measure, [first_number(entry, measure, damage) for damage in columns]) for measure in counts],
+                [(marked(measure), [first_number(entry, measure, damage) for damage in columns]) for measure in counts],
             ),
         ]
     return "\n".join(parts) + "\n"
@@ -339,6 +352,8 @@ prepared as in the [recipes](guide_recipes.md), at 64x64; *shapes* are moving sh
   draw, and for every larger n.
 - **-**: not seen at the largest n. **!**: called better than other real clips in every draw.
 - Measures without a direction count by their distance from the value of the reference.
+- **†** after a measure: it sees no damage in more than half of the data sets. **‡**: in a data set it calls a damage
+  better than real clips, at the largest n tested there. Every table of vidgan that shows such a measure marks it.
 
 Damages: *frozen* repeats the first frame; *shuffled*, *reversed* change the order; *blurred* averages 5x5 pixels;
 *jittered* moves every frame by up to 3 pixels at random; *half speed* takes every stored frame instead of every second;
@@ -346,17 +361,24 @@ Damages: *frozen* repeats the first frame; *shuffled*, *reversed* change the ord
 are; *copied* are the reference clips themselves, which only a measure of copying should call worse.
 
 A measure that does not see a damage says nothing about it, however good the number. What is not seen among 32 clips may
-be seen among more: the table holds for the tested numbers.
+be seen among more, as on shapes, where sets have up to 512: the table holds for the tested numbers.
 """
 
 
-def _named(measures: Sequence[str]) -> str:
-    return ", ".join(f"`{measure}`" for measure in measures)
+def _sizes(entry: Mapping[str, Any]) -> str:
+    """Which numbers of clips were compared, and how many there were to draw from."""
+    drawn: dict[int, list[str]] = {}
+    for number, available in entry["clips"].items():
+        drawn.setdefault(available, []).append(number)
+    sets = "; ".join(f"sets of {', '.join(numbers)} from {available} clips" for available, numbers in drawn.items())
+    read = [number for number, table in entry["values"].items() if "appearance_frechet" in table]
+    networks = f". Networks only in sets of {', '.join(read)}" if read and len(read) < len(entry["values"]) else ""
+    return f"Frames of {'x'.join(map(str, entry['size']))}; {sets} on each side{networks}."
 
 
 def _table(columns: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> str:
     lines = [f"| measure | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
-    lines += [f"| `{name}` | {' | '.join(values)} |" for name, values in rows if any(values)]
+    lines += [f"| {name} | {' | '.join(values)} |" for name, values in rows if any(values)]
     return "\n".join(lines) + "\n"
 
 

@@ -1,5 +1,7 @@
 """The sensitivity table: its damages, its verdicts, and the marks that results repeat."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,10 @@ import pytest
 import torch
 
 from tools.sensitivity import OTHER, REFERENCE, Sides, damages, first_number, jitter, marks, page, shift_hue, verdict
-from vidgan.evaluation.sensitivity import BLIND, REWARDED, sensitivity_notes
+from vidgan.evaluation.comparison import Entry, compare_results
+from vidgan.evaluation.sensitivity import BLIND, REWARDED, sensitivity_marks, sensitivity_notes
+from vidgan.evaluation.set_scores import score_synthesis
+from vidgan.evaluation.tables import FORMATS, as_markdown, comparison_tables, result_tables, score_document
 from vidgan.files import read_json
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -73,9 +78,11 @@ def test_cells_name_the_smallest_number_from_which_on_the_damage_is_seen() -> No
         },
     }
     assert [first_number(entry, "distance", name) for name in ("frozen", "blurred", "looped")] == ["32", "8", "!"]
-    result = {"frames": 8, "draws": 2, "flow": "dis", "data": {"made": {**entry, "clips": 48, "size": [64, 64]}}}
+    clips = {"8": 48, "16": 48, "32": 96}
+    result = {"frames": 8, "draws": 2, "flow": "dis", "data": {"made": {**entry, "clips": clips, "size": [64, 64]}}}
     assert marks(result) == ([], {"distance": ["looped"]})
-    assert "| `distance` | 32 | 8 | ! |" in page(result)
+    assert "| `distance`‡ | 32 | 8 | ! |" in page(result)
+    assert "sets of 8, 16 from 48 clips; sets of 32 from 96 clips on each side." in page(result)
 
 
 def test_marks_and_page_are_those_of_the_measured_table() -> None:
@@ -86,6 +93,36 @@ def test_marks_and_page_are_those_of_the_measured_table() -> None:
     for entry in result["data"].values():
         for table in entry["values"].values():
             assert all(np.isfinite(values).all() for row in table.values() for values in row.values())
+
+
+def test_tables_mark_measures_of_sets_and_have_them_as_rows() -> None:
+    random = torch.Generator().manual_seed(0)
+    clips = torch.randint(0, 256, (12, 4, 3, 16, 16), generator=random).to(torch.uint8)
+    scores = score_synthesis(clips[:8], clips[8:], splits=1)
+    value = scores.scores["frozen"]["diversity"].mean
+    header, _, *rows = as_markdown(result_tables(scores)).splitlines()[2:]
+    assert header == "|  | generated | real | frozen | shuffled | reversed | blurred |"
+    names = [row.split(" | ")[0].removeprefix("| ") for row in rows if row.startswith("|")]
+    assert names == [
+        "motion_energy", "flicker", "content_distance", "motion_histogram‡ ↓", "diversity†", "nearest_clip",
+        "frechet_inhouse‡ ↓",
+    ]  # fmt: skip
+    assert f"{value.mean:.4f} [{value.low:.4f}, {value.high:.4f}]" in rows[4].split(" | ")[3]
+    assert any(note.startswith("† diversity: told no tested damage") for note in scores.notes)
+    latex = FORMATS["latex"](result_tables(scores))
+    assert r"\begin{tabular}{lrrrrrr}" in latex and r"diversity$^\dagger$ &" in latex
+    assert r"frechet\_inhouse$^\ddagger$ $\downarrow$ &" in latex
+    assert [row[0] for row in score_document(scores)["table"]["rows"]] == names
+    both = compare_results([Entry("a", scores), Entry("b", replace(scores, seed=1))])
+    text = FORMATS["text"](comparison_tables(both, "two sets"))
+    assert text.splitlines()[7].startswith("diversity†")
+
+
+def test_the_page_of_metrics_marks_the_same_measures() -> None:
+    text = (DOCS / "metrics.md").read_text().split("## Sets of clips", 1)[1]
+    table = [line.split(" | ")[0] for line in text.splitlines() if line.startswith("| `")]
+    for name in {*BLIND, *REWARDED}:
+        assert any(re.search(f"`{name}`{sensitivity_marks(name)}(?![†‡])", line) for line in table), name
 
 
 def test_results_repeat_the_marks() -> None:

@@ -33,6 +33,7 @@ __all__ = [
     "digest_of",
     "escape_controls",
     "explain_full_disk",
+    "file_hash",
     "natural_key",
     "open_regular",
     "parse_json",
@@ -67,6 +68,12 @@ def digest_of(*parts: object) -> str:
     """32 hexadecimal digits of a hash of the JSON form of `parts`."""
     text = json.dumps(parts, ensure_ascii=True, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def escape_controls(text: str, *, keep: str = "") -> str:

@@ -14,11 +14,13 @@ from vidgan.commands.report import report
 from vidgan.commands.table import table
 from vidgan.commands.train import train
 from vidgan.errors import ConfigError
+from vidgan.evaluation import long_clips
 from vidgan.evaluation.models import load_model
 from vidgan.evaluation.nearest_clips import nearest_windows
 from vidgan.evaluation.results import LongClipScores, SynthesisScores
 from vidgan.evaluation.tables import render
 from vidgan.evaluation.windows import WindowSet
+from vidgan.metrics.features import FeatureNet
 from vidgan.report.cases import Cases
 
 SHORT = {
@@ -59,6 +61,12 @@ def test_the_first_segment_is_that_of_a_short_clip(longer: LongClipScores, run: 
     motion_energy = float(made.float().diff(dim=1).abs().mean() / 255)
     first = longer.scores["generated"]["motion_energy"].horizon[0].mean
     assert first == pytest.approx(motion_energy, rel=1e-3)
+
+
+def test_networks_that_compare_no_frames_are_refused(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(long_clips, "set_networks", lambda *_, **__: {"rife": FeatureNet(lambda clips: clips, "none")})
+    with pytest.raises(ConfigError, match="--weights rife has no effect on clips longer than trained; accepted"):
+        evaluate(run, frames=25, weights={"rife": Path("rife.safetensors")})
 
 
 @pytest.mark.parametrize("frames", [5, 8, 12])

@@ -6,6 +6,8 @@ import torch
 
 from vidgan.evaluation.long_clips import content_drift, edge_strength, recurrence, score_long_clips
 from vidgan.evaluation.results import LongClipScores
+from vidgan.metrics.appearance import cosines
+from vidgan.metrics.features import ClipMeasure, FeatureNet
 from vidgan.types import ByteClip
 
 SEGMENT = 8
@@ -85,6 +87,27 @@ def test_decay_leaves_the_frames_of_real_clips() -> None:
     assert max(curve[:2]) < 3 * max(floor) < min(curve[2:])
     assert scores.spans("real") == ["1-8", "9-16"] and scores.spans("generated")[-1] == "25-32"
     assert LongClipScores.from_json(scores.to_json()) == scores
+
+
+def test_features_of_two_frames_are_compared_by_their_lag() -> None:
+    """Clips that change for good after two segments, and real ones that are steady."""
+    made = torch.zeros(2, 4 * SEGMENT, 3, 16, 16, dtype=torch.uint8)
+    made[:, : 2 * SEGMENT, 0], made[:, 2 * SEGMENT :, 1] = 200, 200
+    steady = torch.full((4, 2 * SEGMENT, 3, 16, 16), 90, dtype=torch.uint8)
+    colour = FeatureNet(
+        lambda clips: clips.double().mean(dim=(3, 4)).numpy(),
+        "colour",
+        {"colour.pt": "hash"},
+        (),
+        of_pairs={"consistency": ClipMeasure(cosines, "cosine")},
+    )
+    scores = score_long_clips(steady, made, segment=SEGMENT, networks={"colour": colour})
+    # Of 32 - lag pairs of frames, min(lag, 32 - lag) have the change between them.
+    shares = np.array([1 - min(lag, 32 - lag) / (32 - lag) for lag in range(1, 32)])
+    curve = [step.mean for step in scores.scores["generated"]["consistency"].horizon]
+    assert curve == pytest.approx([shares[:7].mean(), shares[7:15].mean(), shares[15:23].mean(), shares[23:].mean()])
+    assert [step.mean for step in scores.scores["real"]["consistency"].horizon] == pytest.approx([1, 1])
+    assert "by the lag" in scores.definitions["consistency"]
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from vidgan.commands.evaluate import _shares_networks
 from vidgan.errors import ConfigError, WeightsError
 from vidgan.evaluation import networks
-from vidgan.evaluation.networks import PEERS, peer_predictors, perceptual_metrics, set_networks
+from vidgan.evaluation.networks import PEERS, peer_predictors, perceptual_metrics, set_networks, shares_features
 from vidgan.evaluation.set_scores import score_synthesis
 from vidgan.evaluation.settings import ClipSettings, LongClipSettings
 
@@ -61,9 +60,9 @@ def test_networks_bring_their_measures(file: Path) -> None:
 
 
 def test_only_fetched_networks_are_shared_by_processes(file: Path) -> None:
-    assert _shares_networks(ClipSettings(weights={"rife": file}))
-    assert not _shares_networks(ClipSettings(weights={"own": file}))
-    assert not _shares_networks(LongClipSettings(frames=32))
+    assert shares_features(ClipSettings(weights={"rife": file}))
+    assert not shares_features(ClipSettings(weights={"own": file}))
+    assert not shares_features(LongClipSettings(frames=32))
 
 
 def test_a_peer_forecasts_and_is_no_metric(file: Path) -> None:

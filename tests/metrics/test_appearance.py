@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from vidgan.metrics.appearance import (
+    by_lag,
     clip_points,
     consistency,
+    cosines,
     coverage_scores,
     lags,
     nearest_points,
@@ -22,6 +24,14 @@ def test_consistency_is_the_cosine_over_the_lag() -> None:
     turning = np.stack([np.cos(angles), np.sin(angles)], axis=1)[None] * 7.0  # (1, 5, 2)
     assert consistency(turning)[0] == pytest.approx(np.cos(np.deg2rad([30, 60, 120])))
     assert consistency(turning[:, :1].repeat(5, axis=1))[0] == pytest.approx([1, 1, 1])
+
+
+def test_consistency_beyond_the_training_length_is_the_mean_over_the_lags() -> None:
+    angles = np.deg2rad(15.0 * np.arange(6))
+    turning = np.stack([np.cos(angles), np.sin(angles)], axis=1)[None] * 7.0  # (1, 6, 2)
+    curve = by_lag(cosines(turning), 3)
+    assert curve.shape == (1, 2)
+    assert curve[0] == pytest.approx([np.cos(np.deg2rad(part)).mean() for part in ([15, 30], [45, 60, 75])])
 
 
 def test_coverage_of_points_on_a_line() -> None:

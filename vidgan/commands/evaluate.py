@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from vidgan.commands.launch import run_processes
@@ -17,13 +16,12 @@ from vidgan.evaluation.long_clips import evaluate_long_clips
 from vidgan.evaluation.mapping import evaluate_mapping
 from vidgan.evaluation.models import TrainedModel, data_facts, find_model
 from vidgan.evaluation.nearest_clips import nearest_sheet
-from vidgan.evaluation.networks import FETCHED
+from vidgan.evaluation.networks import shares_features
 from vidgan.evaluation.output import Output, circumstances, write_measurements
 from vidgan.evaluation.requests import KEY, EvaluationRequest
 from vidgan.evaluation.results import AnomalyScores, ForecastScores, LongClipScores, MappingScores, SynthesisScores
 from vidgan.evaluation.settings import (
     AnomalySettings,
-    ClipSettings,
     ForecastSettings,
     LongClipSettings,
     MappingSettings,
@@ -156,7 +154,7 @@ def evaluate_model(
     elif isinstance(settings, MappingSettings):
         scores = evaluate_mapping(trained, settings)
     elif isinstance(settings, LongClipSettings):
-        scores = evaluate_long_clips(trained, settings)
+        scores = evaluate_long_clips(trained, settings, share)
     else:
         scores = evaluate_clips(trained, settings, share)
     provenance = {
@@ -167,11 +165,6 @@ def evaluate_model(
         **circumstances(seed=settings.seed, seeds=getattr(settings, "seeds", 1)),
     }
     return replace(scores, provenance=provenance | scores.provenance), settings
-
-
-def _shares_networks(settings: ModelSettings) -> bool:
-    """Whether several processes can share the work: fetched networks describe the clips."""
-    return isinstance(settings, ClipSettings) and settings.protocol is None and bool(settings.weights.keys() & FETCHED)
 
 
 def evaluate_command(
@@ -198,10 +191,9 @@ def evaluate_command(
             plan_forecasts(trained, settings, processes)
         return run_processes(processes)
     scores = evaluate(run, **options)
-    rank = Share.of_launcher().rank
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
-    return 0 if rank > 0 else output.show(scores)
+    share = Share.of_launcher()
+    share.leave()
+    return 0 if share.rank > 0 else output.show(scores)
 
 
 def _settle(trained: TrainedModel, options: Mapping[str, Any], processes: int) -> tuple[TrainedModel, ModelSettings]:
@@ -219,7 +211,7 @@ def _settle(trained: TrainedModel, options: Mapping[str, Any], processes: int) -
         trained = replace(trained, facts=replace(trained.facts, frames=frames))
         options = {**options, "frames": None}
     settings = settings_for_model(trained.model, options)
-    if processes > 1 and not (isinstance(settings, ForecastSettings) or _shares_networks(settings)):
+    if processes > 1 and not (isinstance(settings, ForecastSettings) or shares_features(settings)):
         raise ConfigError(f"--processes has no effect on {settings.scored}{WITH_NETWORKS}")
     return trained, settings
 

@@ -17,12 +17,17 @@ from torch import nn
 
 from vidgan.errors import ConfigError, DataError
 from vidgan.evaluation.models import TrainedModel
+from vidgan.evaluation.networks import APPEARANCE, FACES, set_networks
+from vidgan.evaluation.protocol_scores import weight_hashes
 from vidgan.evaluation.results import LongClipScores, Score
 from vidgan.evaluation.set_scores import FEWEST_REAL, background_level, halves, over_splits
 from vidgan.evaluation.settings import LongClipSettings
+from vidgan.evaluation.share import Share
 from vidgan.evaluation.windows import WindowSet
+from vidgan.metrics.appearance import by_lag
 from vidgan.metrics.clip_statistics import POOLED, frechet_inhouse, motion_energy, pool_frames
 from vidgan.metrics.content import BACKGROUND, check_clips, frame_colours
+from vidgan.metrics.features import FeatureNet
 from vidgan.metrics.statistics import MIN_RESAMPLES, SourceBootstrap
 from vidgan.seeding import derive_seed
 from vidgan.types import ByteClip
@@ -48,23 +53,37 @@ DEFINITIONS = {
     f" apart ({POOLED}x{POOLED}), over the largest at a shorter lag, in the clip up to the end of the stretch: 1 never"
     " comes back, 0 repeats itself exactly (or stands still); read it beside real clips up to the same stretch",
 }
+BY_LAG = (
+    "; by the lag between them, mean over the lags: the first value is of lags below one stretch, the second of one to"
+    " two stretches, and so on; falling similarity and rising distance: the clips become something else; read it"
+    " beside the real clips"
+)
 BETTER = {"frame_frechet": "lower"}
 
 
-def evaluate_long_clips(trained: TrainedModel, settings: LongClipSettings) -> LongClipScores:
+def evaluate_long_clips(trained: TrainedModel, settings: LongClipSettings, share: Share = Share()) -> LongClipScores:
     """Score clips of `settings.frames` frames, with real clips of up to that length.
 
     An image-to-video model continues the first frames of the real clips in turn.
 
+    Args:
+        share: the position of this process among those that share the features of fetched networks; each process
+            returns the same result.
+
     Raises:
-        ConfigError: --frames is not a multiple of the training length, twice or more.
-        DataError: too few real clips of even one segment.
+        ConfigError: --frames is not a multiple of the training length, twice or more; or weights without effect.
+        DataError: too few real clips of even one segment. WeightsError: weights are missing or altered.
     """
     frames, segment = settings.frames, trained.facts.frames
     if segment < SHORTEST or frames < 2 * segment or frames % segment:
         raise ConfigError(
             f"--frames {frames}: {trained.name} was trained on clips of {segment} frames; accepted are multiples from"
             f" {2 * segment} on. Without --frames clips have the training length"
+        )
+    networks = set_networks(settings.weights, settings.torch_device(), share=share)
+    if unused := [name for name, net in networks.items() if not net.of_pairs]:
+        raise ConfigError(
+            f"--weights {', '.join(unused)} has no effect on {settings.scored}; accepted are {APPEARANCE} and {FACES}"
         )
     model = trained.clip_model
     if isinstance(model, nn.Module):
@@ -83,6 +102,7 @@ def evaluate_long_clips(trained: TrainedModel, settings: LongClipSettings) -> Lo
         protocol=f"{split}-{frames}-frames-by-{segment}",
         fingerprint=windows.index.fingerprint,
         seed=settings.seed,
+        networks=networks,
     )
     notes = list(scores.notes)
     if real.shape[1] < frames:
@@ -91,7 +111,7 @@ def evaluate_long_clips(trained: TrainedModel, settings: LongClipSettings) -> Lo
         )
     if trained.facts.fingerprint != scores.fingerprint:
         notes.append("scored on data other than the training data set")
-    return replace(scores, notes=notes)
+    return replace(scores, notes=notes, provenance=weight_hashes(networks))
 
 
 def _longest_windows(trained: TrainedModel, frames: int) -> tuple[str, WindowSet]:
@@ -120,6 +140,7 @@ def score_long_clips(
     fingerprint: str = "",
     resamples: int = MIN_RESAMPLES,
     seed: int = 0,
+    networks: Mapping[str, FeatureNet] | None = None,
 ) -> LongClipScores:
     """Measure generated clips segment by segment, with real clips up to their length.
 
@@ -138,11 +159,16 @@ def score_long_clips(
         splits: number of random halvings; the Fréchet distance reports mean, smallest and largest value over them.
         protocol, fingerprint: recorded in the result.
         resamples, seed: of the bootstrap; the seed also draws the halvings.
+        networks: whose measures of two frames are added, by the lag between them.
 
     Raises:
         ValueError: clips of other shapes or lengths, or too few.
     """
     _check(real, generated, segment, sources)
+    nets = list((networks or {}).values())
+    definitions = DEFINITIONS | {
+        metric: measure.definition + BY_LAG for net in nets for metric, measure in net.of_pairs.items()
+    }
     names = [str(row) for row in range(len(real))] if sources is None else [str(name) for name in sources]
     own = [str(row) for row in range(len(generated))]
     scores: dict[str, dict[str, Score]] = {}
@@ -151,6 +177,10 @@ def score_long_clips(
         scores[row] = {metric: Score(*estimate(values)) for metric, values in _by_clip(clips, segment, background)}
         curve = recurrence(clips, segment)
         scores[row]["recurrence"] = Score(estimate(curve[:, -1:])[0], estimate(curve)[1])
+        for net in nets:
+            features = net(clips)
+            for metric, measure in net.of_pairs.items():
+                scores[row][metric] = Score(*estimate(by_lag(measure.function(features), segment)))
     separable = len(set(names)) > 1
     distances, number = _frechet(real, generated, segment, names if separable else None, splits, seed)
     for row, values in distances.items():
@@ -164,12 +194,12 @@ def score_long_clips(
         notes.append("the real clips are of one source: the row 'real' of frame_frechet is too low as a floor")
     return LongClipScores(
         protocol=protocol,
-        definitions=DEFINITIONS,
+        definitions=definitions,
         better=BETTER,
         fingerprint=fingerprint,
         frame_size=(generated.shape[-2], generated.shape[-1]),
         seed=seed,
-        scores={row: {metric: scores[row][metric] for metric in DEFINITIONS} for row in scores},
+        scores={row: {metric: scores[row][metric] for metric in definitions} for row in scores},
         notes=notes,
         clips=len(generated),
         real_clips=len(real),

@@ -16,8 +16,9 @@ from vidgan.evaluation.baselines import ConstantVelocityWarp
 from vidgan.evaluation.feature_cache import CachedFeatures
 from vidgan.evaluation.measure import Predictor
 from vidgan.evaluation.protocols import LPIPS
+from vidgan.evaluation.settings import ClipSettings, LongClipSettings, SetSettings, Settings
 from vidgan.evaluation.share import Share
-from vidgan.files import cache_folder
+from vidgan.files import cache_folder, file_hash
 from vidgan.metrics import appearance
 from vidgan.metrics.content import pairwise_over_time
 from vidgan.metrics.features import ClipMeasure, FeatureNet, SetMeasures, inception_features, script_features
@@ -25,7 +26,6 @@ from vidgan.metrics.frame import FrameMetric
 from vidgan.metrics.fvd import i3d
 from vidgan.metrics.perceptual import lpips_metric, stlpips_metric
 from vidgan.metrics.values import Values
-from vidgan.metrics.weights import file_hash
 from vidgan.pretrained.cache import load_network
 from vidgan.pretrained.efficientnet_lite import FEATURES, EfficientNetLite2
 from vidgan.pretrained.face_embedding import FaceEmbedding
@@ -123,6 +123,11 @@ def appearance_network(path: Path, device: torch.device, share: Share = Share())
         {APPEARANCE: file_hash(path)},
         ("appearance_frechet", "appearance_kernel"),
         of_clips={"semantic_consistency": ClipMeasure(appearance.consistency, texts["semantic_consistency"])},
+        of_pairs={
+            "semantic_consistency": ClipMeasure(
+                appearance.cosines, f"mean cosine of two frames of a clip; {definition}"
+            )
+        },
         of_sets=SetMeasures(
             _appearance_measures,
             {key: texts[key] for key in (*compared, "nearest_appearance")},
@@ -174,6 +179,7 @@ def face_network(path: Path, device: torch.device, share: Share = Share()) -> Fe
                 f" frames and the whole clip); {definition}; two pictures of one person are less than 0.6 apart",
             ),
         },
+        of_pairs={"identity_drift": ClipMeasure(_distances, f"mean L2 distance of two frames of a clip; {definition}")},
     )
 
 
@@ -182,6 +188,14 @@ FETCHED: Final[Mapping[str, Callable[[Path, torch.device, Share], FeatureNet]]] 
     SMOOTHNESS: smoothness_network,
     FACES: face_network,
 }
+
+
+def shares_features(settings: Settings) -> bool:
+    """Whether several processes can share the work of an evaluation of clips: fetched networks describe them."""
+    weights: Mapping[str, Path] = getattr(settings, "weights", {})
+    kinds = ClipSettings | SetSettings | LongClipSettings
+    own_measures = isinstance(settings, kinds) and getattr(settings, "protocol", None) is None
+    return own_measures and bool(weights.keys() & FETCHED)
 
 
 def peer_predictors(weights: Mapping[str, Path], device: torch.device) -> dict[str, Predictor]:
@@ -225,6 +239,11 @@ def _appearance_measures(features: Values, reference: Values) -> dict[str, float
         **appearance.coverage_scores(points[0], points[1]),
         "nearest_appearance": float(appearance.nearest_points(features, reference)[0].mean()),
     }
+
+
+def _distances(features: Values) -> Values:
+    """Distance of every two frames of a clip: (N, T, D) -> (N, T, T)."""
+    return np.stack([np.linalg.norm(rows[:, None] - rows, axis=-1) for rows in features])
 
 
 def _identity_drift(features: Values) -> Values:

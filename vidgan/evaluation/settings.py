@@ -151,12 +151,14 @@ class LongClipSettings(Settings):
     Attributes:
         frames: length of a generated clip.
         clips: number of generated clips; default 64.
+        weights: name of a network -> file of its weights; those that compare two frames of a clip.
     """
 
     scored: ClassVar[str] = "clips longer than trained"
 
     frames: int
     clips: int | None = None
+    weights: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

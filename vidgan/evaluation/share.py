@@ -28,6 +28,12 @@ class Share:
             dist.init_process_group("gloo")
         return cls(dist.get_rank(), dist.get_world_size())
 
+    @staticmethod
+    def leave() -> None:
+        """Disconnect the processes, after the last `total`."""
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
     def total(self, table: np.ndarray) -> np.ndarray:
         """The sum of the tables of all processes. Exact where all but one hold zeros."""
         if self.processes == 1:

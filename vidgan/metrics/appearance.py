@@ -44,6 +44,27 @@ def consistency(features: Values) -> Values:
     return np.stack(columns, axis=1)
 
 
+def cosines(features: Values) -> Values:
+    """Cosine of the features of every two frames of a clip: (N, T, D) -> (N, T, T)."""
+    unit = features / np.maximum(np.linalg.norm(features, axis=-1, keepdims=True), 1e-12)
+    return unit @ unit.transpose(0, 2, 1)
+
+
+def by_lag(table: Values, segment: int) -> Values:
+    """Mean of a measure of two frames over the lags 1..L-1, L..2L-1, ...: (N, S*L, S*L) -> (N, S).
+
+    Every lag has the same weight, however many pairs of frames have it.
+
+    Args:
+        table: the measure of every two frames.
+        segment: L, 2 or more.
+    """
+    means = [np.diagonal(table, lag, axis1=1, axis2=2).mean(axis=1) for lag in range(1, table.shape[1])]
+    lags = np.stack(means, axis=1)  # (N, S*L - 1)
+    starts = range(0, table.shape[1], segment)
+    return np.stack([lags[:, max(0, at - 1) : at + segment - 1].mean(axis=1) for at in starts], axis=1)
+
+
 def transition_distances(features: Values, reference: Values) -> tuple[float, float]:
     """Fréchet and kernel distance of the changes between neighbouring frames, (N, T, D) and (M, T, D).
 

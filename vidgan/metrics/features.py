@@ -17,9 +17,10 @@ from einops import rearrange
 from torch import Tensor
 
 from vidgan.errors import WeightsError
+from vidgan.files import file_hash
 from vidgan.metrics.frechet import frechet_between, kernel_distance
 from vidgan.metrics.values import Values
-from vidgan.metrics.weights import file_hash, load_script, require_weights
+from vidgan.metrics.weights import load_script, require_weights
 from vidgan.pixels import to_float
 from vidgan.types import ByteClip
 
@@ -54,6 +55,7 @@ class FeatureNet:
         distances: names of its Fréchet and kernel distance, such as ("fvd", "kvd"); None: after the name of the
             network; empty: the features have no such distance.
         of_clips, of_sets: further measures of its features.
+        of_pairs: measures of every two frames of a clip: their function returns (N, T, T).
     """
 
     function: Callable[[ByteClip], Values]
@@ -61,6 +63,7 @@ class FeatureNet:
     weights: Mapping[str, str] = field(default_factory=dict)
     distances: tuple[str, str] | tuple[()] | None = None
     of_clips: Mapping[str, ClipMeasure] = field(default_factory=dict)
+    of_pairs: Mapping[str, ClipMeasure] = field(default_factory=dict)
     of_sets: SetMeasures | None = None
 
     def __call__(self, clips: ByteClip) -> Values:

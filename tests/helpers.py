@@ -1,6 +1,9 @@
 """Small configs that several tests train with, and the command line run in this process."""
 
 import copy
+import os
+import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -157,3 +160,27 @@ def double_precision() -> Iterator[None]:
             yield
         finally:
             torch.set_default_dtype(before)
+
+
+@contextmanager
+def second_process(code: str, *arguments: object) -> Iterator[None]:
+    """Make this process rank 0 of two, and run `code` with these arguments in rank 1, as a launcher would."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "GLOO_SOCKET_IFNAME": "lo"}
+    other = subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        env=os.environ | place | {"RANK": "1", "LOCAL_RANK": "1", "OMP_NUM_THREADS": "1"},
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        for name, text in (place | {"RANK": "0"}).items():
+            patch.setenv(name, text)
+        patch.setattr("vidgan.evaluation.share.exit_with_launcher", lambda: None)  # pytest is no launcher
+        try:
+            yield
+            assert other.wait(timeout=60) == 0
+        finally:
+            other.kill()
+            if torch.distributed.is_initialized():
+                torch.distributed.destroy_process_group()

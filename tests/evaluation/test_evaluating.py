@@ -1,11 +1,7 @@
 """`vidgan evaluate` from model to result: models, protocols, processes, weights, sets, tables."""
 
 import itertools
-import os
 import shutil
-import socket
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers import small_config
+from helpers import second_process, small_config
 
 from vidgan.commands.evaluate import evaluate
 from vidgan.commands.table import table
@@ -193,28 +189,12 @@ evaluate(sys.argv[1], samples=2, metrics=("mse", "psnr"))
 """
 
 
-def test_two_processes_measure_what_one_does(forecast_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_processes_measure_what_one_does(forecast_run: Path) -> None:
     """This process has rank 0 and starts rank 1 as a launcher would; each measures every other batch."""
     options: dict[str, Any] = {"samples": 2, "metrics": ("mse", "psnr")}
     alone = evaluate(forecast_run, **options)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "GLOO_SOCKET_IFNAME": "lo"}
-    other = subprocess.Popen(
-        [sys.executable, "-c", RANK_ONE, str(forecast_run)],
-        env=os.environ | place | {"RANK": "1", "LOCAL_RANK": "1", "OMP_NUM_THREADS": "1"},
-    )
-    for name, text in (place | {"RANK": "0"}).items():
-        monkeypatch.setenv(name, text)
-    monkeypatch.setattr("vidgan.evaluation.share.exit_with_launcher", lambda: None)  # pytest is no launcher
-    try:
+    with second_process(RANK_ONE, forecast_run):
         together = evaluate(forecast_run, **options)
-        assert other.wait(timeout=60) == 0
-    finally:
-        other.kill()
-        if torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
     assert isinstance(alone, ForecastScores) and isinstance(together, ForecastScores)
     assert together.scores == alone.scores and together.calibration == alone.calibration
     assert together.rows.windows == alone.rows.windows

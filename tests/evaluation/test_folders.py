@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers import second_process
 from typer.testing import CliRunner
 
 from vidgan.cli.app import app
 from vidgan.commands.compare import compare
 from vidgan.errors import ConfigError, DataError
+from vidgan.evaluation import networks
 from vidgan.evaluation.results import FolderScores, SynthesisScores
 from vidgan.evaluation.settings import parse_frames, parse_weights
 
@@ -24,6 +26,36 @@ def pairs(predicted: Path, true: Path, **options: Any) -> FolderScores:
     scores = compare(predicted, true, **options)
     assert isinstance(scores, FolderScores)
     return scores
+
+
+RANK_ONE = """
+import sys
+from pathlib import Path
+sys.path[:0] = sys.argv[3:]
+from test_folders import compare_by_stand_in
+compare_by_stand_in(Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+def compare_by_stand_in(generated: Path, real: Path) -> tuple[SynthesisScores, int]:
+    """The result with random weights in the place of fetched ones, and the number of frames that this process read."""
+    frames = 0
+
+    def load(network: Any, name: str, path: Path) -> Any:
+        def count(module: Any, arguments: tuple[torch.Tensor, ...]) -> None:
+            nonlocal frames
+            frames += len(arguments[0])
+
+        torch.manual_seed(0)
+        for parameter in network.parameters():
+            torch.nn.init.normal_(parameter, std=0.1)
+        network.register_forward_pre_hook(count)
+        return network.eval().requires_grad_(False)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(networks, "load_network", load)
+        scores = sets(generated, real, weights={"efficientnet-lite2": generated / "0.npy"})
+    return scores, frames
 
 
 def sets(generated: Path, real: Path, **options: Any) -> SynthesisScores:
@@ -112,6 +144,21 @@ def test_folders_that_do_not_fit_are_named(folders: tuple[Path, Path]) -> None:
     (true / "5.npy").unlink()
     with pytest.raises(ValueError, match="true video named 5"):
         pairs(*folders)
+
+
+def test_two_processes_share_the_features_of_sets(
+    folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIDGAN_CACHE", str(tmp_path / "alone"))
+    alone, all_frames = compare_by_stand_in(*folders)
+    monkeypatch.setenv("VIDGAN_CACHE", str(tmp_path / "together"))
+    with second_process(RANK_ONE, *folders, *Path(__file__).parents[:2]):
+        together, own_frames = compare_by_stand_in(*folders)
+    assert together.scores == alone.scores and "appearance_frechet" in together.scores["generated"]
+    assert own_frames < 0.6 * all_frames
+    assert (alone.provenance["hardware"]["processes"], together.provenance["hardware"]["processes"]) == (1, 2)
+    result = CliRunner().invoke(app, ["compare", *map(str, folders), "--unpaired", "--processes", "2"])
+    assert isinstance(result.exception, ConfigError) and "--processes has no effect" in str(result.exception)
 
 
 def test_sets_need_no_pairs(folders: tuple[Path, Path]) -> None:

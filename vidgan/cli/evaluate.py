@@ -192,9 +192,7 @@ def evaluate(
         raise typer.BadParameter("RUN, --pretrained and --model exclude each other")
     scored = None if model is not None else Path(chosen_model(run, pretrained))
     shown = evaluate_command(scored, options, _output(form, json, published, out), processes=processes)
-    if isinstance(shown, int):
-        raise typer.Exit(shown)
-    typer.echo(shown)
+    _show(shown)
 
 
 def compare(
@@ -235,6 +233,9 @@ def compare(
     flow_histograms: Annotated[
         bool, typer.Option("--flow-histograms", help="Compare how clips move.", rich_help_panel=SETS)
     ] = False,
+    processes: Annotated[
+        int, typer.Option(min=1, help="Processes that share the features of networks.", rich_help_panel=SETS)
+    ] = 1,
     published: Published = False,
     form: Format = None,
     json: Json = False,
@@ -257,7 +258,7 @@ def compare(
         "allow_deviation": allow_deviation, "clips": clips, "seeds": seeds, "flow_histograms": flow_histograms,
         "weights": parse_weights(weights or []), "seed": seed, "device": device,
     }  # fmt: skip
-    typer.echo(compare_command(predicted, true, options, _output(form, json, published, out)))
+    _show(compare_command(predicted, true, options, _output(form, json, published, out), processes=processes))
 
 
 def table(
@@ -313,6 +314,13 @@ def reproduce(
     )  # fmt: skip
     typer.echo(found.text)
     raise typer.Exit(found.code)
+
+
+def _show(shown: str | int) -> None:
+    """Print a text, or exit with a code."""
+    if isinstance(shown, int):
+        raise typer.Exit(shown)
+    typer.echo(shown)
 
 
 def _names(text: str | None) -> tuple[str, ...]:

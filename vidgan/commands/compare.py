@@ -5,11 +5,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from vidgan.commands.launch import run_processes
+from vidgan.errors import ConfigError
 from vidgan.evaluation.folders import evaluate_pairs, evaluate_sets
+from vidgan.evaluation.networks import shares_features
 from vidgan.evaluation.output import Output, circumstances
 from vidgan.evaluation.requests import KEY, videos_hash
 from vidgan.evaluation.results import FolderScores, SynthesisScores
 from vidgan.evaluation.settings import SetSettings, settings_for_folders
+from vidgan.evaluation.share import Share
+from vidgan.training.launcher import num_launched
+
+WITH_NETWORKS = "; with fetched networks (--unpaired --weights efficientnet-lite2) it has, without --protocol"
 
 
 def compare(
@@ -64,7 +71,7 @@ def compare(
     predicted, true = Path(predicted), Path(true)
     scores: FolderScores | SynthesisScores
     if isinstance(settings, SetSettings):
-        scores = evaluate_sets(predicted, true, settings)
+        scores = evaluate_sets(predicted, true, settings, Share.of_launcher())
     else:
         scores = evaluate_pairs(predicted, true, settings)
     weight_files = {name: str(path.absolute()) for name, path in options["weights"].items()}
@@ -84,7 +91,26 @@ def compare(
     return replace(scores, provenance=provenance | scores.provenance)
 
 
-def compare_command(predicted: Path, true: Path, options: Mapping[str, Any], output: Output) -> str:
-    """Run `compare` with these keyword arguments; the text to print."""
+def compare_command(
+    predicted: Path, true: Path, options: Mapping[str, Any], output: Output, *, processes: int = 1
+) -> str | int:
+    """Run `compare` in one or several processes of this machine.
+
+    Args:
+        options: keyword arguments of `compare`.
+        processes: number of processes that share the features of fetched networks.
+
+    Returns:
+        The text to print, or the exit code of the processes.
+    """
     output.check(options["protocol"])
-    return output.show(compare(predicted, true, **options))
+    if processes > 1 and num_launched() is None:
+        chosen = {name: value for name, value in options.items() if name != "unpaired"}
+        settings = settings_for_folders(chosen, unpaired=options["unpaired"])
+        if not shares_features(settings):
+            raise ConfigError(f"--processes has no effect on {settings.scored}{WITH_NETWORKS}")
+        return run_processes(processes)
+    scores = compare(predicted, true, **options)
+    share = Share.of_launcher()
+    share.leave()
+    return 0 if share.rank > 0 else output.show(scores)

@@ -31,6 +31,7 @@ from vidgan.evaluation.results import FolderScores, Score, SynthesisScores
 from vidgan.evaluation.rows import Rows, Table, Values, video_means
 from vidgan.evaluation.set_scores import CLIPS, background_level, score_synthesis
 from vidgan.evaluation.settings import PairSettings, SetSettings
+from vidgan.evaluation.share import Share
 from vidgan.metrics.frame import METRICS, FrameMetric, score_frames
 from vidgan.metrics.frame_torch import metrics_on
 from vidgan.metrics.statistics import MIN_RESAMPLES, SourceBootstrap
@@ -75,8 +76,12 @@ def evaluate_pairs(predicted: Path, true: Path, settings: PairSettings) -> Folde
     )
 
 
-def evaluate_sets(generated: Path, real: Path, settings: SetSettings) -> SynthesisScores:
+def evaluate_sets(generated: Path, real: Path, settings: SetSettings, share: Share = Share()) -> SynthesisScores:
     """Compare two folders as sets of clips, equally many on each side, with the real-versus-real floor.
+
+    Args:
+        share: the position of this process among those that share the features of fetched networks; each process
+            returns the same result.
 
     Raises:
         DataError: there are no clips, or too few. ConfigError, ValueError: clips of different sizes.
@@ -89,7 +94,7 @@ def evaluate_sets(generated: Path, real: Path, settings: SetSettings) -> Synthes
         return _sets_by_protocol(generated_clips, real_clips, counts, settings.protocol, settings)
     number = min(counts[0], settings.clips or CLIPS)
     return _sets_by_own_measures(
-        list(islice(generated_clips(), number)), list(islice(real_clips(), 2 * number)), settings
+        list(islice(generated_clips(), number)), list(islice(real_clips(), 2 * number)), settings, share
     )
 
 
@@ -113,7 +118,7 @@ def _sets_by_protocol(
 
 
 def _sets_by_own_measures(
-    generated: Sequence[ByteClip], real: Sequence[ByteClip], settings: SetSettings
+    generated: Sequence[ByteClip], real: Sequence[ByteClip], settings: SetSettings, share: Share
 ) -> SynthesisScores:
     """The measures without weights and those of the user's networks, for clips cut to the shortest of all."""
     length = min(len(clip) for clip in (*generated, *real))
@@ -122,7 +127,7 @@ def _sets_by_own_measures(
             raise ValueError(
                 f"clips of one size are needed, got {tuple(clip.shape[1:])} and {tuple(real[0].shape[1:])} (C, H, W)"
             )
-    networks = set_networks(settings.weights, settings.torch_device())
+    networks = set_networks(settings.weights, settings.torch_device(), share=share)
     fingerprint = Fingerprint()
     real = list(fingerprint.add(real))
     sides = [torch.stack([clip[:length] for clip in side]) for side in (real, generated)]

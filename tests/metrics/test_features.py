@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vidgan.errors import WeightsError
+from vidgan.files import file_hash
 from vidgan.metrics import fvd
 from vidgan.metrics.features import inception_features, script_features
-from vidgan.metrics.weights import file_hash
 
 # The files of the field are TorchScript; torch warns that the format is deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning")

@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 
 from vidgan.errors import WeightsError
+from vidgan.files import file_hash
 from vidgan.metrics import perceptual
 from vidgan.metrics.perceptual import BACKBONES, lpips_metric, stlpips_metric
-from vidgan.metrics.weights import file_hash
 
 
 def example(shared_data: Path) -> dict[str, torch.Tensor]:

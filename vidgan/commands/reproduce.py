@@ -24,9 +24,8 @@ from vidgan.evaluation.output import circumstances, hardware
 from vidgan.evaluation.requests import EvaluationRequest, read_request, videos_hash
 from vidgan.evaluation.results import AnyResult, library_versions, read_result
 from vidgan.evaluation.rows import Rows, load_rows, rows_path
-from vidgan.files import temporary_folder
+from vidgan.files import file_hash, temporary_folder
 from vidgan.hub import WEIGHTS
-from vidgan.metrics.weights import file_hash
 from vidgan.own_code import own_code
 from vidgan.runs import STARTS, exported_step, run_config
 from vidgan.training.checkpoint import Checkpoint, load_checkpoint, load_latest

@@ -27,12 +27,12 @@ from vidgan.evaluation.set_scores import CLIPS, FEWEST_REAL, background_level, s
 from vidgan.evaluation.settings import ALL, ClipSettings
 from vidgan.evaluation.share import Share
 from vidgan.evaluation.windows import Window, WindowSet, labelled_clips, real_clips
+from vidgan.files import file_hash
 from vidgan.metrics.content import embedding_distance, face_embedding
 from vidgan.metrics.features import FeatureNet
 from vidgan.metrics.motion_control import CategoryCheck, Classifier, train_classifier
 from vidgan.metrics.motion_histograms import FlowFunction
 from vidgan.metrics.statistics import SourceBootstrap
-from vidgan.metrics.weights import file_hash
 from vidgan.tasks.base import ClipModel
 from vidgan.types import ByteClip
 from vidgan.video.optical_flow import default_method, estimate_flow

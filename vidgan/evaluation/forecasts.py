@@ -29,11 +29,11 @@ from vidgan.evaluation.settings import ALL, ForecastSettings
 from vidgan.evaluation.share import Share
 from vidgan.evaluation.summary import COPY_LAST, summarise
 from vidgan.evaluation.windows import BATCH, WindowSet, dataset_windows
+from vidgan.files import file_hash
 from vidgan.metrics.frame import METRICS, SEQUENCE_SUMS, FrameMetric
 from vidgan.metrics.frame_torch import metrics_on
 from vidgan.metrics.masked import MASKED
 from vidgan.metrics.statistics import MIN_RESAMPLES
-from vidgan.metrics.weights import file_hash
 from vidgan.tasks.base import ForecastModel
 from vidgan.types import ByteClip
 

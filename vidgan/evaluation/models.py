@@ -17,8 +17,8 @@ from vidgan.data.store.index import Index, load_index
 from vidgan.errors import ConfigError
 from vidgan.evaluation.outside_models import OutsideForecaster, load_outside
 from vidgan.evaluation.windows import WindowSet, real_clips
+from vidgan.files import file_hash
 from vidgan.hub import ModelFacts, find_shipped, model_folder, read_facts
-from vidgan.metrics.weights import file_hash
 from vidgan.runs import exported_step, model_facts, run_config, run_data
 from vidgan.tasks import TASKS, task_of_model
 from vidgan.tasks.base import ClipMapper, ClipModel, ForecastModel

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from vidgan.errors import ConfigError
-from vidgan.metrics.weights import file_hash
+from vidgan.files import file_hash
 from vidgan.own_code import load_entry_point, load_own, path_of
 from vidgan.pixels import to_byte, to_float
 from vidgan.seeding import derive_seed

@@ -9,8 +9,7 @@ from vidgan.errors import ConfigError
 from vidgan.evaluation.models import TrainedModel, find_model
 from vidgan.evaluation.outside_models import describe
 from vidgan.evaluation.results import AnyResult
-from vidgan.files import digest_of
-from vidgan.metrics.weights import file_hash
+from vidgan.files import digest_of, file_hash
 
 KEY = "request"  # of `Result.provenance`
 

@@ -13,8 +13,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from vidgan.files import file_hash
 from vidgan.metrics.features import FeatureNet, checked_rows, clip_function
-from vidgan.metrics.weights import file_hash, load_script, require_weights
+from vidgan.metrics.weights import load_script, require_weights
 
 LOGITS = 400
 SIDE = 224

@@ -15,9 +15,10 @@ from einops import rearrange
 from torch import Tensor
 
 from vidgan.errors import WeightsError
+from vidgan.files import file_hash
 from vidgan.metrics.features import FeatureNet, clip_function
 from vidgan.metrics.values import Values
-from vidgan.metrics.weights import file_hash, load_script, require_weights
+from vidgan.metrics.weights import load_script, require_weights
 
 FRAMES = 16
 HOW = "TGAN's repository (pfnet-research/tgan) links conv3d_deepnetA_ucf.npz and mean2.npz"

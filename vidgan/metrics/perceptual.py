@@ -15,9 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vidgan.errors import WeightsError
+from vidgan.files import file_hash
 from vidgan.metrics.frame import FrameMetric, check_pair
 from vidgan.metrics.values import Values
-from vidgan.metrics.weights import file_hash, load_tensors, require_weights
+from vidgan.metrics.weights import load_tensors, require_weights
 from vidgan.types import ByteClip
 
 Net = Literal["alex", "vgg", "squeeze"]

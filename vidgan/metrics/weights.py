@@ -1,6 +1,5 @@
 """Weight files of metrics: checked before a run, recorded by hash in the result, loaded without unpickling code."""
 
-import hashlib
 import logging
 import warnings
 from pathlib import Path
@@ -11,14 +10,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from vidgan.errors import WeightsError
+from vidgan.files import file_hash
 
 logger = logging.getLogger(__name__)
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def require_weights(path: Path, needed_for: str, how: str) -> Path:

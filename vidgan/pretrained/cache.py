@@ -83,8 +83,8 @@ def load_network(network: Network, name: str, path: Path | None = None) -> Netwo
     tensors = read_tensors(path)
     if tensor_hash(tensors) != find_entry(name).tensors_sha256:
         raise WeightsError(
-            f"{path}: these are not the weights {name} of the catalogue, or they were altered; delete the file and run"
-            f" `{fetch_command(find_entry(name))}`"
+            f"{path}: these are not the weights {name} of the catalogue, or they were altered;"
+            f" `{fetch_command(find_entry(name))}` replaces an altered file of the cache"
         )
     network.load_state_dict(tensors, strict=True)
     return network.eval().requires_grad_(False)

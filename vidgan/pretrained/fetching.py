@@ -26,13 +26,23 @@ from vidgan.files import (
     atomic_path,
     cache_folder,
     explain_full_disk,
+    file_hash,
     parse_json,
     replace_folder,
     temporary_folder,
     write_bytes,
     write_json,
 )
-from vidgan.pretrained.cache import LICENCE, ORIGIN, WEIGHTS, fetch_command, fetched_path, tensor_hash, weights_folder
+from vidgan.pretrained.cache import (
+    LICENCE,
+    ORIGIN,
+    WEIGHTS,
+    fetch_command,
+    fetched_path,
+    read_tensors,
+    tensor_hash,
+    weights_folder,
+)
 from vidgan.pretrained.catalogue import Entry
 
 Download = Callable[[Entry, Path], None]
@@ -44,7 +54,7 @@ _TIMEOUT: Final = 1800  # seconds
 def fetch(
     entry: Entry, *, accept_licence: str | None = None, archive: Path | None = None, download: Download | None = None
 ) -> Path:
-    """Fetch weights into the cache, and return their file. Weights that are there already are kept.
+    """Fetch weights into the cache, and return their file. Weights that are there already are kept, if unaltered.
 
     Args:
         entry: of the catalogue.
@@ -58,7 +68,7 @@ def fetch(
     """
     _check_licence(entry, accept_licence)
     existing = fetched_path(entry.name)
-    if existing is not None:
+    if existing is not None and _are_unaltered(existing, entry):
         return existing
     downloads = cache_folder() / "downloads"
     source = _given_archive(entry, archive) if archive is not None else downloads / entry.archive
@@ -168,24 +178,26 @@ def _origin(entry: Entry) -> dict[str, Any]:
         "archive": entry.archive,
         "archive_sha256": entry.archive_sha256,
         "file": entry.member,
-        "file_sha256": entry.member_sha256,
+        "file_hash": entry.member_sha256,
         "tensors_sha256": entry.tensors_sha256,
         "licence": entry.licence,
         "origin": entry.origin,
     }
 
 
+def _are_unaltered(path: Path, entry: Entry) -> bool:
+    try:
+        return tensor_hash(read_tensors(path)) == entry.tensors_sha256
+    except WeightsError:
+        return False
+
+
 def _is_intact(path: Path, entry: Entry) -> bool:
-    return path.is_file() and _sha256(path) == entry.archive_sha256
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return path.is_file() and file_hash(path) == entry.archive_sha256
 
 
 def _check_hash(path: Path, expected: str, what: str) -> None:
-    actual = _sha256(path)
+    actual = file_hash(path)
     if actual != expected:
         raise WeightsError(f"{path}: {what} has SHA-256 {actual}, expected {expected}; it was altered or cut short")
 

@@ -20,7 +20,7 @@ from vidgan.data.sources.readers import ReadClip, ReadSettings, read_source
 from vidgan.data.sources.source import Refusal, Source
 from vidgan.data.store.frames import save_array
 from vidgan.data.store.video import read_frame_numbers
-from vidgan.files import clip_id
+from vidgan.files import clip_id, file_hash
 from vidgan.video.optical_flow import clip_flow
 from vidgan.video.random_access import index_video
 from vidgan.video.sampling import resample_indices
@@ -289,11 +289,7 @@ def _video_line(task: ReadTask, clip: ReadClip, shots: Shots, *, is_long: bool =
     assert clip.video is not None
     still_alive()
     (blob,) = task.contents()
-    if isinstance(blob, bytes):
-        digest = hashlib.sha256(blob).hexdigest()
-    else:
-        with blob.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256(blob).hexdigest() if isinstance(blob, bytes) else file_hash(blob)
     named = {"file": task.source.path, "sha256": digest, "fps": clip.fps, "native_fps": clip.video.get("fps")}
     line = {**clip.video, **named, "cuts": shots.cuts}
     if task.plan.store == "video":  # training seeks in the video by this index

@@ -1,6 +1,5 @@
 """The options of `prepare`, checked together before anything is read."""
 
-import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -11,6 +10,7 @@ from vidgan.data.layouts.discovery import check_layout
 from vidgan.data.preparing.grouping import compile_pattern
 from vidgan.data.store.index import STORES
 from vidgan.errors import DataError
+from vidgan.files import file_hash
 from vidgan.video.optical_flow import METHODS, default_method
 from vidgan.video.resize import Fit, Resample, check_fit, check_resample, check_size
 from vidgan.video.transnet import load_transnet
@@ -147,8 +147,7 @@ class Options:
             return None
         try:
             load_transnet(Path(self.cut_weights))
-            with Path(self.cut_weights).open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
+            return file_hash(Path(self.cut_weights))
         except (ValueError, OSError) as error:
             raise DataError(f"cut_weights {self.cut_weights}: {error}") from error
 

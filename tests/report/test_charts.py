@@ -1,20 +1,24 @@
-"""Charts: drawn coordinates, bars, ticks and smoothing."""
+"""Charts: what is drawn, bars, ticks and smoothing, and line charts in a browser."""
 
+import hashlib
+import importlib
+import json
 import math
 import re
-from itertools import pairwise
-from xml.etree import ElementTree
+from pathlib import Path
+from typing import Any
 
 import pytest
+from browser import headless_browser, page_errors, requested
 
-from vidgan.report import BarChart, LineChart, Section, render_page
+from vidgan.report import BarChart, LineChart, Section, render_page, write_report
 from vidgan.report.charts import (
     BAR_MARGINS,
-    LINE_HEIGHT,
-    LINE_MARGINS,
     MAX_POINTS,
+    UPLOT,
+    VENDOR,
     WIDTH,
-    log_ticks,
+    chart_sources,
     nice_ticks,
     quantile,
     render_bar_chart,
@@ -23,127 +27,163 @@ from vidgan.report.charts import (
     thin,
 )
 
-LEFT, RIGHT, TOP, BOTTOM = LINE_MARGINS
-HEIGHT = LINE_HEIGHT
-NUMBER = re.compile(r"(-?[\d.]+),(-?[\d.]+)")
+
+def content(html: str) -> dict[str, Any]:
+    """The JSON that the script of the page draws."""
+    (text,) = re.findall(r'<script type="application/json">(.*?)</script>', html)
+    drawn: dict[str, Any] = json.loads(text)
+    return drawn
 
 
-def drawn(html: str, kind: str) -> list[list[tuple[float, float]]]:
-    """The points of every polyline or polygon of a CSS class, in order."""
-    return [
-        [(float(x), float(y)) for x, y in NUMBER.findall(element.get("points", ""))]
-        for element in ElementTree.fromstring(html).iter()
-        if element.get("points") and kind in (element.get("class") or "").split()
-    ]
+def chart(**settings: Any) -> dict[str, Any]:
+    return content(render_line_chart(LineChart(title="T", **settings)))
 
 
-def texts(html: str, kind: str) -> list[str]:
-    return [e.text or "" for e in ElementTree.fromstring(html).iter() if kind in (e.get("class") or "").split()]
+def test_points_are_written_at_their_values() -> None:
+    drawn = chart(series={"a": [(0, 0.0), (5, 1 / 3), (10, 1.0)]}, y_range=(0.0, 1.0), x_label="step", y_label="share")
+    assert drawn["series"] == [{"x": [0, 5, 10], "y": [0.0, 0.3333, 1.0]}]
+    assert (drawn["x_range"], drawn["y_range"], drawn["log_y"]) == ([0, 10], [0.0, 1.0], False)
+    assert (drawn["x_label"], drawn["y_label"]) == ("step", "share")
 
 
-def test_points_are_drawn_at_their_values() -> None:
-    chart = LineChart({"a": [(0, 0.0), (5, 0.5), (10, 1.0)]}, "Title", y_range=(0.0, 1.0))
-    ((first, middle, last),) = drawn(render_line_chart(chart), "line")
-    assert first == (LEFT, HEIGHT - BOTTOM)
-    assert last == (WIDTH - RIGHT, TOP)
-    assert middle == pytest.approx(((first[0] + last[0]) / 2, (first[1] + last[1]) / 2), abs=0.1)
-
-
-def test_a_tick_is_drawn_at_its_value() -> None:
-    html = render_line_chart(LineChart({"a": [(0, 0.0), (10, 1.0)]}, "Title", y_range=(0.0, 1.0)))
-    places = {e.text: float(e.get("y", "")) for e in ElementTree.fromstring(html).iter("text")}
-    assert places["0"] in (HEIGHT - BOTTOM + 4, HEIGHT - BOTTOM + 16)
-    assert places["1"] == TOP + 4
-    assert places["0.4"] == pytest.approx(HEIGHT - BOTTOM - 0.4 * (HEIGHT - TOP - BOTTOM) + 4, abs=0.1)
-
-
-def test_decades_are_equally_spaced_on_a_logarithmic_axis() -> None:
-    chart = LineChart({"a": [(0, 0.01), (1, 0.1), (2, 1.0), (3, 0.0), (4, 10.0)]}, "Title", log_y=True)
-    html = render_line_chart(chart)
-    ((*points,),) = drawn(html, "line")
-    assert len(points) == 4  # zero has no logarithm
-    steps = [a[1] - b[1] for a, b in pairwise(points)]
-    assert steps == pytest.approx([steps[0]] * 3, abs=0.11)
-    assert {"0.01", "0.1", "1", "10"} <= set(texts(html, "tick"))
+def test_a_logarithmic_axis_keeps_values_and_leaves_out_zeros() -> None:
+    drawn = chart(series={"a": [(0, 0.01), (1, 0.1), (2, 1.0), (3, 0.0), (4, 10.0)]}, log_y=True)
+    assert drawn["log_y"] and drawn["series"] == [{"x": [0, 1, 2, 4], "y": [0.01, 0.1, 1.0, 10.0]}]
+    low, high = drawn["y_range"]  # four hundredths of the three decades beyond both ends
+    assert low == pytest.approx(0.01 * 10**-0.12, rel=1e-3) and high == pytest.approx(10 * 10**0.12, rel=1e-3)
 
 
 def test_points_that_cannot_be_drawn_are_left_out() -> None:
-    chart = LineChart({"a": [(0, 1.0), (1, None), (2, float("nan")), (3, float("inf")), (4, 2.0)]}, "Title")
-    ((*points,),) = drawn(render_line_chart(chart), "line")
-    assert [x for x, _ in points] == [LEFT, WIDTH - RIGHT]
-    assert "Nothing was recorded" in render_line_chart(LineChart({"a": [(0, None)]}, "Title"))
-    assert "Nothing was recorded" in render_line_chart(LineChart({}, "Title"))
+    drawn = chart(series={"a": [(0, 1.0), (1, None), (2, float("nan")), (3, float("inf")), (4, 2.0)]})
+    assert drawn["series"] == [{"x": [0, 4], "y": [1.0, 2.0]}]
+    for series in ({"a": [(0, None)]}, {}):
+        html = render_line_chart(LineChart(series, "Title"))
+        assert "Nothing was recorded" in html and "<script" not in html
 
 
 def test_the_x_axis_starts_at_zero_by_default() -> None:
     series = {"a": [(50.0, 1.0), (100.0, 2.0)]}
-    middle = LEFT + (WIDTH - LEFT - RIGHT) / 2
-    assert drawn(render_line_chart(LineChart(series, "T")), "line")[0][0][0] == pytest.approx(middle)
-    assert drawn(render_line_chart(LineChart(series, "T", x_from_zero=False)), "line")[0][0][0] == LEFT
+    assert chart(series=series)["x_range"] == [0, 100]
+    assert chart(series=series, x_from_zero=False)["x_range"] == [50, 100]
 
 
 def test_a_long_series_is_thinned_and_smoothed() -> None:
     noisy = [(float(i), 1.0 + (i % 2) * 0.5) for i in range(5000)]
     html = render_line_chart(LineChart({"a": noisy}, "Title", smooth=True, y_range=(0.0, 2.0)))
-    (faint,), (bold,) = drawn(html, "faint"), drawn(html, "line")
-    assert len(faint) <= MAX_POINTS and len(bold) <= MAX_POINTS
-    level = HEIGHT - BOTTOM - 1.25 / 2 * (HEIGHT - TOP - BOTTOM)
-    assert all(abs(y - level) < 1.5 for _, y in bold[5:-5])
-    assert max(y for _, y in faint) - min(y for _, y in faint) > 40
-    assert "running mean over 125 records" in html
-    assert texts(html, "legend") and "1.25" in html
+    (line,) = content(html)["series"]
+    assert len(line["x"]) <= MAX_POINTS and len(line["faint"]["x"]) <= MAX_POINTS
+    assert all(abs(y - 1.25) < 0.01 for y in line["y"][5:-5])
+    assert set(line["faint"]["y"]) == {1.0, 1.5}
+    assert "running mean over 125 records" in html and "<b>1.254</b>" in html  # 31 x 1 and 32 x 1.5
     plain = render_line_chart(LineChart({"a": noisy}, "Title"))
-    assert not drawn(plain, "faint") and "running mean" not in plain
+    assert "faint" not in content(plain)["series"][0] and "running mean" not in plain
 
 
 def test_one_spike_does_not_flatten_the_rest() -> None:
     points = [(float(i), 1.0 + (i % 2) * 0.1) for i in range(1000)]
     points[500] = (500.0, 1e6)
-    (faint,) = drawn(render_line_chart(LineChart({"a": [*points[:500], *points[501:]]}, "T", smooth=True)), "faint")
-    (spiked,) = drawn(render_line_chart(LineChart({"a": points}, "T", smooth=True)), "faint")
-    assert max(y for _, y in faint) <= HEIGHT - BOTTOM
-    assert min(y for _, y in spiked) < -1000  # drawn, and clipped by the inner svg
-    inner = ElementTree.fromstring(render_line_chart(LineChart({"a": points}, "T"))).findall(".//svg/svg")
-    assert [e.get("viewBox") for e in inner] == [
-        f"{LEFT - 3} {TOP - 3} {WIDTH - LEFT - RIGHT + 6} {HEIGHT - TOP - BOTTOM + 6}"
-    ]
+    drawn = chart(series={"a": points}, smooth=True)
+    assert max(drawn["series"][0]["faint"]["y"]) == 1e6  # it is in the data
+    assert drawn["y_range"][1] < 1e5  # and beyond the axis
 
 
-def test_few_points_get_markers_with_their_values() -> None:
-    html = render_line_chart(LineChart({"fused <P>": [(1, 30.5), (2, 29.25)]}, "PSNR", x_label="frame"))
-    marks = [e.text for e in ElementTree.fromstring(html).iter("title")]
-    assert marks == ["fused <P>: 30.5 at frame 1", "fused <P>: 29.25 at frame 2"]
+def test_a_band_is_written_with_its_bounds() -> None:
+    drawn = chart(series={"a": [(0, 5.0), (10, 5.0)]}, bands={"a": [(0, 4, 6), (10, 3, 8)]})
+    assert drawn["series"][0]["band"] == {"x": [0, 10], "low": [4.0, 3.0], "high": [6.0, 8.0]}
+    low, high = drawn["y_range"]
+    assert low < 3 and high > 8
 
 
-def test_a_band_is_a_polygon_between_its_bounds() -> None:
-    chart = LineChart({"a": [(0, 5.0), (10, 5.0)]}, "T", bands={"a": [(0, 4, 6), (10, 3, 8)]}, y_range=(0.0, 10.0))
-    (band,) = drawn(render_line_chart(chart), "band")
-    height = HEIGHT - TOP - BOTTOM
-    assert [round(HEIGHT - BOTTOM - y) for _, y in band] == [round(share * height) for share in (0.6, 0.8, 0.3, 0.4)]
-    assert [x for x, _ in band] == [LEFT, WIDTH - RIGHT, WIDTH - RIGHT, LEFT]
-
-
-def test_a_constant_and_a_single_point_are_drawn() -> None:
+def test_a_constant_and_a_single_point_have_axes() -> None:
     for points in ([(0.0, 3.0), (9.0, 3.0)], [(7.0, 3.0)], [(0.0, 0.0)]):
-        assert len(drawn(render_line_chart(LineChart({"a": points}, "T")), "line")[0]) == len(points)
+        drawn = chart(series={"a": points})
+        assert drawn["series"][0]["x"] == [x for x, _ in points]
+        for low, high in (drawn["x_range"], drawn["y_range"]):
+            assert low < high
 
 
-def test_lines_beyond_the_colours_are_dashed() -> None:
-    html = render_line_chart(LineChart({str(i): [(0, float(i)), (1, 2.0)] for i in range(10)}, "T"))
-    styles = [e.get("class") for e in ElementTree.fromstring(html).iter("polyline")]
-    assert styles[0] == "line s0" and styles[7] == "line s7"
-    assert styles[8] == "line s0 dashed" and styles[9] == "line s1 dashed"
+def test_the_legend_has_a_button_for_each_line_and_dashes_beyond_the_colours() -> None:
+    html = render_line_chart(LineChart({f"n{i}": [(0, float(i)), (1, 2.0 + i)] for i in range(10)}, "T"))
+    buttons = re.findall(
+        r'<button type="button" class="(s\d)" aria-pressed="true">.*?class="(line[^"]*)".*?</button>', html
+    )
+    assert buttons[0] == ("s0", "line") and buttons[7] == ("s7", "line")
+    assert buttons[8:] == [("s0", "line dashed"), ("s1", "line dashed")]
+    assert "n9 <b>11</b>" in html
 
 
 def test_names_are_escaped() -> None:
-    html = render_line_chart(LineChart({"<b>&": [(0, 1.0)]}, "<i>", x_label="<x>", y_label="<y>", caption="<c>"))
-    ElementTree.fromstring(html)
-    assert "<i>" not in html and "&lt;b&gt;&amp;" in html and "&lt;c&gt;" in html
+    evil = "</script><b>&"
+    html = render_line_chart(LineChart({evil: [(0, 1.0)]}, "<i>", x_label=evil, y_label="<y>", caption="<c>"))
+    assert html.count("</script>") == 1 and "<b>&" not in html
+    assert "&lt;/script&gt;&lt;b&gt;&amp;" in html and "&lt;i&gt;" in html and "&lt;c&gt;" in html
+    assert content(html)["x_label"] == evil
 
 
 def test_an_impossible_range_is_rejected() -> None:
     with pytest.raises(ValueError, match=r"'T': y_range .*\(0.0, 1.0\)"):
         render_line_chart(LineChart({"a": [(0, 1.0)]}, "T", log_y=True, y_range=(0.0, 1.0)))
+
+
+def test_the_library_is_the_published_one_with_its_licence() -> None:
+    """SHA-256 of dist/uPlot.iife.min.js in uplot-1.6.32.tgz from npm."""
+    digest = hashlib.sha256((VENDOR / "uPlot.iife.min.js").read_bytes()).hexdigest()
+    assert digest == "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f"
+    style, script = chart_sources()
+    assert f"uPlot {UPLOT}" in script and "The MIT License" in script and "Leon Sorokin" in script
+    assert not re.search(r"https?:|</script|url\(", style + script)
+
+
+def test_charts_in_a_browser(tmp_path: Path) -> None:
+    """Zoom by dragging, values at the cursor in all charts of one axis, lines that a click hides; no error."""
+    steps = range(0, 1001, 10)
+    sections = [
+        Section(
+            "Training",
+            [
+                LineChart({"a": [(s, s / 100) for s in steps], "b": [(s, 5.0) for s in steps[::2]]}, "One"),
+                LineChart({"c": [(s, 10.0 ** (s / 500)) for s in steps]}, "Two", log_y=True),
+                LineChart({"d": [(1, 2.0), (2, 3.0)]}, "Three", x_label="frame", bands={"d": [(1, 1, 3), (2, 2, 4)]}),
+            ],
+        )
+    ]
+    page = write_report(tmp_path / "page.html", title="Charts", sections=sections)
+    with headless_browser(tmp_path) as browser:
+        browser.set_window_size(1200, 900)
+        browser.get(page.as_uri())
+
+        def scales() -> list[list[float]]:
+            limits = "['x', 'y'].map(name => chart.plot.scales[name]).flatMap(scale => [scale.min, scale.max])"
+            charts = "[...document.querySelectorAll('.line-chart')]"
+            return list(browser.execute_script(f"return {charts}.map(chart => {limits})"))
+
+        def legend(number: int) -> list[str]:
+            figure = browser.find_elements("css selector", ".line-chart")[number]
+            return [value.text for value in figure.find_elements("css selector", "button b")]
+
+        whole = scales()
+        assert whole[0] == [0, 1000, 0, pytest.approx(10.4)] and whole[1][3] == pytest.approx(100 * 10**0.08, rel=1e-3)
+        assert legend(0) == ["10", "5"]
+        areas = browser.find_elements("css selector", ".line-chart .u-over")
+        width, height = areas[0].size["width"], areas[0].size["height"]
+        actions = importlib.import_module("selenium.webdriver").ActionChains
+        actions(browser).move_to_element_with_offset(areas[0], 0, 0).perform()  # the middle: step 500
+        assert legend(0) == ["5", "5"] and legend(1) == ["10"]
+        assert legend(2) == ["3"]  # another axis
+        drag = actions(browser).move_to_element_with_offset(areas[0], -width // 4, -height // 4).click_and_hold()
+        drag.move_by_offset(width // 8, height // 8).move_by_offset(width // 8, height // 8).release().perform()
+        zoomed = scales()[0]
+        assert zoomed[:2] == pytest.approx([250, 500], abs=12) and zoomed[2:] == pytest.approx([5.2, 7.8], abs=0.4)
+        assert scales()[1:] == whole[1:]
+        actions(browser).move_to_element(areas[0]).double_click().perform()
+        assert scales() == whole
+        button = browser.find_elements("css selector", ".line-chart button")[0]
+        shown = "return document.querySelector('.line-chart').plot.series.slice(1).map(s => s.show)"
+        assert browser.execute_script(shown) == [True, True]
+        button.click()
+        assert browser.execute_script(shown) == [False, True] and button.get_attribute("aria-pressed") == "false"
+        assert not [url for url in requested(browser) if not url.startswith(("file:", "data:"))]
+        assert not page_errors(browser)
 
 
 def bars(page: str) -> list[tuple[str, float, float]]:
@@ -211,14 +251,6 @@ def test_ticks_are_round_and_in_range(low: float, high: float, expected: list[fl
 def test_an_empty_range_has_no_ticks(low: float, high: float) -> None:
     with pytest.raises(ValueError, match="finite low < high"):
         nice_ticks(low, high)
-
-
-def test_log_ticks_are_decades_or_intermediate_steps() -> None:
-    assert log_ticks(-3, 1) == pytest.approx([1e-3, 1e-2, 1e-1, 1, 10])
-    assert log_ticks(-12, 6) == pytest.approx([1e-12, 1e-8, 1e-4, 1, 1e4])
-    assert log_ticks(math.log10(0.15), math.log10(6)) == pytest.approx([0.2, 0.5, 1, 2, 5])
-    narrow = log_ticks(math.log10(3.1), math.log10(3.9))
-    assert narrow == pytest.approx([3.2, 3.4, 3.6, 3.8])
 
 
 def test_the_running_mean_is_centred_and_shorter_at_both_ends() -> None:

@@ -1,10 +1,19 @@
-"""Line and bar charts as inline SVG: no script, no font file, colours from the page's style sheet."""
+"""Line and bar charts, in colours of the page's style sheet.
 
+A line chart is a legend and JSON, which `charts.js` draws with uPlot (in `vendor`, MIT licence): dragging zooms, a
+double click shows the whole chart again, a name of the legend hides its line, and the cursor shows values in all charts
+of one x axis. A page without the script shows the legend with the last values. A bar chart is inline SVG, because uPlot
+has no horizontal bars.
+"""
+
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from html import escape
-from typing import NamedTuple, TypeAlias
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
 
 from vidgan.report.formatting import short, tick_text
 
@@ -21,16 +30,19 @@ class Margins(NamedTuple):
     bottom: int
 
 
-WIDTH = 520  # of both kinds of chart, SVG units
-LINE_HEIGHT = 260
-LINE_MARGINS = Margins(left=54, right=12, top=22, bottom=36)
+WIDTH = 520  # of a bar chart, SVG units
 BAR_MARGINS = Margins(left=150, right=64, top=8, bottom=26)
 BAR_SPACING, BAR_THICKNESS = 26, 14
 NUM_COLOURS = 8  # classes s0..s7 of the style sheet
-MAX_POINTS = 400  # drawn for each line
+MAX_POINTS = 600  # of each line
+DIGITS = 4  # significant digits of a value in the page
 MAX_MARKED = 40  # a series of at most this many points gets a marker on each
 MIN_SMOOTHED = 60  # a series of at least this many points gets a running mean
 MAX_NAME = 22  # characters of a bar's name
+ZOOM = "Drag to zoom, double-click to see the whole chart"
+LEGEND = "Last values, or values at the cursor; click a name to hide its line"
+UPLOT = "1.6.32"
+VENDOR = Path(__file__).with_name("vendor")
 
 
 @dataclass(frozen=True)
@@ -82,27 +94,25 @@ class BarChart:
 
 
 @dataclass(frozen=True)
-class _Axes:
-    """Data limits (y as exponents on a logarithmic axis), and the mapping to SVG coordinates."""
-
-    x: tuple[float, float]
-    y: tuple[float, float]
-
-    def place(self, point: Point) -> Point:
-        left, right, top, bottom = LINE_MARGINS
-        x = left + (point[0] - self.x[0]) / (self.x[1] - self.x[0]) * (WIDTH - left - right)
-        y = LINE_HEIGHT - bottom - (point[1] - self.y[0]) / (self.y[1] - self.y[0]) * (LINE_HEIGHT - top - bottom)
-        return x, y
-
-
-@dataclass(frozen=True)
 class _Line:
-    """A series to draw, in axis units."""
+    """A series to draw, in axis units (y as exponents of ten on a logarithmic axis)."""
 
     name: str
     raw: list[Point]
     bold: list[Point]  # the running mean of `raw`
     window: int  # of the running mean; 1: `bold` equals `raw`
+
+
+@cache
+def chart_sources() -> tuple[str, str]:
+    """Style sheet and script of line charts: uPlot, with its licence, and `charts.js`."""
+    licence, library, style = (
+        (VENDOR / name).read_text(encoding="utf-8")
+        for name in ("uPlot-LICENSE.txt", "uPlot.iife.min.js", "uPlot.min.css")
+    )
+    library = library.partition("\n")[2]  # without its first line, an address
+    own = Path(__file__).with_name("charts.js").read_text(encoding="utf-8")
+    return style, f"/*! uPlot {UPLOT}\n{licence}*/\n{library}\n{own}"
 
 
 def render_line_chart(chart: LineChart) -> str:
@@ -120,7 +130,14 @@ def render_line_chart(chart: LineChart) -> str:
     if windows:
         span = " to ".join(dict.fromkeys((str(windows[0]), str(windows[-1]))))
         caption += f'<p class="note">Bold: running mean over {span} records. Faint: single records.</p>'
-    return f'<figure class="chart">{head}{_legend(chart, lines)}{_line_svg(chart, lines)}{caption}</figure>'
+    label = escape(f"{chart.title}: " + ", ".join(line.name for line in lines))
+    return (
+        f'<figure class="chart line-chart">{head}{_legend(chart, lines)}'
+        f'<div class="plot" role="img" aria-label="{label}" title="{ZOOM}"></div>'
+        f'<script type="application/json">{_content(chart, lines)}</script>'
+        '<noscript><p class="note">The chart needs JavaScript; its last values are above.</p></noscript>'
+        f"{caption}</figure>"
+    )
 
 
 def render_bar_chart(chart: BarChart) -> str:
@@ -149,13 +166,49 @@ def _band(chart: LineChart, name: str) -> list[tuple[float, float, float]]:
     return [(x, low, high) for x, low, high in ends if low is not None and high is not None]
 
 
-def _axes(chart: LineChart, lines: Sequence[_Line]) -> _Axes:
+def _content(chart: LineChart, lines: Sequence[_Line]) -> str:
+    """What `charts.js` draws, as JSON."""
+    x_range, y_range = _ranges(chart, lines)
+
+    def table(points: Sequence[tuple[float, ...]], *names: str) -> dict[str, list[float]]:
+        columns = list(zip(*points, strict=True))
+        first = {"x": [int(x) if x == int(x) else x for x in columns[0]]}
+        return first | {name: [_shown(chart, y) for y in ys] for name, ys in zip(names, columns[1:], strict=True)}
+
+    series: list[dict[str, Any]] = []
+    for line in lines:
+        entry: dict[str, Any] = table(thin(line.bold, MAX_POINTS), "y")
+        if line.window > 1:
+            entry["faint"] = table(thin(line.raw, MAX_POINTS), "y")
+        if band := _band(chart, line.name):
+            entry["band"] = table(band, "low", "high")
+        series.append(entry)
+    content = {
+        "series": series,
+        "x_range": x_range,
+        "y_range": [_shown(chart, y) for y in y_range],
+        "log_y": chart.log_y,
+        "x_label": chart.x_label,
+        "y_label": chart.y_label,
+        "marked": MAX_MARKED,
+    }
+    return json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")  # "<" could end the script element
+
+
+def _shown(chart: LineChart, y: float) -> float:
+    """A value of the axis as the value itself, rounded."""
+    return float(f"{10**y if chart.log_y else y:.{DIGITS}g}")
+
+
+def _ranges(chart: LineChart, lines: Sequence[_Line]) -> tuple[Point, Point]:
+    """Limits of both axes, y in axis units."""
     xs = [x for line in lines for x, _ in line.raw] + [0.0] * chart.x_from_zero
+    x_range = _widen(min(xs), max(xs))
     if chart.y_range is not None:
         low, high = (_axis_value(chart, end) for end in chart.y_range)
         if low is None or high is None or high <= low:
             raise ValueError(f"chart {chart.title!r}: y_range must be increasing and fit the axis, got {chart.y_range}")
-        return _Axes(_widen(min(xs), max(xs)), (low, high))
+        return x_range, (low, high)
     ys = [y for line in lines for _, y in line.bold]
     for line in lines:  # quantiles, because a few spikes must not flatten the rest
         ys += [quantile([y for _, y in line.raw], 0.005), quantile([y for _, y in line.raw], 0.995)]
@@ -163,7 +216,7 @@ def _axes(chart: LineChart, lines: Sequence[_Line]) -> _Axes:
     bottom, top = _widen(min(ys), max(ys))
     margin = 0.04 * (top - bottom)
     start = 0.0 if not chart.log_y and 0 <= min(ys) < 0.4 * max(ys) else bottom - margin
-    return _Axes(_widen(min(xs), max(xs)), (start, top + margin))
+    return x_range, (start, top + margin)
 
 
 def _widen(low: float, high: float) -> tuple[float, float]:
@@ -173,79 +226,17 @@ def _widen(low: float, high: float) -> tuple[float, float]:
 
 
 def _legend(chart: LineChart, lines: Sequence[_Line]) -> str:
+    """Names with the last values; each is a button that hides its line."""
     items = []
     for number, line in enumerate(lines):
         last = 10 ** line.bold[-1][1] if chart.log_y else line.bold[-1][1]
+        dashed = " dashed" if number >= NUM_COLOURS else ""
         items.append(
-            f'<li><svg class="key" viewBox="0 0 18 8" aria-hidden="true"><line class="line {_style(number)}"'
-            f' x1="1" y1="4" x2="17" y2="4"/></svg>{escape(line.name)} <b>{short(last, 3)}</b></li>'
+            f'<li><button type="button" class="s{number % NUM_COLOURS}" aria-pressed="true"><svg class="key"'
+            f' viewBox="0 0 18 8" aria-hidden="true"><line class="line{dashed}" x1="1" y1="4" x2="17" y2="4"/></svg>'
+            f"{escape(line.name)} <b>{short(last)}</b></button></li>"
         )
-    return f'<ul class="legend" title="with the last value of each line">{"".join(items)}</ul>'
-
-
-def _style(number: int) -> str:
-    return f"s{number % NUM_COLOURS}" + (" dashed" if number >= NUM_COLOURS else "")
-
-
-def _line_svg(chart: LineChart, lines: Sequence[_Line]) -> str:
-    axes = _axes(chart, lines)
-    label = escape(f"{chart.title}: " + ", ".join(line.name for line in lines))
-    left, right, top, bottom = LINE_MARGINS
-    width, height = WIDTH - left - right, LINE_HEIGHT - top - bottom
-    parts = [
-        f'<svg class="plot" viewBox="0 0 {WIDTH} {LINE_HEIGHT}" role="img" aria-label="{label}">',
-        *_grid(chart, axes),
-        # An inner svg clips to the plot area; 3 extra units on each side keep lines on its edge whole.
-        f'<svg x="{left - 3}" y="{top - 3}" width="{width + 6}" height="{height + 6}"'
-        f' viewBox="{left - 3} {top - 3} {width + 6} {height + 6}">',
-    ]
-    for number, line in enumerate(lines):
-        band = _band(chart, line.name)
-        if band:
-            outline = [(x, high) for x, _, high in band] + [(x, low) for x, low, _ in reversed(band)]
-            parts.append(f'<polygon class="band {_style(number)}" points="{_points(axes, outline)}"/>')
-    for number, line in enumerate(lines):
-        if line.window > 1:
-            faint = _points(axes, thin(line.raw, MAX_POINTS))
-            parts.append(f'<polyline class="faint {_style(number)}" points="{faint}"/>')
-    for number, line in enumerate(lines):
-        parts.append(f'<polyline class="line {_style(number)}" points="{_points(axes, thin(line.bold, MAX_POINTS))}"/>')
-        if len(line.bold) <= MAX_MARKED:
-            parts += [_marker(chart, axes, number, line.name, point) for point in line.bold]
-    parts.append("</svg></svg>")
-    return "".join(parts)
-
-
-def _points(axes: _Axes, points: Sequence[Point]) -> str:
-    return " ".join(f"{x:.1f},{y:.1f}" for x, y in map(axes.place, points))
-
-
-def _marker(chart: LineChart, axes: _Axes, number: int, name: str, point: Point) -> str:
-    x, y = axes.place(point)
-    value = 10 ** point[1] if chart.log_y else point[1]
-    text = escape(f"{name}: {short(value)} at {chart.x_label} {short(point[0])}")
-    return f'<circle class="dot {_style(number)}" cx="{x:.1f}" cy="{y:.1f}" r="2.6"><title>{text}</title></circle>'
-
-
-def _grid(chart: LineChart, axes: _Axes) -> list[str]:
-    """Tick lines, tick labels and axis labels."""
-    left, bottom, right = LINE_MARGINS.left, LINE_HEIGHT - LINE_MARGINS.bottom, WIDTH - LINE_MARGINS.right
-    values = log_ticks(*axes.y) if chart.log_y else nice_ticks(*axes.y)
-    parts = []
-    for value in values:
-        _, y = axes.place((axes.x[0], math.log10(value) if chart.log_y else value))
-        kind = "zero" if value == 0 else "grid"
-        parts.append(f'<line class="{kind}" x1="{left}" y1="{y:.1f}" x2="{right}" y2="{y:.1f}"/>')
-        parts.append(f'<text class="tick end" x="{left - 7}" y="{y + 4:.1f}">{tick_text(value)}</text>')
-    for value in nice_ticks(*axes.x, 6):
-        x, _ = axes.place((value, axes.y[0]))
-        parts.append(f'<line class="mark" x1="{x:.1f}" y1="{bottom}" x2="{x:.1f}" y2="{bottom + 4}"/>')
-        anchor, place = ("end", right) if x > right - 12 else ("middle", x)
-        parts.append(f'<text class="tick {anchor}" x="{place:.1f}" y="{bottom + 16}">{tick_text(value)}</text>')
-    parts.append(f'<line class="zero" x1="{left}" y1="{bottom}" x2="{right}" y2="{bottom}"/>')
-    parts.append(f'<text class="axis end" x="{right}" y="{LINE_HEIGHT - 4}">{escape(chart.x_label)}</text>')
-    parts.append(f'<text class="axis" x="{left}" y="12">{escape(chart.y_label)}</text>')
-    return parts
+    return f'<ul class="legend" title="{LEGEND}">{"".join(items)}</ul>'
 
 
 def _bar_svg(chart: BarChart) -> str:
@@ -301,18 +292,6 @@ def nice_ticks(low: float, high: float, target: int = 5) -> list[float]:
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [float(f"{number * step:.12g}") for number in range(first, last + 1)]
-
-
-def log_ticks(low: float, high: float) -> list[float]:
-    """Ticks of a logarithmic axis between the exponents of ten `low` and `high`: decades, or 1-2-5 if few fit."""
-    first, last = math.ceil(low - 1e-9), math.floor(high + 1e-9)
-    decades = list(range(first, last + 1))
-    if len(decades) >= 3:
-        every = math.ceil(len(decades) / 6)
-        return [10.0**exponent for exponent in decades[::every]]
-    fine = [factor * 10.0**exponent for exponent in range(first - 1, last + 1) for factor in (1, 2, 5)]
-    inside = [value for value in fine if low - 1e-9 <= math.log10(value) <= high + 1e-9]
-    return inside if len(inside) >= 2 else nice_ticks(10.0**low, 10.0**high, 4)
 
 
 def running_mean(values: Sequence[float], window: int) -> list[float]:

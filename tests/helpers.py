@@ -97,6 +97,18 @@ SMALL: dict[str, dict[str, Any]] = {
         },
         "optimizers": {"generator": {}, "frame": {}, "video": {}},
     },
+    "single_clip": {
+        "task": "single_clip",
+        "name": "small",
+        "data": {"frames": 16},
+        "model": {"width": 4, "factor": 0.65},
+        "discriminators": {"critic": {"width": 4}},
+        "objective": {
+            "adversarial": "wasserstein", "penalty": {"kind": "gradient_penalty", "weight": 10.0}, "scale_steps": 2,
+            "weights": {"reconstruction": 10.0, "adversarial_critic": 1.0}, "turns": [["critic", 2], "generator"],
+        },
+        "optimizers": {"generator": {"lr": 0.002}, "critic": {"lr": 0.002}},
+    },
 }  # fmt: skip
 
 

@@ -26,11 +26,15 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_two_steps(name: str, videos: Path, tmp_path: Path) -> None:
     size = SIZES.get(name, (64, 64))
     data = tmp_path / "data"
-    prepare(videos / "videos", data, size=size, flow="auto", categories=True, holdout=0.0)
+    one_clip = name.startswith("single_clip/")
+    source = next((videos / "videos").rglob("*.mp4")) if one_clip else videos / "videos"
+    prepare(source, data, size=size, flow="auto", categories=not one_clip, holdout=0.0)
     changes = [f"data.root={data}", f"out={tmp_path}", "train.steps=2", "train.batch_size=2", "train.warmup=0"]
     changes.append("every.evaluate=null")
     if name.startswith("unpaired/"):
         changes.append(f"data.other={data}")
+    if one_clip:
+        changes.append("data.frames=36")
     result = train(load_config(shipped_configs()[name], changes), quiet=True)
     assert result.steps == 2
     assert (result.run_dir / "model" / "model.safetensors").is_file()

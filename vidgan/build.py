@@ -200,8 +200,11 @@ def share_of_batch(config: RunConfig, processes: int) -> int:
     """Clips of a micro-batch of one process.
 
     Raises:
-        ConfigError: the batch cannot be divided.
+        ConfigError: the batch cannot be divided, or the task trains in one process only.
     """
+    reason = find_task(config).one_process
+    if reason is not None and processes > 1:
+        raise ConfigError(f"{processes} processes: accepted is 1 for the task {config.task}: {reason}")
     pieces = processes * config.train.micro_batches
     if config.train.batch_size % pieces:
         raise ConfigError(

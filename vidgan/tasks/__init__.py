@@ -7,6 +7,7 @@ from vidgan.errors import PretrainedError
 from vidgan.hub import model_class_in
 from vidgan.tasks.base import EvaluationKind, Task
 from vidgan.tasks.forecasting.task import ForecastingTask
+from vidgan.tasks.single_clip.task import SingleClipTask
 from vidgan.tasks.synthesis.task import SynthesisTask
 from vidgan.tasks.translation.task import TranslationTask
 from vidgan.tasks.translation.unpaired_task import UnpairedTask
@@ -20,6 +21,7 @@ TASKS: dict[str, Task[Any]] = {
     "translation": TranslationTask(),
     "unpaired": UnpairedTask(),
     "upscaling": UpscalingTask(),
+    "single_clip": SingleClipTask(),
 }
 _DOES: dict[EvaluationKind, str] = {
     "forecast": "continues clips",

@@ -216,6 +216,7 @@ class Task(ABC, Generic[Config]):
         default_config: shipped config that `vidgan.train(NAME, data=...)` starts from.
         preview_clips: number of real clips that `preview` is given.
         previews_held_out: whether these are of the test split (cut without overlap), or of the training split.
+        one_process: why a run cannot be divided over several processes; None where it can.
     """
 
     name: ClassVar[str]
@@ -225,6 +226,7 @@ class Task(ABC, Generic[Config]):
     default_config: ClassVar[str]
     preview_clips: ClassVar[int]
     previews_held_out: ClassVar[bool]
+    one_process: ClassVar[str | None] = None
 
     @abstractmethod
     def build_generator(self, config: Config, data: DataFacts) -> nn.Module:

@@ -1,0 +1,51 @@
+"""The networks of one scale: five spatial convolutions, the first three each with one in time.
+
+A (2+1)D convolution is one over space followed by one over time (Tran et al., CVPR 2018). No layer pads and none
+normalises: on a single clip, batch norm would make every patch depend on all others, and zeros at the border would be
+seen by the border alone. So the output of a network is smaller than its input by `MARGIN`, its receptive field less 1.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from vidgan.tasks.single_clip.scaling import ClipSize
+
+__all__ = ["MARGIN", "ScaleNetwork"]
+
+LAYERS, TIMED = 5, 3
+MARGIN = ClipSize(2 * TIMED, 2 * LAYERS, 2 * LAYERS)
+SLOPE = 0.2
+FIRST_STEP = 0.3  # factor on the initial weights of the last layer
+
+
+class ScaleNetwork(nn.Module):
+    """Receptive field: 7 frames of 11x11 pixels.
+
+    Args:
+        width: channels of all layers.
+        outputs: channels of the output.
+    """
+
+    def __init__(self, width: int, outputs: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels = 3
+        for number in range(LAYERS):
+            is_last = number == LAYERS - 1
+            layers.append(nn.Conv3d(channels, outputs if is_last else width, (1, 3, 3)))
+            if number < TIMED:
+                layers += [nn.LeakyReLU(SLOPE), nn.Conv3d(width, width, (3, 1, 1))]
+            if not is_last:
+                layers.append(nn.LeakyReLU(SLOPE))
+            channels = width
+        self.layers = nn.Sequential(*layers)
+        convolutions = [layer for layer in layers if isinstance(layer, nn.Conv3d)]
+        for layer in convolutions:
+            nn.init.kaiming_normal_(layer.weight, a=SLOPE)  # without norms, torch's default fades out over eight layers
+        with torch.no_grad():
+            convolutions[-1].weight.mul_(FIRST_STEP)
+
+    def forward(self, clip: Tensor) -> Tensor:
+        """(B, T, 3, H, W) -> (B, T - 6, outputs, H - 10, W - 10)."""
+        maps: Tensor = self.layers(clip.transpose(1, 2))
+        return maps.transpose(1, 2)

@@ -1,0 +1,272 @@
+"""The model: a pyramid of generators that were trained on one clip.
+
+SinGAN (Shaham et al., ICCV 2019) with convolutions in time. On each scale, x = up + net(up + noise), where `up` is the
+output of the coarser scale, enlarged. What differs from the released code:
+
+- the noise that reconstructs the clip is drawn once and stored with the weights;
+- noise and clip are padded outside the network, the noise with noise, so that borders vary as the middle does;
+- there is no batch norm.
+"""
+
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vidgan.errors import ConfigError
+from vidgan.hub import Pretrained
+from vidgan.pixels import to_byte, to_float
+from vidgan.seeding import Draws
+from vidgan.tasks.inference import device_of, evaluating
+from vidgan.tasks.single_clip.config import PyramidModelConfig
+from vidgan.tasks.single_clip.networks import MARGIN, ScaleNetwork
+from vidgan.tasks.single_clip.scaling import ClipSize, level_sizes, resize_clip, scaled_sizes
+from vidgan.types import ByteClip, Clip, Latents
+
+__all__ = ["PyramidCritic", "PyramidGAN", "build_pyramid", "pyramid_sizes"]
+
+Noise = list[Tensor]  # per scale (B, T + 6, 3, H + 10, W + 10)
+
+
+def pyramid_sizes(config: PyramidModelConfig, size: ClipSize) -> tuple[ClipSize, ...]:
+    """Sizes of the scales, coarsest first.
+
+    Raises:
+        ConfigError: the clip is smaller than the receptive field of a critic.
+    """
+    least = ClipSize(*(margin + 1 for margin in MARGIN))
+    if any(side < smallest for side, smallest in zip(size, least, strict=True)):
+        raise ConfigError(
+            f"model: clips of {size.frames} frames of {size.height}x{size.width} (HxW) are smaller than the receptive"
+            f" field of a scale, {least.frames} frames of {least.height}x{least.width}"
+        )
+    return level_sizes(
+        size,
+        factor=config.factor,
+        time_factor=config.time_factor,
+        shortest=config.shortest,
+        fewest=least.frames,
+    )
+
+
+class PyramidGAN(nn.Module, Pretrained):
+    """Makes clips that resemble one clip, of any size.
+
+    Args:
+        config: the section `model`.
+        size: of the clip.
+
+    Attributes:
+        sizes: of the scales, coarsest first.
+        fixed_noise: (1, T + 6, 3, H + 10, W + 10), the coarsest scale's noise of the reconstruction.
+        amplitudes: factor on the noise of each scale.
+        begun: number of scales whose training has begun; only these draw.
+        digest: of the clip that the model is trained on; 0 before training.
+    """
+
+    usage = "clips = model.sample(4)  # uint8 (4, T, 3, H, W)"
+    needs_first_frame: ClassVar[bool] = False
+    fixed_noise: Tensor
+    amplitudes: Tensor
+    begun: Tensor
+    digest: Tensor
+
+    def __init__(self, config: PyramidModelConfig, size: ClipSize) -> None:
+        super().__init__()
+        self.size = size
+        self.sizes = pyramid_sizes(config, size)
+        self.image_size = (size.height, size.width)
+        self.num_categories = 0
+        self.noise = config.noise
+        self.scales = nn.ModuleList(ScaleNetwork(config.width, 3) for _ in self.sizes)
+        self.register_buffer("fixed_noise", torch.randn(1, *_noise_shape(self.sizes[0])))
+        self.register_buffer("amplitudes", torch.ones(len(self.sizes)))
+        self.register_buffer("begun", torch.zeros((), dtype=torch.long))
+        self.register_buffer("digest", torch.zeros((), dtype=torch.long))
+        self.architecture = {"model": config.model_dump(mode="json"), "size": list(size)}
+
+    def forward(self, guess: Clip, noise: Tensor, scale: int, loop: bool = False) -> Clip:
+        """One scale: the guess (B, T, 3, H, W) and its correction, from noise (B, T + 6, 3, H + 10, W + 10).
+
+        One guess serves all rows of the noise.
+
+        Args:
+            loop: the first frame follows the last; the noise must be periodic in time too.
+        """
+        correction: Tensor = self.scales[scale](_padded(guess, loop=loop) + self.amplitudes[scale] * noise)
+        return guess + correction.tanh()
+
+    def guess(self, scale: int, coarser: Clip | None, size: ClipSize, *, loop: bool = False) -> Clip:
+        """What a scale starts from: black on the coarsest, the enlarged output of the coarser one elsewhere."""
+        if coarser is None:
+            return torch.zeros(1, size.frames, 3, size.height, size.width, device=device_of(self))
+        return resize_clip(coarser, size, loop=loop)
+
+    def grow(self, noise: Noise, sizes: tuple[ClipSize, ...], *, start: int = 0, coarser: Clip | None = None) -> Clip:
+        """The output of the last of the scales start, start + 1, ... that `noise` has entries for; weights are fixed.
+
+        Returns:
+            (B, T, 3, H, W), float32, of the last scale; `coarser` if there are none.
+        """
+        with torch.no_grad():
+            for scale, own in enumerate(noise, start=start):
+                guess = self.guess(scale, coarser, sizes[scale])
+                coarser = self(guess, own, scale)
+        assert coarser is not None, "there is nothing to start from"
+        return coarser
+
+    def draw_noise(self, draws: Draws, sizes: tuple[ClipSize, ...]) -> Noise:
+        """Noise of the scales, one stream per clip and scale."""
+        return [draws.fork("scale", k).normal(*_noise_shape(s)).to(device_of(self)) for k, s in enumerate(sizes)]
+
+    def reconstruction_noise(self, scales: int) -> Noise:
+        """The stored noise on the coarsest scale and none on the others."""
+        others = [torch.zeros(1, *_noise_shape(size), device=device_of(self)) for size in self.sizes[1:scales]]
+        return [self.fixed_noise, *others][:scales]
+
+    def synthesise(
+        self,
+        size: ClipSize | None = None,
+        *,
+        guess: ByteClip | None = None,
+        start: int = 0,
+        noise: float | None = None,
+        loop: bool = False,
+        known: int = 0,
+        seed: int = 0,
+    ) -> ByteClip:
+        """One new clip (T', 3, H', W') uint8 on the CPU.
+
+        Args:
+            size: default: that of the guess, or of the clip of the training.
+            guess: clip (T', 3, H', W') that comes in at scale `start` > 0, reduced to the scale below.
+            start: first scale that draws; 0: all from noise.
+            noise: 1 for a new clip, 0 for the reconstruction, in between for variations of it; below 1 at the clip's
+                own size only. With a guess, factor on the noise.
+            loop: the first frame follows the last as any other does.
+            known: must be 0; this method keeps no frames.
+            seed: of the noise.
+
+        Raises:
+            ValueError: an option that this method does not support.
+        """
+        if known:
+            raise ValueError("a pyramid keeps no frames of the source, so it cannot continue it; use the method patch")
+        own = guess is None and (size is None or size == self.size)
+        strength = 1.0 if noise is None else noise
+        if guess is None and not 0 <= strength <= 1:
+            raise ValueError(f"noise is {strength}; a pyramid accepts 0 (the reconstruction) to 1 (a new clip)")
+        if guess is None and strength < 1 and (not own or loop):
+            raise ValueError("noise below 1 varies the reconstruction, which has the source's size and is no loop")
+        if size is None:
+            size = self.size if guess is None else ClipSize(len(guess), guess.shape[-2], guess.shape[-1])
+        sizes = scaled_sizes(self.sizes, size)
+        if guess is not None and not 0 < start < len(sizes):
+            raise ValueError(f"a guess comes in at a scale from 1 to {len(sizes) - 1}, got {start}")
+        with evaluating(self):
+            drawn = self.draw_noise(Draws("pyramid", seed, rows=[0]), sizes)
+            if guess is not None:
+                drawn = [strength * one for one in drawn]
+            elif strength < 1:
+                fixed = self.reconstruction_noise(len(sizes))
+                kept = (1 - strength**2) ** 0.5
+                drawn = [kept * a + strength * b for a, b in zip(fixed, drawn, strict=True)]
+            coarser = None
+            if guess is not None:
+                coarser = resize_clip(to_float(guess[None].to(device_of(self))), sizes[start - 1], loop=loop)
+            for scale in range(start, max(start + 1, int(self.begun))):
+                own_noise = _periodic(drawn[scale]) if loop else drawn[scale]
+                begin = self.guess(scale, coarser, sizes[scale], loop=loop)
+                coarser = self(begin, own_noise, scale, loop)
+            assert coarser is not None
+            # A run that is still at a coarse scale shows what it has, enlarged.
+            coarser = resize_clip(coarser.clamp(-1, 1), size, loop=loop)
+        return to_byte(coarser[0]).cpu()
+
+    def reconstruct(self) -> ByteClip:
+        """The clip of the training as the model draws it, (T, 3, H, W) uint8."""
+        return self.synthesise(noise=0.0)
+
+    def latents(self, clips: int, frames: int, *, seed: int = 0, category: int | str | None = None) -> Latents:
+        """Latents of `clips` clips; the content is each clip's seed, split in two float-exact halves.
+
+        Raises:
+            ConfigError: a category is asked for.
+        """
+        if category is not None:
+            raise ConfigError(f"category {category!r}: a model of one clip has no categories")
+        seeds = torch.tensor([[(seed + n) >> 24, (seed + n) & 0xFFFFFF] for n in range(clips)], dtype=torch.float64)
+        return Latents(seeds, torch.zeros(clips, frames + 1, 0), torch.zeros(clips, dtype=torch.long))
+
+    def render(self, latents: Latents, *, first_frame: Tensor | None = None, batch_size: int = 16) -> ByteClip:
+        """(B, T, 3, H, W) uint8 on the CPU."""
+        size = ClipSize(latents.motion.shape[1] - 1, *self.image_size)
+        seeds = [(int(high) << 24) + int(low) for high, low in latents.content.tolist()]
+        return torch.stack([self.synthesise(size, seed=seed) for seed in seeds])
+
+    def sample(
+        self,
+        clips: int,
+        *,
+        frames: int | None = None,
+        seed: int = 0,
+        category: int | str | None = None,
+        first_frame: Tensor | None = None,
+        batch_size: int = 16,
+    ) -> ByteClip:
+        """(clips, frames, 3, H, W) uint8 on the CPU; clip i has the seed `seed` + i."""
+        return self.render(self.latents(clips, frames or self.size.frames, seed=seed, category=category))
+
+    @classmethod
+    def from_architecture(cls, architecture: dict[str, Any]) -> "PyramidGAN":
+        """The network that `architecture`, as saved with its weights, describes.
+
+        Raises:
+            ValidationError, ConfigError: the description is damaged or of another version.
+        """
+        return build_pyramid(PyramidModelConfig.model_validate(architecture["model"]), ClipSize(*architecture["size"]))
+
+
+class PyramidCritic(nn.Module):
+    """One critic per scale; `scale` says which one answers.
+
+    Args:
+        width: channels of all layers.
+        scales: number of scales.
+    """
+
+    def __init__(self, width: int, scales: int) -> None:
+        super().__init__()
+        self.scales = nn.ModuleList(ScaleNetwork(width, 1) for _ in range(scales))
+        self.scale = 0
+
+    def forward(self, clip: Clip, draws: Draws | None = None) -> Tensor:
+        """(B, T, 3, H, W) -> logits (B, T - 6, 1, H - 10, W - 10), one per patch."""
+        logits: Tensor = self.scales[self.scale](clip)
+        return logits
+
+
+def build_pyramid(config: PyramidModelConfig, size: ClipSize) -> PyramidGAN:
+    """The model from its config, weights and fixed noise drawn from torch's global generator."""
+    return PyramidGAN(config, size)
+
+
+def _noise_shape(size: ClipSize) -> tuple[int, int, int, int]:
+    return (size.frames + MARGIN.frames, 3, size.height + MARGIN.height, size.width + MARGIN.width)
+
+
+def _padded(clip: Clip, *, loop: bool) -> Clip:
+    """(B, T, 3, H, W) with half of the margin on each side: the border repeated, or in a loop the other end."""
+    time, rows, columns = (side // 2 for side in MARGIN)
+    volume = clip.transpose(1, 2)  # (B, 3, T, H, W)
+    volume = F.pad(volume, (columns, columns, rows, rows, 0, 0), mode="replicate")
+    volume = F.pad(volume, (0, 0, 0, 0, time, time), mode="circular" if loop else "replicate")
+    return volume.transpose(1, 2)
+
+
+def _periodic(noise: Tensor) -> Tensor:
+    """Noise (B, T + 6, ...) whose ends repeat each other, so that a loop of T frames sees no seam."""
+    half = MARGIN.frames // 2
+    middle = noise[:, half : noise.shape[1] - half]
+    return torch.cat([middle[:, -half:], middle, middle[:, :half]], dim=1)

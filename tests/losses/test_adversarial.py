@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from vidgan.losses import ADVERSARIAL, accuracy, saturation
+from vidgan.losses.adversarial import with_half, with_smoothing
 
 NAMES = sorted(ADVERSARIAL)
 REAL = torch.tensor([2.0, -1.0, 0.5, 3.0])
@@ -137,3 +138,38 @@ def test_saturation() -> None:
     assert saturation(confident, -confident).item() == 0.5  # 5 and 6 of four on each side; -9 is confidently wrong
     assert saturation(REAL, FAKE, margin=1.0).item() == pytest.approx((2 + 1) / 8)
     assert saturation(confident, -confident, margin=None).item() == 0.0
+
+
+# Logits of TF-GAN's own tests, and the losses on them by hand.
+GOLDEN_REAL = torch.tensor([-5.0, 1.4, 12.5, 2.7])
+GOLDEN_FAKE = torch.tensor([10.0, 4.4, -5.5, 3.6])
+GOLDEN = {
+    "non_saturating": (5.83387, 1.38582),
+    "minimax": (5.83387, -4.51082),
+    "hinge": (6.75, -3.125),
+    "wasserstein": (0.225, -3.125),
+    "least_squares": (41.73375, 17.69625),
+    "relativistic": (4.82244, 4.59744),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_golden_values(name: str) -> None:
+    loss, (discriminator, generator) = ADVERSARIAL[name], GOLDEN[name]
+    assert float(loss.discriminator(GOLDEN_REAL, GOLDEN_FAKE)) == pytest.approx(discriminator, abs=1e-5)
+    assert float(loss.generator(GOLDEN_FAKE, GOLDEN_REAL)) == pytest.approx(generator, abs=1e-5)
+
+
+def test_one_sided_smoothing_is_the_cross_entropy_with_a_softer_target() -> None:
+    smooth = with_smoothing(ADVERSARIAL["non_saturating"], 0.125)
+    assert float(smooth.discriminator(GOLDEN_REAL, GOLDEN_FAKE)) == pytest.approx(6.19637, abs=1e-5)  # TF-GAN's value
+    bce = torch.nn.functional.binary_cross_entropy_with_logits
+    expected = bce(REAL, torch.full((4,), 0.875)) + bce(FAKE, torch.zeros(4))
+    assert float(smooth.discriminator(REAL, FAKE)) == pytest.approx(float(expected))
+    assert smooth.generator is ADVERSARIAL["non_saturating"].generator
+
+
+def test_half_the_loss_of_a_constant_discriminator_is_ln_2() -> None:
+    half = with_half(ADVERSARIAL["minimax"])
+    assert float(half.discriminator(torch.zeros(3), torch.zeros(3))) == pytest.approx(math.log(2))
+    assert half.generator is ADVERSARIAL["minimax"].generator

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vidgan.losses import clip_weights, gradient_penalty, r1
+from vidgan.losses import clip_weights, drift, gradient_penalty, r1
 
 SLOPE = torch.tensor([[3.0, 0.0], [0.0, 4.0]])  # norm 5
 
@@ -98,3 +98,8 @@ def test_clip_weights() -> None:
     assert layer.bias.item() == pytest.approx(-0.01)
     with pytest.raises(ValueError, match="positive"):
         clip_weights(layer, 0.0)
+
+
+def test_drift_is_the_mean_squared_logit() -> None:
+    assert float(0.001 * drift(torch.full((3,), 2.0))) == pytest.approx(0.004)
+    assert float(drift(torch.tensor([[1.0, -3.0]]))) == pytest.approx(5.0)

@@ -4,19 +4,24 @@ Because every loss is a mean of per-sample values, the mean over equal micro-bat
 of the whole batch. Terms carry no weight; `weighted_sum` applies the configured weights.
 
 - adversarial: `ADVERSARIAL`, name -> `AdversarialLoss`; the metrics `accuracy` and `saturation` of its logits
-- penalties: `r1`, `gradient_penalty`, `clip_weights`
+- penalties: `r1`, `gradient_penalty`, `drift`, `clip_weights`
 - reconstruction: `l1`, `l2`, `log_l2`, `crps`, `dissimilarity`, `gradient_difference`
 - flow: `flow_l1`
 - matching: `feature_matching`, `masked_l1`, `warp_confidence`
-- latent: `kl_standard_normal`, `category_cross_entropy`; the metric `category_accuracy`
+- latent: `kl_standard_normal`, `category_cross_entropy`, `gaussian_cross_entropy`; the metric `category_accuracy`
 - weighted: `weighted_sum`
 """
 
 from vidgan.losses.adversarial import ADVERSARIAL, AdversarialLoss, accuracy, saturation
 from vidgan.losses.flow import flow_l1
-from vidgan.losses.latent import category_accuracy, category_cross_entropy, kl_standard_normal
+from vidgan.losses.latent import (
+    category_accuracy,
+    category_cross_entropy,
+    gaussian_cross_entropy,
+    kl_standard_normal,
+)
 from vidgan.losses.matching import feature_matching, masked_l1, warp_confidence
-from vidgan.losses.penalties import clip_weights, gradient_penalty, r1
+from vidgan.losses.penalties import clip_weights, drift, gradient_penalty, r1
 from vidgan.losses.reconstruction import crps, dissimilarity, gradient_difference, l1, l2, log_l2
 from vidgan.losses.weighted import weighted_sum
 
@@ -29,8 +34,10 @@ __all__ = [
     "clip_weights",
     "crps",
     "dissimilarity",
+    "drift",
     "feature_matching",
     "flow_l1",
+    "gaussian_cross_entropy",
     "gradient_difference",
     "gradient_penalty",
     "kl_standard_normal",

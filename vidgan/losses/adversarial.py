@@ -128,6 +128,31 @@ ADVERSARIAL: dict[str, AdversarialLoss] = {
 }
 
 
+def with_smoothing(loss: AdversarialLoss, share: float) -> AdversarialLoss:
+    """A log loss whose discriminator aims at 1 - share for real samples (Salimans et al. 2016, one-sided smoothing).
+
+    The cross-entropy with this target is the loss plus share * mean D(x). Fakes keep the target 0.
+    """
+
+    def discriminator(real: Logits, fake: Logits) -> Tensor:
+        return loss.discriminator(real, fake) + share * real.float().mean()
+
+    return loss._replace(discriminator=discriminator)
+
+
+def with_half(loss: AdversarialLoss) -> AdversarialLoss:
+    """A loss whose discriminator minimises half of it: the mean over real and fake samples instead of their sum.
+
+    This is J_D of Goodfellow's tutorial (2016, Eq. 8); the paper of 2014 has no factor. A constant discriminator then
+    has a log loss of ln 2 instead of 2 ln 2, and a penalty of the same weight counts twice as much.
+    """
+
+    def discriminator(real: Logits, fake: Logits) -> Tensor:
+        return 0.5 * loss.discriminator(real, fake)
+
+    return loss._replace(discriminator=discriminator)
+
+
 @torch.no_grad()
 def accuracy(real: Logits, fake: Logits, threshold: float | None = 0.0) -> tuple[Tensor, Tensor]:
     """Accuracy of the discriminator: shares of real logits above and of fake logits below the threshold.

@@ -1,5 +1,7 @@
 """Losses on latent codes and category logits."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -49,6 +51,30 @@ def category_cross_entropy(logits: Tensor, category: Tensor) -> Tensor:
     _check(logits, category)
     total = F.cross_entropy(logits.float(), category, ignore_index=UNLABELLED, reduction="sum")
     return total / category.shape[0]
+
+
+def gaussian_cross_entropy(mean: Tensor, log_std: Tensor, value: Tensor) -> Tensor:
+    """-log N(value; mean, exp(log_std)^2), averaged over all elements (Chen et al. 2016, a continuous code).
+
+    1/2 ((value - mean) / std)^2 + log_std + 1/2 ln(2 pi), with log_std limited to [-4, 4].
+
+    Args:
+        mean, log_std, value: any shape, the same.
+
+    Returns:
+        float32 scalar, nats per element.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    if not mean.shape == log_std.shape == value.shape:
+        raise ValueError(
+            f"mean, log_std and value must have one shape, got {tuple(mean.shape)}, {tuple(log_std.shape)} and"
+            f" {tuple(value.shape)}"
+        )
+    log_std = log_std.float().clamp(-4, 4)
+    distance = (value.float() - mean.float()) * torch.exp(-log_std)
+    return (0.5 * distance.square() + log_std + 0.5 * math.log(2 * math.pi)).mean()
 
 
 @torch.no_grad()

@@ -63,6 +63,20 @@ def gradient_penalty(discriminator: Callable[[Tensor], Logits], real: Tensor, fa
     return (norms - 1).square().mean()
 
 
+def drift(real_logits: Logits) -> Tensor:
+    """Mean squared logit of real samples, E[D(x)^2] (Karras et al. 2018, appendix A.1, with weight 0.001).
+
+    It keeps the logits of a critic without a scale of its own near 0. For patches, each logit counts.
+
+    Args:
+        real_logits: (B, ...).
+
+    Returns:
+        float32 scalar >= 0.
+    """
+    return real_logits.float().square().mean()
+
+
 def _input_gradient(logits: Logits, inputs: Tensor) -> Tensor:
     """Gradient of each sample's mean logit with respect to that sample, as (B, N) float32."""
     if logits.shape[0] != inputs.shape[0]:

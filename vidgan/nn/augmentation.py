@@ -45,8 +45,11 @@ class DiffAugment(nn.Module):
             raise ValueError(f"augment: repeated name in {list(policy)}")
         self.policy = tuple(name for name in POLICIES if name in policy)
 
-    def forward(self, x: Tensor, draws: Draws) -> Tensor:
+    def forward(self, x: Tensor, draws: Draws, probability: Tensor | None = None) -> Tensor:
         """Transform clips (B, T, C, H, W) or frames (B, C, H, W) in [-1, 1]; the shape is kept.
+
+        `probability`, a scalar in [0, 1], applies each transformation to a clip with this probability, independently
+        of the others (Karras et al. 2020); None applies all of them.
 
         Values may leave the range, as in the paper. Borders uncovered by translation, and the cutout box, become 0
         (mid-grey).
@@ -61,20 +64,29 @@ class DiffAugment(nn.Module):
         unit = draws.fork("augment").uniform(7).to(x.device)  # (B, 7) in [0, 1)
         strengths = unit[:, :3, None, None, None, None].to(x.dtype)
         brightness, saturation, contrast = strengths.unbind(1)  # (B, 1, 1, 1, 1)
+        applied: dict[str, Tensor | None] = dict.fromkeys(POLICIES)
+        if probability is not None:
+            lots = draws.fork("augment lots").uniform(len(POLICIES)).to(x.device)
+            applied = {name: lots[:, n] < probability for n, name in enumerate(POLICIES)}  # (B,) bool
         if "brightness" in self.policy:
-            clip = clip + (brightness - 0.5)
+            clip = _where(applied["brightness"], clip + (brightness - 0.5), clip)
         if "saturation" in self.policy:
             grey = clip.mean(dim=2, keepdim=True)  # (B, T, 1, H, W)
-            clip = grey + (clip - grey) * (2 * saturation)
+            clip = _where(applied["saturation"], grey + (clip - grey) * (2 * saturation), clip)
         if "contrast" in self.policy:
-            clip = clip * (contrast + 0.5)
+            clip = _where(applied["contrast"], clip * (contrast + 0.5), clip)
         if "translation" in self.policy:
-            clip = _shifted(_shifted(clip, unit[:, 3], dim=3), unit[:, 4], dim=4)
+            clip = _where(applied["translation"], _shifted(_shifted(clip, unit[:, 3], dim=3), unit[:, 4], dim=4), clip)
         if "cutout" in self.policy:
             rows = _inside(unit[:, 5], clip.shape[3])[:, None, None, :, None]  # (B, 1, 1, H, 1)
             columns = _inside(unit[:, 6], clip.shape[4])[:, None, None, None, :]  # (B, 1, 1, 1, W)
-            clip = clip.masked_fill(rows & columns, 0.0)
+            clip = _where(applied["cutout"], clip.masked_fill(rows & columns, 0.0), clip)
         return clip if x.dim() == 5 else clip[:, 0]
+
+
+def _where(applied: Tensor | None, transformed: Tensor, clip: Tensor) -> Tensor:
+    """The transformed clips where `applied` (B,), the clips as they were elsewhere; None: transformed everywhere."""
+    return transformed if applied is None else torch.where(applied[:, None, None, None, None], transformed, clip)
 
 
 def _shifted(clip: Tensor, unit: Tensor, *, dim: int) -> Tensor:

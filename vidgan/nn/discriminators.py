@@ -100,7 +100,53 @@ class NoisyLayer(nn.Module):
         return F.leaky_relu(self.norm(self.conv(self.noise(x, draws))), LEAK)
 
 
-class StridedDiscriminator(nn.Module):
+class SizedDiscriminator(nn.Module):
+    """A discriminator of samples of one size.
+
+    Args:
+        image_size: (H, W).
+        channels: of a sample.
+    """
+
+    def __init__(self, *, image_size: tuple[int, int], channels: int) -> None:
+        super().__init__()
+        self.image_size = (image_size[0], image_size[1])
+        self.channels = channels
+
+    def require_shape(self, x: Tensor, letters: str) -> None:
+        """Raise ValueError unless `x` has the dimensions named by `letters` and the size of the model."""
+        height, width = self.image_size
+        if x.dim() != len(letters.split(", ")) or x.shape[-3:] != (self.channels, height, width):
+            raise ValueError(
+                f"this discriminator scores ({letters}) of {self.channels} channels and {height}x{width} pixels,"
+                f" got {tuple(x.shape)}"
+            )
+
+    def clip_maps(self, clip: Tensor, receptive_frames: int, pool: int, temporal_difference: float) -> Tensor:
+        """Clips (B, T, C, H, W) as maps (B, C or 2C, T, H / pool, W / pool), with differences between frames if any.
+
+        Raises:
+            ValueError: they have another shape than the model was built for, or are too short.
+        """
+        if clip.dim() != 5:
+            raise ValueError(f"clips must be (B, T, C, H, W), got {tuple(clip.shape)}")
+        if clip.shape[1] < receptive_frames:
+            raise ValueError(
+                f"the clip has {clip.shape[1]} frames, but this discriminator reads {receptive_frames} at once:"
+                f" give longer clips, or build it with max_receptive_frames={clip.shape[1]}"
+            )
+        self.require_shape(clip, "B, T, C, H, W")
+        if pool > 1:
+            clip = F.avg_pool3d(clip, (1, pool, pool))  # (B, T, C, H / pool, W / pool)
+        if temporal_difference:
+            change = F.pad(clip[:, 1:] - clip[:, :-1], (0, 0, 0, 0, 0, 0, 1, 0))  # (B, T, C, H, W)
+            if temporal_difference != 1.0:
+                change = temporal_difference * change
+            clip = torch.cat([clip, change], dim=2)  # (B, T, 2C, H, W)
+        return rearrange(clip, "b t c h w -> b c t h w")
+
+
+class StridedDiscriminator(SizedDiscriminator):
     """What the three discriminators share: strided layers, then a head.
 
     Args:
@@ -134,10 +180,8 @@ class StridedDiscriminator(nn.Module):
         checkpoint_activations: bool,
         head_noise: bool,
     ) -> None:
-        super().__init__()
+        super().__init__(image_size=image_size, channels=channels)
         require_choice("norm", norm, NORMS)
-        self.image_size = (image_size[0], image_size[1])
-        self.channels = channels
         self.patch = patch
         self.checkpoint_activations = checkpoint_activations
         self.layers = nn.ModuleList()
@@ -167,15 +211,6 @@ class StridedDiscriminator(nn.Module):
             x = self.statistic(x)
         logits: Tensor = self.head(x).float()
         return logits
-
-    def require_shape(self, x: Tensor, letters: str) -> None:
-        """Raise ValueError unless `x` has the dimensions named by `letters` and the size of the model."""
-        height, width = self.image_size
-        if x.dim() != len(letters.split(", ")) or x.shape[-3:] != (self.channels, height, width):
-            raise ValueError(
-                f"this discriminator scores ({letters}) of {self.channels} channels and {height}x{width} pixels,"
-                f" got {tuple(x.shape)}"
-            )
 
 
 class FrameDiscriminator(StridedDiscriminator):
@@ -215,7 +250,7 @@ class FrameDiscriminator(StridedDiscriminator):
         minibatch_std: bool = False,
         checkpoint_activations: bool = False,
     ) -> None:
-        hidden, grid = _num_layers(image_size, patch)
+        hidden, grid = num_layers(image_size, patch)
 
         def make_conv(level: int, inputs: int, outputs: int, has_bias: bool) -> nn.Module:
             return nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=has_bias)
@@ -335,7 +370,7 @@ class VideoDiscriminator(StridedDiscriminator):
             )
         if num_categories < 0 or num_categories == 1:
             raise ValueError(f"num_categories must be 0 (none) or at least 2, got {num_categories}")
-        hidden, grid = _num_layers(image_size, patch, pool)
+        hidden, grid = num_layers(image_size, patch, pool)
         temporal_layers = min(hidden + 1, (max_receptive_frames - 1) // (KERNEL_FRAMES - 1))
         kernels = [1] * (hidden + 1 - temporal_layers) + [KERNEL_FRAMES] * temporal_layers
 
@@ -384,28 +419,14 @@ class VideoDiscriminator(StridedDiscriminator):
         Raises:
             ValueError: the clips have another shape than the model was built for or are too short; draws are missing.
         """
-        if clip.dim() != 5:
-            raise ValueError(f"clips must be (B, T, C, H, W), got {tuple(clip.shape)}")
-        if clip.shape[1] < self.receptive_frames:
-            raise ValueError(
-                f"the clip has {clip.shape[1]} frames, but this discriminator reads {self.receptive_frames} at once:"
-                f" give longer clips, or build it with max_receptive_frames={clip.shape[1]}"
-            )
-        self.require_shape(clip, "B, T, C, H, W")
-        if self.pool > 1:
-            clip = F.avg_pool3d(clip, (1, self.pool, self.pool))  # (B, T, C, H / pool, W / pool)
-        if self.temporal_difference:
-            change = F.pad(clip[:, 1:] - clip[:, :-1], (0, 0, 0, 0, 0, 0, 1, 0))  # (B, T, C, H, W)
-            if self.temporal_difference != 1.0:
-                change = self.temporal_difference * change
-            clip = torch.cat([clip, change], dim=2)  # (B, T, 2C, H, W)
-        logits = self.logits(rearrange(clip, "b t c h w -> b c t h w"), draws)  # (B, 1 + N, T', h, w)
+        maps = self.clip_maps(clip, self.receptive_frames, self.pool, self.temporal_difference)
+        logits = self.logits(maps, draws)  # (B, 1 + N, T', h, w)
         pooled = logits.flatten(2).mean(dim=2)  # (B, 1 + N)
         real: Logits = logits[:, 0] if self.patch else pooled[:, 0]
         return Judgement(real=real, category=pooled[:, 1:] if self.num_categories else None)
 
 
-def _num_layers(image_size: tuple[int, int], patch: bool, pool: int = 1) -> tuple[int, tuple[int, int]]:
+def num_layers(image_size: tuple[int, int], patch: bool, pool: int = 1) -> tuple[int, tuple[int, int]]:
     """How many strided layers stand before the head, and the grid that the last of them leaves.
 
     Frames that were averaged over squares of `pool` pixels need fewer layers for the same grid.

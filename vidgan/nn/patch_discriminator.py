@@ -5,7 +5,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from vidgan.nn.blocks import LEAK, require_choice
-from vidgan.nn.discriminators import NORMS
+from vidgan.nn.discriminators import NORMS, SizedDiscriminator
 from vidgan.nn.norms import norm_layer, norm_shifts
 from vidgan.nn.pyramid import channel_plan
 from vidgan.nn.spectral_norm import spectral_normalise
@@ -30,7 +30,7 @@ class PatchDiscriminatorConfig(Section):
     init: Literal["default", "normal", "orthogonal"] = option("default", "Initial weights.")
 
 
-class PatchDiscriminator(nn.Module):
+class PatchDiscriminator(SizedDiscriminator):
     """`layers` convolutions of stride 2 and two of stride 1, each 4x4 and padded by 1.
 
     Args:
@@ -57,14 +57,13 @@ class PatchDiscriminator(nn.Module):
         norm: str = "none",
         spectral: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(image_size=image_size, channels=channels)
         require_choice("norm", norm, NORMS)
         if min(image_size) < _SMALLEST or min(image_size) // 2**layers < 3:
             raise ValueError(
                 f"layers={layers} leaves no patch of frames of {image_size[0]}x{image_size[1]}; use fewer layers, or"
                 f" frames of at least {max(_SMALLEST, 3 * 2**layers)} pixels"
             )
-        self.image_size, self.channels = (image_size[0], image_size[1]), channels
         self.layers = nn.ModuleList()
         inputs = channels
         for level, outputs in enumerate(channel_plan(width, layers + 1, max_width)):
@@ -83,12 +82,7 @@ class PatchDiscriminator(nn.Module):
         Raises:
             ValueError: the frames have another shape than the model was built for.
         """
-        if frames.dim() != 4 or frames.shape[1:] != (self.channels, *self.image_size):
-            height, width = self.image_size
-            raise ValueError(
-                f"this discriminator scores (N, C, H, W) of {self.channels} channels and {height}x{width} pixels,"
-                f" got {tuple(frames.shape)}"
-            )
+        self.require_shape(frames, "N, C, H, W")
         for layer in self.layers:
             frames = layer(frames)
         return Judgement(real=self.head(frames)[:, 0].float(), category=None)

@@ -2,20 +2,22 @@
 
 import logging
 from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from vidgan.errors import ConfigError
-from vidgan.losses.adversarial import ADVERSARIAL, AdversarialLoss
+from vidgan.losses.adversarial import ADVERSARIAL, AdversarialLoss, with_half, with_smoothing
 from vidgan.own_code import load_own, own_object, path_of
 from vidgan.sections import OBJECT, OwnPart, Section
 from vidgan.seeding import Draws
 from vidgan.tasks.adversarial_config import AdversarialRunConfig
 from vidgan.tasks.base import TrainingParts
 from vidgan.tasks.own_parts import build_own, require_output
-from vidgan.training.adversary import AdversarialGame, Adversary, Penalty
+from vidgan.training.adaptive import AdaptiveProbability
+from vidgan.training.adversary import AdversarialGame, Adversary, Augmentation, CategorySource, Penalty
 
 logger = logging.getLogger(__name__)
 
@@ -82,8 +84,10 @@ def build_game(
     parts: TrainingParts,
     *,
     scores_clips: Collection[str] = (),
-    augment: Callable[[Tensor, Draws], Tensor] | None = None,
-    trains_category: Collection[str] = (),
+    augment: Augmentation | None = None,
+    adaptive: Mapping[str, AdaptiveProbability] = MappingProxyType({}),
+    category_source: Mapping[str, CategorySource] = MappingProxyType({}),
+    codes: Mapping[str, tuple[float, int]] = MappingProxyType({}),
 ) -> AdversarialGame:
     """Networks, losses and turns of a run with discriminators.
 
@@ -92,7 +96,9 @@ def build_game(
         parts: the engine's.
         scores_clips: names of the discriminators of clips; the others score single frames or flows.
         augment: of real and fake samples alike.
-        trains_category: names of the discriminators whose category head is trained.
+        adaptive: discriminator -> how often it is applied.
+        category_source: discriminator -> how it takes the category into account.
+        codes: discriminator -> weight of the information codes that it reads, and its outputs for them.
     """
     _, *names = config.network_names()
     penalties = build_penalties(config)
@@ -105,7 +111,11 @@ def build_game(
             penalty=penalties.get(name),
             scores_clips=name in scores_clips,
             augment=augment,
-            trains_category=name in trains_category,
+            adaptive=adaptive.get(name),
+            category_source=category_source.get(name),
+            drift=config.objective.drift,
+            codes=codes.get(name, (0.0, 0))[0],
+            code_outputs=codes.get(name, (0.0, 0))[1],
         )
         for name in names
     }
@@ -137,7 +147,14 @@ def find_adversarial_loss(config: AdversarialRunConfig) -> AdversarialLoss:
             f"objective.adversarial: {path_of(loss)} is not a vidgan.losses.AdversarialLoss"
             " (discriminator, generator, needs_real, threshold, margin)"
         )
-    return loss
+    penalty = config.objective.penalty
+    if name == "relativistic" and penalty is not None and penalty.kind == "r1":
+        logger.warning(
+            "objective.penalty.kind=r1: the relativistic loss with R1 alone diverged in its paper (R3GAN); use r1_r2"
+        )
+    if config.objective.label_smoothing:
+        loss = with_smoothing(loss, config.objective.label_smoothing)
+    return with_half(loss) if config.objective.half_loss else loss
 
 
 def find_own_terms(config: AdversarialRunConfig) -> dict[str, Callable[..., Tensor]]:
@@ -163,7 +180,7 @@ def compilable_discriminators(config: AdversarialRunConfig, name: str, network: 
     no second derivative).
     """
     penalty = build_penalties(config).get(name)
-    twice_differentiated = penalty is not None and penalty.kind in ("r1", "gradient_penalty")
+    twice_differentiated = penalty is not None and penalty.kind != "weight_clip"
     noisy = bool(getattr(getattr(config.discriminators, name), "noise", 0.0))
     if noisy or twice_differentiated:
         reason = "instance noise" if noisy else "a gradient penalty"

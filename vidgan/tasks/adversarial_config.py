@@ -17,6 +17,12 @@ from vidgan.nn.discriminators import (
     VideoDiscriminatorConfig,
 )
 from vidgan.nn.patch_discriminator import PatchDiscriminator, PatchDiscriminatorConfig
+from vidgan.nn.residual_discriminators import (
+    ResidualFrameDiscriminator,
+    ResidualFrameDiscriminatorConfig,
+    ResidualVideoDiscriminator,
+    ResidualVideoDiscriminatorConfig,
+)
 from vidgan.sections import OBJECT, Section, nearest, one_of, option
 from vidgan.tasks.run_config import RunConfig, Weight
 from vidgan.training.turns import Turn
@@ -37,21 +43,28 @@ __all__ = [
 FRAME_DISCRIMINATORS: dict[type[Section], type[nn.Module]] = {
     FrameDiscriminatorConfig: FrameDiscriminator,
     PatchDiscriminatorConfig: PatchDiscriminator,
+    ResidualFrameDiscriminatorConfig: ResidualFrameDiscriminator,
 }
-VIDEO_DISCRIMINATORS: dict[type[Section], type[nn.Module]] = {VideoDiscriminatorConfig: VideoDiscriminator}
+VIDEO_DISCRIMINATORS: dict[type[Section], type[nn.Module]] = {
+    VideoDiscriminatorConfig: VideoDiscriminator,
+    ResidualVideoDiscriminatorConfig: ResidualVideoDiscriminator,
+}
 FLOW_DISCRIMINATORS: dict[type[Section], type[nn.Module]] = {FlowDiscriminatorConfig: FlowDiscriminator}
 
 FrameDiscriminatorPart = one_of(*FRAME_DISCRIMINATORS, default="strided")
 VideoDiscriminatorPart = one_of(*VIDEO_DISCRIMINATORS, default="strided")
 FlowDiscriminatorPart = one_of(*FLOW_DISCRIMINATORS, default="strided")
 
+LOG_LOSSES = ("minimax", "non_saturating")
 OWN_PATH = re.compile(r"[\w.]+:[\w.]+")
 
 
 class PenaltyConfig(Section):
     """Regularisation of the discriminators, in the same sum and backward pass as their loss."""
 
-    kind: Literal["r1", "gradient_penalty", "weight_clip"] = option(description="Method.")
+    kind: Literal["r1", "r2", "r1_r2", "gradient_penalty", "weight_clip"] = option(
+        description="Method; r1 is of real samples, r2 of generated ones, r1_r2 of both."
+    )
     weight: Weight | dict[str, Weight] | None = option(
         None, "Weight for all discriminators or by name (R1: gamma / 2 of Mescheder et al. 2018)."
     )
@@ -83,6 +96,13 @@ class AdversarialObjective(Section):
     weights: dict[str, Weight] = option(description="Generator's term -> weight.")
     terms: dict[str, str] = option({}, "Own terms of the generator: name -> my_module:my_function.")
     penalty: PenaltyConfig | None = option(None, "Regularisation of the discriminators.")
+    drift: float = option(0.0, "Weight of the mean squared logit of real samples (ProGAN: 0.001).", ge=0)
+    label_smoothing: float = option(
+        0.0, "Discriminators aim at 1 minus this for real samples; with minimax and non_saturating.", ge=0, lt=0.5
+    )
+    half_loss: bool = option(
+        False, "Discriminators minimise half of minimax or non_saturating (Goodfellow's tutorial of 2016)."
+    )
     turns: tuple[Turn, ...] | None = option(
         None, "Sequence of a step; null: each discriminator once, then the generator once."
     )
@@ -120,6 +140,10 @@ class AdversarialObjective(Section):
                 yield f"terms.{name}: {path!r} is not of the form my_module:my_function"
             if name not in self.weights:
                 yield f"terms.{name} needs weights.{name}"
+        if self.adversarial not in LOG_LOSSES:
+            for key in ("label_smoothing", "half_loss"):
+                if getattr(self, key):
+                    yield f"{key} is for {' and '.join(LOG_LOSSES)}, not for adversarial={self.adversarial}; remove it"
         known = (*self.built_in_terms, *self.terms)
         for term in self.weights:
             if term not in known:
@@ -204,7 +228,7 @@ class AdversarialRunConfig(RunConfig):
             if name not in discriminators:
                 yield f"objective.penalty.weight.{name}: no such discriminator{nearest(name, discriminators)}"
         if not discriminators:
-            for key in ("penalty", "adversarial"):
+            for key in ("penalty", "adversarial", "drift", "label_smoothing", "half_loss"):
                 if getattr(objective, key) != AdversarialObjective.model_fields[key].default:
                     yield f"objective.{key} has no effect without discriminators; remove it"
         turned = [turn.network for turn in self.turns()]

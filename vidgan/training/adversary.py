@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import torch
 from einops import rearrange
@@ -11,20 +11,38 @@ from torch import Tensor, nn
 
 from vidgan.losses.adversarial import AdversarialLoss, accuracy, saturation
 from vidgan.losses.latent import category_accuracy, category_cross_entropy
-from vidgan.losses.penalties import clip_weights, gradient_penalty, r1
+from vidgan.losses.penalties import clip_weights, drift, gradient_penalty, r1
 from vidgan.seeding import Draws
+from vidgan.training.adaptive import AdaptiveProbability
 from vidgan.training.ema import ExponentialMovingAverage
 from vidgan.training.trainees import Micro, Trainees, TurnResult
 from vidgan.training.turns import Turn, due_turns
 from vidgan.types import ClipBatch, Judgement, Logits, Terms
 
-__all__ = ["AdversarialGame", "Adversary", "Penalty"]
+__all__ = ["AdversarialGame", "Adversary", "Augmentation", "Categories", "Penalty"]
+
+CategorySource = Literal["labels", "samples", "both", "projection"]
+
+
+class Augmentation(Protocol):
+    """What is done to the samples before a discriminator scores them, as `vidgan.nn.augmentation.DiffAugment`."""
+
+    def __call__(self, x: Tensor, draws: Draws, probability: Tensor | None = None) -> Tensor:
+        """Clips (B, S, C, H, W), each transformation with this probability per clip; None: always."""
+        ...
+
+
+class Categories(NamedTuple):
+    """What the clips of a batch show or should show."""
+
+    real: Tensor  # (B,) int64 labels of the real clips, UNLABELLED where there is none
+    fake: Tensor  # (B,) int64 categories that were asked of the generated clips
 
 
 class Penalty(NamedTuple):
     """Regularisation of a discriminator; lazy for `every` > 1: each `every`-th step with `every` times the weight."""
 
-    kind: Literal["r1", "gradient_penalty", "weight_clip"]
+    kind: Literal["r1", "r2", "r1_r2", "gradient_penalty", "weight_clip"]
     weight: float = 0.0
     every: int = 1
     limit: float = 0.0
@@ -32,6 +50,11 @@ class Penalty(NamedTuple):
     def is_due(self, step: int) -> bool:
         """Whether a gradient is taken in this step (the last of each `every` steps, so that logged steps show it)."""
         return self.kind != "weight_clip" and (step + 1) % self.every == 0
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Names of its losses."""
+        return {"r1_r2": ("r1", "r2"), "weight_clip": ()}.get(self.kind, (self.kind,))
 
 
 class Adversary:
@@ -43,8 +66,13 @@ class Adversary:
         loss: the adversarial loss.
         penalty: its regularisation, if any.
         scores_clips: True for a discriminator of clips (B, T, C, H, W), False for one of single frames or flows.
-        augment: transformation of (B, S, C, H, W) with one draw per clip (DiffAugment), if any.
-        trains_category: whether its category head is trained.
+        augment: transformation of the samples with one draw per clip, if any.
+        adaptive: how often it is applied (ADA); None: always.
+        category_source: its category head learns from "labels" of real clips, from "samples" or from "both";
+            "projection": it is given the category; None: it knows of none.
+        drift: weight of the mean squared logit of real samples, which keeps logits near 0 (Karras et al. 2018).
+        codes: weight of the information codes that are read from the generated samples.
+        code_outputs: how many of the last category logits predict them.
     """
 
     def __init__(
@@ -55,8 +83,12 @@ class Adversary:
         loss: AdversarialLoss,
         penalty: Penalty | None = None,
         scores_clips: bool = False,
-        augment: Callable[[Tensor, Draws], Tensor] | None = None,
-        trains_category: bool = False,
+        augment: Augmentation | None = None,
+        adaptive: AdaptiveProbability | None = None,
+        category_source: CategorySource | None = None,
+        drift: float = 0.0,
+        codes: float = 0.0,
+        code_outputs: int = 0,
     ) -> None:
         self.trainees = trainees
         self.name = name
@@ -64,33 +96,51 @@ class Adversary:
         self.penalty = penalty
         self.scores_clips = scores_clips
         self.augment = augment
-        self.trains_category = trains_category
+        self.adaptive = adaptive
+        self.category_source = category_source
+        self.drift = drift
+        self.codes = codes
+        self.code_outputs = code_outputs
+
+    @property
+    def trains_category(self) -> bool:
+        """Whether its category head is trained."""
+        return self.category_source not in (None, "projection")
 
     def weights(self, step: int) -> dict[str, float]:
         """Weights of the losses that `discriminator_losses` returns in this step."""
         weights = {"adversarial": 1.0}
         if self.trains_category:
             weights["category"] = 1.0
+        if self.drift:
+            weights["drift"] = self.drift
+        if self.codes:
+            weights["codes"] = self.codes
         if self.penalty is not None and self.penalty.is_due(step):
-            weights[self.penalty.kind] = self.penalty.weight * self.penalty.every
+            weights |= dict.fromkeys(self.penalty.terms, self.penalty.weight * self.penalty.every)
         return weights
 
     def after_update(self) -> None:
-        """Clip the weights to [-limit, limit] after each update, if that is the penalty (the WGAN's critic)."""
+        """Clip the weights to [-limit, limit] if that is the penalty (the WGAN's critic); adapt the augmentation."""
         if self.penalty is not None and self.penalty.kind == "weight_clip":
             clip_weights(self.trainees.raw[self.name], self.penalty.limit)
+        if self.adaptive is not None:
+            self.adaptive.update(self.trainees.accelerator)
 
     def _samples(self, clip: Tensor) -> Tensor:
         """What the discriminator scores: the clips (B, S, C, H, W), or their frames (B*S, C, H, W)."""
         return clip if self.scores_clips else rearrange(clip, "b s c h w -> (b s) c h w")
 
-    def _score(self, network: nn.Module, samples: Tensor, draws: Draws) -> Judgement:
+    def _score(self, network: nn.Module, samples: Tensor, draws: Draws, category: Tensor | None = None) -> Judgement:
         """Answers on samples, one row per clip or per frame."""
-        answer: Judgement | Tensor = network(samples, draws.expand(len(samples) // len(draws)))
+        given = {"category": category} if self.category_source == "projection" else {}
+        answer: Judgement | Tensor = network(samples, draws.expand(len(samples) // len(draws)), **given)
         return Judgement(answer, None) if isinstance(answer, Tensor) else answer
 
     def _augmented(self, clip: Tensor, draws: Draws) -> Tensor:
-        return clip if self.augment is None else self.augment(clip, draws)
+        if self.augment is None:
+            return clip
+        return self.augment(clip, draws, None if self.adaptive is None else self.adaptive.probability)
 
     def discriminator_losses(
         self,
@@ -98,7 +148,8 @@ class Adversary:
         fake: Tensor,
         draws: Draws,
         step: int,
-        category: tuple[Literal["labels", "samples"], Tensor] | None = None,
+        categories: Categories | None = None,
+        read_codes: Callable[[Tensor], tuple[Tensor, Terms]] | None = None,
     ) -> TurnResult:
         """Losses and metrics of the discriminator's turn.
 
@@ -107,36 +158,63 @@ class Adversary:
             fake: (B, m*S, C, H, W), without gradient: m kinds of fakes one after another.
             draws: for augmentation and instance noise.
             step: decides whether a lazy penalty is due.
-            category: ("labels", (B,)) trains the category head on real clips, ("samples", (B,)) on fakes (InfoGAN).
+            categories: of the clips; needed with a `category_source`.
+            read_codes: outputs on the fakes -> the loss "codes", and metrics (InfoGAN).
         """
         network = self.trainees.prepared[self.name]
         real = self._augmented(real, draws.fork("augment real"))
         fake = self._augmented(fake, draws.fork("augment fake"))
         penalty = self.penalty if self.penalty is not None and self.penalty.is_due(step) else None
+        terms = () if penalty is None else penalty.terms
+        of_real, of_fake = (None, None) if categories is None else categories
         # A double backward in bf16 loses the small differences that a gradient penalty consists of.
         with self.trainees.autocast(enabled=penalty is None):
-            samples = self._samples(real).detach().requires_grad_(penalty is not None)
-            on_real = self._score(network, samples, draws.fork("noise real"))
-            on_fake = self._score(network, self._samples(fake), draws.fork("noise fake"))
+            samples = self._samples(real).detach().requires_grad_("r1" in terms or "gradient_penalty" in terms)
+            fakes = self._samples(fake).detach().requires_grad_("r2" in terms)
+            on_real = self._score(network, samples, draws.fork("noise real"), of_real)
+            on_fake = self._score(network, fakes, draws.fork("noise fake"), of_fake)
         real_logits = self._paired(on_real.real, real.shape[1], fake.shape[1])
         losses = {"adversarial": self.loss.discriminator(real_logits, on_fake.real)}
-        if penalty is not None and penalty.kind == "r1":
+        if "r1" in terms:
             losses["r1"] = r1(on_real.real, samples)
-        elif penalty is not None:
+        if "r2" in terms:
+            losses["r2"] = r1(on_fake.real, fakes)
+        if "gradient_penalty" in terms:
             first_kind = self._samples(fake[:, : real.shape[1]])
             mix = draws.fork("mix").expand(len(samples) // len(draws)).uniform().to(samples.device)
             losses["gradient_penalty"] = gradient_penalty(
-                lambda mixed: self._score(network, mixed, draws.fork("noise mix")).real, samples, first_kind, mix
+                lambda mixed: self._score(network, mixed, draws.fork("noise mix"), of_real).real,
+                samples,
+                first_kind,
+                mix,
             )
+        if self.drift:
+            losses["drift"] = drift(on_real.real)
         metrics = self._metrics(on_real.real, on_fake.real)
-        if category is not None:
-            source, labels = category
-            class_logits = (on_real if source == "labels" else on_fake).category
-            assert class_logits is not None, "a category term needs a discriminator with a category head"
-            losses["category"] = category_cross_entropy(class_logits, labels)
-            with torch.no_grad():
-                metrics[f"accuracy/{self.name}/category"] = category_accuracy(class_logits, labels)
+        if self.adaptive is not None:
+            metrics |= {f"{key}/{self.name}": value for key, value in self.adaptive.observe(on_real.real).items()}
+        if self.trains_category:
+            assert categories is not None, "a category term needs the categories of the clips"
+            answers = (("labels", on_real, categories.real), ("samples", on_fake, categories.fake))
+            chosen = [(on, labels) for name, on, labels in answers if self.category_source in (name, "both")]
+            for number, (on, labels) in enumerate(chosen):
+                logits, _ = self.heads(on)
+                loss = category_cross_entropy(logits, labels)
+                losses["category"] = losses["category"] + loss if number else loss
+                with torch.no_grad():
+                    correct = category_accuracy(logits, labels)
+                name = f"accuracy/{self.name}/category"
+                metrics[f"{name}_of_fakes" if number else name] = correct
+        if read_codes is not None:
+            losses["codes"], bounds = read_codes(self.heads(on_fake)[1])
+            metrics |= {f"{key}/{self.name}": bound for key, bound in bounds.items()}
         return TurnResult(losses, metrics)
+
+    def heads(self, answer: Judgement) -> tuple[Tensor, Tensor]:
+        """Class logits (B, N) and the outputs that predict information codes (B, code_outputs)."""
+        assert answer.category is not None, "categories and codes need a discriminator with a category head"
+        num_classes = answer.category.shape[1] - self.code_outputs
+        return answer.category[:, :num_classes], answer.category[:, num_classes:]
 
     @torch.no_grad()
     def _metrics(self, real: Logits, fake: Logits) -> dict[str, Tensor]:
@@ -147,21 +225,24 @@ class Adversary:
             f"accuracy/{self.name}/saturated": saturation(real, fake, self.loss.threshold, self.loss.margin),
         }
 
-    def generator_loss(self, fake: Tensor, real: Tensor, draws: Draws) -> tuple[Tensor, Tensor | None]:
-        """The generator's adversarial loss through this (frozen) discriminator, and its category logits on the fakes.
+    def generator_loss(
+        self, fake: Tensor, real: Tensor, draws: Draws, categories: Categories | None = None
+    ) -> tuple[Tensor, Judgement]:
+        """The generator's adversarial loss through this (frozen) discriminator, and its answers on the fakes.
 
         The network is called unwrapped: it is a fixed function here, and nothing of it needs synchronising.
         """
         network = self.trainees.raw[self.name]
+        of_real, of_fake = (None, None) if categories is None else categories
         with self.trainees.autocast():
             samples = self._samples(self._augmented(fake, draws.fork("augment fake")))
-            on_fake = self._score(network, samples, draws.fork("noise fake"))
+            on_fake = self._score(network, samples, draws.fork("noise fake"), of_fake)
             real_logits = None
             if self.loss.needs_real:
                 real_samples = self._samples(self._augmented(real, draws.fork("augment real")))
-                on_real = self._score(network, real_samples, draws.fork("noise real"))
+                on_real = self._score(network, real_samples, draws.fork("noise real"), of_real)
                 real_logits = self._paired(on_real.real, real.shape[1], fake.shape[1])
-        return self.loss.generator(on_fake.real, real_logits), on_fake.category
+        return self.loss.generator(on_fake.real, real_logits), on_fake
 
     def _paired(self, real: Logits, real_frames: int, fake_frames: int) -> Logits:
         """Repeat the real logits so that each of m kinds of fakes is paired with them: (B*S, ...) -> (B*m*S, ...)."""

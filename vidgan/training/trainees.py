@@ -43,6 +43,7 @@ class Trainees:
             depend on the process count and needs no state).
 
     Attributes:
+        state: further tensors by name that belong to a checkpoint, changed in place by whoever added them.
         around: name of a network -> a context that its updates run in, for measurements.
     """
 
@@ -64,6 +65,7 @@ class Trainees:
         self.precision = precision
         self.limit = clip_grad_norm
         self.lr_factor = lr_factor
+        self.state: dict[str, Tensor] = {}
         self.around: Callable[[str], contextlib.AbstractContextManager[Any]] = lambda name: contextlib.nullcontext()
         self._base_lr = {name: [g["lr"] for g in opt.param_groups] for name, opt in self.optimizers.items()}
         with warnings.catch_warnings():
@@ -168,7 +170,7 @@ class Trainees:
         files = {name: dict(module.state_dict()) for name, module in self.raw.items()}
         for name, optimizer in self.optimizers.items():
             files[f"optimizer-{name}"] = flatten_optimizer(optimizer)[0]
-        return files
+        return files | ({"state": dict(self.state)} if self.state else {})
 
     def settings(self) -> dict[str, Any]:
         """The optimizers' part that is not tensors (JSON)."""
@@ -185,6 +187,8 @@ class Trainees:
             # State comes from the checkpoint, settings from the config: a changed config has been accepted by now.
             for group, setting in zip(optimizer.param_groups, own, strict=True):
                 group.update(setting)
+        for name, held in self.state.items():
+            held.copy_(tensors["state"][name])
 
 
 def _add(totals: Terms, terms: Terms, parts: int) -> None:

@@ -17,8 +17,10 @@ from vidgan.tasks.adversarial_config import (
 from vidgan.tasks.run_config import names_in
 from vidgan.tasks.synthesis.content_encoder import ContentEncoderConfig
 from vidgan.tasks.synthesis.dcgan import DCGANConfig, DCGANFrameGenerator
+from vidgan.tasks.synthesis.info_codes import InfoCodeConfig
 from vidgan.tasks.synthesis.layers import LayersConfig
 from vidgan.tasks.synthesis.motion import RecurrentMotion, RecurrentMotionConfig
+from vidgan.tasks.synthesis.residual import ResidualConfig, ResidualFrameGenerator
 from vidgan.tasks.synthesis.style import StyleConfig, StyleFrameGenerator
 
 __all__ = ["FRAME_GENERATORS", "MOTION_NETWORKS", "MoCoGANConfig", "MoCoGANObjective", "SynthesisConfig"]
@@ -30,6 +32,7 @@ MOTION_NETWORKS: dict[type[Section], type[nn.Module]] = {RecurrentMotionConfig: 
 FRAME_GENERATORS: dict[type[Section], type[nn.Module]] = {
     DCGANConfig: DCGANFrameGenerator,
     StyleConfig: StyleFrameGenerator,
+    ResidualConfig: ResidualFrameGenerator,
 }
 
 
@@ -53,6 +56,10 @@ class MoCoGANConfig(Section):
     encoder: ContentEncoderConfig | None = option(
         None, "Image-to-video: encoder of a given first frame; null for generation from noise alone."
     )
+    skips: Literal["none", "all"] = option(
+        "none", "Image-to-video: the levels of the frame generator read the encoder's maps (a U-Net), or the code only."
+    )
+    codes: dict[str, InfoCodeConfig] = option({}, "Information codes (InfoGAN) by name.")
     warp_first_frame: bool = option(
         False, "Image-to-video: the generator moves the pixels of the first frame and changes their colours."
     )
@@ -72,8 +79,13 @@ class MoCoGANConfig(Section):
             yield "warp_first_frame has no effect without encoder: no first frame is given"
         if self.warp_first_frame and self.layers is not None:
             yield "warp_first_frame and layers exclude each other; set one of them to false or null"
-        if self.warp_first_frame and not getattr(self.frame, "reads_skips", False):
-            yield "warp_first_frame needs frame.kind=style, whose levels read the encoder's maps"
+        if self.skips != "none" and self.encoder is None:
+            yield f"skips={self.skips} has no effect without encoder"
+        if self.skips != "none" and self.warp_first_frame:
+            yield f"skips={self.skips} has no effect with warp_first_frame=true, which always reads the maps; remove it"
+        if (self.warp_first_frame or self.skips != "none") and not getattr(self.frame, "reads_skips", False):
+            key = "warp_first_frame" if self.warp_first_frame else f"skips={self.skips}"
+            yield f"{key} needs a frame.kind whose levels read the encoder's maps: style or residual"
 
 
 class MoCoGANDiscriminators(Section):
@@ -83,15 +95,26 @@ class MoCoGANDiscriminators(Section):
     video: VideoDiscriminatorPart | None = option(None, "D_V, of clips; has the category head.")
 
 
+class AdaptiveConfig(Section):
+    """Adaptive augmentation (ADA): augment more while the discriminator is too sure of its training clips."""
+
+    target: float = option(0.6, "Mean sign of the logits of real samples to aim at.", gt=0, lt=1)
+    period: int = option(4, "Steps between two changes of the probability.", unit="steps", ge=1)
+    clips: int = option(500_000, "Real clips over which the probability moves from 0 to 1.", unit="clips", ge=1, le=1e9)
+
+
 class MoCoGANObjective(AdversarialObjective):
     """What is optimised."""
 
     built_in_terms: ClassVar[tuple[str, ...]] = (
-        "adversarial_frame", "adversarial_video", "category", "first_frame", "mask_coverage", "mask_binary",
+        "adversarial_frame", "adversarial_video", "category", "codes", "first_frame", "mask_coverage", "mask_binary",
     )  # fmt: skip
 
     augment: tuple[str, ...] = option(
         (), f"DiffAugment of real and fake clips, one draw per clip; any of {', '.join(POLICIES)}."
+    )
+    adaptive: AdaptiveConfig | None = option(
+        None, "Adapt the probability of each augmentation to each discriminator (ADA); null: always augment."
     )
     frames_per_clip: int | None = option(
         None, "Random frames of each clip that D_I sees; null for 1.", unit="frames", ge=1
@@ -99,8 +122,10 @@ class MoCoGANObjective(AdversarialObjective):
     path_frames: int | None = option(
         None, "Generated clips are windows of clips of this length; null: they start at frame 0.", unit="frames", ge=1
     )
-    category_source: Literal["labels", "samples"] | None = option(
-        None, "The category head learns from labels of real clips (AC-GAN) or from samples (InfoGAN); null: none."
+    category_source: Literal["labels", "samples", "both", "projection"] | None = option(
+        None,
+        "The category head learns from labels of real clips, from samples (InfoGAN) or from both (AC-GAN's paper);"
+        " projection: the category is an input of the discriminator; null: none.",
     )
 
     coverage: tuple[Share, Share] | None = option(
@@ -128,8 +153,13 @@ class MoCoGANObjective(AdversarialObjective):
             yield "coverage and weights.mask_coverage go together: set both or neither"
         if self.coverage is not None and not self.coverage[0] < self.coverage[1]:
             yield f"coverage={list(self.coverage)}: the lowest share must be below the highest"
-        if (self.category_source is None) != ("category" not in self.weights):
+        if self.category_source == "projection":
+            if "category" in self.weights:
+                yield "weights.category has no effect with category_source=projection; set it to null"
+        elif (self.category_source is None) != ("category" not in self.weights):
             yield "category_source and weights.category go together: set both or neither"
+        if self.adaptive is not None and not self.augment:
+            yield "adaptive needs augment: there is nothing to adapt"
 
 
 class SynthesisConfig(AdversarialRunConfig):
@@ -142,8 +172,8 @@ class SynthesisConfig(AdversarialRunConfig):
 
     @classmethod
     def dependent_terms(cls, removed: set[str]) -> set[str]:
-        """The category term needs the video discriminator's head."""
-        return {"category"} if "video" in removed else set()
+        """Categories and information codes need the video discriminator's head."""
+        return {"category", "codes"} if "video" in removed else set()
 
     @classmethod
     def dependent_options(cls, removed: set[str]) -> tuple[str, ...]:
@@ -176,6 +206,15 @@ class SynthesisConfig(AdversarialRunConfig):
             yield f"objective.path_frames={objective.path_frames} must exceed data.frames={frames}"
         if objective.category_source is not None and self.discriminators.video is None:
             yield "objective.category_source needs discriminators.video: its category head classifies the clips"
+        video = self.discriminators.video
+        if objective.category_source == "projection" and not getattr(video, "projects_category", False):
+            yield "objective.category_source=projection needs discriminators.video.kind=residual"
+        if bool(self.model.codes) != ("codes" in objective.weights):
+            yield "model.codes and objective.weights.codes go together: set both or neither"
+        if self.model.codes and video is None:
+            yield "model.codes needs discriminators.video, which predicts them from the clips"
+        if self.model.codes and objective.category_source == "projection":
+            yield "model.codes needs class logits; choose another objective.category_source than projection"
         if objective.category_source is None and self.model.category_input != "motion":
             yield "model.category_input has no effect without objective.category_source; remove it"
         if objective.augment and not (self.discriminators.frame or self.discriminators.video):

@@ -84,6 +84,11 @@ def check_invertible(model: Any, run: object) -> None:
             f"{run}: this model continues a given frame (model.encoder), so a clip has no content code to find;"
             " accepted: a MoCoGAN that draws clips from noise"
         )
+    if model.codes.motion_width:
+        raise ConfigError(
+            f"{run}: this model has information codes of the motion (model.codes), which inversion does not search;"
+            " accepted: a MoCoGAN without them"
+        )
 
 
 def invert_clip(

@@ -20,6 +20,7 @@ from vidgan.tasks.own_parts import build_own, require_output
 from vidgan.tasks.synthesis.config import FRAME_GENERATORS, MOTION_NETWORKS, MoCoGANConfig
 from vidgan.tasks.synthesis.content_encoder import ContentEncoder
 from vidgan.tasks.synthesis.first_frame_warp import FLOW_CHANNELS, warp_first_frame
+from vidgan.tasks.synthesis.info_codes import InfoCodes
 from vidgan.tasks.synthesis.layers import MASK_CHANNELS, BackgroundLayer, Layers, split_drawn
 from vidgan.tasks.synthesis.sampling import ClipSampler
 from vidgan.types import Clip, Latents
@@ -43,12 +44,14 @@ class MoCoGAN(nn.Module, ClipSampler):
             then draws 1 more channel, the mask. None for whole frames.
         image_size: (H, W) of a frame.
         channels: of a frame.
-        dim_content: length of z_C.
+        dim_content: length of z_C, with the information codes behind it.
         dim_motion: length of z_M(t).
+        codes: information codes, see `vidgan.tasks.synthesis.info_codes`; None for none.
         num_categories: 0 for a model without categories.
         category_input: "motion" (the one-hot category enters the motion network: the paper's best variant) or "frame"
             (it enters the frame generator: the released code).
         warp_first_frame: move the pixels of the first frame, see `vidgan.tasks.synthesis.first_frame_warp`.
+        reads_skips: the frame generator reads the encoder's maps of the first frame beside its code.
         checkpoint_activations: the frame generator runs again in the backward pass instead of keeping its activations
             while the discriminators work: less memory for more time, the same gradients.
 
@@ -67,9 +70,11 @@ class MoCoGAN(nn.Module, ClipSampler):
         channels: int = RGB,
         dim_content: int,
         dim_motion: int,
+        codes: InfoCodes | None = None,
         num_categories: int = 0,
         category_input: str = "motion",
         warp_first_frame: bool = False,
+        reads_skips: bool = False,
         checkpoint_activations: bool = False,
     ) -> None:
         super().__init__()
@@ -83,9 +88,11 @@ class MoCoGAN(nn.Module, ClipSampler):
         self.channels = channels
         self.dim_content = dim_content
         self.dim_motion = dim_motion
+        self.codes = codes or InfoCodes({})
         self.num_categories = num_categories
         self.category_input = category_input
         self.warps_first_frame = warp_first_frame
+        self.reads_skips = reads_skips
         self.checkpoint_activations = checkpoint_activations
         self.warm_up = int(getattr(motion, "warm_up", 0))
         self.motion = motion
@@ -108,7 +115,8 @@ class MoCoGAN(nn.Module, ClipSampler):
         """
         if frames < 1:
             raise ValueError(f"frames must be at least 1, got {frames}")
-        content = draws.normal(self.dim_content)
+        content = draws.normal(self.dim_content - self.codes.content_width)
+        content_codes, motion_codes = self.codes.draw(draws)
         drawn = draws.integers(max(1, self.num_categories))
         category = drawn if category is None else self._checked(category, len(draws)).to(drawn.device)
         initial = draws.normal(1, self.dim_motion)
@@ -116,7 +124,11 @@ class MoCoGAN(nn.Module, ClipSampler):
         steps = self.warm_up + frames
         blocks = [draws.normal(_BLOCK, self.dim_motion) for _ in range(0, steps, _BLOCK)]
         motion = torch.cat([initial, *blocks], dim=1)[:, : steps + 1]  # (B, warm_up + T + 1, dim_motion)
-        return Latents(content=content, motion=motion, category=category)
+        return Latents(
+            content=torch.cat([content, content_codes], dim=1),
+            motion=torch.cat([motion, repeat(motion_codes, "b d -> b t d", t=steps + 1)], dim=2),
+            category=category,
+        )
 
     def _checked(self, category: Tensor, rows: int) -> Tensor:
         if self.num_categories == 0:
@@ -160,10 +172,12 @@ class MoCoGAN(nn.Module, ClipSampler):
         """The motion codes of the frames, (B, T, dim_motion).
 
         Args:
-            motion: (B, warm_up + T + 1, dim_motion), see `Latents`.
+            motion: (B, warm_up + T + 1, dim_motion), see `Latents`; information codes of the motion stand behind it.
             category: (B,) int64.
         """
-        path = self.motion(motion, self._condition("motion", motion, category))[:, self.warm_up :]
+        codes = motion[:, 0, self.dim_motion :]
+        condition = torch.cat([self._condition("motion", motion, category).to(codes.dtype), codes], dim=1)
+        path = self.motion(motion[:, :, : self.dim_motion], condition)[:, self.warm_up :]
         if self.warps_first_frame:  # codes are then velocities, so that what moves keeps moving
             path = (path.cumsum(dim=1) - path[:, :1]) / _FAR
         return path
@@ -197,21 +211,26 @@ class MoCoGAN(nn.Module, ClipSampler):
         Raises:
             ValueError: as `forward`, or the frame generator cannot mix contents.
         """
-        content, skips = (content, []) if first_frame is None else self._encode(first_frame)
+        skips: list[Tensor] = []
+        if first_frame is not None:
+            codes = content[:, self.dim_content - self.codes.content_width :]
+            content, skips = self._encode(first_frame)
+            content = torch.cat([content, codes], dim=1)
         condition = self._condition("frame", content, category)
         content = torch.cat([content, condition.to(content.dtype)], dim=1)  # (B, dim_content [+ N])
         if fine_content is not None:
             if not getattr(self.frame, "mixes_content", False):
                 raise ValueError("this model's frame generator has no levels whose content can be mixed (frame.kind)")
             fine_content = torch.cat([fine_content, condition.to(content.dtype)], dim=1)
+        read = skips if self.reads_skips else []
         if self.background is not None:
-            drawn = self._draw(content, path, fine_content=fine_content, fine_from=fine_from)
+            drawn = self._draw(content, path, *read, fine_content=fine_content, fine_from=fine_from)
             layers = split_drawn(drawn, self.background(content, path))
             return layers if as_layers else layers.clip()
         if as_layers:
             raise ValueError("this model draws whole frames (model.layers=null); it has no layers")
         if not self.warps_first_frame:
-            return self._draw(content, path, fine_content=fine_content, fine_from=fine_from)
+            return self._draw(content, path, *read, fine_content=fine_content, fine_from=fine_from)
         if first_frame is None:
             raise ValueError("this model warps a first frame (warp_first_frame): give first_frame")
         return warp_first_frame(first_frame, self._draw(content, path, *skips), path.norm(dim=2))
@@ -275,12 +294,14 @@ def build_mocogan(config: MoCoGANConfig, *, image_size: tuple[int, int], num_cat
         ValueError, ConfigError: the config does not fit the frame size, or an own part breaks its protocol.
     """
     enters = {"motion": 0, "frame": 0, config.category_input: num_categories}
-    motion = _build_motion(config, enters["motion"])
+    codes = InfoCodes(config.codes)
+    motion = _build_motion(config, enters["motion"] + codes.motion_width)
     skip_channels: list[int] = []
-    if config.warp_first_frame and config.encoder is not None:
+    dim_content = config.dim_content + codes.content_width
+    if (config.warp_first_frame or config.skips == "all") and config.encoder is not None:
         levels, _ = pyramid(image_size)
         skip_channels = [*channel_plan(config.encoder.width, levels, config.encoder.max_width)[::-1], RGB]
-    frame = _build_frame(config, image_size, config.dim_content + enters["frame"], skip_channels)
+    frame = _build_frame(config, image_size, dim_content + enters["frame"], skip_channels)
     encoder = None
     if config.encoder is not None:
         encoder = ContentEncoder(
@@ -291,7 +312,7 @@ def build_mocogan(config: MoCoGANConfig, *, image_size: tuple[int, int], num_cat
         background = BackgroundLayer(
             image_size=image_size,
             channels=RGB,
-            dim_content=config.dim_content + enters["frame"],
+            dim_content=dim_content + enters["frame"],
             dim_motion=config.dim_motion,
             **config.layers.model_dump(),
         )
@@ -301,11 +322,13 @@ def build_mocogan(config: MoCoGANConfig, *, image_size: tuple[int, int], num_cat
         encoder,
         background,
         image_size=image_size,
-        dim_content=config.dim_content,
+        dim_content=dim_content,
         dim_motion=config.dim_motion,
+        codes=codes,
         num_categories=num_categories,
         category_input=config.category_input,
         warp_first_frame=config.warp_first_frame,
+        reads_skips=config.skips == "all",
         checkpoint_activations=config.checkpoint_activations,
     )
     model.architecture = {

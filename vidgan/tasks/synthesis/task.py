@@ -1,14 +1,12 @@
 """The task `synthesis`: clips from MoCoGAN."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from vidgan.metrics.clip_statistics import describe, pairwise_diversity
 from vidgan.nn.augmentation import DiffAugment
-from vidgan.seeding import Draws
 from vidgan.tasks.adversarial import (
     build_game,
     build_section_discriminator,
@@ -17,9 +15,11 @@ from vidgan.tasks.adversarial import (
 from vidgan.tasks.adversarial_config import FRAME_DISCRIMINATORS, VIDEO_DISCRIMINATORS
 from vidgan.tasks.base import DataFacts, Preview, Task, TrainingParts
 from vidgan.tasks.synthesis.config import SynthesisConfig
+from vidgan.tasks.synthesis.info_codes import InfoCodes
 from vidgan.tasks.synthesis.layers import PANELS, layer_panels
 from vidgan.tasks.synthesis.mocogan import MoCoGAN, build_mocogan
 from vidgan.tasks.synthesis.training import MoCoGANTraining
+from vidgan.training.adaptive import AdaptiveProbability
 from vidgan.types import ByteClip, Latents
 from vidgan.video.encode import tile, webp_bytes
 from vidgan.video.labels import Labels
@@ -27,6 +27,7 @@ from vidgan.video.labels import Labels
 __all__ = ["SynthesisTask"]
 
 PREVIEW_CLIPS = 16
+TRAVERSED = 5  # clips in which an information code changes
 LAYERED_CLIPS = 8  # of a layered model, each with its layers
 PREVIEW_WIDTH = 96  # pixels, to which smaller clips are enlarged
 
@@ -52,7 +53,10 @@ class SynthesisTask(Task[SynthesisConfig]):
         given: dict[str, Any] = {"image_size": data.image_size, "channels": 3}
         if name == "frame":
             return build_section_discriminator(name, section, FRAME_DISCRIMINATORS, given, (2, 3, *data.image_size))
-        given["num_categories"] = data.num_categories
+        projects = config.objective.category_source == "projection"
+        given["num_categories"] = data.num_categories + InfoCodes(config.model.codes).num_outputs
+        if projects:
+            given["projection"] = True
         sample = (2, config.data.frames, 3, *data.image_size)
         return build_section_discriminator(name, section, VIDEO_DISCRIMINATORS, given, sample)
 
@@ -60,20 +64,28 @@ class SynthesisTask(Task[SynthesisConfig]):
         """The paper's algorithm."""
         objective = config.objective
         generator: Any = parts.trainees.raw["generator"]
-        augment: Callable[[Tensor, Draws], Tensor] | None = (
-            DiffAugment(objective.augment) if objective.augment else None
-        )
+        source, names = objective.category_source, config.network_names()[1:]
+        codes = InfoCodes(config.model.codes)
+        adaptive: dict[str, AdaptiveProbability] = {}
+        if objective.adaptive is not None:
+            for name in names:
+                state = torch.zeros(4, dtype=torch.float64, device=parts.trainees.accelerator.device)
+                parts.trainees.state[f"adaptive-{name}"] = state
+                adaptive[name] = AdaptiveProbability(
+                    state, **objective.adaptive.model_dump(), clips_per_update=config.train.batch_size
+                )
         return MoCoGANTraining(
             build_game(
                 config,
                 parts,
                 scores_clips=("video",),
-                augment=augment,
-                trains_category=("video",) if objective.category_source is not None else (),
+                augment=DiffAugment(objective.augment) if objective.augment else None,
+                adaptive=adaptive,
+                category_source={} if source is None else {"video": source},
+                codes={"video": (objective.weights["codes"], codes.num_outputs)} if codes.num_outputs else {},
             ),
             frames_per_clip=objective.frames_per_clip or 1,
             path_frames=objective.path_frames,
-            category_source=objective.category_source,
             coverage=objective.coverage or (0.0, 1.0),
             largest_shift=round(objective.shift_foreground * min(generator.image_size)),
         )
@@ -82,7 +94,8 @@ class SynthesisTask(Task[SynthesisConfig]):
         """A grid of the same 16 latents each time, and how diverse and lively the clips are beside real ones.
 
         An image-to-video model continues four training clips, four times each. Of a layered model the grid shows eight
-        clips with their layers: clip, foreground, mask, background.
+        clips with their layers: clip, foreground, mask, background. Of a model with information codes it shows a row
+        per code, in which only this code changes.
         """
         first_frames = torch.stack([clips[row // 4 % len(clips), 0] for row in range(PREVIEW_CLIPS)])
         latents = model.latents(PREVIEW_CLIPS, config.data.frames, seed=config.seed)
@@ -95,6 +108,12 @@ class SynthesisTask(Task[SynthesisConfig]):
             grid = tile(layer_panels(layers), columns=2 * len(PANELS))
             pairs = range(1, LAYERED_CLIPS, 2)
             labels = Labels(tuple(f"clips {number}, {number + 1}" for number in pairs), 2 * PANELS)
+        elif config.model.codes:
+            # One row per information code, in which only this code changes.
+            traversed = model.codes.traversals(latents, TRAVERSED)
+            first = first_frames[:1].repeat(len(traversed.content), 1, 1, 1) if model.needs_first_frame else None
+            grid = tile(model.render(traversed, first_frame=first), columns=TRAVERSED)
+            labels = Labels(tuple(config.model.codes), tuple(map(str, range(1, TRAVERSED + 1))))
         else:
             grid = tile(samples, columns=4)
             row = "first frame {}" if model.needs_first_frame else "row {}"

@@ -6,7 +6,8 @@ S_1 takes one random frame, S_T takes T consecutive frames; with categories, a c
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,12 +15,13 @@ from torch import Tensor
 from vidgan.losses.latent import category_accuracy, category_cross_entropy
 from vidgan.losses.masks import mask_binary, mask_coverage, mask_entropy
 from vidgan.losses.reconstruction import l1
+from vidgan.nn.attention import attention_gammas
 from vidgan.pixels import to_float
 from vidgan.seeding import Draws
 from vidgan.tasks.synthesis.layers import Layers, shift_foreground
-from vidgan.training.adversary import AdversarialGame, Adversary
+from vidgan.training.adversary import AdversarialGame, Adversary, Categories
 from vidgan.training.trainees import Micro, TurnResult
-from vidgan.types import ClipBatch, Terms
+from vidgan.types import ClipBatch, Latents, Terms
 
 __all__ = ["MoCoGANTraining"]
 
@@ -32,7 +34,6 @@ class MoCoGANTraining:
         frames_per_clip: number of random frames of each clip that D_I scores.
         path_frames: generated clips are windows, at random positions, of clips of this length, so that frames after the
             trained length are trained too; None: they start at frame 0.
-        category_source: "labels" trains the class head on real clips (AC-GAN), "samples" on fakes (InfoGAN).
         coverage: lowest and highest mean mask of a layered clip that the term `mask_coverage` leaves free.
         largest_shift: of the foreground of layered clips, pixels; each clip draws its own in each direction.
     """
@@ -43,7 +44,6 @@ class MoCoGANTraining:
         *,
         frames_per_clip: int = 1,
         path_frames: int | None = None,
-        category_source: Literal["labels", "samples"] | None = None,
         coverage: tuple[float, float] = (0.0, 1.0),
         largest_shift: int = 0,
     ) -> None:
@@ -52,13 +52,16 @@ class MoCoGANTraining:
         self.ema = game.ema
         self.frames_per_clip = frames_per_clip
         self.path_frames = path_frames
-        self.category_source = category_source
         self.coverage = coverage
         self.largest_shift = largest_shift
 
     def step(self, step: int, micros: Sequence[Micro]) -> Terms:
         """One iteration: the turns in order, each with fresh fakes. Returns detached measurements by name."""
-        return self.game.step(step, micros, self.generator_losses, self.discriminator_losses, self.game.weights)
+        measured = self.game.step(step, micros, self.generator_losses, self.discriminator_losses, self.game.weights)
+        for name, network in self.trainees.raw.items():
+            gammas = attention_gammas(network)
+            measured |= {f"attention/{name}/{layer}": gamma for layer, gamma in gammas.items()}
+        return measured
 
     def discriminator_losses(self, adversary: Adversary, step: int, batch: ClipBatch, draws: Draws) -> TurnResult:
         """D_I on random frames of real and fake clips, or D_V on the clips and their categories."""
@@ -70,17 +73,18 @@ class MoCoGANTraining:
             real = take_frames(real, self._random_times(draws.fork("real times"), num_frames).to(real.device))
             fake_times = self._random_times(draws.fork("fake times"), num_frames).to(real.device)
         with torch.no_grad():
-            fake, sampled, _ = self._generate(batch, draws.fork("latents"), times=fake_times)
-        category = None
-        if adversary.trains_category and self.category_source is not None:
-            category = (self.category_source, batch.category if self.category_source == "labels" else sampled)
-        return adversary.discriminator_losses(real, fake, draws, step, category)
+            fake, latents, _ = self._generate(batch, draws.fork("latents"), times=fake_times)
+        categories = None if adversary.category_source is None else Categories(batch.category, latents.category)
+        generator: Any = self.trainees.raw["generator"]
+        read_codes = partial(generator.codes.read, latents=latents) if adversary.codes else None
+        return adversary.discriminator_losses(real, fake, draws, step, categories, read_codes)
 
     def generator_losses(self, batch: ClipBatch, draws: Draws) -> TurnResult:
         """The generator against all discriminators, with the category and first-frame terms."""
+        generator: Any = self.trainees.raw["generator"]
         draws = draws.fork("generator")
         real = to_float(batch.clip)
-        fake, sampled, mask = self._generate(batch, draws.fork("latents"))  # (B, T, C, H, W)
+        fake, latents, mask = self._generate(batch, draws.fork("latents"))  # (B, T, C, H, W)
         losses: Terms = {}
         metrics: Terms = {}
         for name, adversary in self.game.adversaries.items():
@@ -88,12 +92,16 @@ class MoCoGANTraining:
             if not adversary.scores_clips:
                 times = self._random_times(draws.fork("times"), fake.shape[1]).to(fake.device)
                 fake_samples, real_samples = take_frames(fake, times), take_frames(real, times)
-            loss, logits = adversary.generator_loss(fake_samples, real_samples, draws.fork(name))
+            categories = None if adversary.category_source is None else Categories(batch.category, latents.category)
+            loss, answer = adversary.generator_loss(fake_samples, real_samples, draws.fork(name), categories)
             losses[f"adversarial_{name}"] = loss
             if adversary.trains_category and "category" in self.game.weights:
-                assert logits is not None, "a category term needs a discriminator with a category head"
-                losses["category"] = category_cross_entropy(logits, sampled)
-                metrics["accuracy/generator/category"] = category_accuracy(logits, sampled)
+                logits, _ = adversary.heads(answer)
+                losses["category"] = category_cross_entropy(logits, latents.category)
+                metrics["accuracy/generator/category"] = category_accuracy(logits, latents.category)
+            if adversary.codes:
+                losses["codes"], bounds = generator.codes.read(adversary.heads(answer)[1], latents)
+                metrics |= {f"{key}/generator": bound for key, bound in bounds.items()}
         if "first_frame" in self.game.weights:
             losses["first_frame"] = l1(fake[:, 0], real[:, 0])
         if mask is not None:
@@ -109,8 +117,8 @@ class MoCoGANTraining:
 
     def _generate(
         self, batch: ClipBatch, draws: Draws, times: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Synthesised clips (B, T or S, C, H, W), their categories (B,) and masks, through the prepared generator.
+    ) -> tuple[Tensor, Latents, Tensor | None]:
+        """Synthesised clips (B, T or S, C, H, W), their latents and masks, through the prepared generator.
 
         The foreground of a layered model is shifted at random first: what its mask leaves behind is then out of place.
         """
@@ -128,12 +136,12 @@ class MoCoGANTraining:
                 latents, first_frame=first_frame, times=times, as_layers=generator.is_layered
             )
         if not isinstance(made, Layers):
-            return made.float(), latents.category, None
+            return made.float(), latents, None
         layers = Layers(*(part.float() for part in made))
         if self.largest_shift:
             shift = draws.fork("shift").integers(2 * self.largest_shift + 1, 2).to(device) - self.largest_shift
-            return shift_foreground(layers, shift).clip(), latents.category, layers.mask
-        return layers.clip(), latents.category, layers.mask
+            return shift_foreground(layers, shift).clip(), latents, layers.mask
+        return layers.clip(), latents, layers.mask
 
 
 def take_frames(clip: Tensor, times: Tensor) -> Tensor:

@@ -1,0 +1,57 @@
+"""Adaptive discriminator augmentation (ADA, Karras et al., NeurIPS 2020): how often samples are augmented.
+
+A discriminator that knows its training clips by heart gives almost all of them positive logits. The mean sign of the
+logits of real samples, r = E[sign D(x)], measures that: the probability of augmentation grows while r is above a target
+and falls while it is below. The state is saved with each checkpoint.
+"""
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from vidgan.types import Logits
+
+__all__ = ["AdaptiveProbability"]
+
+
+class AdaptiveProbability:
+    """The probability of augmentation of one discriminator.
+
+    Args:
+        state: (4,) float64 on the device of the run: probability, sum of signs and number of logits since the last
+            change, updates since the last change. Changed in place, so whoever holds it can save and restore it.
+        target: r above which the probability grows.
+        period: updates between two changes.
+        clips: number of real clips over which the probability moves from 0 to 1.
+        clips_per_update: global batch size.
+    """
+
+    def __init__(self, state: Tensor, *, target: float, period: int, clips: int, clips_per_update: int) -> None:
+        self.state = state
+        self.target = target
+        self.period = period
+        self.change = period * clips_per_update / clips
+
+    @property
+    def probability(self) -> Tensor:
+        """Scalar in [0, 1]."""
+        return self.state[0]
+
+    @torch.no_grad()
+    def observe(self, real: Logits) -> dict[str, Tensor]:
+        """Take the logits of real samples into account; returns what to report."""
+        signs = real.float().sign().to(self.state)
+        self.state[1] += signs.sum()
+        self.state[2] += signs.numel()
+        return {"augment/probability": self.probability.float().clone(), "augment/sign": signs.mean().float()}
+
+    @torch.no_grad()
+    def update(self, accelerator: Accelerator) -> None:
+        """Count an update; change the probability if it is due, alike in all processes."""
+        self.state[3] += 1
+        if int(self.state[3]) < self.period:
+            return
+        total, count = accelerator.reduce(self.state[1:3].clone(), reduction="sum")
+        step = (total / count.clamp_min(1) - self.target).sign() * self.change
+        self.state[0] = (self.state[0] + step).clamp(0, 1)
+        self.state[1:] = 0

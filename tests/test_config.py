@@ -96,7 +96,7 @@ def problems_of(path: Path, *overrides: str) -> str:
         ("objective.penalty={kind: r1}", ("objective.penalty.kind=r1", "weight")),
         ("objective.penalty={kind: r1, weight: 1, limit: 1}", ("objective.penalty.limit", "r1")),
         ("objective.penalty={kind: weight_clip}", ("objective.penalty.kind=weight_clip", "limit")),
-        ("objective.penalty={kind: r2, weight: 1}", ("objective.penalty.kind", "'r1'", "'r2'")),
+        ("objective.penalty={kind: r3, weight: 1}", ("objective.penalty.kind", "'r1_r2'", "'r3'")),
         ("objective.weights.category=-1", ("objective.weights.category", "greater than 0")),
         ("train.steps", ("override 'train.steps'",)),
         ("name=../up", ("name", "'../up'")),

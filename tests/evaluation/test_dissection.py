@@ -1,6 +1,7 @@
 """Dissection of a generator whose units are known: what each follows, shows and causes is found."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from vidgan.evaluation.dissection.concepts import label_clips
 from vidgan.evaluation.dissection.dissect import Dissection, dissect_model
 from vidgan.evaluation.dissection.effects import insertion_places
 from vidgan.evaluation.dissection.factors import split_factors
-from vidgan.evaluation.dissection.observing import Subject
+from vidgan.evaluation.dissection.matching import match_units
+from vidgan.evaluation.dissection.observing import Subject, observe
 from vidgan.evaluation.dissection.segmenting import score_masks
 from vidgan.seeding import Draws
 from vidgan.tasks.synthesis.mocogan import MoCoGAN
@@ -166,6 +168,14 @@ def test_given_masks_are_matched(subject: Subject, monkeypatch: pytest.MonkeyPat
     found = dissect_model(subject, clips=8, random_sets=2, given={"own": masks}).given
     assert found is not None and found.ranked("own")[0].unit == OBJECT
     assert found.ranked("own")[0].iou > 0.95  # less than 1 where the ghost hides the object
+
+
+def test_a_concept_must_be_frequent_enough(subject: Subject) -> None:
+    model = known_model(Units())
+    black = Subject(model, FRAMES, subject.real, 0, rules={"thing": red})
+    seen = replace(observe(black, black.draw(4, "test")), labels={"thing": torch.zeros(4, 2, SIZE, SIZE) > 0})
+    with pytest.raises(ConfigError, match=r"no concept covers 0.1% to 99.9% of the pixels \(thing 0.00%\)"):
+        match_units(black, (black.draw(4, "test"), seen), (black.draw(4, "test"), seen))
 
 
 def test_a_rule_must_return_masks(subject: Subject) -> None:

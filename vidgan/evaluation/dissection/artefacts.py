@@ -58,10 +58,11 @@ def find_artefacts(subject: Subject, clips: int, random_sets: int) -> Artefacts:
     """
     inputs = subject.draw(clips, "artefacts")
     made, activity = _activity(subject, inputs)
-    distance = nearest_distance(describe(made).pooled, describe(subject.real).pooled)  # (B,)
+    known = describe(subject.real)
+    distance = nearest_distance(describe(made).pooled, known.pooled)  # (B,)
     broken = distance >= np.quantile(distance, 1 - BROKEN)
     units = _most_active(activity, broken)
-    real = describe(subject.real).features
+    real = known.features
     order = np.random.default_rng(derive_seed("dissect halves", subject.seed)).permutation(len(real))
     reference, other = real[order[: len(real) // 2]], real[order[len(real) // 2 :]]
     spread = real.std(axis=0)

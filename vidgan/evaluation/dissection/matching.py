@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 
+from vidgan.errors import ConfigError
 from vidgan.evaluation.dissection.observing import Inputs, Observation, Subject, observe
 from vidgan.metrics.units import association, count_tables, tail_thresholds
 from vidgan.metrics.values import Values
@@ -95,6 +96,9 @@ def match_units(
         subject: the model.
         selection: clips on which thresholds are chosen.
         evaluation: other clips, on which matches are scored.
+
+    Raises:
+        ConfigError: no concept is frequent enough.
     """
     chosen, scored = selection[1], evaluation[1]
     shares = {
@@ -102,12 +106,19 @@ def match_units(
         for name in chosen.labels
     }
     kept = {name: share for name, share in shares.items() if RAREST <= share <= 1 - RAREST}
+    if not kept:
+        rarest = ", ".join(f"{name} {share:.2%}" for name, share in shares.items())
+        raise ConfigError(
+            f"no concept covers {RAREST:.1%} to {1 - RAREST:.1%} of the pixels ({rarest}): the clips show hardly"
+            " anything; train longer, or give masks or rules for concepts that they show"
+        )
     names = tuple(kept)
-    tables, selected = _match(chosen, scored, names)
-    nulls = {"labels of other clips": _best(_match(chosen, scored, names, rolled=True)[0], names)}
+    (tables, selected), (moved, _) = _match(chosen, scored, names, rolled=(False, True))
+    nulls = {"labels of other clips": _best(moved, names)}
     untrained = Subject(random_model(subject), subject.frames, subject.real, subject.seed)
     pair = [_with_maps_of(untrained, inputs, seen) for inputs, seen in (selection, evaluation)]
-    nulls["random weights"] = _best(_match(pair[0], pair[1], names)[0], names)
+    ((drawn, _),) = _match(pair[0], pair[1], names)
+    nulls["random weights"] = _best(drawn, names)
     return Matches(
         concepts=kept,
         left_out={name: share for name, share in shares.items() if name not in kept},
@@ -132,25 +143,28 @@ def _with_maps_of(untrained: Subject, inputs: Inputs, seen: Observation) -> Obse
 
 
 def _match(
-    selection: Observation, evaluation: Observation, concepts: Sequence[str], *, rolled: bool = False
-) -> tuple[dict[str, Values], dict[str, Values]]:
-    names = tuple(concepts)
-    moved = [len(seen.clips) // 2 if rolled else 0 for seen in (selection, evaluation)]
-    marks = [seen.marks(names, rolled=by) for seen, by in zip((selection, evaluation), moved, strict=True)]
-    tables, selected = {}, {}
+    selection: Observation, evaluation: Observation, concepts: tuple[str, ...], *, rolled: tuple[bool, ...] = (False,)
+) -> list[tuple[dict[str, Values], dict[str, Values]]]:
+    """`Matches.tables` and `.selected` for each entry of `rolled`: with labels of other clips, or with their own."""
+    marks = [
+        [seen.marks(concepts, rolled=len(seen.clips) // 2 if moved else 0) for seen in (selection, evaluation)]
+        for moved in rolled
+    ]
+    results: list[tuple[dict[str, Values], dict[str, Values]]] = [({}, {}) for _ in rolled]
     for layer in selection.maps:
-        values = selection.values(layer)
-        thresholds = tail_thresholds(values)  # (U, K)
-        found = association(count_tables(values, thresholds, marks[0]))
-        ratio = np.where(found.is_positive, found.iqr, 0.0)  # (U, K, Q)
-        best = ratio.argmax(axis=1)  # (U, Q)
-        units, columns = np.indices(best.shape)
-        scored = association(count_tables(evaluation.values(layer), thresholds, marks[1]))
-        iqr = np.where(scored.is_positive, scored.iqr, 0.0)[units, best, columns]
-        level = thresholds.double().numpy()[units, best]
-        tables[layer] = np.stack([level, scored.iou[units, best, columns], iqr], axis=-1)
-        selected[layer] = ratio[units, best, columns]
-    return tables, selected
+        values, others = selection.values(layer), evaluation.values(layer)
+        thresholds = tail_thresholds(values)  # (U, K), the same for all labels
+        for (chosen, scored), (tables, selected) in zip(marks, results, strict=True):
+            found = association(count_tables(values, thresholds, chosen))
+            ratio = np.where(found.is_positive, found.iqr, 0.0)  # (U, K, Q)
+            best = ratio.argmax(axis=1)  # (U, Q)
+            units, columns = np.indices(best.shape)
+            again = association(count_tables(others, thresholds, scored))
+            iqr = np.where(again.is_positive, again.iqr, 0.0)[units, best, columns]
+            level = thresholds.double().numpy()[units, best]
+            tables[layer] = np.stack([level, again.iou[units, best, columns], iqr], axis=-1)
+            selected[layer] = ratio[units, best, columns]
+    return results
 
 
 def _best(tables: dict[str, Values], concepts: Sequence[str]) -> dict[str, tuple[float, float]]:

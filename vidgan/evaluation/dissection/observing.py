@@ -10,7 +10,7 @@ from einops import rearrange
 from torch import Tensor
 
 from vidgan.errors import ConfigError
-from vidgan.evaluation.dissection.concepts import CONCEPTS, label_clips
+from vidgan.evaluation.dissection.concepts import label_clips
 from vidgan.seeding import derive_seed
 from vidgan.tasks.synthesis.layers import Layers
 from vidgan.tasks.synthesis.units import recording
@@ -72,15 +72,14 @@ class Subject:
         return clips
 
     def layers(self, inputs: Inputs) -> Layers:
-        """The layers of a layered model's clips, all rendered at once."""
-        layers: Layers = self.model.render_layers(
-            inputs.latents, first_frame=inputs.first_frame, batch_size=len(inputs)
-        )
+        """The layers of a layered model's clips."""
+        layers: Layers = self.model.render_layers(inputs.latents, first_frame=inputs.first_frame, batch_size=BATCH)
         return layers
 
-    def can_label(self, concept: str) -> bool:
-        """Whether changed clips can be labelled again; not with masks that were given for the unchanged ones."""
-        return concept in CONCEPTS or concept in self.rules or (concept == MASK and self.model.is_layered)
+    def segmentation(self, inputs: Inputs) -> Tensor:
+        """The masks of a layered model's clips, without keeping all layers: (B, T, H, W) bool."""
+        batches = (inputs.rows(slice(start, start + BATCH)) for start in range(0, len(inputs), BATCH))
+        return torch.cat([self.layers(batch).segmentation() for batch in batches])
 
     def label(self, inputs: Inputs, clips: ByteClip, concepts: Sequence[str] | None = None) -> dict[str, Tensor]:
         """The pixels of rendered clips that show each concept, or some of them: name -> (B, T, H, W) bool.
@@ -99,7 +98,7 @@ class Subject:
                     f" bool {(*clips.shape[:2], *clips.shape[3:])}, (clips, frames, height, width)"
                 )
         if self.model.is_layered and (concepts is None or MASK in concepts):
-            labels[MASK] = self.layers(inputs).segmentation()
+            labels[MASK] = self.segmentation(inputs)
         return labels
 
 

@@ -89,6 +89,18 @@ def test_shots_are_paired_by_their_frames(tmp_path: Path) -> None:
         assert (times[0] >= 12) == bool(clip[:, 0].float().mean() > 128)
 
 
+def test_an_at_sign_in_a_name_is_no_shot(tmp_path: Path) -> None:
+    for kind, shift in (("frames", 0), ("labels", 5)):
+        for number, name in enumerate(("take@12", "take@24")):
+            write(tmp_path / kind, name, 6, number + shift)
+    prepare_pairs(tmp_path / "frames", tmp_path / "labels", tmp_path / "data", size=SIZE, holdout=0.0, cuts="off")
+    dataset = ClipDataset(tmp_path / "data", frames=4, conditions=True)
+    assert {entry.source for entry in dataset.entries} == {"take@12", "take@24"}
+    Image.fromarray(pixels(6, 6)).save(tmp_path / "labels" / "take@24" / "006.png")
+    with pytest.raises(DataError, match="take@24 ends at frame 6.*7 frames"):
+        prepare_pairs(tmp_path / "frames", tmp_path / "labels", tmp_path / "longer", size=SIZE, holdout=0.0, cuts="off")
+
+
 def shorter(frames: Path, labels: Path) -> None:
     (labels / "walk/b" / "007.png").unlink()
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from vidgan.data.store.clip_store import ClipStore
 from vidgan.data.store.index import ClipEntry, Index, load_index
+from vidgan.data.store.video import source_name
 from vidgan.errors import DataError
 
 CONDITIONS: Final = "conditions"
@@ -49,8 +50,7 @@ class PairedStore(ClipStore):
     def frames(self, entry: ClipEntry, indices: Sequence[int]) -> np.ndarray:
         """Frames of a clip and of its condition: uint8 (T, H, W, 6)."""
         partner = self._partners[entry.id]
-        offset = entry.start if partner.frames != entry.frames else 0
-        theirs = self._conditions.frames(partner, [number + offset for number in indices])
+        theirs = self._conditions.frames(partner, [number + entry.start for number in indices])
         return np.concatenate([self._store.frames(entry, indices), theirs], axis=-1)
 
     def flow(self, entry: ClipEntry, start: int, count: int) -> np.ndarray:
@@ -78,9 +78,7 @@ def load_conditions(root: Path) -> Index:
 
 def pair_name(entry: ClipEntry) -> str:
     """What a clip and its condition have in common: the source without start of the shot and file ending."""
-    source, _, start = entry.source.rpartition("@")
-    source = source if source and start.isdigit() else entry.source
-    path, mark, number = source.partition("#")
+    path, mark, number = source_name(entry).partition("#")
     stem = PurePosixPath(path).parent / PurePosixPath(path).stem
     return f"{stem}{mark}{number}"
 
@@ -102,7 +100,7 @@ def _partners(root: Path, index: Index, other: Path, theirs: Index) -> dict[str,
     partners = {}
     for entry in index.clips:
         partner = by_name[pair_name(entry)]
-        is_cut = "@" in entry.source
+        is_cut = source_name(entry) != entry.source
         if (entry.start + entry.frames > partner.frames) if is_cut else (entry.frames != partner.frames):
             raise DataError(
                 f"{root}: {entry.source} ends at frame {entry.start + entry.frames}, its condition in {other} has"

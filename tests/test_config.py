@@ -26,6 +26,7 @@ from vidgan.config import (
     shipped_configs,
 )
 from vidgan.errors import ConfigError
+from vidgan.runs import with_absolute_paths
 from vidgan.sections import Section
 from vidgan.tasks import TASKS
 from vidgan.tasks.forecasting.config import ForecastingConfig
@@ -534,8 +535,28 @@ def test_training_starts_from_weights(shapes_data: Path, tmp_path: Path) -> None
     assert all(torch.equal(value, begun[name]) for name, value in network.state_dict().items())
     drawn = build_networks(small_config("dual_motion", shapes_data, tmp_path, seed=5), dataset)["generator"]
     assert not all(torch.equal(value, begun[name]) for name, value in drawn.state_dict().items())
+    # Where trained weights are loaded afterwards, those of the start are not needed any more.
+    (tmp_path / "model").rename(tmp_path / "moved")
+    unstarted = build_networks(second, dataset, start=False)["generator"].state_dict()
+    assert all(torch.equal(value, unstarted[name]) for name, value in drawn.state_dict().items())
+    (tmp_path / "moved").rename(tmp_path / "model")
     other = small_config(
         "dual_motion", shapes_data, tmp_path, model__dim_latent=4, train__start=str(tmp_path / "model")
     )
     with pytest.raises(ConfigError, match=r"train\.start: .*another structure"):
         build_networks(other, dataset)
+
+
+def test_recorded_paths_do_not_depend_on_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "weights").mkdir()
+    typed = small_config("unpaired", Path("a"), Path("runs"), data__other="b", train__start="weights")
+    recorded = with_absolute_paths(typed)
+    folders = (recorded.data.root, getattr(recorded.data, "other", None), recorded.train.start, recorded.out)
+    assert folders == tuple(str(tmp_path / name) for name in ("a", "b", "weights", "runs"))
+    shipped = small_config("unpaired", Path("a"), Path("runs"), train__start="dual_motion/shapes")
+    assert with_absolute_paths(shipped).train.start == "dual_motion/shapes"
+    upscaling = small_config("upscaling", Path("a"), Path("runs"), data__partners="small")
+    assert getattr(with_absolute_paths(upscaling).data, "partners", None) == str(tmp_path / "small")
+    plain = with_absolute_paths(small_config("upscaling", Path("a"), Path("runs")))
+    assert getattr(plain.data, "partners", None) == "" and plain.train.start is None

@@ -107,13 +107,17 @@ def data_facts(config: RunConfig, dataset: ClipDataset) -> DataFacts:
     return DataFacts(image_size=(height, width), num_categories=dataset.num_categories if uses_categories else 0)
 
 
-def build_networks(config: RunConfig, dataset: ClipDataset) -> dict[str, nn.Module]:
+def build_networks(config: RunConfig, dataset: ClipDataset, *, start: bool = True) -> dict[str, nn.Module]:
     """ "generator" and the discriminators of the config, for the data's frame size and categories.
 
     Each network's weights are drawn from the run's seed and its name alone.
 
+    Args:
+        start: give the generator the weights that `train.start` names; without effect where others are loaded.
+
     Raises:
-        ConfigError: the config does not fit the data.
+        ConfigError: the config does not fit the data, or the weights do not fit the config. PretrainedError: there are
+            no such weights.
     """
     task, data = find_task(config), data_facts(config, dataset)
     generator, *discriminators = config.network_names()
@@ -122,7 +126,7 @@ def build_networks(config: RunConfig, dataset: ClipDataset) -> dict[str, nn.Modu
         key = f"discriminators.{name}"
         network = _seeded(config, key, lambda name=name: task.build_discriminator(name, config, data))  # type: ignore[misc]
         networks[name] = network
-    if config.train.start is not None:
+    if start and config.train.start is not None:
         _load_start(config, networks[generator])
     return networks
 

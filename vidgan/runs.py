@@ -41,6 +41,7 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 STARTS = "starts.jsonl"
+DATA_FOLDERS = ("root", "other", "partners")  # keys of `data` in any task
 PREPARATION = ("fps", "every", "fit", "resample")  # options of `vidgan prepare` that a model's facts record
 
 
@@ -54,7 +55,7 @@ def run_config(run: Path) -> RunConfig:
     if not written.is_file():
         raise ConfigError(f"{run}: no training run (no config.yaml)")
     config = load_config(written)
-    return _with_paths(config, root=str(_locate_data(run, config)), out=config.out)
+    return config.model_copy(update={"data": config.data.model_copy(update={"root": str(_locate_data(run, config))})})
 
 
 def run_data(run: Path) -> Path:
@@ -73,12 +74,18 @@ def run_data(run: Path) -> Path:
 
 
 def with_absolute_paths(config: RunConfig) -> RunConfig:
-    """The config as a run records it: `data.root` and `out` do not depend on the directory that it was started in."""
-    return _with_paths(config, root=str(Path(config.data.root).absolute()), out=str(Path(config.out).absolute()))
-
-
-def _with_paths(config: RunConfig, *, root: str, out: str) -> RunConfig:
-    return config.model_copy(update={"out": out, "data": config.data.model_copy(update={"root": root})})
+    """The config as a run records it: its paths do not depend on the directory that it was started in."""
+    folders = {key: str(Path(folder).absolute()) for key in DATA_FOLDERS if (folder := getattr(config.data, key, None))}
+    start = config.train.start
+    if start is not None and Path(start).exists():  # otherwise the name of shipped weights
+        start = str(Path(start).absolute())
+    return config.model_copy(
+        update={
+            "out": str(Path(config.out).absolute()),
+            "data": config.data.model_copy(update=folders),
+            "train": config.train.model_copy(update={"start": start}),
+        }
+    )
 
 
 def _locate_data(run: Path, config: RunConfig) -> Path:
@@ -141,7 +148,7 @@ def refresh_exports(config: RunConfig, dataset: ClipDataset, latest: Checkpoint)
     for name, checkpoint in checkpoints.items():
         folder = config.run_dir / name
         if exported_step(folder) != checkpoint.step:
-            module = build_networks(config, dataset)["generator"].eval()
+            module = build_networks(config, dataset, start=False)["generator"].eval()
             load_strict(module, checkpoint.tensors["ema"])
             save_model(module, folder, model_facts(config, dataset, checkpoint.step))
             logger.warning("%s was older than %s and was written again", folder, checkpoint.path.name)

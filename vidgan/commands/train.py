@@ -273,9 +273,11 @@ def _resumable(settings: RunConfig, dataset: ClipDataset, accept_changes: bool) 
     run_dir = settings.run_dir
     written = run_dir / CONFIG_FILE
     if written.is_file():
-        changed = [d for d in differences(load_config(written), settings) if not d.startswith(FREE)]
+        recorded = with_absolute_paths(load_config(written))
+        found = differences(recorded, with_absolute_paths(settings))
+        changed = [difference for difference in found if not difference.startswith(FREE)]
         if settings.train.lr_schedule != "constant":
-            changed += [d for d in differences(load_config(written), settings) if d.startswith("train.steps")]
+            changed += [difference for difference in found if difference.startswith("train.steps")]
         if changed and not accept_changes:
             raise ConfigError(
                 f"{run_dir} was made with another config ({'; '.join(changed)}); choose another name=..., restore these"

@@ -217,7 +217,7 @@ def _network_of(run: Path, config: RunConfig, step: int) -> tuple[Any, ModelFact
         model = _model_class(read_facts(saved)["class"], saved).from_pretrained(saved)
         return model, replace(ModelFacts.from_json(read_facts(saved)), step=step)
     dataset = build_dataset(config)
-    return build_networks(config, dataset)["generator"].eval(), model_facts(config, dataset, step)
+    return build_networks(config, dataset, start=False)["generator"].eval(), model_facts(config, dataset, step)
 
 
 def _model_class(name: str, folder: Path) -> Any:

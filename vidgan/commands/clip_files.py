@@ -1,14 +1,13 @@
 """The files of `vidgan generate`, and the image that it may start from. Needs no torch."""
 
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vidgan.commands.output import report_full_disk
+from vidgan.commands.output import folder_beside, report_full_disk
 from vidgan.data.sources import images
 from vidgan.errors import DataError, SourceError
 from vidgan.files import replace_folder, write_text
@@ -45,22 +44,17 @@ def write_clips(
         layout: "single", one file per clip; "grid" or "side", one file `clips` with all clips in a grid or in a row.
     """
     suffix = FORMATS[format]
-    partial = out.with_name(f".{out.name}.new")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        with report_full_disk(out, partial, len(clips) + 2):
-            if layout == "single":
-                for number, clip in enumerate(clips):
-                    write_clip(partial / f"clip-{number:04d}{suffix}", clip, fps, format)
-            else:
-                columns = None if layout == "grid" else len(clips)
-                write_clip(partial / f"clips{suffix}", tile(clips, columns=columns), fps, format)
-            write_gif(partial / "overview.gif", tile(clips[:MAX_OVERVIEW_CLIPS]), fps=min(fps, MAX_GIF_FPS))
-            write_png(partial / "sheet.png", contact_sheet(clips[:MAX_SHEET_CLIPS]))
-            write_text(partial / RECORD, json.dumps(record, indent=2) + "\n")
-            replace_folder(partial, out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with folder_beside(out) as partial, report_full_disk(out, partial, len(clips) + 2):
+        if layout == "single":
+            for number, clip in enumerate(clips):
+                write_clip(partial / f"clip-{number:04d}{suffix}", clip, fps, format)
+        else:
+            columns = None if layout == "grid" else len(clips)
+            write_clip(partial / f"clips{suffix}", tile(clips, columns=columns), fps, format)
+        write_gif(partial / "overview.gif", tile(clips[:MAX_OVERVIEW_CLIPS]), fps=min(fps, MAX_GIF_FPS))
+        write_png(partial / "sheet.png", contact_sheet(clips[:MAX_SHEET_CLIPS]))
+        write_text(partial / RECORD, json.dumps(record, indent=2) + "\n")
+        replace_folder(partial, out)
 
 
 def read_pixels(path: Path, size: tuple[int, int], *, fit: Fit = "crop") -> np.ndarray:

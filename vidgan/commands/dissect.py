@@ -9,16 +9,13 @@ import torch
 from torch import Tensor
 
 from vidgan.commands.output import folder_beside, report_full_disk
-from vidgan.data.dataset import ClipDataset
 from vidgan.data.store.index import load_index
 from vidgan.errors import ConfigError, DataError
 from vidgan.evaluation.dissection.dissect import Dissection, GivenMasks, dissect_model
 from vidgan.evaluation.dissection.observing import Rule, Subject
-from vidgan.evaluation.models import TrainedModel, data_facts, load_model
+from vidgan.evaluation.models import TrainedModel, data_facts, find_model
 from vidgan.evaluation.output import circumstances
-from vidgan.evaluation.windows import real_clips
 from vidgan.files import check_overwrite, replace_folder, write_text
-from vidgan.hub import find_shipped
 from vidgan.own_code import own_code
 from vidgan.report import write_report
 from vidgan.report.dissection import dissection_sections
@@ -65,7 +62,7 @@ def dissect(
     if clips < FEWEST_CLIPS:
         raise ConfigError(f"--clips {clips}: at least {FEWEST_CLIPS} are needed to choose and to score thresholds")
     with own_code(allowed=allow_own_code):
-        trained = load_model(find_shipped(run) or Path(run) if isinstance(run, str) else run, data=data)
+        trained = find_model(run, data=data)
         model = trained.model
         if not isinstance(model, MoCoGAN):
             raise ConfigError(f"{run}: holds a {type(model).__name__}; dissect reads the frame generator of a MoCoGAN")
@@ -105,19 +102,12 @@ def _real_clips(trained: TrainedModel) -> Tensor:
         )
     for split in ("test", "train"):
         try:
-            dataset = ClipDataset(
-                trained.data,
-                window=trained.crop,
-                split=split,
-                frames=trained.facts.frames,
-                stride=trained.facts.stride,
-                fps=trained.facts.sampled_fps,
-            )
+            windows = trained.windows(split=split, shifted=True)
         except DataError:
             if split == "train":
                 raise
             continue
-        real, _ = real_clips(dataset, REAL_CLIPS)
+        real = windows.read_all(windows.spread(REAL_CLIPS))
         if len(real) >= FEWEST_CLIPS:
             break
     if len(real) < FEWEST_CLIPS:

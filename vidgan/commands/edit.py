@@ -1,7 +1,6 @@
 """`vidgan edit`: change clips through their codes and render them again."""
 
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from torch import Tensor
 import vidgan
 from vidgan.commands.generate import read_image
 from vidgan.commands.invert import load_editable, read_windows
-from vidgan.commands.output import file_suffix, output_rate, report_full_disk
+from vidgan.commands.output import file_suffix, folder_beside, output_rate, report_full_disk
 from vidgan.commands.unit_options import rendering_without
 from vidgan.errors import ConfigError, DataError
 from vidgan.files import check_overwrite, replace_folder, write_text
@@ -105,18 +104,13 @@ def edit(
         "vidgan": vidgan.__version__,
     }
     row = side_by_side([*shown, clip])
-    partial = out.with_name(f".{out.name}.new")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        with report_full_disk(out, partial, 5):
-            write_clip(partial / f"clip{suffix}", clip, fps, format)
-            write_clip(partial / f"side-by-side{suffix}", tile(row, columns=len(row)), fps, format)
-            write_png(partial / "sheet.png", contact_sheet(row))
-            save_codes(partial / "codes.safetensors", {operation: edited})
-            write_text(partial / RECORD, json.dumps(record, indent=2) + "\n")
-            replace_folder(partial, out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with folder_beside(out) as partial, report_full_disk(out, partial, 5):
+        write_clip(partial / f"clip{suffix}", clip, fps, format)
+        write_clip(partial / f"side-by-side{suffix}", tile(row, columns=len(row)), fps, format)
+        write_png(partial / "sheet.png", contact_sheet(row))
+        save_codes(partial / "codes.safetensors", {operation: edited})
+        write_text(partial / RECORD, json.dumps(record, indent=2) + "\n")
+        replace_folder(partial, out)
     return clip
 
 

@@ -1,7 +1,7 @@
 """Running a model over a stream of frames of any length in constant memory.
 
-`carried` is for models that hand a state from frame to frame, `windowed` for models that read several frames at once,
-`Watcher` for forecasters that are asked for a forecast after each frame.
+`carried` is for models that hand a state from frame to frame, `Watcher` for forecasters that are asked for a forecast
+after each frame.
 """
 
 from collections import deque
@@ -16,7 +16,7 @@ from vidgan.tasks.base import ForecastModel
 from vidgan.tasks.inference import device_of, evaluating
 from vidgan.types import ByteClip
 
-__all__ = ["Remembering", "Watcher", "carried", "windowed"]
+__all__ = ["Remembering", "Watcher", "carried"]
 
 State = TypeVar("State")
 
@@ -32,42 +32,6 @@ def carried(frames: Iterable[Tensor], step: Callable[[Tensor, State | None], tup
     for frame in frames:
         output, state = step(frame[None], state)
         yield output[0]
-
-
-def windowed(
-    frames: Iterable[Tensor], apply: Callable[[Tensor], Tensor], *, window: int, overlap: int = 0
-) -> Iterator[Tensor]:
-    """One output per frame of a model that reads windows.
-
-    Consecutive windows share `overlap` frames. Of these, the first half (rounded up) takes the output of the earlier
-    window and the rest that of the later one, so that no output is taken from the edge of a window inside the stream.
-
-    Args:
-        frames: (C, h, w) each.
-        apply: (1, T, C, h, w) -> (1, T, C', H, W), T of 1 to `window`.
-        window: frames read at once.
-        overlap: frames that two windows share, below `window`.
-
-    Raises:
-        ValueError: an overlap that is not below the window.
-    """
-    if not 0 <= overlap < window:
-        raise ValueError(f"overlap must be from 0 to {window - 1} for windows of {window} frames, got {overlap}")
-    early = overlap - overlap // 2  # shared frames whose output comes from the earlier window
-    held: list[Tensor] = []
-    skip = 0  # leading outputs of the next window that an earlier window has given
-    fresh = 0  # held frames that no window has read yet
-    for frame in frames:
-        held.append(frame)
-        fresh += 1
-        if len(held) == window:
-            outputs = apply(torch.stack(held)[None])[0]
-            yield from outputs[skip : window - overlap + early]
-            held, skip, fresh = held[window - overlap :], early, 0
-    if fresh:
-        yield from apply(torch.stack(held)[None])[0][skip:]
-    elif held:
-        yield from outputs[window - overlap + early :]
 
 
 @runtime_checkable

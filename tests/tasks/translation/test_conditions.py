@@ -1,13 +1,17 @@
 """Computed conditions, against values computed by hand."""
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 from pydantic import TypeAdapter, ValidationError
 
 from vidgan.seeding import Draws
-from vidgan.tasks.translation.conditions import CONDITIONS, Condition, ConditionPart, is_grey, luma
+from vidgan.tasks.translation.conditions import Condition, ConditionPart, is_grey, luma
+
+CONDITIONS: dict[str, type[Condition]] = {
+    str(kind.model_fields["kind"].default): kind for kind in get_args(get_args(ConditionPart)[0])
+}
 
 
 def condition(**values: Any) -> Condition:

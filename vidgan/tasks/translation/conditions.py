@@ -22,7 +22,7 @@ from vidgan.sections import Section, option
 from vidgan.seeding import Draws
 from vidgan.types import ByteClip, Clip
 
-__all__ = ["CONDITIONS", "Condition", "ConditionPart", "is_grey", "luma", "observed_flow", "quick_flow"]
+__all__ = ["Condition", "ConditionPart", "is_grey", "luma", "observed_flow", "quick_flow"]
 
 RGB = 3
 # Flow of every training batch and of every frame put out: a third of the time of the forecaster's settings.
@@ -343,21 +343,6 @@ class StoredCondition(Condition):
         shade = condition.argmax(dim=2, keepdim=True) * (2 / (self.classes - 1)) - 1
         return repeat(shade, "b t 1 h w -> b t 3 h w")
 
-
-CONDITIONS: dict[str, type[Condition]] = {
-    str(section.model_fields["kind"].default): section
-    for section in (
-        EdgesCondition,
-        MaskCondition,
-        FlowCondition,
-        GreyCondition,
-        DarkCondition,
-        SmallCondition,
-        HolesCondition,
-        DroppedCondition,
-        StoredCondition,
-    )
-}
 
 ConditionPart = Annotated[
     EdgesCondition

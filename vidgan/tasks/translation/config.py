@@ -18,7 +18,6 @@ from vidgan.tasks.translation.generators import GENERATORS, CarriedConfig, Direc
 __all__ = ["TranslationConfig", "TranslationModelConfig", "TranslationObjective"]
 
 FIDELITY_TERMS = ("l1", "adversarial_frame", "adversarial_video")
-FLOW_TERMS = ("flow",)
 
 
 class TranslationModelConfig(Section):

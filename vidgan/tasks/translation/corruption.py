@@ -17,7 +17,7 @@ from vidgan.pixels import to_byte, to_float
 from vidgan.seeding import Draws
 from vidgan.types import ByteClip, Clip
 
-__all__ = ["CORRUPTIONS", "corrupt", "jpeg"]
+__all__ = ["CORRUPTIONS", "VARIANTS", "corrupt", "jpeg"]
 
 NOISE = 2 / 127.5  # two grey levels
 QUALITY = 75
@@ -62,17 +62,16 @@ def jpeg(clips: ByteClip) -> ByteClip:
     return rearrange(torch.from_numpy(read), "(b t) h w c -> b t c h w", b=len(clips)).contiguous()
 
 
-def variants(output: Clip, seed: int) -> dict[str, Clip]:
-    """An output in [-1, 1] as it is, and after every change: name -> clip in [-1, 1].
+def _draws(output: Clip) -> Draws:
+    return Draws(0, "hidden signal", rows=range(len(output)))
 
-    Noise, JPEG and blur start from grey levels, as a saved clip does.
-    """
-    draws = Draws(seed, "hidden signal", rows=range(len(output)))
-    saved = to_float(to_byte(output))
-    return {
-        "unchanged": output,
-        "rounded": saved,
-        "JPEG": to_float(jpeg(to_byte(output))),
-        "noise": to_float(to_byte(corrupt(saved, ("noise",), draws))),
-        "blur": corrupt(saved, ("blur",), draws),
-    }
+
+# Name -> an output in [-1, 1] after a change, in [-1, 1]. Noise, JPEG and blur start from grey levels, as a saved clip
+# does.
+VARIANTS: dict[str, Callable[[Clip], Clip]] = {
+    "unchanged": lambda output: output,
+    "rounded": lambda output: to_float(to_byte(output)),
+    "JPEG": lambda output: to_float(jpeg(to_byte(output))),
+    "noise": lambda output: to_float(to_byte(corrupt(to_float(to_byte(output)), ("noise",), _draws(output)))),
+    "blur": lambda output: corrupt(to_float(to_byte(output)), ("blur",), _draws(output)),
+}

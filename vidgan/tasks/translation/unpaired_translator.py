@@ -19,7 +19,7 @@ from vidgan.sections import OwnPart, Section
 from vidgan.tasks.base import ClipFunction, ClipPair
 from vidgan.tasks.inference import device_of, evaluating
 from vidgan.tasks.own_parts import build_own, require_output
-from vidgan.tasks.translation.corruption import variants
+from vidgan.tasks.translation.corruption import VARIANTS
 from vidgan.tasks.translation.frame_padding import Padding
 from vidgan.tasks.translation.unpaired_config import UnpairedModelConfig
 from vidgan.types import ByteClip, Clip
@@ -125,7 +125,7 @@ class UnpairedTranslator(nn.Module, Pretrained):
             translated = self(source, "b")
             if not torch.equal(to_byte(translated).cpu(), output.cpu()):
                 return np.full(given.shape[:2], np.nan)
-            returned = self(variants(translated, 0)[change].to(source.device), "a")
+            returned = self(VARIANTS[change](translated).to(source.device), "a")
         return cycle_psnr(returned, source)
 
     @classmethod

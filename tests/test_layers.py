@@ -10,7 +10,7 @@ import vidgan
 ROOT = Path(vidgan.__file__).parent
 LAYER = {
     "types": 0, "pixels": 0, "seeding": 0, "files": 0, "errors": 0, "sections": 0, "own_code": 0, "cores": 0,
-    "seeds": 0, "memory": 0, "model_facts": 0,
+    "seeds": 0, "memory": 0, "model_facts": 0, "tokens": 0,
     "video": 1, "nn": 1, "losses": 1, "metrics": 1, "pretrained": 1,
     "data": 2, "training": 2, "hub": 2,
     "tasks": 3,

@@ -1,5 +1,6 @@
 """Every shipped config trains for two steps, its networks at full size, on data of its kind."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,10 +8,11 @@ import pytest
 from vidgan.commands.train import train
 from vidgan.config import load_config, shipped_configs
 from vidgan.data.preparing.prepare import prepare
-from vidgan.data.synthetic.shapes import render_shapes
+from vidgan.data.synthetic.shapes import CATEGORIES, render_shapes
 
 SIZES = {"mocogan/sky": (128, 128), "dual_motion/kitti": (128, 224), "dual_motion/paper": (128, 160),
          "dual_motion/vidgan": (128, 160), "mocogan/demo": (32, 32), "mocogan/layered": (32, 32),
+         "mocogan/captions": (32, 32),
          "dual_motion/demo": (32, 32), "dual_motion/natural": (128, 224),
          "dual_motion/driving": (128, 224)}  # fmt: skip
 
@@ -19,6 +21,9 @@ SIZES = {"mocogan/sky": (128, 128), "dual_motion/kitti": (128, 224), "dual_motio
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("configs")
     render_shapes(folder / "videos", clips=9, frames=36, size=64, seed=0)
+    for name in CATEGORIES:
+        with (folder / "videos" / "captions.jsonl").open("a") as file:
+            file.write(json.dumps({"category": name, "captions": [f"a shape moves {name}"]}) + "\n")
     return folder
 
 

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from vidgan import DualMotionGAN, MoCoGAN, prepare, train
+from vidgan.data.preparing.captioned_shapes import prepare_captioned_shapes
 from vidgan.data.preparing.shapes import prepare_shapes
 from vidgan.data.store.frames import save_array
 from vidgan.data.store.index import INDEX_NAME
@@ -32,6 +33,7 @@ from vidgan.video.decode import read_frames
 WEIGHTS = Path(__file__).resolve().parents[1] / "vidgan" / SHIPPED
 MAX_BYTES = 5_000_000  # of a folder
 FRAMES = 32  # of a rendered clip
+CAPTIONS_HOLDOUT = 0.05  # share of captioned clips in the test split
 FOOTAGE_SIZE = (128, 224)  # of a prepared frame of real video, with a margin around the 96x128 crop
 READ_SIZE = (128, 160)  # that the models of real video read by default
 
@@ -55,6 +57,7 @@ class Recipe:
     clips: int = 0
     flow: bool = False
     seed: int = 0
+    captions: bool = False  # render captioned shapes
     changes: tuple[str, ...] = ()  # of the config
     footage: tuple[Footage, ...] = ()  # instead of rendered clips
     fast: bool = False  # take `fast_every`
@@ -87,6 +90,7 @@ RECIPES = {
         clips=1000,
         changes=("data.stride=2", "train.steps=3000", "objective.augment=[translation,brightness]"),
     ),
+    "mocogan/captions": Recipe(config="mocogan/captions", size=32, clips=3200, captions=True),
     "dual_motion/shapes": Recipe(config="dual_motion/shapes", size=64, clips=1000, flow=True),
     "dual_motion/natural": Recipe(
         config="dual_motion/natural",
@@ -151,6 +155,10 @@ def train_recipe(name: str, recipe: Recipe, out: Path, videos: Path | None, over
     if recipe.footage:
         assert videos is not None
         data = prepare_footage(folder, recipe, videos)
+    elif recipe.captions:
+        data = prepare_captioned_shapes(
+            folder, clips=recipe.clips, size=recipe.size, seed=recipe.seed, holdout=CAPTIONS_HOLDOUT
+        )
     else:
         data = prepare_shapes(
             folder, clips=recipe.clips, frames=FRAMES, size=recipe.size, seed=recipe.seed, flow=recipe.flow

@@ -67,6 +67,7 @@ def build_dataset(config: RunConfig, split: str = "train") -> ClipDataset:
         "augment": config.data.augment if training else (),
         "flow": training and task.needs_label_flow(config),
         "conditions": task.reads_conditions(config),
+        "captions": task.wrong_captions(config) if training else None,
         "seed": config.seed,
     }
     other = task.other_data(config)
@@ -104,7 +105,11 @@ def data_facts(config: RunConfig, dataset: ClipDataset) -> DataFacts:
             " or set objective.category_source=null objective.weights.category=null"
         )
     height, width = dataset.size
-    return DataFacts(image_size=(height, width), num_categories=dataset.num_categories if uses_categories else 0)
+    return DataFacts(
+        image_size=(height, width),
+        num_categories=dataset.num_categories if uses_categories else 0,
+        vocabulary=() if dataset.captions is None else dataset.captions.tokeniser.words,
+    )
 
 
 def build_networks(config: RunConfig, dataset: ClipDataset, *, start: bool = True) -> dict[str, nn.Module]:

@@ -30,6 +30,7 @@ class ModelFacts:
         split: hash of the division into training and test clips.
         vidgan: version that trained the model.
         categories: names of the categories; None for a model without.
+        captions: examples of the captions; None for a model that reads none.
         context: frames that a forecaster was given; None for a model that does not forecast.
         name: of published weights.
         trained_on: the only kind of video in the training data.
@@ -53,6 +54,7 @@ class ModelFacts:
     split: str | None = None
     vidgan: str | None = None
     categories: tuple[str, ...] | None = None
+    captions: tuple[str, ...] | None = None
     context: int | None = None
     name: str | None = None
     trained_on: str | None = None
@@ -78,8 +80,9 @@ class ModelFacts:
         for key in known & values.keys():
             if not _is_valid(key, values[key]):
                 raise PretrainedError(f"{FACTS}: {key} is {shown(values[key])}; the model folder is damaged")
-        if values.get("categories") is not None:
-            values["categories"] = tuple(values["categories"])
+        for key in ("categories", "captions"):
+            if values.get(key) is not None:
+                values[key] = tuple(values[key])
         other = {key: value for key, value in values.items() if key not in known}
         return cls(**{key: value for key, value in values.items() if key in known}, other=other)
 
@@ -96,7 +99,7 @@ class ModelFacts:
 
 _ORDER = (
     "run", "step", "frames", "stride", "sampled_fps", "fps", "every", "fit", "resample", "frame_rate", "batch_size",
-    "seed", "data", "vidgan", "categories", "context", "name", "trained_on", "licence",
+    "seed", "data", "vidgan", "categories", "captions", "context", "name", "trained_on", "licence",
 )  # fmt: skip
 _ALWAYS = {"frames", "stride", "sampled_fps", "fps", "every", "fit", "resample", "seed"}
 
@@ -121,7 +124,9 @@ _RULES: dict[str, Callable[[Any], bool]] = {  # of all entries that are not text
     "seed": is_count(0, 2**63 - 1),
     "fit": lambda value: value in ("crop", "squash", "cover"),
     "resample": lambda value: value in ("area", "bilinear", "bicubic", "lanczos", "nearest"),
-    "categories": lambda value: isinstance(value, list | tuple) and all(map(_is_text, value)),
+    **dict.fromkeys(
+        ("categories", "captions"), lambda value: isinstance(value, list | tuple) and all(map(_is_text, value))
+    ),
 }
 
 

@@ -180,6 +180,7 @@ def model_facts(config: RunConfig, dataset: ClipDataset, step: int) -> ModelFact
         split=dataset.index.split_hash,
         vidgan=vidgan.__version__,
         categories=tuple(dataset.category_names) if task.uses_categories(config) else None,
+        captions=None if dataset.captions is None else dataset.captions.examples,
         context=task.context(config),
     )
 

@@ -10,6 +10,7 @@ displacement to its origin in frame t, so that ``warp(clip[:, t], flow[:, t])`` 
 from collections.abc import Mapping
 from typing import NamedTuple, TypeAlias
 
+import torch
 from torch import Tensor
 
 Clip: TypeAlias = Tensor  # (B, T, C, H, W) float32 in [-1, 1]
@@ -29,6 +30,7 @@ class ClipBatch(NamedTuple):
     category: Tensor  # (B,) int64; UNLABELLED if the source has no category
     flow: Flow  # (B, T-1, 2, H, W); (B, 0, 2, H, W) if the data set was prepared without flow
     item: Tensor  # (B,) int64, index of each row's item in the data set
+    caption: Tensor = torch.empty(0, 1, 0, dtype=torch.int64)  # (B, 1 + K, L) words: right, K wrong; L = 0 without text
 
 
 class Latents(NamedTuple):
@@ -37,6 +39,7 @@ class Latents(NamedTuple):
     content: Tensor  # (B, dim_content), one code per clip
     motion: Tensor  # (B, T+1, dim_motion): row 0: initial state of the recurrent network, rows 1..T: its inputs
     category: Tensor  # (B,) int64; zeros for a model without categories
+    text: Tensor = torch.empty(0, 0)  # (B, dim_text) codes of captions; (B, 0) for a model without text
 
 
 class Generated(NamedTuple):
@@ -72,3 +75,5 @@ class Judgement(NamedTuple):
 
     real: Logits  # (B, ...), higher for real samples
     category: Tensor | None  # (B, N) class logits; None without a category head
+    features: Tensor | None = None  # (B, F) what captions are compared with; None for a discriminator without text
+    wrong: Logits | None = None  # (B, K, ...) as `real`, for the same samples beside K captions that are wrong for them

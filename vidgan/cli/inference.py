@@ -31,12 +31,16 @@ def generate(
     run: Run = None,
     pretrained: Pretrained = None,
     out: Annotated[Path | None, typer.Option(help="Output folder [default: MODEL-clips].")] = None,
-    clips: Annotated[int, typer.Option(min=1, max=MAX_CLIPS, help="Number of clips.")] = 16,
+    clips: Annotated[int, typer.Option(min=1, max=MAX_CLIPS, help="Number of clips, of each text.")] = 16,
     frames: Annotated[
         int | None, typer.Option(min=2, max=MAX_FRAMES, help="Frames per clip [default: as in training].")
     ] = None,
     category: Annotated[
         str | None, typer.Option(help="Name of the category of all clips [default: drawn for each clip].")
+    ] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Option(help="What the clips show, for models that read captions. Repeat it for a row of clips each."),
     ] = None,
     first_frame: Annotated[
         Path | None, typer.Option(help="Image that every clip continues; for image-to-video models only.")
@@ -68,6 +72,7 @@ def generate(
         clips=clips,
         frames=frames,
         category=category,
+        text=text or None,
         first_frame=first_frame,
         layer=layer,
         without_units=without_units or (),

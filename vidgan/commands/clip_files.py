@@ -32,6 +32,8 @@ def write_clips(
     record: Mapping[str, Any],
     format: str = "mp4",
     layout: str = "single",
+    *,
+    columns: int | None = None,
 ) -> None:
     """Write the clips, the overviews and the record into the folder `out`, which is replaced; all or nothing.
 
@@ -42,6 +44,7 @@ def write_clips(
         record: of the options.
         format: a key of `vidgan.video.encode.FORMATS`.
         layout: "single", one file per clip; "grid" or "side", one file `clips` with all clips in a grid or in a row.
+        columns: clips per row of grids; None makes them as square as possible.
     """
     suffix = FORMATS[format]
     with folder_beside(out) as partial, report_full_disk(out, partial, len(clips) + 2):
@@ -49,9 +52,11 @@ def write_clips(
             for number, clip in enumerate(clips):
                 write_clip(partial / f"clip-{number:04d}{suffix}", clip, fps, format)
         else:
-            columns = None if layout == "grid" else len(clips)
-            write_clip(partial / f"clips{suffix}", tile(clips, columns=columns), fps, format)
-        write_gif(partial / "overview.gif", tile(clips[:MAX_OVERVIEW_CLIPS]), fps=min(fps, MAX_GIF_FPS))
+            width = columns if layout == "grid" else len(clips)
+            write_clip(partial / f"clips{suffix}", tile(clips, columns=width), fps, format)
+        row = None if columns is None else min(columns, MAX_OVERVIEW_CLIPS)
+        overview = tile(clips[:MAX_OVERVIEW_CLIPS], row)
+        write_gif(partial / "overview.gif", overview, fps=min(fps, MAX_GIF_FPS))
         write_png(partial / "sheet.png", contact_sheet(clips[:MAX_SHEET_CLIPS]))
         write_text(partial / RECORD, json.dumps(record, indent=2) + "\n")
         replace_folder(partial, out)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from einops import rearrange
@@ -30,6 +31,7 @@ def generate(
     clips: int = 16,
     frames: int | None = None,
     category: str | None = None,
+    text: str | Sequence[str] | None = None,
     first_frame: Path | None = None,
     layer: str | None = None,
     without_units: Sequence[str] = (),
@@ -48,8 +50,11 @@ def generate(
 
     Args:
         run: a run or model folder of any task that synthesises clips, the name of shipped weights, or one on the hub.
+        clips: number of clips, of each text if there are several.
         frames: length of each clip; default: as in training.
         category: name of the category of all clips; default: each clip draws its own.
+        text: one text or several, for a model that reads captions; the overview then has one row for each. Clips of
+            the same number differ between texts in what the texts say alone. Default: captions of its training clips.
         first_frame: image file that every clip continues; required by image-to-video models, refused by others.
         layer: of a layered model, write this layer instead of the clips: "foreground" (on grey), "mask" or "background"
             (the clips without their objects).
@@ -62,11 +67,12 @@ def generate(
         allow_own_code: follow the import paths of own parts of the model; importing runs the module.
 
     Returns:
-        (clips, frames, 3, H, W) uint8, after enlarging.
+        (clips, frames, 3, H, W) uint8, after enlarging; of several texts `clips` each, one text after another.
 
     Raises:
         PretrainedError: no such model, or one of another task.
-        ConfigError, ValueError: an option that the model does not support, or an unreadable first frame.
+        ConfigError, ValueError: an option that the model does not support, a word that it does not know, or an
+            unreadable first frame.
         FileExistsError: `out` is not empty and may not be replaced.
     """
     file_suffix(format)  # refuses an unknown one
@@ -79,17 +85,19 @@ def generate(
     if first_frame is not None:
         image = read_image(first_frame, model.image_size, fit=ModelFacts.from_json(model.facts).fit)
     _check_first_frame(model, first_frame)
+    texts = _checked_texts(model, text)
     facts = ModelFacts.from_json(model.facts)
     num_frames = frames or facts.frames
     scale = 1 if upscaler is None else upscaler.scale
     pixels = scale**2 * math.prod(model.image_size)
-    require_memory(clips * num_frames * 3 * pixels, f"--clips {clips} --frames {num_frames}")
+    require_memory(clips * max(1, len(texts)) * num_frames * 3 * pixels, f"--clips {clips} --frames {num_frames}")
     fps, fps_from = output_rate(fps, facts.frame_rate or facts.sampled_fps, "training clips")
+    chosen: dict[str, Any] = {"text": texts} if texts else {}
     with rendering_without(model, without_units):
         if layer is None:
-            samples = model.sample(clips, frames=frames, seed=seed, category=category, first_frame=image)
+            samples = model.sample(clips, frames=frames, seed=seed, category=category, first_frame=image, **chosen)
         else:
-            latents = model.latents(clips, num_frames, seed=seed, category=category)
+            latents = model.latents(clips, num_frames, seed=seed, category=category, **chosen)
             samples = _render_layer(model, layer, latents, image)
     if upscaler is not None:
         samples = upscaler.map_clips(samples)
@@ -99,6 +107,7 @@ def generate(
         "clips": clips,
         "frames": samples.shape[1],
         "category": category,
+        "text": texts,
         "first_frame": None if first_frame is None else str(first_frame),
         "layer": layer,
         "without_units": list(without_units),
@@ -111,7 +120,7 @@ def generate(
         "weights": "moving average",
         "vidgan": vidgan.__version__,
     }
-    write_clips(out, samples, fps, record, format, layout)
+    write_clips(out, samples, fps, record, format, layout, columns=clips if len(texts) > 1 else None)
     return samples
 
 
@@ -129,6 +138,15 @@ def _render_layer(model: ClipModel, layer: str, latents: Latents, first_frame: t
         )
     panels = layer_panels(model.render_layers(latents, first_frame=first_frame))
     return panels[PANELS.index(layer) :: len(PANELS)]
+
+
+def _checked_texts(model: ClipModel, text: str | Sequence[str] | None) -> list[str]:
+    """The texts, of which there are none without `text`. Raises ConfigError for a model that reads no captions."""
+    if text is None:
+        return []
+    if not isinstance(model, MoCoGAN) or not model.reads_captions:
+        raise ConfigError("--text: this model reads no captions; only one trained with model.text does")
+    return [text] if isinstance(text, str) else list(text)
 
 
 def _check_first_frame(model: ClipModel, first_frame: Path | None) -> None:

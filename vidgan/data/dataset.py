@@ -28,6 +28,7 @@ from vidgan.data.augmentation import (
     flip_flow,
     flip_frames,
 )
+from vidgan.data.captions import CaptionSource
 from vidgan.data.store.index import INDEX_NAME, ClipEntry, load_index
 from vidgan.data.store.storage import open_store
 from vidgan.data.timing import AtRate, Clock, EveryNth, Sampling
@@ -78,6 +79,7 @@ class ClipDataset(Dataset[ClipBatch]):
         window: (h, w) of the crop of each frame: at a random position in items, centred in evaluation windows. None
             keeps the full frame.
         conditions: read each clip with its stored condition behind, as frames of six channels.
+        captions: give each item a caption of its clip and this many that are wrong for it; None for no captions.
         augment: random changes of the items, names of `vidgan.data.augmentation.AUGMENTATIONS`.
         seed: determines starts, crops, flips and augmentation.
 
@@ -104,6 +106,7 @@ class ClipDataset(Dataset[ClipBatch]):
         window: tuple[int, int] | None = None,
         augment: Sequence[str] = (),
         conditions: bool = False,
+        captions: int | None = None,
         seed: int = 0,
     ) -> None:
         self.root = Path(root)
@@ -157,6 +160,7 @@ class ClipDataset(Dataset[ClipBatch]):
         if self.too_short:
             logger.warning("%s", self.usage)
         self.store.check(self.entries, flow=flow)
+        self.captions = None if captions is None else CaptionSource(self.root, self.entries, wrong=captions)
         counts = [max(1, len(self._starts(entry)) // self._span(entry)) for entry in self.entries]
         self._ends = list(accumulate(counts))
 
@@ -171,7 +175,8 @@ class ClipDataset(Dataset[ClipBatch]):
         epoch, item = key
         if not 0 <= item < len(self):
             raise IndexError(f"item is {item}; accepted: 0 to {len(self) - 1}")
-        entry = self.clip_of(item)
+        place = bisect_right(self._ends, item)
+        entry = self.entries[place]
         starts = self._starts(entry)
         start = starts[derive_seed(self.seed, "start", epoch, item) % len(starts)]
         flip = self.flip and derive_seed(self.seed, "flip", epoch, item) % 2 == 1
@@ -184,18 +189,22 @@ class ClipDataset(Dataset[ClipBatch]):
             frames = augment(frames, self.augment, self.size, drawn)
             flow = augment_flow(flow, self.augment, self.size, drawn) if self.flow else flow
         elif self.size != self.index.size:
-            place = derive_seed(self.seed, "window", epoch, item)
+            corner = derive_seed(self.seed, "window", epoch, item)
             y, x = (whole - part + 1 for part, whole in zip(self.size, self.index.size, strict=True))
-            offset = place % y, place // y % x
+            offset = corner % y, corner // y % x
             frames = crop(frames, self.size, offset)
             flow = crop_flow(flow, self.size, offset) if self.flow else flow
         if flip:
             frames, flow = flip_frames(frames), flip_flow(flow)
+        caption = torch.empty(1, 0, dtype=torch.int64)
+        if self.captions is not None:
+            caption = self.captions.draw(place, self.seed, epoch, item)  # (1 + K, L)
         return ClipBatch(
             clip=_as_clip(frames),
             category=torch.tensor(entry.category),
             flow=torch.from_numpy(np.ascontiguousarray(flow)),
             item=torch.tensor(item),
+            caption=caption,
         )
 
     @property

@@ -299,11 +299,13 @@ class _Packed(NamedTuple):
     flow: Tensor | None
     category: list[int]
     item: list[int]
+    caption: list[list[list[int]]]
 
     def unpacked(self) -> ClipBatch:
         B, _, _, H, W = self.clip.shape
         flow = torch.empty(B, 0, 2, H, W) if self.flow is None else self.flow
-        return ClipBatch(self.clip, torch.tensor(self.category), flow, torch.tensor(self.item))
+        caption = torch.tensor(self.caption, dtype=torch.int64)
+        return ClipBatch(self.clip, torch.tensor(self.category), flow, torch.tensor(self.item), caption)
 
 
 def _collate(rows: list[ClipBatch] | _Refused) -> _Packed | _Refused:
@@ -311,7 +313,7 @@ def _collate(rows: list[ClipBatch] | _Refused) -> _Packed | _Refused:
         return rows
     batch: ClipBatch = default_collate(rows)
     flow = batch.flow if batch.flow.numel() else None
-    return _Packed(batch.clip, flow, batch.category.tolist(), batch.item.tolist())
+    return _Packed(batch.clip, flow, batch.category.tolist(), batch.item.tolist(), batch.caption.tolist())
 
 
 def _next(stream: Iterator[_Packed | _Refused], failure: Callable[[], LoaderError]) -> ClipBatch:

@@ -130,7 +130,9 @@ class OutsideGenerator:
     def latents(self, clips: int, frames: int, *, seed: int = 0, category: int | str | None = None) -> Latents:
         """The seed of each clip; the length is kept in the shape of `motion`."""
         seeds = torch.tensor([[_seed(seed, clip, 0)] for clip in range(clips)])
-        return Latents(seeds, torch.zeros(clips, frames + 1, 1), torch.zeros(clips, dtype=torch.int64))
+        return Latents(
+            seeds, torch.zeros(clips, frames + 1, 1), torch.zeros(clips, dtype=torch.int64), torch.zeros(clips, 0)
+        )
 
     def render(self, latents: Latents, *, first_frame: Tensor | None = None, batch_size: int = 16) -> ByteClip:
         """As `ClipModel.render`; a batch is drawn with the seed of its first clip."""

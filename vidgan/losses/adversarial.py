@@ -117,6 +117,24 @@ def _pairs(minuend: Logits, subtrahend: Logits) -> Tensor:
     return minuend.float() - subtrahend.float()
 
 
+def matching_aware_discriminator(
+    loss: AdversarialLoss, real: Logits, fake: Logits, wrong: Logits, share: float = 0.5
+) -> Tensor:
+    """The discriminator's loss where real samples with wrong captions are negatives too (Reed et al. 2016, Alg. 1).
+
+    With a loss that is a sum over real and fake samples: real + `share` * wrong + (1 - `share`) * fake.
+
+    Args:
+        loss: of the game.
+        real: (B, ...) logits of real samples with their captions.
+        fake: logits of generated samples with the captions that they were generated from.
+        wrong: (B, K, ...) logits of the real samples with K captions of other clips each.
+        share: c of the paper, 0 to 1.
+    """
+    right = real[:, None].expand_as(wrong)
+    return (1 - share) * loss.discriminator(real, fake) + share * loss.discriminator(right, wrong)
+
+
 ADVERSARIAL: dict[str, AdversarialLoss] = {
     "minimax": AdversarialLoss(log_loss_discriminator, minimax_generator, False, 0.0, CONFIDENT),
     "non_saturating": AdversarialLoss(log_loss_discriminator, non_saturating_generator, False, 0.0, CONFIDENT),

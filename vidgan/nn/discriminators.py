@@ -9,7 +9,7 @@ flows (N, 2, H, W) or clips (B, T, C, H, W), and `draws` holds one random stream
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -41,6 +41,8 @@ KERNEL_FRAMES = 4  # length of the temporal kernels, as released
 
 
 class _StridedConfig(Section):
+    makes_features: ClassVar[bool] = True  # whether the network takes `num_features`
+
     width: int = option(64, "Channels of the first layer, doubled at each further one.", unit="channels", ge=1)
     max_width: int = option(512, "Most channels of any layer.", unit="channels", ge=1)
     patch: bool = option(True, "One logit per overlapping patch instead of one per sample.")
@@ -223,6 +225,7 @@ class FrameDiscriminator(StridedDiscriminator):
         max_width: most channels of any layer.
         patch: True answers for each of the overlapping patches that the last strided layer sees (the released default,
             4x4 logits at 64x64); False answers once per frame.
+        num_features: length of a vector beside the answer that captions can be compared with, 0 for none.
         norm: "none", "batch", "instance" or "group", behind all convolutions but the first and the last.
         spectral: spectral norm on all convolutions (Miyato et al. 2018).
         noise: standard deviation of the instance noise before each strided convolution, in training mode.
@@ -243,6 +246,7 @@ class FrameDiscriminator(StridedDiscriminator):
         width: int = 64,
         max_width: int = 512,
         patch: bool = True,
+        num_features: int = 0,
         norm: str = "none",
         spectral: bool = False,
         noise: float = 0.0,
@@ -257,8 +261,8 @@ class FrameDiscriminator(StridedDiscriminator):
 
         def make_head(inputs: int) -> nn.Module:
             if patch:
-                return nn.Conv2d(inputs, 1, 4, stride=2, padding=1, bias=bias)
-            return nn.Conv2d(inputs, 1, grid, bias=bias)
+                return nn.Conv2d(inputs, 1 + num_features, 4, stride=2, padding=1, bias=bias)
+            return nn.Conv2d(inputs, 1 + num_features, grid, bias=bias)
 
         super().__init__(
             image_size=image_size,
@@ -277,6 +281,7 @@ class FrameDiscriminator(StridedDiscriminator):
             checkpoint_activations=checkpoint_activations,
             head_noise=patch,  # as released: before each strided convolution, so not before a scalar head
         )
+        self.num_features = num_features
 
     def forward(self, frames: Tensor, draws: Draws | None = None) -> Judgement:
         """Score frames (N, C, H, W) in [-1, 1].
@@ -286,14 +291,19 @@ class FrameDiscriminator(StridedDiscriminator):
             draws: one stream per frame, needed in training mode when there is noise.
 
         Returns:
-            Logits (N,), or (N, h, w) with `patch`, float32; no category.
+            Logits (N,), or (N, h, w) with `patch`, and features (N, num_features) or None; float32; no category.
 
         Raises:
             ValueError: the frames have another shape than the model was built for, or draws are missing.
         """
         self.require_shape(frames, "N, C, H, W")
-        logits = self.logits(frames, draws)[:, 0]  # (N, h, w)
-        return Judgement(real=logits if self.patch else logits.flatten(1).mean(1), category=None)
+        answers = self.logits(frames, draws)  # (N, 1 + num_features, h, w)
+        logits = answers[:, 0]
+        return Judgement(
+            real=logits if self.patch else logits.flatten(1).mean(1),
+            category=None,
+            features=answers[:, 1:].flatten(2).mean(dim=2) if self.num_features else None,
+        )
 
 
 class FlowDiscriminator(FrameDiscriminator):
@@ -332,6 +342,7 @@ class VideoDiscriminator(StridedDiscriminator):
             in `FrameDiscriminator`, but without noise before the head, as in the released code.
         patch: True answers for each patch of each window, (B, T', h, w) logits (released at 64x64, 16 frames: 4x4x4).
         num_categories: class logits beside the answer, 0 for none.
+        num_features: as in `FrameDiscriminator`.
         factorised: each layer is a spatial convolution followed by a temporal one ((2+1)D) instead of one in 3D.
         max_receptive_frames: layers from the head toward the input get temporal kernels as long as the receptive field
             stays within this; the layers before are spatial only. 16 is the released network at 64x64.
@@ -353,6 +364,7 @@ class VideoDiscriminator(StridedDiscriminator):
         max_width: int = 512,
         patch: bool = False,
         num_categories: int = 0,
+        num_features: int = 0,
         factorised: bool = False,
         max_receptive_frames: int = 16,
         temporal_difference: float = 0.0,
@@ -378,7 +390,7 @@ class VideoDiscriminator(StridedDiscriminator):
             return _halving_conv3d(inputs, outputs, kernels[level], factorised, bias, has_bias)
 
         def make_head(inputs: int) -> nn.Module:
-            outputs = 1 + num_categories
+            outputs = 1 + num_categories + num_features
             if patch:
                 kernel = (kernels[-1], 4, 4)
                 return nn.Conv3d(inputs, outputs, kernel, stride=(1, 2, 2), padding=(0, 1, 1), bias=bias)
@@ -402,6 +414,7 @@ class VideoDiscriminator(StridedDiscriminator):
             head_noise=False,
         )
         self.num_categories = num_categories
+        self.num_features = num_features
         self.temporal_difference = float(temporal_difference)
         self.pool = pool
         self.receptive_frames = 1 + temporal_layers * (KERNEL_FRAMES - 1)
@@ -414,16 +427,18 @@ class VideoDiscriminator(StridedDiscriminator):
             draws: one stream per clip, needed in training mode when there is noise.
 
         Returns:
-            Logits (B,), or (B, T', h, w) with `patch`, and class logits (B, num_categories) or None; float32.
+            Logits (B,), or (B, T', h, w) with `patch`, class logits (B, num_categories) or None, and features (B,
+            num_features) or None; float32.
 
         Raises:
             ValueError: the clips have another shape than the model was built for or are too short; draws are missing.
         """
         maps = self.clip_maps(clip, self.receptive_frames, self.pool, self.temporal_difference)
-        logits = self.logits(maps, draws)  # (B, 1 + N, T', h, w)
-        pooled = logits.flatten(2).mean(dim=2)  # (B, 1 + N)
+        logits = self.logits(maps, draws)  # (B, 1 + N + F, T', h, w)
+        pooled = logits.flatten(2).mean(dim=2)  # (B, 1 + N + F)
         real: Logits = logits[:, 0] if self.patch else pooled[:, 0]
-        return Judgement(real=real, category=pooled[:, 1:] if self.num_categories else None)
+        _, category, features = pooled.split([1, self.num_categories, self.num_features], dim=1)
+        return Judgement(real, category if self.num_categories else None, features if self.num_features else None)
 
 
 def num_layers(image_size: tuple[int, int], patch: bool, pool: int = 1) -> tuple[int, tuple[int, int]]:

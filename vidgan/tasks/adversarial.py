@@ -88,6 +88,7 @@ def build_game(
     adaptive: Mapping[str, AdaptiveProbability] = MappingProxyType({}),
     category_source: Mapping[str, CategorySource] = MappingProxyType({}),
     codes: Mapping[str, tuple[float, int]] = MappingProxyType({}),
+    wrong_share: float = 0.5,
 ) -> AdversarialGame:
     """Networks, losses and turns of a run with discriminators.
 
@@ -99,6 +100,7 @@ def build_game(
         adaptive: discriminator -> how often it is applied.
         category_source: discriminator -> how it takes the category into account.
         codes: discriminator -> weight of the information codes that it reads, and its outputs for them.
+        wrong_share: see `Adversary`.
     """
     _, *names = config.network_names()
     penalties = build_penalties(config)
@@ -116,6 +118,7 @@ def build_game(
             drift=config.objective.drift,
             codes=codes.get(name, (0.0, 0))[0],
             code_outputs=codes.get(name, (0.0, 0))[1],
+            wrong_share=wrong_share,
         )
         for name in names
     }

@@ -180,6 +180,7 @@ class DataFacts:
 
     image_size: tuple[int, int]  # (H, W) of a training frame
     num_categories: int  # 0 for data without categories
+    vocabulary: tuple[str, ...] = ()  # words of the captions; () if the task reads none
 
 
 @dataclass(frozen=True)
@@ -265,6 +266,10 @@ class Task(ABC, Generic[Config]):
     def uses_categories(self, config: Config) -> bool:
         """Whether the networks are conditioned on the data's categories."""
         return False
+
+    def wrong_captions(self, config: Config) -> int | None:
+        """How many wrong captions come with each clip and its caption, which the networks read; None without text."""
+        return None
 
     def context(self, config: Config) -> int | None:
         """Frames that are given, for a task that continues clips."""

@@ -9,7 +9,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from vidgan.losses.adversarial import AdversarialLoss, accuracy, saturation
+from vidgan.losses.adversarial import AdversarialLoss, accuracy, matching_aware_discriminator, saturation
 from vidgan.losses.latent import category_accuracy, category_cross_entropy
 from vidgan.losses.penalties import clip_weights, drift, gradient_penalty, r1
 from vidgan.seeding import Draws
@@ -73,6 +73,7 @@ class Adversary:
         drift: weight of the mean squared logit of real samples, which keeps logits near 0 (Karras et al. 2018).
         codes: weight of the information codes that are read from the generated samples.
         code_outputs: how many of the last category logits predict them.
+        wrong_share: weight of real samples with wrong captions among the negatives, for one that reads captions.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Adversary:
         drift: float = 0.0,
         codes: float = 0.0,
         code_outputs: int = 0,
+        wrong_share: float = 0.5,
     ) -> None:
         self.trainees = trainees
         self.name = name
@@ -101,6 +103,7 @@ class Adversary:
         self.drift = drift
         self.codes = codes
         self.code_outputs = code_outputs
+        self.wrong_share = wrong_share
 
     @property
     def trains_category(self) -> bool:
@@ -131,10 +134,12 @@ class Adversary:
         """What the discriminator scores: the clips (B, S, C, H, W), or their frames (B*S, C, H, W)."""
         return clip if self.scores_clips else rearrange(clip, "b s c h w -> (b s) c h w")
 
-    def _score(self, network: nn.Module, samples: Tensor, draws: Draws, category: Tensor | None = None) -> Judgement:
-        """Answers on samples, one row per clip or per frame."""
+    def _score(
+        self, network: nn.Module, samples: Tensor, draws: Draws, category: Tensor | None = None, *captions: Tensor
+    ) -> Judgement:
+        """Answers on samples, one row per clip or per frame; captions have one row per clip."""
         given = {"category": category} if self.category_source == "projection" else {}
-        answer: Judgement | Tensor = network(samples, draws.expand(len(samples) // len(draws)), **given)
+        answer: Judgement | Tensor = network(samples, draws.expand(len(samples) // len(draws)), *captions, **given)
         return Judgement(answer, None) if isinstance(answer, Tensor) else answer
 
     def _augmented(self, clip: Tensor, draws: Draws) -> Tensor:
@@ -150,6 +155,7 @@ class Adversary:
         step: int,
         categories: Categories | None = None,
         read_codes: Callable[[Tensor], tuple[Tensor, Terms]] | None = None,
+        captions: Tensor | None = None,
     ) -> TurnResult:
         """Losses and metrics of the discriminator's turn.
 
@@ -160,7 +166,9 @@ class Adversary:
             step: decides whether a lazy penalty is due.
             categories: of the clips; needed with a `category_source`.
             read_codes: outputs on the fakes -> the loss "codes", and metrics (InfoGAN).
+            captions: (B, 1 + K, L) right and wrong ones, for a discriminator that reads them.
         """
+        right, both = ((), ()) if captions is None else ((captions[:, 0],), (captions[:, 0], captions[:, 1:]))
         network = self.trainees.prepared[self.name]
         real = self._augmented(real, draws.fork("augment real"))
         fake = self._augmented(fake, draws.fork("augment fake"))
@@ -171,8 +179,8 @@ class Adversary:
         with self.trainees.autocast(enabled=penalty is None):
             samples = self._samples(real).detach().requires_grad_("r1" in terms or "gradient_penalty" in terms)
             fakes = self._samples(fake).detach().requires_grad_("r2" in terms)
-            on_real = self._score(network, samples, draws.fork("noise real"), of_real)
-            on_fake = self._score(network, fakes, draws.fork("noise fake"), of_fake)
+            on_real = self._score(network, samples, draws.fork("noise real"), of_real, *both)
+            on_fake = self._score(network, fakes, draws.fork("noise fake"), of_fake, *right)
         real_logits = self._paired(on_real.real, real.shape[1], fake.shape[1])
         losses = {"adversarial": self.loss.discriminator(real_logits, on_fake.real)}
         if "r1" in terms:
@@ -183,7 +191,7 @@ class Adversary:
             first_kind = self._samples(fake[:, : real.shape[1]])
             mix = draws.fork("mix").expand(len(samples) // len(draws)).uniform().to(samples.device)
             losses["gradient_penalty"] = gradient_penalty(
-                lambda mixed: self._score(network, mixed, draws.fork("noise mix"), of_real).real,
+                lambda mixed: self._score(network, mixed, draws.fork("noise mix"), of_real, *right).real,
                 samples,
                 first_kind,
                 mix,
@@ -191,6 +199,11 @@ class Adversary:
         if self.drift:
             losses["drift"] = drift(on_real.real)
         metrics = self._metrics(on_real.real, on_fake.real)
+        if on_real.wrong is not None:
+            losses["adversarial"] = matching_aware_discriminator(
+                self.loss, real_logits, on_fake.real, on_real.wrong, self.wrong_share
+            )
+            metrics[f"accuracy/{self.name}/caption"] = (on_real.real[:, None] > on_real.wrong).detach().float().mean()
         if self.adaptive is not None:
             metrics |= {f"{key}/{self.name}": value for key, value in self.adaptive.observe(on_real.real).items()}
         if self.trains_category:
@@ -226,21 +239,27 @@ class Adversary:
         }
 
     def generator_loss(
-        self, fake: Tensor, real: Tensor, draws: Draws, categories: Categories | None = None
+        self,
+        fake: Tensor,
+        real: Tensor,
+        draws: Draws,
+        categories: Categories | None = None,
+        captions: Tensor | None = None,
     ) -> tuple[Tensor, Judgement]:
         """The generator's adversarial loss through this (frozen) discriminator, and its answers on the fakes.
 
         The network is called unwrapped: it is a fixed function here, and nothing of it needs synchronising.
         """
+        right = () if captions is None else (captions[:, 0],)
         network = self.trainees.raw[self.name]
         of_real, of_fake = (None, None) if categories is None else categories
         with self.trainees.autocast():
             samples = self._samples(self._augmented(fake, draws.fork("augment fake")))
-            on_fake = self._score(network, samples, draws.fork("noise fake"), of_fake)
+            on_fake = self._score(network, samples, draws.fork("noise fake"), of_fake, *right)
             real_logits = None
             if self.loss.needs_real:
                 real_samples = self._samples(self._augmented(real, draws.fork("augment real")))
-                on_real = self._score(network, real_samples, draws.fork("noise real"), of_real)
+                on_real = self._score(network, real_samples, draws.fork("noise real"), of_real, *right)
                 real_logits = self._paired(on_real.real, real.shape[1], fake.shape[1])
         return self.loss.generator(on_fake.real, real_logits), on_fake
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from einops import rearrange
 
+from vidgan.data.preparing.captions import add_captions
 from vidgan.data.preparing.cutting import CutSource
 from vidgan.data.preparing.options import Options
 from vidgan.data.preparing.output_folder import ARRAY_FOLDERS
@@ -80,19 +81,27 @@ def build_index(
     listed: Listed, cut: Collection[CutSource], split: SplitClips, options: Options, refusals: Iterable[Refusal]
 ) -> Index:
     """The index of a data set from the results of all other stages; arguments as in `store_clips`."""
+    clips, caption_notices = add_captions(listed.root, split.clips, split.categories)
     return Index(
         size=options.size,
         fps=options.fps,
         flow=options.flow,
         categories=split.categories,
-        clips=split.clips,
+        clips=clips,
         store=options.store,
         source_root=str(listed.root) if options.store == "video" else None,
         protocol=options.protocol,
         settings=options.as_json(),
         quarantined=dict(sorted(Counter(refusal.reason for refusal in refusals).items())),
         ignored=listed.ignored,
-        notices=[*listed.notices, *split.notices, *_cut_notices(cut, options), *_file_notices(cut), *listed.remarks],
+        notices=[
+            *listed.notices,
+            *split.notices,
+            *_cut_notices(cut, options),
+            *_file_notices(cut),
+            *caption_notices,
+            *listed.remarks,
+        ],
     )
 
 

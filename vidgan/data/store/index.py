@@ -43,6 +43,8 @@ class ClipEntry:
         digest: digest of the pixels.
         start: number of the clip's first frame in its source.
         file: posix path, below the source folder, of the file or folder of frames that the clip was read from.
+        captions: texts that describe the clip.
+        attributes: what these say, name -> value.
     """
 
     id: str
@@ -55,6 +57,8 @@ class ClipEntry:
     digest: str
     start: int = 0
     file: str = ""
+    captions: tuple[str, ...] = ()
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -91,9 +95,10 @@ class Index:
 
     @property
     def fingerprint(self) -> str:
-        """32 hexadecimal digits over size, flow method, categories and every clip's source, pixels and category."""
+        """32 hexadecimal digits over size, flow method, categories, and each clip's source, pixels, class, captions."""
         clips = sorted((c.source, c.digest, c.frames, c.category) for c in self.clips)
-        return digest_of(FORMAT, list(self.size), self.flow, self.categories, clips)
+        captions = sorted((c.source, list(c.captions), dict(c.attributes)) for c in self.clips if c.captions)
+        return digest_of(FORMAT, list(self.size), self.flow, self.categories, clips, *([captions] if captions else ()))
 
     @property
     def split_hash(self) -> str:
@@ -120,7 +125,12 @@ def flow_path(root: Path, entry: ClipEntry) -> Path:
 def save_index(root: Path, index: Index) -> None:
     """Write ``index.json`` atomically."""
     content = {"format": FORMAT, "split_hash": index.split_hash, "fingerprint": index.fingerprint}
-    write_json(root / INDEX_NAME, content | asdict(index))
+    listed = asdict(index)
+    for entry in listed["clips"]:  # most data have neither
+        for name in ("captions", "attributes"):
+            if not entry[name]:
+                del entry[name]
+    write_json(root / INDEX_NAME, content | listed)
 
 
 def load_index(root: Path | str) -> Index:
@@ -203,6 +213,8 @@ def _parse_clip(entry: Mapping[str, Any], num_categories: int) -> ClipEntry:
         digest=_text("digest", entry["digest"]),
         start=whole_number("start", entry["start"], least=-_MAX_FRAMES, most=_MAX_FRAMES),
         file=source_file(entry["file"]),
+        captions=tuple(_text("captions", caption) for caption in _list("captions", entry.get("captions", []))),
+        attributes=_attributes(entry.get("attributes", {})),
     )
     # An id becomes a file name: characters other than those of `clip_id` could refer to files outside the folder.
     if not re.fullmatch(r"[A-Za-z0-9-]{1,200}", clip.id):
@@ -237,6 +249,12 @@ def _rate(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _MAX_RATE:
         raise ValueError(f"fps is {value!r:.40}; accepted: a number above 0 and at most {_MAX_RATE:g}, or null")
     return float(value)
+
+
+def _attributes(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise TypeError(f"attributes is {type(value).__name__}; accepted: a mapping")
+    return {_text("attributes", name): _text("attributes", content) for name, content in value.items()}
 
 
 def _text(name: str, value: Any) -> str:

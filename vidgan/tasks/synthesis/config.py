@@ -7,7 +7,8 @@ from pydantic import Field, field_validator
 from torch import nn
 
 from vidgan.nn.augmentation import POLICIES
-from vidgan.sections import Section, one_of, option
+from vidgan.nn.text import TEXT_ENCODERS
+from vidgan.sections import OwnPart, Section, one_of, option
 from vidgan.tasks.adversarial_config import (
     AdversarialObjective,
     AdversarialRunConfig,
@@ -60,6 +61,9 @@ class MoCoGANConfig(Section):
         "none", "Image-to-video: the levels of the frame generator read the encoder's maps (a U-Net), or the code only."
     )
     codes: dict[str, InfoCodeConfig] = option({}, "Information codes (InfoGAN) by name.")
+    text: one_of(*TEXT_ENCODERS, default="gru") | None = option(  # type: ignore[valid-type]
+        None, "Captions: encoder of the text that a clip is made from; null for a model without text."
+    )
     warp_first_frame: bool = option(
         False, "Image-to-video: the generator moves the pixels of the first frame and changes their colours."
     )
@@ -103,11 +107,23 @@ class AdaptiveConfig(Section):
     clips: int = option(500_000, "Real clips over which the probability moves from 0 to 1.", unit="clips", ge=1, le=1e9)
 
 
+class TextObjective(Section):
+    """How discriminators compare clips with captions (matching-aware, Reed et al. 2016)."""
+
+    match: Literal["projection", "concatenation"] = option(
+        "projection", "Compare by the product of both vectors, or by a network that reads them side by side."
+    )
+    features: int = option(64, "Length of the vectors of a clip and of its caption that are compared.", ge=1)
+    wrong: float = option(0.5, "Share of real clips with wrong captions among the negatives.", ge=0, lt=1)
+    negatives: int = option(1, "Wrong captions that each real clip is compared with.", unit="captions", ge=1)
+
+
 class MoCoGANObjective(AdversarialObjective):
     """What is optimised."""
 
     built_in_terms: ClassVar[tuple[str, ...]] = (
         "adversarial_frame", "adversarial_video", "category", "codes", "first_frame", "mask_coverage", "mask_binary",
+        "text_kl",
     )  # fmt: skip
 
     augment: tuple[str, ...] = option(
@@ -128,6 +144,7 @@ class MoCoGANObjective(AdversarialObjective):
         " projection: the category is an input of the discriminator; null: none.",
     )
 
+    text: TextObjective | None = option(None, "How captions enter the discriminators; needs model.text.")
     coverage: tuple[Share, Share] | None = option(
         None, "Lowest and highest mean mask of a clip that mask_coverage leaves free.", unit="share of the frame"
     )
@@ -187,6 +204,17 @@ class SynthesisConfig(AdversarialRunConfig):
         objective, frames = self.objective, self.data.frames
         if frames < 3:
             yield f"data.frames={frames}: MoCoGAN needs at least 3 frames, or there is no motion"
+        if (self.model.text is None) != (objective.text is None):
+            yield "model.text and objective.text go together: set both or neither"
+        for name in ("frame", "video") if objective.text is not None else ():
+            section = getattr(self.discriminators, name)
+            if section is not None and not isinstance(section, OwnPart) and not hasattr(section, "makes_features"):
+                kind = f"discriminators.{name}.kind={section.kind}"
+                yield f"objective.text: {kind} cannot compare samples with captions; accepted: strided"
+        if "text_kl" in objective.weights and self.model.text is None:
+            yield "objective.weights.text_kl needs model.text"
+        if self.model.text is not None and self.data.flip:
+            yield "data.flip=true with model.text: captions that say left or right are wrong for mirrored clips"
         if "first_frame" in objective.weights and self.model.encoder is None:
             yield "objective.weights.first_frame needs model.encoder"
         if "first_frame" in objective.weights and self.model.warp_first_frame:

@@ -89,6 +89,11 @@ def check_invertible(model: Any, run: object) -> None:
             f"{run}: this model has information codes of the motion (model.codes), which inversion does not search;"
             " accepted: a MoCoGAN without them"
         )
+    if model.reads_captions:
+        raise ConfigError(
+            f"{run}: this model reads captions (model.text), and codes of a clip hold no caption; accepted: a MoCoGAN"
+            " without text"
+        )
 
 
 def invert_clip(

@@ -175,10 +175,12 @@ def train_encoder(
         on_step: called after each step with the losses by name.
 
     Raises:
-        ConfigError: a model that continues a given frame.
+        ConfigError: a model that continues a given frame or reads captions.
     """
     if model.needs_first_frame:
         raise ConfigError("this model continues a given frame (model.encoder), so its clips have no free content code")
+    if model.reads_captions:
+        raise ConfigError("this model reads captions (model.text), and codes of a clip hold no caption")
     device = device_of(model)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(settings.seed, "encoder"))

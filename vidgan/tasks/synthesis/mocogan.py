@@ -2,10 +2,11 @@
 
 A clip is drawn from z_C ~ N(0, I), one per clip; a category z_A, one per clip; and a path z_M(1..T) in motion space
 that the motion network R_M makes from fresh noise at each step. The frame generator G_I renders frame t from
-(z_C, z_M(t)).
+(z_C, z_M(t)). A caption, if the model reads one, becomes a code that both networks read (ours).
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from vidgan.nn.pyramid import channel_plan, pyramid
 from vidgan.nn.recompute import recompute
+from vidgan.nn.text import TextCode, build_text_encoder
 from vidgan.sections import OwnPart
 from vidgan.seeding import Draws
 from vidgan.tasks.own_parts import build_own, require_output
@@ -23,13 +25,22 @@ from vidgan.tasks.synthesis.first_frame_warp import FLOW_CHANNELS, warp_first_fr
 from vidgan.tasks.synthesis.info_codes import InfoCodes
 from vidgan.tasks.synthesis.layers import MASK_CHANNELS, BackgroundLayer, Layers, split_drawn
 from vidgan.tasks.synthesis.sampling import ClipSampler
+from vidgan.tokens import WordTokeniser
 from vidgan.types import Clip, Latents
 
-__all__ = ["MoCoGAN", "build_mocogan"]
+__all__ = ["Captioned", "MoCoGAN", "build_mocogan"]
 
 _BLOCK = 16  # time steps drawn at once
 _FAR = 8  # frames after which a motion code of length one has moved the first frame by as much as a code says
 RGB = 3
+
+
+class Captioned(NamedTuple):
+    """Clips rendered from captions, with the distributions of their text codes."""
+
+    clips: Clip | Layers
+    mean: Tensor  # (B, dim_text)
+    logvar: Tensor  # (B, dim_text)
 
 
 class MoCoGAN(nn.Module, ClipSampler):
@@ -42,6 +53,8 @@ class MoCoGAN(nn.Module, ClipSampler):
         encoder: image-to-video: reads the content code from a given first frame; None without.
         background: draws the background of a layered clip, see `vidgan.tasks.synthesis.layers`; the frame generator
             then draws 1 more channel, the mask. None for whole frames.
+        text: turns captions into codes, which enter the motion network and the frame generator; None without.
+        vocabulary: the words that `text` knows.
         image_size: (H, W) of a frame.
         channels: of a frame.
         dim_content: length of z_C, with the information codes behind it.
@@ -65,7 +78,9 @@ class MoCoGAN(nn.Module, ClipSampler):
         frame: nn.Module,
         encoder: nn.Module | None = None,
         background: nn.Module | None = None,
+        text: TextCode | None = None,
         *,
+        vocabulary: Sequence[str] = (),
         image_size: tuple[int, int],
         channels: int = RGB,
         dim_content: int,
@@ -99,11 +114,14 @@ class MoCoGAN(nn.Module, ClipSampler):
         self.frame = frame
         self.encoder = encoder
         self.background = background
+        self.text = text
+        self.tokeniser = WordTokeniser(vocabulary)
 
     def draw_latents(self, draws: Draws, frames: int, category: Tensor | None = None) -> Latents:
         """Latents of clips of `frames` frames, one for each row of `draws`, on the device of `draws`.
 
-        A longer clip from equal draws starts as the shorter one, and a given category changes no other number.
+        A longer clip from equal draws starts as the shorter one, and a given category changes no other number. The text
+        is noise until `with_text`.
 
         Args:
             draws: fresh streams.
@@ -124,11 +142,31 @@ class MoCoGAN(nn.Module, ClipSampler):
         steps = self.warm_up + frames
         blocks = [draws.normal(_BLOCK, self.dim_motion) for _ in range(0, steps, _BLOCK)]
         motion = torch.cat([initial, *blocks], dim=1)[:, : steps + 1]  # (B, warm_up + T + 1, dim_motion)
+        text = content.new_zeros(len(draws), 0) if self.text is None else draws.fork("text").normal(self.text.dim)
         return Latents(
             content=torch.cat([content, content_codes], dim=1),
             motion=torch.cat([motion, repeat(motion_codes, "b d -> b t d", t=steps + 1)], dim=2),
             category=category,
+            text=text,
         )
+
+    def with_text(self, latents: Latents, caption: Tensor) -> tuple[Latents, Tensor, Tensor]:
+        """Replace the noise in `latents.text` by codes of captions that it is the deviation of.
+
+        Args:
+            latents: of B clips, from `draw_latents`.
+            caption: (B, L) word numbers.
+
+        Returns:
+            The latents, and mean and log-variance of the codes, (B, dim_text) each.
+
+        Raises:
+            ValueError: the model reads no captions.
+        """
+        if self.text is None:
+            raise ValueError("a caption was given, but this model reads none (model.text)")
+        mean, logvar = self.text(caption)
+        return latents._replace(text=mean + (0.5 * logvar).exp() * latents.text), mean, logvar
 
     def _checked(self, category: Tensor, rows: int) -> Tensor:
         if self.num_categories == 0:
@@ -146,7 +184,8 @@ class MoCoGAN(nn.Module, ClipSampler):
         first_frame: Tensor | None = None,
         times: Tensor | None = None,
         as_layers: bool = False,
-    ) -> Clip | Layers:
+        caption: Tensor | None = None,
+    ) -> Clip | Layers | Captioned:
         """Render clips.
 
         Args:
@@ -155,28 +194,36 @@ class MoCoGAN(nn.Module, ClipSampler):
                 frame 0.
             times: (B, S) int64 in 0..T-1; only these frames of each clip are rendered, in this order.
             as_layers: return the layers before they are composed.
+            caption: (B, L) word numbers, from which the text codes are drawn, with `latents.text` as their noise; None:
+                `latents.text` holds the codes.
 
         Returns:
             (B, T, C, H, W), or (B, S, C, H, W) with `times`; float32 in [-1, 1]. `as_layers`: `Layers` of this size.
+            `caption`: either of these in a `Captioned`.
 
         Raises:
             ValueError: a first frame for a model without an encoder, or none for one that warps it; layers of a model
                 that draws whole frames.
         """
-        path = self.path(latents.motion, latents.category)
+        if caption is not None:
+            latents, mean, logvar = self.with_text(latents, caption)
+        content, motion, category, text = latents
+        path = self.path(motion, category, text)
         if times is not None:
             path = path.gather(1, times[:, :, None].expand(-1, -1, self.dim_motion))  # (B, S, dim_motion)
-        return self.draw(latents.content, path, latents.category, first_frame=first_frame, as_layers=as_layers)
+        made = self.draw(content, path, category, first_frame=first_frame, as_layers=as_layers, text=text)
+        return made if caption is None else Captioned(made, mean, logvar)
 
-    def path(self, motion: Tensor, category: Tensor) -> Tensor:
+    def path(self, motion: Tensor, category: Tensor, text: Tensor | None = None) -> Tensor:
         """The motion codes of the frames, (B, T, dim_motion).
 
         Args:
             motion: (B, warm_up + T + 1, dim_motion), see `Latents`; information codes of the motion stand behind it.
             category: (B,) int64.
+            text: (B, dim_text) codes, for a model that reads captions.
         """
         codes = motion[:, 0, self.dim_motion :]
-        condition = torch.cat([self._condition("motion", motion, category).to(codes.dtype), codes], dim=1)
+        condition = torch.cat([self._condition("motion", motion, category, text).to(codes.dtype), codes], dim=1)
         path = self.motion(motion[:, :, : self.dim_motion], condition)[:, self.warm_up :]
         if self.warps_first_frame:  # codes are then velocities, so that what moves keeps moving
             path = (path.cumsum(dim=1) - path[:, :1]) / _FAR
@@ -192,6 +239,7 @@ class MoCoGAN(nn.Module, ClipSampler):
         fine_content: Tensor | None = None,
         fine_from: int = 0,
         as_layers: bool = False,
+        text: Tensor | None = None,
     ) -> Clip | Layers:
         """Render frames from motion codes, each on its own.
 
@@ -204,6 +252,7 @@ class MoCoGAN(nn.Module, ClipSampler):
                 `mixes_content`.
             fine_from: level of the frame generator, 0 for the coarsest.
             as_layers: as in `forward`.
+            text: (B, dim_text) codes, for a model that reads captions.
 
         Returns:
             (B, S, C, H, W), float32 in [-1, 1]; `as_layers`: `Layers` of this size.
@@ -216,7 +265,7 @@ class MoCoGAN(nn.Module, ClipSampler):
             codes = content[:, self.dim_content - self.codes.content_width :]
             content, skips = self._encode(first_frame)
             content = torch.cat([content, codes], dim=1)
-        condition = self._condition("frame", content, category)
+        condition = self._condition("frame", content, category, text)
         content = torch.cat([content, condition.to(content.dtype)], dim=1)  # (B, dim_content [+ N])
         if fine_content is not None:
             if not getattr(self.frame, "mixes_content", False):
@@ -235,11 +284,15 @@ class MoCoGAN(nn.Module, ClipSampler):
             raise ValueError("this model warps a first frame (warp_first_frame): give first_frame")
         return warp_first_frame(first_frame, self._draw(content, path, *skips), path.norm(dim=2))
 
-    def _condition(self, part: str, like: Tensor, category: Tensor) -> Tensor:
-        """The one-hot category where it enters `part`, otherwise an empty tensor: (B, N) or (B, 0)."""
-        if self.num_categories and part == self.category_input:
-            return F.one_hot(category, self.num_categories)
-        return like.new_zeros(like.shape[0], 0)
+    def _condition(self, part: str, like: Tensor, category: Tensor, text: Tensor | None) -> Tensor:
+        """The one-hot category where it enters `part`, and the text code: (B, N + dim_text), (B, N), ... or (B, 0)."""
+        has_category = self.num_categories and part == self.category_input
+        condition = F.one_hot(category, self.num_categories) if has_category else like.new_zeros(like.shape[0], 0)
+        if self.text is None:
+            return condition
+        if text is None or text.shape[1:] != (self.text.dim,):
+            raise ValueError("this model reads captions (model.text): give the text codes")
+        return torch.cat([condition.to(text.dtype), text], dim=1)
 
     def _draw(
         self, content: Tensor, path: Tensor, *skips: Tensor, fine_content: Tensor | None = None, fine_from: int = 0
@@ -279,21 +332,27 @@ class MoCoGAN(nn.Module, ClipSampler):
             MoCoGANConfig.model_validate(architecture["model"]),
             image_size=(height, width),
             num_categories=architecture["num_categories"],
+            vocabulary=architecture.get("vocabulary", ()),
         )
 
 
-def build_mocogan(config: MoCoGANConfig, *, image_size: tuple[int, int], num_categories: int) -> MoCoGAN:
-    """MoCoGAN from its config. Weights are drawn from torch's global generator: motion, frame, encoder, background.
+def build_mocogan(
+    config: MoCoGANConfig, *, image_size: tuple[int, int], num_categories: int, vocabulary: Sequence[str] = ()
+) -> MoCoGAN:
+    """MoCoGAN from its config, with weights from torch's global generator: motion, frame, encoder, background, text.
 
     Args:
         config: the section `model`.
         image_size: (H, W) of the data's frames.
         num_categories: of the data; 0 for a model without categories.
+        vocabulary: words of the data's captions; () for a model without text.
 
     Raises:
         ValueError, ConfigError: the config does not fit the frame size, or an own part breaks its protocol.
     """
-    enters = {"motion": 0, "frame": 0, config.category_input: num_categories}
+    dim_text = 0 if config.text is None else config.text.dim
+    enters = {"motion": dim_text, "frame": dim_text}
+    enters[config.category_input] += num_categories
     codes = InfoCodes(config.codes)
     motion = _build_motion(config, enters["motion"] + codes.motion_width)
     skip_channels: list[int] = []
@@ -316,11 +375,16 @@ def build_mocogan(config: MoCoGANConfig, *, image_size: tuple[int, int], num_cat
             dim_motion=config.dim_motion,
             **config.layers.model_dump(),
         )
+    text = None
+    if config.text is not None:
+        text = TextCode(build_text_encoder(config.text, len(vocabulary)), dim_text)
     model = MoCoGAN(
         motion,
         frame,
         encoder,
         background,
+        text,
+        vocabulary=vocabulary,
         image_size=image_size,
         dim_content=dim_content,
         dim_motion=config.dim_motion,
@@ -336,6 +400,8 @@ def build_mocogan(config: MoCoGANConfig, *, image_size: tuple[int, int], num_cat
         "image_size": list(image_size),
         "num_categories": num_categories,
     }
+    if vocabulary:
+        model.architecture["vocabulary"] = list(vocabulary)
     return model
 
 

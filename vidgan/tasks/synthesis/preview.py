@@ -17,6 +17,9 @@ def exchange_grid(model: ClipModel, *, count: int = 4, frames: int = 16, seed: i
     motions = torch.arange(count).repeat(count)
     return model.render(
         latents._replace(
-            content=latents.content[contents], motion=latents.motion[motions], category=latents.category[motions]
+            content=latents.content[contents],
+            motion=latents.motion[motions],
+            category=latents.category[motions],
+            text=latents.text[contents],
         )
     )

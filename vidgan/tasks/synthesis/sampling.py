@@ -1,12 +1,12 @@
 """What users call on a trained MoCoGAN: uint8 clips, the same for the same seed on any device."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from vidgan.hub import Pretrained
+from vidgan.hub import ModelFacts, Pretrained
 from vidgan.pixels import to_byte, to_float
 from vidgan.seeding import Draws
 from vidgan.tasks.inference import device_of, evaluating
@@ -33,6 +33,12 @@ class ClipSampler(Pretrained):
         model: Any = self
         return model.encoder is not None
 
+    @property
+    def reads_captions(self) -> bool:
+        """Whether clips are made from text."""
+        model: Any = self
+        return model.text is not None
+
     def category_index(self, category: int | str) -> int:
         """The number of a category, given as a number (int) or by name (str): a name may look like a number.
 
@@ -50,47 +56,86 @@ class ClipSampler(Pretrained):
             return category
         raise ValueError(f"category {category!r} is unknown to this model (accepted: {', '.join(names)})")
 
-    def latents(self, clips: int, frames: int, *, seed: int = 0, category: int | str | None = None) -> Latents:
+    def latents(
+        self,
+        clips: int,
+        frames: int,
+        *,
+        seed: int = 0,
+        category: int | str | None = None,
+        text: str | Sequence[str] | None = None,
+    ) -> Latents:
         """Latents of `clips` clips. Clip i depends on (seed, i) alone, so more clips only add to the same ones.
 
-        `_replace(content=...)` or `_replace(motion=...)` exchanges one while the other stays.
+        `_replace(content=...)` or `_replace(motion=...)` exchanges one while the other stays. Several texts give
+        `clips` clips each, one text after another; the clips of two texts differ in their text codes alone.
+
+        Raises:
+            ConfigError: a text has words that the model does not know; the message names the nearest ones.
+            ValueError: a text for a model that reads none, or as in `category_index`.
         """
         model: Any = self
         categories = None if category is None else torch.full((clips,), self.category_index(category))
-        return model.draw_latents(Draws(seed, "sample", rows=range(clips)), frames, categories)
+        draws = Draws(seed, "sample", rows=range(clips))
+        latents: Latents = model.draw_latents(draws, frames, categories)
+        if not self.reads_captions:
+            if text is not None:
+                raise ValueError("text: this model reads no captions (model.text)")
+            return latents
+        if text is None:
+            examples = list(ModelFacts.from_json(getattr(self, "facts", {})).captions or model.tokeniser.words[:1])
+            chosen = draws.fork("caption").integers(len(examples)).tolist()
+            texts = [examples[number] for number in chosen]
+        else:
+            each = [text] if isinstance(text, str) else list(text)
+            if not each:
+                raise ValueError("text is an empty list; accepted: one text or more")
+            texts = [one for one in each for _ in range(clips)]
+            latents = Latents(*(part.repeat(len(each), *[1] * (part.dim() - 1)) for part in latents))
+        device = device_of(self)
+        with evaluating(model):
+            captions = model.tokeniser.encode(texts).to(device)
+            latents, _, _ = model.with_text(latents._replace(text=latents.text.to(device)), captions)
+        return latents._replace(text=latents.text.cpu())
 
     def sample(
         self,
-        clips: int,
+        clips: int = 1,
         *,
         frames: int | None = None,
         seed: int = 0,
         category: int | str | None = None,
+        text: str | Sequence[str] | None = None,
         first_frame: Tensor | None = None,
         batch_size: int = 16,
     ) -> ByteClip:
         """Synthesise clips.
 
         Args:
-            clips: number of clips.
+            clips: number of clips, of each text if there are several.
             frames: length, 2 or more; default: as trained, or 16.
             seed: same seed, same clips.
             category: number (int) or name (str), for all clips; default: each clip draws its own.
+            text: one text, or several; only for models that read captions. Default: each clip draws one of the captions
+                that the model was trained with.
             first_frame: (C, H, W) uint8, the frame to continue, or (clips, C, H, W), one for each clip; only for models
                 trained image-to-video.
             batch_size: clips rendered at once.
 
         Returns:
-            (clips, frames, C, H, W) uint8, on the CPU.
+            (clips, frames, C, H, W) uint8, on the CPU; of several texts `clips` each, one text after another.
 
         Raises:
+            ConfigError: a text has words that the model does not know; the message names the nearest ones.
             ValueError: an argument that does not fit this model.
         """
         frames = frames or int(getattr(self, "facts", {}).get("frames", 16))
         if clips < 1 or frames < 2:
             raise ValueError(f"sample needs at least 1 clip of at least 2 frames, got clips={clips}, frames={frames}")
         return self.render(
-            self.latents(clips, frames, seed=seed, category=category), first_frame=first_frame, batch_size=batch_size
+            self.latents(clips, frames, seed=seed, category=category, text=text),
+            first_frame=first_frame,
+            batch_size=batch_size,
         )
 
     def render(self, latents: Latents, *, first_frame: Tensor | None = None, batch_size: int = 16) -> ByteClip:

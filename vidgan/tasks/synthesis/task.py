@@ -7,6 +7,7 @@ from torch import nn
 
 from vidgan.metrics.clip_statistics import describe, pairwise_diversity
 from vidgan.nn.augmentation import DiffAugment
+from vidgan.nn.text import build_text_encoder
 from vidgan.tasks.adversarial import (
     build_game,
     build_section_discriminator,
@@ -18,6 +19,7 @@ from vidgan.tasks.synthesis.config import SynthesisConfig
 from vidgan.tasks.synthesis.info_codes import InfoCodes
 from vidgan.tasks.synthesis.layers import PANELS, layer_panels
 from vidgan.tasks.synthesis.mocogan import MoCoGAN, build_mocogan
+from vidgan.tasks.synthesis.text_discriminator import TextDiscriminator
 from vidgan.tasks.synthesis.training import MoCoGANTraining
 from vidgan.training.adaptive import AdaptiveProbability
 from vidgan.types import ByteClip, Latents
@@ -45,20 +47,32 @@ class SynthesisTask(Task[SynthesisConfig]):
 
     def build_generator(self, config: SynthesisConfig, data: DataFacts) -> nn.Module:
         """MoCoGAN for the data's frames and categories."""
-        return build_mocogan(config.model, image_size=data.image_size, num_categories=data.num_categories)
+        return build_mocogan(
+            config.model,
+            image_size=data.image_size,
+            num_categories=data.num_categories,
+            vocabulary=data.vocabulary,
+        )
 
     def build_discriminator(self, name: str, config: SynthesisConfig, data: DataFacts) -> nn.Module:
         """D_I or D_V."""
         section = getattr(config.discriminators, name)
         given: dict[str, Any] = {"image_size": data.image_size, "channels": 3}
-        if name == "frame":
-            return build_section_discriminator(name, section, FRAME_DISCRIMINATORS, given, (2, 3, *data.image_size))
-        projects = config.objective.category_source == "projection"
-        given["num_categories"] = data.num_categories + InfoCodes(config.model.codes).num_outputs
-        if projects:
-            given["projection"] = True
-        sample = (2, config.data.frames, 3, *data.image_size)
-        return build_section_discriminator(name, section, VIDEO_DISCRIMINATORS, given, sample)
+        if name == "video":
+            given["num_categories"] = data.num_categories + InfoCodes(config.model.codes).num_outputs
+            if config.objective.category_source == "projection":
+                given["projection"] = True
+        if config.objective.text is not None:
+            given["num_features"] = config.objective.text.features
+        kinds, sample = {
+            "frame": (FRAME_DISCRIMINATORS, (2, 3, *data.image_size)),
+            "video": (VIDEO_DISCRIMINATORS, (2, config.data.frames, 3, *data.image_size)),
+        }[name]
+        network = build_section_discriminator(name, section, kinds, given, sample)
+        if config.model.text is None or config.objective.text is None:
+            return network
+        encoder = build_text_encoder(config.model.text, len(data.vocabulary))
+        return TextDiscriminator(network, encoder, match=config.objective.text.match)
 
     def build_training(self, config: SynthesisConfig, parts: TrainingParts) -> MoCoGANTraining:
         """The paper's algorithm."""
@@ -83,6 +97,7 @@ class SynthesisTask(Task[SynthesisConfig]):
                 adaptive=adaptive,
                 category_source={} if source is None else {"video": source},
                 codes={"video": (objective.weights["codes"], codes.num_outputs)} if codes.num_outputs else {},
+                **({} if objective.text is None else {"wrong_share": objective.text.wrong}),
             ),
             frames_per_clip=objective.frames_per_clip or 1,
             path_frames=objective.path_frames,
@@ -137,6 +152,10 @@ class SynthesisTask(Task[SynthesisConfig]):
     def uses_categories(self, config: SynthesisConfig) -> bool:
         """Whether a category term is trained."""
         return config.objective.category_source is not None
+
+    def wrong_captions(self, config: SynthesisConfig) -> int | None:
+        """As many as the objective says, if the generator reads text."""
+        return None if config.objective.text is None else config.objective.text.negatives
 
     def compilable_parts(self, name: str, network: Any, config: SynthesisConfig) -> list[nn.Module]:
         """Frame generator and encoder; discriminators without noise and gradient penalty."""

@@ -3,27 +3,38 @@
   max over G, R_M and min over D_I, D_V of
       E[-log D_I(S_1(v))] + E[-log(1 - D_I(S_1(v~)))] + E[-log D_V(S_T(v))] + E[-log(1 - D_V(S_T(v~)))]
 S_1 takes one random frame, S_T takes T consecutive frames; with categories, a class head on D_V adds a cross-entropy.
+With captions, fakes are made from the captions of the batch, and the real clips with wrong captions count as fakes too.
 """
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from vidgan.losses.latent import category_accuracy, category_cross_entropy
+from vidgan.losses.latent import category_accuracy, category_cross_entropy, kl_standard_normal
 from vidgan.losses.masks import mask_binary, mask_coverage, mask_entropy
 from vidgan.losses.reconstruction import l1
 from vidgan.nn.attention import attention_gammas
 from vidgan.pixels import to_float
 from vidgan.seeding import Draws
 from vidgan.tasks.synthesis.layers import Layers, shift_foreground
+from vidgan.tasks.synthesis.mocogan import Captioned
 from vidgan.training.adversary import AdversarialGame, Adversary, Categories
 from vidgan.training.trainees import Micro, TurnResult
 from vidgan.types import ClipBatch, Latents, Terms
 
 __all__ = ["MoCoGANTraining"]
+
+
+class Fakes(NamedTuple):
+    """Synthesised clips and what they were made from."""
+
+    clip: Tensor  # (B, T or S, C, H, W)
+    latents: Latents
+    mask: Tensor | None  # of a layered model
+    code: tuple[Tensor, Tensor] | None  # mean and log-variance of the text codes
 
 
 class MoCoGANTraining:
@@ -73,18 +84,18 @@ class MoCoGANTraining:
             real = take_frames(real, self._random_times(draws.fork("real times"), num_frames).to(real.device))
             fake_times = self._random_times(draws.fork("fake times"), num_frames).to(real.device)
         with torch.no_grad():
-            fake, latents, _ = self._generate(batch, draws.fork("latents"), times=fake_times)
+            fake, latents, *_ = self._generate(batch, draws.fork("latents"), times=fake_times)
         categories = None if adversary.category_source is None else Categories(batch.category, latents.category)
         generator: Any = self.trainees.raw["generator"]
         read_codes = partial(generator.codes.read, latents=latents) if adversary.codes else None
-        return adversary.discriminator_losses(real, fake, draws, step, categories, read_codes)
+        return adversary.discriminator_losses(real, fake, draws, step, categories, read_codes, _captions(batch))
 
     def generator_losses(self, batch: ClipBatch, draws: Draws) -> TurnResult:
         """The generator against all discriminators, with the category and first-frame terms."""
         generator: Any = self.trainees.raw["generator"]
         draws = draws.fork("generator")
         real = to_float(batch.clip)
-        fake, latents, mask = self._generate(batch, draws.fork("latents"))  # (B, T, C, H, W)
+        fake, latents, mask, code = self._generate(batch, draws.fork("latents"))
         losses: Terms = {}
         metrics: Terms = {}
         for name, adversary in self.game.adversaries.items():
@@ -93,7 +104,9 @@ class MoCoGANTraining:
                 times = self._random_times(draws.fork("times"), fake.shape[1]).to(fake.device)
                 fake_samples, real_samples = take_frames(fake, times), take_frames(real, times)
             categories = None if adversary.category_source is None else Categories(batch.category, latents.category)
-            loss, answer = adversary.generator_loss(fake_samples, real_samples, draws.fork(name), categories)
+            loss, answer = adversary.generator_loss(
+                fake_samples, real_samples, draws.fork(name), categories, _captions(batch)
+            )
             losses[f"adversarial_{name}"] = loss
             if adversary.trains_category and "category" in self.game.weights:
                 logits, _ = adversary.heads(answer)
@@ -104,6 +117,10 @@ class MoCoGANTraining:
                 metrics |= {f"{key}/generator": bound for key, bound in bounds.items()}
         if "first_frame" in self.game.weights:
             losses["first_frame"] = l1(fake[:, 0], real[:, 0])
+        if code is not None:
+            kl = kl_standard_normal(*code)
+            losses |= {"text_kl": kl} if "text_kl" in self.game.weights else {}
+            metrics |= {"text/kl": kl.detach(), "text/deviation": (0.5 * code[1].detach()).exp().mean()}
         if mask is not None:
             terms = {"mask_coverage": mask_coverage(mask, *self.coverage), "mask_binary": mask_binary(mask)}
             losses |= {name: loss for name, loss in terms.items() if name in self.game.weights}
@@ -115,10 +132,8 @@ class MoCoGANTraining:
         """(B, S) different random frame numbers per clip: the paper's S_1 for S = 1."""
         return draws.uniform(num_frames).argsort(dim=1)[:, : self.frames_per_clip]
 
-    def _generate(
-        self, batch: ClipBatch, draws: Draws, times: Tensor | None = None
-    ) -> tuple[Tensor, Latents, Tensor | None]:
-        """Synthesised clips (B, T or S, C, H, W), their latents and masks, through the prepared generator.
+    def _generate(self, batch: ClipBatch, draws: Draws, times: Tensor | None = None) -> Fakes:
+        """Synthesised clips through the prepared generator, from the batch's captions if the model reads them.
 
         The foreground of a layered model is shifted at random first: what its mask leaves behind is then out of place.
         """
@@ -131,17 +146,31 @@ class MoCoGANTraining:
             first = draws.fork("window").integers(self.path_frames - num_frames + 1).to(device)[:, None]
             times = first + (torch.arange(num_frames, device=device) if times is None else times)  # (B, T) or (B, S)
         first_frame = to_float(batch.clip[:, 0]) if generator.needs_first_frame else None
+        captions = _captions(batch)
         with self.trainees.autocast():
             made = self.trainees.prepared["generator"](
-                latents, first_frame=first_frame, times=times, as_layers=generator.is_layered
+                latents,
+                first_frame=first_frame,
+                times=times,
+                as_layers=generator.is_layered,
+                caption=None if captions is None else captions[:, 0],
             )
+        code: tuple[Tensor, Tensor] | None = None
+        if isinstance(made, Captioned):
+            code = (made.mean, made.logvar)
+            made = made.clips
         if not isinstance(made, Layers):
-            return made.float(), latents, None
+            return Fakes(made.float(), latents, None, code)
         layers = Layers(*(part.float() for part in made))
         if self.largest_shift:
             shift = draws.fork("shift").integers(2 * self.largest_shift + 1, 2).to(device) - self.largest_shift
-            return shift_foreground(layers, shift).clip(), latents, layers.mask
-        return layers.clip(), latents, layers.mask
+            return Fakes(shift_foreground(layers, shift).clip(), latents, layers.mask, code)
+        return Fakes(layers.clip(), latents, layers.mask, code)
+
+
+def _captions(batch: ClipBatch) -> Tensor | None:
+    """Right and wrong captions (B, 1 + K, L); None for a model without text."""
+    return batch.caption if batch.caption.shape[2] else None
 
 
 def take_frames(clip: Tensor, times: Tensor) -> Tensor:

@@ -1,0 +1,95 @@
+"""Encoders of captions: rows of word numbers -> one vector per caption."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from vidgan.sections import Section, option
+from vidgan.tokens import PADDING
+
+__all__ = ["TEXT_ENCODERS", "GRUTextConfig", "GRUTextEncoder", "TextCode", "build_text_encoder"]
+
+FIRST_LOGVAR = -3.0  # initial log-variance of the code: at 0, the noise would drown the caption
+
+
+class GRUTextConfig(Section):
+    """The caption, read word by word in both directions."""
+
+    kind: Literal["gru"] = option("gru", "A bidirectional GRU whose states are averaged over the words.")
+    embedding: int = option(32, "Length of a word's vector.", ge=1)
+    hidden: int = option(64, "Length of the caption's vector, half of it per direction; even.", ge=2)
+    dim: int = option(24, "Length of the code that the generator reads, drawn around the caption's mean code.", ge=1)
+
+    def problems(self) -> Iterator[str]:
+        """Broken rules between fields."""
+        if self.hidden % 2:
+            yield f"hidden={self.hidden} must be even: one half per direction"
+
+
+class GRUTextEncoder(nn.Module):
+    """Word numbers -> one vector per caption, by a bidirectional GRU and the mean of its states over the words.
+
+    Any text encoder has this protocol: `forward(tokens) -> vectors` with tokens (N, L) int64 and vectors (N, hidden),
+    which must not depend on padding.
+
+    Args:
+        num_words: size of the vocabulary.
+        embedding: length of a word's vector.
+        hidden: length of the caption's vector.
+    """
+
+    def __init__(self, *, num_words: int, embedding: int, hidden: int) -> None:
+        super().__init__()
+        self.hidden = hidden
+        self.words = nn.Embedding(num_words + 1, embedding, padding_idx=PADDING)
+        self.gru = nn.GRU(embedding, hidden // 2, batch_first=True, bidirectional=True)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(N, L) int64, each row with at least one word -> (N, hidden) float32."""
+        with torch.autocast(device_type=tokens.device.type, enabled=False):  # captions are short: nothing to save
+            is_word = tokens != PADDING  # (N, L)
+            lengths = is_word.sum(dim=1)
+            packed = nn.utils.rnn.pack_padded_sequence(
+                self.words(tokens), lengths.cpu(), batch_first=True, enforce_sorted=False
+            )
+            states, _ = nn.utils.rnn.pad_packed_sequence(self.gru(packed)[0], batch_first=True)  # (N, L', hidden)
+            mean: Tensor = states.sum(dim=1) / lengths[:, None]
+            return mean
+
+
+# Config section -> network. A new kind is one file with both, and one line here.
+TEXT_ENCODERS: dict[type[Section], type[nn.Module]] = {GRUTextConfig: GRUTextEncoder}
+
+
+def build_text_encoder(config: Section, num_words: int) -> nn.Module:
+    """The text encoder of a section. Weights are drawn from torch's global generator."""
+    return TEXT_ENCODERS[type(config)](num_words=num_words, **config.model_dump(exclude={"kind", "dim"}))
+
+
+class TextCode(nn.Module):
+    """Conditioning augmentation (Zhang et al., StackGAN, ICCV 2017, section 3.2): a normal distribution per caption.
+
+    Mean and log-variance are linear in the encoder's vector, without an activation: a ReLU, as in some published code,
+    allows neither negative means nor standard deviations below 1.
+
+    Args:
+        encoder: of the caption, with the attribute `hidden`.
+        dim: length of the code.
+    """
+
+    def __init__(self, encoder: nn.Module, dim: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.dim = dim
+        self.statistics = nn.Linear(encoder.hidden, 2 * dim)  # type: ignore[arg-type]
+        with torch.no_grad():
+            self.statistics.weight[:dim] *= 4  # the states of a new GRU are small
+            self.statistics.bias[dim:] = FIRST_LOGVAR
+
+    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, L) int64 -> mean and log-variance of the code, (N, dim) float32 each."""
+        with torch.autocast(device_type=tokens.device.type, enabled=False):
+            mean, logvar = self.statistics(self.encoder(tokens)).chunk(2, dim=1)
+        return mean, logvar

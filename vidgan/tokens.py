@@ -1,0 +1,84 @@
+"""Words of captions as numbers. The vocabulary is saved with the model that reads it."""
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from vidgan.errors import ConfigError
+
+__all__ = ["PADDING", "WordTokeniser", "split_words"]
+
+PADDING: Final = 0
+"""Number behind the last word of a text; words are numbered from 1."""
+
+_WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
+_MOST_NAMED = 3  # near words that a message names
+
+
+def split_words(text: str) -> list[str]:
+    """The words of a text in lower case, without punctuation: `Up, slowly!` -> `["up", "slowly"]`."""
+    return _WORD.findall(text.lower())
+
+
+class WordTokeniser:
+    """Texts <-> rows of word numbers, with a fixed vocabulary.
+
+    Args:
+        words: the vocabulary; word i has the number i + 1.
+
+    Raises:
+        ValueError: a word occurs twice or is not a single word in lower case.
+    """
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.words = tuple(words)
+        if len(set(self.words)) < len(self.words):
+            raise ValueError("a word of the vocabulary occurs twice")
+        for word in self.words:
+            if split_words(word) != [word]:
+                raise ValueError(f"{word!r} in the vocabulary is not a single word in lower case")
+        self._numbers = {word: number for number, word in enumerate(self.words, start=PADDING + 1)}
+
+    @classmethod
+    def of_texts(cls, texts: Iterable[str]) -> "WordTokeniser":
+        """The tokeniser whose vocabulary is the words of these texts, in alphabetical order."""
+        return cls(sorted({word for text in texts for word in split_words(text)}))
+
+    def encode(self, texts: Sequence[str], length: int | None = None) -> Tensor:
+        """Texts -> (N, L) int64, padded with `PADDING`.
+
+        Args:
+            texts: each of at least one word.
+            length: L; default: number of words of the longest text.
+
+        Raises:
+            ConfigError: a text has no word, more than L, or unknown ones; the message names the nearest known words.
+        """
+        rows = [split_words(text) for text in texts]
+        for text, row in zip(texts, rows, strict=True):
+            if not row:
+                raise ConfigError(f"text {text!r} has no words")
+            if unknown := [word for word in row if word not in self._numbers]:
+                described = "; ".join(self._describe(word) for word in dict.fromkeys(unknown))
+                raise ConfigError(f"text {text!r}: {described}")
+            if length is not None and len(row) > length:
+                raise ConfigError(f"text {text!r} has {len(row)} words; accepted: at most {length}")
+        longest = length or max((len(row) for row in rows), default=0)
+        tokens = torch.full((len(rows), longest), PADDING)
+        for place, row in enumerate(rows):
+            tokens[place, : len(row)] = torch.tensor([self._numbers[word] for word in row])
+        return tokens
+
+    def decode(self, tokens: Tensor) -> list[str]:
+        """(N, L) int64 -> the words of each row, separated by spaces."""
+        return [" ".join(self.words[number - 1] for number in row if number != PADDING) for row in tokens.tolist()]
+
+    def _describe(self, word: str) -> str:
+        near = difflib.get_close_matches(word, self.words, n=_MOST_NAMED, cutoff=0.5)
+        if near:
+            return f"unknown word {word!r}; the nearest known ones are {', '.join(near)}"
+        return f"unknown word {word!r} (known: {', '.join(self.words)})"

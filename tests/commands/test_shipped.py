@@ -31,7 +31,8 @@ def vidgan(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, t
 
 
 def test_shipped_weights_are_small_and_documented() -> None:
-    shapes, real = {"mocogan/shapes", "dual_motion/shapes"}, {"dual_motion/natural", "dual_motion/driving"}
+    shapes = {"mocogan/captions", "mocogan/shapes", "dual_motion/shapes"}
+    real = {"dual_motion/natural", "dual_motion/driving"}
     assert set(shipped_weights()) == shapes | real
     for name, folder in shipped_weights().items():
         assert {path.name for path in folder.iterdir()} == {
@@ -56,7 +57,7 @@ def test_a_short_name_is_resolved_by_class() -> None:
         find_shipped("shapes")
     with pytest.raises(PretrainedError, match="MoCoGAN, not a DualMotionGAN"):
         DualMotionGAN.from_pretrained("mocogan/shapes")
-    with pytest.raises(PretrainedError, match="squares: .*dual_motion/shapes, mocogan/shapes"):
+    with pytest.raises(PretrainedError, match="squares: .*dual_motion/shapes, mocogan/captions, mocogan/shapes"):
         MoCoGAN.from_pretrained("squares")
 
 
@@ -104,12 +105,23 @@ def test_weights_for_real_video_extrapolate_motion(name: str) -> None:
     assert bool((error < 0.1 * copied).all())
 
 
+def test_generate_from_a_caption_with_shipped_weights(vidgan, tmp_path: Path) -> None:
+    """Of 8 clips of a caption, most are small, red and move up."""
+    text = "a small red square moves up, slowly"
+    assert vidgan("generate", "--pretrained", "captions", "--text", text, "--clips", 8, "--out", "clips")[0] == 0
+    assert json.loads((tmp_path / "clips" / "generated.json").read_text())["text"] == [text]
+    clips = MoCoGAN.from_pretrained("captions").sample(8, text=text)
+    shown = read_slots(clips.permute(0, 1, 3, 4, 2).numpy())
+    wanted = {"colour": "red", "size": "small", "motion": "up", "speed": "slowly"}
+    assert all(sum(clip[slot] == value for clip in shown) >= 6 for slot, value in wanted.items())
+
+
 @pytest.mark.parametrize(
     ("arguments", "keys"),
     [
         (["generate", "--pretrained", "shape"], ["shape: ", "mocogan/shapes", "mean shapes"]),
         (["predict", "--pretrained", "kitti", "a.mp4"], ["kitti: ", "dual_motion/shapes"]),
-        (["evaluate", "--pretrained", "x"], ["x: ", "dual_motion/shapes, mocogan/shapes"]),
+        (["evaluate", "--pretrained", "x"], ["x: ", "dual_motion/shapes, mocogan/captions, mocogan/shapes"]),
         (["evaluate", "--pretrained", "mocogan/shapes"], ["--data DATA"]),
         (["generate", "runs/mine", "--pretrained", "shapes"], ["runs/mine", "shapes"]),
         (["generate"], ["RUN", "--pretrained"]),
@@ -133,7 +145,7 @@ def test_user_errors_name_the_argument(
 def test_models_lists_shipped_weights(vidgan) -> None:
     listed = vidgan("models")[1].partition("shipped weights (--pretrained)\n")[2]
     assert [line.split()[0] for line in listed.splitlines()] == [
-        "dual_motion/driving", "dual_motion/natural", "dual_motion/shapes", "mocogan/shapes",
+        "dual_motion/driving", "dual_motion/natural", "dual_motion/shapes", "mocogan/captions", "mocogan/shapes",
     ]  # fmt: skip
     assert "DualMotionGAN, " in listed and " MB, trained on moving shapes" in listed
 

@@ -158,6 +158,18 @@ def test_text_changes_clips_and_nothing_else_of_the_latents() -> None:
     assert torch.equal(model.sample(2, seed=1), model.sample(2, seed=1)), "its own captions by default"
 
 
+def test_codes_between_two_texts() -> None:
+    model = captioned_mocogan()
+    ends = model.latents(1, 6, seed=2, text=["a red square", "a square moves up"])
+    between = model.latents_between("a red square", "a square moves up", 5, 6, seed=2)
+    assert between.content.shape == (5, 4) and torch.equal(between.motion[4], ends.motion[0])
+    torch.testing.assert_close(between.text[[0, 4]], ends.text)
+    torch.testing.assert_close(between.text[1], 0.75 * ends.text[0] + 0.25 * ends.text[1])
+    assert torch.equal(model.render(between)[:1], model.sample(text="a red square", frames=6, seed=2))
+    with pytest.raises(ValueError, match="steps is 1"):
+        model.latents_between("a", "a", 1, 6)
+
+
 def test_the_noise_of_the_code_is_used_as_deviation() -> None:
     model = captioned_mocogan()
     latents = model.draw_latents(Draws("text", rows=range(3)), 4)

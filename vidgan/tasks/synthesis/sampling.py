@@ -98,6 +98,23 @@ class ClipSampler(Pretrained):
             latents, _, _ = model.with_text(latents._replace(text=latents.text.to(device)), captions)
         return latents._replace(text=latents.text.cpu())
 
+    def latents_between(self, first: str, second: str, steps: int, frames: int, *, seed: int = 0) -> Latents:
+        """Latents of `steps` >= 2 clips whose text codes lead in equal steps from one text to another.
+
+        Everything else of the clips is equal, so they show what the model makes of codes that no caption has (GAN-INT,
+        Reed et al. 2016).
+
+        Raises:
+            ConfigError: as in `latents`.
+            ValueError: fewer than 2 steps, or a model that reads no captions.
+        """
+        if steps < 2:
+            raise ValueError(f"steps is {steps}; accepted: 2 or more")
+        ends = self.latents(1, frames, seed=seed, text=[first, second])
+        share = torch.linspace(0, 1, steps)[:, None]  # (steps, 1)
+        alike = Latents(*(part[:1].repeat(steps, *[1] * (part.dim() - 1)) for part in ends))
+        return alike._replace(text=torch.lerp(ends.text[:1], ends.text[1:], share))
+
     def sample(
         self,
         clips: int = 1,

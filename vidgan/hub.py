@@ -29,6 +29,7 @@ from vidgan.sections import LIMITS, OBJECT
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 CARD = "README.md"
+_MOST_LISTED = 8  # entries of a list that the card shows
 SHIPPED = "weights"  # folder of the package with the shipped weights, as KIND/NAME
 
 
@@ -126,6 +127,13 @@ def _accepted(name: str, kind: str | None) -> str:
     return f"accepted: {', '.join(names)}" + (f" (did you mean {similar[0]}?)" if similar else "")
 
 
+def _cell(value: Any) -> str:
+    """A fact in the card's table: JSON, long lists cut short."""
+    if isinstance(value, list | tuple) and len(value) > _MOST_LISTED:
+        return f"{json.dumps(value[:_MOST_LISTED])[:-1]}, ... {len(value)} in all]"
+    return json.dumps(value)
+
+
 class Pretrained:
     """Adds `save_pretrained`, `from_pretrained` and `push_to_hub` to a network.
 
@@ -172,7 +180,7 @@ class Pretrained:
         content = getattr(self, "facts", {})
         facts = ModelFacts.from_json(content)
         size = sum(parameter.numel() for parameter in self.parameters())  # type: ignore[attr-defined]
-        rows = "\n".join(f"| {key} | {json.dumps(value)} |" for key, value in content.items())
+        rows = "\n".join(f"| {key} | {_cell(value)} |" for key, value in content.items())
         name = self.public_class or type(self).__name__
         terms = (
             f"Licence of the weights: {facts.licence}."

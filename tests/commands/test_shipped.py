@@ -13,6 +13,7 @@ from PIL import Image
 from small_networks import style_mocogan
 
 from vidgan import DualMotionGAN, MoCoGAN, evaluate
+from vidgan.data.synthetic.captioned import read_slots
 from vidgan.data.synthetic.shapes import render_moving_shape
 from vidgan.errors import PretrainedError
 from vidgan.evaluation.baselines import ConstantVelocityWarp

@@ -23,7 +23,7 @@ def test_slots_and_all_of_them() -> None:
 
 
 def test_r_precision_shares_ties() -> None:
-    """All right: first among 3 others. One of two right: as good as the caption of what is shown, and better than it."""
+    """A clip of both attributes ranks its caption first; one of one attribute shares the first place."""
     assert r_precision([RED_UP], [RED_UP], EVERY) == (1.0, 0.25)
     assert r_precision([RED_UP], [RED_DOWN], EVERY)[0] == 0.0, "the caption of what it shows ranks first"
     assert r_precision([RED_UP], [{"colour": "red", "motion": None}], EVERY)[0] == pytest.approx(1 / 2)

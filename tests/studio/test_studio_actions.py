@@ -43,7 +43,9 @@ def run_line(line: str, folder: Path, capfd: Any, monkeypatch: Any) -> None:
 def test_shipped_weights_and_examples_are_there(catalogue: Catalogue) -> None:
     assert catalogue.models_of("forecast")[-1] == "dual_motion/shapes"
     assert {"dual_motion/driving", "dual_motion/natural"} <= set(catalogue.models_of("forecast"))
-    assert catalogue.models_of("clips") == ["mocogan/shapes"] and catalogue.models_of("mapping") == []
+    assert (
+        catalogue.models_of("clips") == ["mocogan/captions", "mocogan/shapes"] and catalogue.models_of("mapping") == []
+    )
     assert catalogue.first_pair("forecast") == (next(iter(catalogue.videos)), "dual_motion/shapes")
     with pytest.raises(DataError, match="not in the list"):
         catalogue.model("mocogan/shapes", "forecast")

@@ -38,7 +38,9 @@ def test_shipped_weights_are_scored(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_ids_name_combinations_in_one_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare = caption_scores.prepare_captioned_shapes
     monkeypatch.setattr(
-        caption_scores, "prepare_captioned_shapes", lambda folder, **options: prepare(folder, **(options | {"clips": 6}))
+        caption_scores,
+        "prepare_captioned_shapes",
+        lambda folder, **options: prepare(folder, **(options | {"clips": 6})),
     )
     assert caption_scores.main(["--render", str(tmp_path / "ids"), "--ids-data"]) == 0
     assert caption_scores.main(["--render", str(tmp_path / "texts")]) == 0

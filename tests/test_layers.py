@@ -15,7 +15,7 @@ LAYER = {
     "data": 2, "training": 2, "hub": 2,
     "tasks": 3,
     "config": 4, "build": 4, "precision": 4, "runs": 4, "evaluation": 4, "report": 4,
-    "studio": 5, "commands": 5, "cli": 5, "__init__": 5, "__main__": 5,
+    "studio": 5, "exporting": 5, "commands": 5, "cli": 5, "__init__": 5, "__main__": 5,
 }  # fmt: skip
 # Layers 1 and 2: the packages of the same or a lower layer, above the ground floor, that each may import.
 MAY_IMPORT = {

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from vidgan.commands.edit import edit
     from vidgan.commands.edit_flow import edit_flow
     from vidgan.commands.evaluate import evaluate
+    from vidgan.commands.export import export
     from vidgan.commands.invert import invert, train_encoder
+    from vidgan.commands.publish import publish
     from vidgan.commands.reproduce import reproduce
     from vidgan.commands.single import single
     from vidgan.commands.table import table
@@ -50,8 +52,10 @@ _HOMES = {
     "edit": "vidgan.commands.edit",
     "edit_flow": "vidgan.commands.edit_flow",
     "evaluate": "vidgan.commands.evaluate",
+    "export": "vidgan.commands.export",
     "invert": "vidgan.commands.invert",
     "train_encoder": "vidgan.commands.invert",
+    "publish": "vidgan.commands.publish",
     "reproduce": "vidgan.commands.reproduce",
     "single": "vidgan.commands.single",
     "table": "vidgan.commands.table",
@@ -74,8 +78,10 @@ __all__ = [
     "edit",
     "edit_flow",
     "evaluate",
+    "export",
     "invert",
     "prepare",
+    "publish",
     "read_frames",
     "reproduce",
     "single",

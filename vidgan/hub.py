@@ -8,7 +8,8 @@ class is known: `MoCoGAN.from_pretrained("shapes")`.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
@@ -253,6 +254,104 @@ class Pretrained:
         model.facts = {key: value for key, value in facts.items() if key != "class"}
         module.eval()
         return model
+
+
+@dataclass(frozen=True)
+class CardScore:
+    """One number of a model card's metadata.
+
+    Attributes:
+        task: what was evaluated, such as "forecast".
+        dataset: protocol of the evaluation.
+        metric: name.
+        value: the mean.
+        name: as it is displayed.
+    """
+
+    task: str
+    dataset: str
+    metric: str
+    value: float
+    name: str
+
+
+def card_header(repository: str, licence: str | None, kind: str, scores: Sequence[CardScore]) -> str:
+    """The metadata of a model card, with all scores as `model-index`: YAML between two lines of dashes.
+
+    Args:
+        repository: `owner/name`.
+        licence: of the weights (SPDX); None: left out.
+        kind: of the model, a tag.
+        scores: of the model.
+    """
+    from huggingface_hub import EvalResult, ModelCardData
+
+    results = [
+        EvalResult(
+            task_type=score.task,
+            dataset_type=score.dataset,
+            dataset_name=score.dataset,
+            metric_type=score.metric,
+            metric_value=score.value,
+            metric_name=score.name,
+        )
+        for score in scores
+    ]
+    data = ModelCardData(
+        library_name="vidgan",
+        license=None if licence is None else licence.lower(),
+        tags=["video", "gan", kind],
+        model_name=repository.rpartition("/")[2] if results else None,
+        eval_results=results or None,
+    )
+    return f"---\n{data.to_yaml()}\n---\n"
+
+
+def require_repository_name(name: str) -> None:
+    """Raise ConfigError unless `name` is a valid `owner/name` of the hub."""
+    from huggingface_hub.utils import HFValidationError, validate_repo_id
+
+    try:
+        validate_repo_id(name)
+    except HFValidationError as error:
+        raise ConfigError(f"{name}: no name of a repository; accepted is owner/name ({error})") from None
+    if "/" not in name:
+        raise ConfigError(f"{name}: no name of a repository; accepted is owner/name")
+
+
+def require_credentials() -> None:
+    """Raise ConfigError unless this machine has credentials of the hub."""
+    from huggingface_hub import get_token
+
+    if get_token() is None:
+        raise ConfigError("--upload: no credentials of the Hugging Face hub; run `hf auth login`, or set HF_TOKEN")
+
+
+def upload_repository(name: str, folder: Path, *, ignore: Sequence[str] = (), space: bool = False) -> str:
+    """Create the repository `owner/name` if it is missing, upload a folder, and return the address of the commit.
+
+    Args:
+        name: of the repository.
+        folder: its files.
+        ignore: patterns of files that stay here.
+        space: a Space instead of a model.
+
+    Raises:
+        PretrainedError: the hub refuses, or cannot be reached.
+    """
+    api, kind = HfApi(), "space" if space else "model"
+    try:
+        api.create_repo(name, repo_type=kind, space_sdk="gradio" if space else None, exist_ok=True)
+        commit = api.upload_folder(
+            repo_id=name,
+            repo_type=kind,
+            folder_path=folder,
+            ignore_patterns=[*ignore],
+            commit_message="Upload a vidgan model",
+        )
+    except (HfHubHTTPError, OSError) as error:
+        raise PretrainedError(f"{name}: not uploaded ({type(error).__name__}: {error})") from None
+    return str(commit)
 
 
 def _download(cls: type[Pretrained], name: str, local_files_only: bool) -> Path:

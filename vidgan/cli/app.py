@@ -9,6 +9,7 @@ from vidgan.cli import config, survey, weights
 from vidgan.cli import evaluate as evaluation
 from vidgan.cli.dissect import dissect, layers
 from vidgan.cli.editing import edit, edit_flow, invert, train_encoder
+from vidgan.cli.export import export, publish
 from vidgan.cli.inference import generate, predict, upscale
 from vidgan.cli.inspect import demo, doctor, models, report, watch
 from vidgan.cli.prepare import prepare
@@ -57,6 +58,8 @@ app.command()(invert)
 app.command()(edit)
 app.command("edit-flow")(edit_flow)
 evaluation.register(app)
+app.command()(export)
+app.command()(publish)
 app.command()(report)
 app.command()(watch)
 app.command()(studio)

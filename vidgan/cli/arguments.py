@@ -98,3 +98,15 @@ def model_and_video(paths: list[Path], pretrained: str | None, kind: str) -> tup
     if len(run) > 1:
         raise typer.BadParameter(f"{len(paths)} paths; accepted are RUN VIDEO, or --pretrained NAME VIDEO")
     return chosen_model(run[0] if run else None, pretrained, kind), video
+
+
+def is_onnx(path: Path) -> bool:
+    """Whether a model argument names an exported file instead of a folder."""
+    return path.suffix.lower() == ".onnx"
+
+
+def refuse_options(file: Path, **options: object) -> None:
+    """Raise BadParameter for options (by parameter name) that were given and that an exported file does not have."""
+    for name, value in options.items():
+        if value:
+            raise typer.BadParameter(f"--{name.replace('_', '-')}: not with an exported file ({file}); use the run")

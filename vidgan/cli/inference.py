@@ -21,7 +21,9 @@ from vidgan.cli.arguments import (
     Start,
     WithoutUnits,
     chosen_model,
+    is_onnx,
     model_and_video,
+    refuse_options,
 )
 
 MAX_CLIPS, MAX_SAMPLES = 1_000_000, 10_000
@@ -62,6 +64,26 @@ def generate(
     allow_own_code: AllowOwnCode = False,
 ) -> None:
     """Synthesise clips with a trained MoCoGAN: one file each, an animated overview and a contact sheet."""
+    if run is not None and is_onnx(run):
+        refuse_options(run, layer=layer, without_units=without_units, upscale=upscale, pretrained=pretrained)
+        from vidgan.commands.onnx_models import generate_onnx
+
+        out = out or Path(f"{run.stem}-clips")
+        generate_onnx(
+            run,
+            out,
+            clips=clips,
+            frames=frames,
+            category=category,
+            first_frame=first_frame,
+            seed=seed,
+            fps=fps,
+            format=format,
+            layout=layout,
+            overwrite=overwrite,
+        )
+        typer.echo(out)
+        return
     from vidgan.commands.generate import generate as run_generate
 
     model = chosen_model(run, pretrained, "MoCoGAN")
@@ -135,14 +157,38 @@ def predict(
     on known frames of the same video.
     """
     from vidgan.commands.output import file_suffix
+
+    def report(line: str) -> None:
+        typer.echo(line, err=True)
+
+    if paths and is_onnx(paths[0]):
+        refuse_options(paths[0], live=live, size=size, pretrained=pretrained, layout=layout != "single")
+        if len(paths) != 2:
+            raise typer.BadParameter(f"{len(paths)} paths; accepted are FILE.onnx VIDEO")
+        from vidgan.commands.onnx_models import predict_onnx
+
+        out = out or Path(f"{paths[1].stem}-future{file_suffix(format)}")
+        predict_onnx(
+            paths[0],
+            paths[1],
+            out,
+            context=context_frames,
+            horizon=horizon or 10,
+            start=start,
+            samples=samples,
+            seed=seed,
+            fps=fps,
+            format=format,
+            overwrite=overwrite,
+            report=report,
+        )
+        typer.echo(out)
+        return
     from vidgan.commands.predict import predict as run_predict
     from vidgan.commands.predict_live import predict_live
     from vidgan.commands.prepare import parse_size
 
     frame_size = None if size is None else parse_size(size)
-
-    def report(line: str) -> None:
-        typer.echo(line, err=True)
 
     if live is not None:
         _refuse_with_live(context)

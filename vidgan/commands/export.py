@@ -1,0 +1,161 @@
+"""`vidgan export`: a trained model as a file that other programs run."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import vidgan
+from vidgan.commands.forecast_files import DEFAULT_CONTEXT
+from vidgan.commands.output import folder_beside
+from vidgan.errors import ConfigError, PretrainedError
+from vidgan.exporting.metadata import ExportedModel
+from vidgan.exporting.parity import compare
+from vidgan.exporting.runner import open_onnx
+from vidgan.files import check_overwrite
+from vidgan.hub import find_shipped, model_class_in
+from vidgan.model_facts import ModelFacts
+from vidgan.own_code import own_code
+from vidgan.tasks import load_model, task_of_model
+from vidgan.tasks.synthesis.mocogan import MoCoGAN
+
+__all__ = ["Format", "describe", "export", "load_exportable"]
+
+logger = logging.getLogger(__name__)
+
+Format = Literal["onnx", "pt2"]
+SUFFIXES = {"onnx": ".onnx", "pt2": ".pt2"}
+EXPORTABLE = ("MoCoGAN", "DualMotionGAN")
+
+
+def export(
+    run: Path | str,
+    out: Path,
+    *,
+    to: Format = "onnx",
+    int8: bool = False,
+    overwrite: bool = False,
+    allow_own_code: bool = False,
+    report: Callable[[str], None] = logger.info,
+) -> ExportedModel:
+    """Write a trained MoCoGAN or Dual Motion GAN as one file.
+
+    The file gets its name only after it has drawn or continued 100 clips within one grey level of the model; otherwise
+    nothing is written. It takes any number of clips and any length.
+
+    Args:
+        run: a run or model folder of synthesis or forecasting, or the name of shipped weights.
+        out: the file.
+        to: "onnx" (`vidgan generate` and `vidgan predict` run it without torch) or "pt2" (torch.export).
+        int8: store and multiply weights in 8 bits where ONNX Runtime can (dynamic quantisation); the loss is measured
+            and reported, not limited.
+        overwrite: replace an existing file.
+        allow_own_code: follow the import paths of own parts of the model; importing runs the module.
+        report: called with each line for the user: the differences that were measured.
+
+    Returns:
+        The metadata of the file.
+
+    Raises:
+        PretrainedError: no such model, or one of another task.
+        ConfigError: an option that does not fit, a model that cannot be exported, or a missing package.
+        RunFailedError: the file's frames differ from the model's.
+        FileExistsError: the file exists.
+    """
+    _check_options(out, to, int8=int8)
+    check_overwrite(out, overwrite=overwrite)
+    with own_code(allowed=allow_own_code):
+        model = load_exportable(run)
+    with folder_beside(out) as folder:
+        partial = folder / out.name
+        write = _write_onnx if to == "onnx" else _write_programs
+        exported = write(model, partial, out, int8=int8, report=report)
+        check_overwrite(out, overwrite=overwrite)
+        partial.replace(out)
+    return exported
+
+
+def load_exportable(run: Path | str) -> Any:
+    """The MoCoGAN or Dual Motion GAN in a run or model folder, or of shipped weights.
+
+    Raises:
+        PretrainedError: no such model, or another class.
+    """
+    folder = find_shipped(run) if isinstance(run, str) and model_class_in(run) is None else None
+    name = model_class_in(folder or run)
+    task = None if name is None else task_of_model(name)
+    if task is None:
+        return load_model(run, "clips")  # raises, or finds it on the hub
+    if name not in EXPORTABLE:
+        raise PretrainedError(f"{run}: holds a {name}; accepted are {' and '.join(EXPORTABLE)}")
+    return load_model(folder or run, task.evaluation)
+
+
+def describe(model: Any) -> ExportedModel:
+    """The metadata of an exported model, before anything was measured."""
+    facts = ModelFacts.from_json(model.facts)
+    generates = isinstance(model, MoCoGAN)
+    return ExportedModel(
+        kind="clips" if generates else "forecast",
+        model=EXPORTABLE[0 if generates else 1],
+        architecture=model.architecture,
+        facts=model.facts,
+        image_size=model.image_size,
+        frames=facts.frames,
+        context=None if generates else facts.context or DEFAULT_CONTEXT,
+        warm_up=model.warm_up if generates else 0,
+        categories=model.num_categories if generates else 0,
+        precision="float32",
+        parity=None,
+        vidgan=vidgan.__version__,
+    )
+
+
+def _check_options(out: Path, to: str, *, int8: bool) -> None:
+    if to not in SUFFIXES:
+        raise ConfigError(f"--to {to}: accepted are {', '.join(SUFFIXES)}")
+    if out.suffix.lower() != SUFFIXES[to]:
+        raise ConfigError(f"--out {out}: accepted with --to {to} is a file name that ends in {SUFFIXES[to]}")
+    if int8 and to == "pt2":
+        raise ConfigError("--int8 has no effect with --to pt2; accepted with --to onnx")
+
+
+def _write_onnx(model: Any, path: Path, out: Path, *, int8: bool, report: Callable[[str], None]) -> ExportedModel:
+    """Write an ONNX file that equals the model, or its quantised form."""
+    try:
+        from vidgan.exporting import onnx_file
+    except ImportError as error:
+        raise ConfigError(f"--to onnx needs {error.name}; install it with pip install 'vidgan[export]'") from error
+    exported = describe(model)
+    parts = onnx_file.onnx_parts(model)
+    onnx_file.write_onnx(onnx_file.joined(parts), path, exported)
+    measured = compare(model, open_onnx(path))
+    report(f"float32, {_megabytes(path)}: {measured}")
+    measured.require(out)
+    if int8:
+        parts, exported = [*map(onnx_file.quantised, parts)], replace(exported, precision="int8")
+        onnx_file.write_onnx(onnx_file.joined(parts), path, exported)
+        measured = compare(model, open_onnx(path))
+        report(f"int8, {_megabytes(path)}: {measured}")
+    exported = replace(exported, parity=asdict(measured))
+    onnx_file.write_onnx(onnx_file.joined(parts), path, exported)
+    return exported
+
+
+def _write_programs(model: Any, path: Path, out: Path, *, int8: bool, report: Callable[[str], None]) -> ExportedModel:
+    """Write an archive of torch.export programs that equals the model."""
+    from vidgan.exporting.program_file import open_programs, programs_of, write_programs
+
+    programs, names = programs_of(model)
+    write_programs(programs, names, path, describe(model))
+    measured = compare(model, open_programs(path))
+    report(f"float32, {_megabytes(path)}: {measured}")
+    measured.require(out)
+    exported = replace(describe(model), parity=asdict(measured))
+    write_programs(programs, names, path, exported)
+    return exported
+
+
+def _megabytes(path: Path) -> str:
+    return f"{path.stat().st_size / 1e6:.1f} MB"

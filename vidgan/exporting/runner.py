@@ -1,0 +1,230 @@
+"""Exported models in ONNX Runtime: numpy arrays in and out, no torch.
+
+The same seed gives the same clips and samples as the model that was exported, within a grey level: random numbers are
+torch's (`vidgan.exporting.draws`), in the order in which the models draw them.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vidgan.errors import ConfigError, PretrainedError
+from vidgan.exporting.draws import NumpyDraws
+from vidgan.exporting.metadata import PROPERTY, ExportedModel
+
+__all__ = ["OnnxForecaster", "OnnxGenerator", "open_onnx"]
+
+_DRAWN_AT_ONCE = 16  # time steps, as `MoCoGAN.draw_latents` draws them
+
+
+class OnnxGenerator:
+    """A MoCoGAN in ONNX Runtime.
+
+    Args:
+        session: of the file.
+        exported: its metadata.
+    """
+
+    def __init__(self, session: Any, exported: ExportedModel) -> None:
+        self.exported = exported
+        self._session = session
+        self._shapes = {entry.name: entry.shape for entry in session.get_inputs()}
+
+    @property
+    def needs_first_frame(self) -> bool:
+        """Whether every clip continues a given frame."""
+        return "first_frame" in self._shapes
+
+    def latents(self, clips: int, frames: int, *, seed: int = 0, category: str | None = None) -> dict[str, np.ndarray]:
+        """The codes of `clips` clips by input name; clip i depends on (seed, i) alone.
+
+        Raises:
+            ConfigError: no such category.
+        """
+        exported, (_, _, dim_motion) = self.exported, self._shapes["motion"]
+        draws = NumpyDraws(seed, "sample", rows=range(clips))
+        content = draws.normal(self._shapes["content"][1])
+        categories = draws.integers(max(1, exported.categories))
+        if category is not None:
+            categories = np.full(clips, self._category(category))
+        initial = draws.normal(1, dim_motion)
+        steps = exported.warm_up + frames
+        blocks = [draws.normal(_DRAWN_AT_ONCE, dim_motion) for _ in range(0, steps, _DRAWN_AT_ONCE)]
+        motion = np.concatenate([initial, *blocks], axis=1)[:, : steps + 1]
+        codes = {"content": content, "motion": motion, "category": categories}
+        return {name: codes[name] for name in codes if name in self._shapes}
+
+    def sample(
+        self,
+        clips: int,
+        *,
+        frames: int | None = None,
+        seed: int = 0,
+        category: str | None = None,
+        first_frame: np.ndarray | None = None,
+        batch_size: int = 16,
+    ) -> np.ndarray:
+        """Synthesise clips.
+
+        Args:
+            clips: number of clips.
+            frames: length, 2 or more; default: as trained.
+            seed: same seed, same clips.
+            category: name of the category of all clips; default: each clip draws its own.
+            first_frame: (3, H, W) uint8, the frame to continue, for image-to-video models.
+            batch_size: clips rendered at once.
+
+        Returns:
+            (clips, frames, 3, H, W) uint8.
+
+        Raises:
+            ConfigError: an argument that does not fit this model.
+        """
+        frames = frames or self.exported.frames
+        if clips < 1 or frames < 2:
+            raise ConfigError(f"at least 1 clip of 2 frames is needed, got clips={clips}, frames={frames}")
+        if (first_frame is not None) != self.needs_first_frame:
+            needed = "required, because this model continues a given frame (image-to-video)"
+            refused = "this model was not trained image-to-video (model.encoder)"
+            raise ConfigError(f"--first-frame: {needed if self.needs_first_frame else refused}")
+        codes = self.latents(clips, frames, seed=seed, category=category)
+        if first_frame is not None:
+            codes["first_frame"] = np.broadcast_to(first_frame, (clips, *first_frame.shape))
+        return np.concatenate([*self._batches(codes, clips, batch_size)])
+
+    def render(self, codes: dict[str, np.ndarray]) -> np.ndarray:
+        """Codes by input name -> (B, T, 3, H, W) uint8."""
+        frames: np.ndarray = self._session.run(None, {name: np.ascontiguousarray(codes[name]) for name in codes})[0]
+        return frames
+
+    def _batches(self, codes: dict[str, np.ndarray], clips: int, batch_size: int) -> Iterator[np.ndarray]:
+        for start in range(0, clips, batch_size):
+            yield self.render({name: values[start : start + batch_size] for name, values in codes.items()})
+
+    def _category(self, category: str) -> int:
+        number = self.exported.categories
+        if not number:
+            raise ConfigError(f"--category {category}: this model has no categories")
+        names = [*map(str, self.exported.training.categories or range(number))]
+        if category not in names:
+            raise ConfigError(f"--category {category}: unknown to this model; accepted: {', '.join(names)}")
+        return names.index(category)
+
+
+class OnnxForecaster:
+    """A Dual Motion GAN in ONNX Runtime, one frame per call with explicit state (`vidgan.exporting.forecast_step`).
+
+    Args:
+        session: of the file.
+        exported: its metadata.
+    """
+
+    def __init__(self, session: Any, exported: ExportedModel) -> None:
+        self.exported = exported
+        self._session = session
+        shapes = {entry.name: entry.shape[1:] for entry in session.get_inputs()}
+        self._noises = {name: shape for name, shape in shapes.items() if name.endswith("_noise")}
+        self._states = {name: shape for name, shape in shapes.items() if name.startswith("state_")}
+
+    @property
+    def can_sample(self) -> bool:
+        """Whether different seeds give different forecasts."""
+        return bool(self._noises)
+
+    def predict(
+        self, context: np.ndarray, horizon: int = 10, *, samples: int = 1, seed: int | None = None
+    ) -> np.ndarray:
+        """Forecast the frames that follow.
+
+        Args:
+            context: (B, T, 3, H, W) uint8, T of 2 or more.
+            horizon: K, frames to forecast.
+            samples: N forecasts; more than one draws the motion code N times.
+            seed: of the draws; None with one sample gives the best single guess.
+
+        Returns:
+            (B, K, 3, H, W) uint8; (N, B, K, 3, H, W) for `samples` > 1.
+
+        Raises:
+            ConfigError: the context does not fit, or samples of a model that has none.
+        """
+        size = self.exported.image_size
+        if context.ndim != 5 or context.shape[1] < 2 or context.shape[2:] != (3, *size):
+            raise ConfigError(f"the context must be (B, T, 3, {size[0]}, {size[1]}), T of 2 or more: {context.shape}")
+        if (samples > 1 or seed is not None) and not self.can_sample:
+            raise ConfigError(f"--samples {samples}: this model makes a single forecast")
+        state = self.observe(context)
+        if samples == 1:
+            return self.continued(state, horizon, seed=seed)
+        first = 0 if seed is None else seed
+        return np.stack([self.continued(state, horizon, seed=first + number) for number in range(samples)])
+
+    def observe(self, context: np.ndarray) -> dict[str, np.ndarray]:
+        """The state after a context (B, T, 3, H, W) uint8."""
+        batch = len(context)
+        state = {name: np.zeros((batch, *shape), np.float32) for name, shape in self._states.items()}
+        for frame in np.moveaxis(context, 1, 0):
+            _, state = self._step(True, frame, self._silence(batch), state)
+        return state
+
+    def continued(self, state: dict[str, np.ndarray], horizon: int, *, seed: int | None = None) -> np.ndarray:
+        """The frames after those in `state`: (B, horizon, 3, H, W) uint8. The state itself stays as it is."""
+        batch = len(next(iter(state.values())))
+        draws = None if seed is None else NumpyDraws(seed, "forecast", rows=range(batch))
+        blank = np.zeros((batch, 3, *self.exported.image_size), np.uint8)
+        frames = []
+        for _ in range(horizon):
+            noises = self._silence(batch)
+            if draws is not None:
+                noises = {name: draws.normal(*shape) for name, shape in self._noises.items()}
+            frame, state = self._step(False, blank, noises, state)
+            frames.append(frame)
+        return np.stack(frames, axis=1)
+
+    def _silence(self, batch: int) -> dict[str, np.ndarray]:
+        return {name: np.zeros((batch, *shape), np.float32) for name, shape in self._noises.items()}
+
+    def _step(
+        self, observing: bool, frame: np.ndarray, noises: dict[str, np.ndarray], state: dict[str, np.ndarray]
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        inputs = {"observing": np.array(observing), "frame": np.ascontiguousarray(frame), **noises, **state}
+        forecast, *values = self._session.run(None, inputs)
+        return forecast, dict(zip(self._states, values, strict=True))
+
+
+def open_onnx(path: Path, kind: str | None = None) -> OnnxGenerator | OnnxForecaster:
+    """Open a file that `vidgan export --to onnx` wrote.
+
+    Args:
+        path: the file.
+        kind: "clips" or "forecast", the only accepted one; None: either.
+
+    Raises:
+        PretrainedError: no such file, no ONNX file, one that vidgan did not export, or one of another kind.
+        ConfigError: onnxruntime is missing.
+    """
+    if not path.is_file():
+        raise PretrainedError(f"{path}: no such file")
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ConfigError(f"{path}: needs onnxruntime; install it with pip install 'vidgan[export]'") from error
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors only
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime has no common base class of its exceptions
+        raise PretrainedError(f"{path}: no readable ONNX file ({' '.join(str(error).split())[:300]})") from None
+    text = session.get_modelmeta().custom_metadata_map.get(PROPERTY)
+    if text is None:
+        raise PretrainedError(
+            f"{path}: vidgan did not export this file (no metadata {PROPERTY}); models of others are scored with"
+            " `vidgan evaluate --model`"
+        )
+    exported = ExportedModel.from_text(text, path)
+    if kind not in (None, exported.kind):
+        does = "generates clips" if exported.kind == "clips" else "continues clips"
+        raise PretrainedError(f"{path}: holds a {exported.model}, which {does}")
+    return OnnxGenerator(session, exported) if exported.kind == "clips" else OnnxForecaster(session, exported)

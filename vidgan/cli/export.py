@@ -73,5 +73,5 @@ def publish(
         allow_own_code=allow_own_code,
         report=lambda line: typer.echo(line, err=True),
     )
-    for address in done.addresses or [done.folder]:
-        typer.echo(address)
+    for line in done.addresses or [str(done.folder)]:
+        typer.echo(line)

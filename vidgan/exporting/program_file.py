@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 from torch.export import ExportedProgram
-from torch.export.pt2_archive import load_pt2, package_pt2
+from torch.export.pt2_archive._package import load_pt2, package_pt2
 
 from vidgan.errors import PretrainedError
 from vidgan.exporting.clip_renderer import ClipRenderer

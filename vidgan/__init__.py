@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vidgan.commands.invert import invert, train_encoder
     from vidgan.commands.publish import publish
     from vidgan.commands.reproduce import reproduce
-    from vidgan.commands.single import single
+    from vidgan.commands.single import single, single_edit
     from vidgan.commands.table import table
     from vidgan.commands.train import train
     from vidgan.commands.translate import translate
@@ -58,6 +58,7 @@ _HOMES = {
     "publish": "vidgan.commands.publish",
     "reproduce": "vidgan.commands.reproduce",
     "single": "vidgan.commands.single",
+    "single_edit": "vidgan.commands.single",
     "table": "vidgan.commands.table",
     "read_frames": "vidgan.video.decode",
     "ConfigError": "vidgan.errors",
@@ -85,6 +86,7 @@ __all__ = [
     "read_frames",
     "reproduce",
     "single",
+    "single_edit",
     "studio",
     "table",
     "train",

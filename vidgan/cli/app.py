@@ -13,7 +13,7 @@ from vidgan.cli.export import export, publish
 from vidgan.cli.inference import generate, predict, upscale
 from vidgan.cli.inspect import demo, doctor, models, report, watch
 from vidgan.cli.prepare import prepare
-from vidgan.cli.single import single
+from vidgan.cli.single import single, single_edit
 from vidgan.cli.studio import studio
 from vidgan.cli.train import train
 from vidgan.cli.translate import translate
@@ -52,6 +52,7 @@ app.command()(dissect)
 app.command()(translate)
 app.command()(upscale)
 app.command()(single)
+app.command("single-edit")(single_edit)
 app.command()(layers)
 app.command("train-encoder")(train_encoder)
 app.command()(invert)

@@ -6,11 +6,16 @@ A method is a `ClipMaker`; an operation decides what it starts from, at which le
 from typing import Protocol
 
 import torch
+from torch import Tensor
 
+from vidgan.nn.blur import gaussian_blur
+from vidgan.pixels import to_byte, to_float
 from vidgan.tasks.single_clip.scaling import ClipSize
 from vidgan.types import ByteClip
 
-__all__ = ["ClipMaker", "extend", "variations"]
+__all__ = ["ClipMaker", "extend", "harmonise", "variations"]
+
+MARGIN, FEATHER = 3, 1.5  # pixels by which a mask is widened, and sigma of its soft edge
 
 
 class ClipMaker(Protocol):
@@ -66,3 +71,27 @@ def extend(
         maker.synthesise(guess=guess, known=len(source), noise=noise, seed=seed + number) for number in range(clips)
     ]
     return torch.stack(made)
+
+
+def harmonise(maker: ClipMaker, composite: ByteClip, mask: Tensor, *, start: int | None = None) -> ByteClip:
+    """A pasted object in the manner of the clip, (T, 3, H, W) uint8.
+
+    The composite comes in at a middle level, so that its coarse shape stays and its detail is redrawn, as in SinGAN.
+    Outside the widened mask the composite stays as it is.
+
+    Args:
+        composite: (T, 3, H, W) uint8, the clip with the object pasted in.
+        mask: (T, H, W) or (1, H, W) in [0, 1], 1 on the object.
+        start: level, coarsest first; default: the middle one.
+
+    Raises:
+        ValueError: the mask does not fit the composite, or the source has one level only.
+    """
+    if mask.shape[-2:] != composite.shape[-2:] or len(mask) not in (1, len(composite)):
+        raise ValueError(f"the mask is {tuple(mask.shape)}, the composite {tuple(composite.shape)}: sizes must agree")
+    if len(maker.sizes) < 2:
+        raise ValueError(f"the source has a single level of {tuple(maker.sizes[0])}; choose a larger --side")
+    drawn = maker.synthesise(guess=composite, start=start or len(maker.sizes) // 2, noise=0.0)
+    widened = torch.nn.functional.max_pool2d(mask[:, None].float(), 2 * MARGIN + 1, stride=1, padding=MARGIN)
+    share = gaussian_blur(widened, FEATHER).clamp(0, 1)
+    return to_byte(torch.lerp(to_float(composite), to_float(drawn), share.expand(len(composite), 3, -1, -1)))

@@ -132,7 +132,13 @@ def nearest_patches(query: Grid, keys: Grid, *, completeness: float | None = Non
 
 
 def local_search(
-    query: Grid, keys: Grid, field: Tensor, *, rounds: int, draw_keys: tuple[int | str, ...]
+    query: Grid,
+    keys: Grid,
+    field: Tensor,
+    *,
+    rounds: int,
+    draw_keys: tuple[int | str, ...],
+    radius: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Improve a field: ask the neighbours, then random places at shrinking distances, in `rounds` rounds.
 
@@ -140,6 +146,7 @@ def local_search(
         field: (t, h, w, 3), the start.
         rounds: each costs about ten comparisons per patch.
         draw_keys: of the random places.
+        radius: of the first random places, in pixels and frames; None: the whole volume.
 
     Returns:
         As `nearest_patches`. A patch leaves its place only for a nearer one.
@@ -162,10 +169,10 @@ def local_search(
             shifted = torch.roll(best.reshape(*query.shape, 3), step, dims=axis)
             shifted[..., axis] += step
             consider(shifted.reshape(-1, 3))
-        radius = max(keys.shape)
-        while radius >= REACH:
-            consider(best + torch.randint(-radius, radius + 1, best.shape, generator=draws))
-            radius //= 4
+        reach = max(keys.shape) if radius is None else radius
+        while reach >= REACH:
+            consider(best + torch.randint(-reach, reach + 1, best.shape, generator=draws))
+            reach //= 4
         consider(best + torch.randint(-1, 2, best.shape, generator=draws))
     return best.reshape(*query.shape, 3), distances.reshape(query.shape)
 

@@ -184,6 +184,21 @@ class PyramidGAN(nn.Module, Pretrained):
             coarser = resize_clip(coarser.clamp(-1, 1), size, loop=loop)
         return to_byte(coarser[0]).cpu()
 
+    def double_size(self, clip: ByteClip) -> ByteClip:
+        """Twice the height and width, (T, 3, 2H, 2W) uint8, by the finest scale, which redraws detail on each of three
+        enlargements by the cube root of 2 (SinGAN's super-resolution)."""
+        drawn, steps = clip, 3
+        last = len(self.sizes) - 1
+        if not 0 < last < int(self.begun):
+            raise ValueError("super-resolution needs the finest of several scales, which this pyramid has not trained")
+        for step in range(1, steps + 1):
+            size = ClipSize(len(clip), *(round(side * 2 ** (step / steps)) for side in clip.shape[-2:]))
+            with evaluating(self):
+                enlarged = resize_clip(to_float(drawn[None].to(device_of(self))), size)
+                noise = torch.zeros(1, *_noise_shape(size), device=device_of(self))
+                drawn = to_byte(self(enlarged, noise, last)[0]).cpu()
+        return drawn
+
     def reconstruct(self) -> ByteClip:
         """The clip of the training as the model draws it, (T, 3, H, W) uint8."""
         return self.synthesise(noise=0.0)

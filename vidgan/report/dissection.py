@@ -28,7 +28,7 @@ __all__ = ["dissection_sections"]
 
 STRIP_CLIPS: Final = 2
 STRIPS: Final = 8  # concepts with heat maps
-HEAT_PANELS: Final = ("clip", "activity", "above the threshold", "label")
+HEAT_PANELS: Final = ("clip", "activity", "active part", "label")
 STRONGEST: Final = 5  # units per factor in the table
 DIM: Final = 0.3  # brightness of pixels where a unit is below its threshold
 

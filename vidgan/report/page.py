@@ -174,7 +174,7 @@ def _image(picture: Picture) -> str:
             width, height, media = image.width, image.height, MEDIA[str(image.format)]
     except OSError as error:
         raise ValueError(f"image {picture.caption!r}: not a PNG, GIF or WebP image") from error
-    available = FULL if width > HALF else HALF
+    available = FULL if width > HALF or picture.rows else HALF
     times = picture.scale if picture.scale is not None else max(1, min(MAX_SCALE, available // width))
     wide = " wide" if width * times > HALF or picture.rows else ""
     crisp = ' class="crisp"' if times > 1 else ""
@@ -257,7 +257,10 @@ figure.image img { display: block; margin: 2px auto 10px; max-width: 100%; heigh
 .labelled img { grid-column: 2; }
 .columns, .rows { display: grid; font-size: 12.5px; line-height: 1.3; color: var(--soft); }
 .columns { grid-column: 2; width: 0; min-width: 100%; grid-auto-flow: column; grid-auto-columns: minmax(0, 1fr); }
-.rows { grid-column: 1; grid-row: 2; margin: 2px 8px 10px 0; grid-auto-rows: minmax(0, 1fr); text-align: right; }
+.rows {
+  grid-column: 1; grid-row: 2; margin: 2px 0 10px; padding-right: 8px; grid-auto-rows: minmax(0, 1fr);
+  text-align: right; position: sticky; left: 0; background: var(--card);
+}
 .columns span { padding: 0 1px; overflow: hidden; text-overflow: ellipsis; }
 .rows span { align-self: center; max-width: 11em; }
 figure.player figcaption { font-weight: 400; font-size: 14px; color: var(--soft); margin-top: 8px; }
@@ -326,6 +329,8 @@ footer { padding-top: 28px; padding-bottom: 40px; color: var(--soft); font-size:
   header { padding-top: 26px; } h1 { font-size: 24px; } figure { padding: 12px 12px 10px; }
   th, td { padding-left: 12px; padding-right: 12px; }
   .plot text { font-size: 15px; }
+  .labelled { grid-template-columns: auto max-content; }
+  figure.image .labelled img { max-width: none; }
 }
 @media print {
   body { background: #fff; } nav { display: none; } figure, .table, .tiles { break-inside: avoid; }

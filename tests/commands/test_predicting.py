@@ -193,8 +193,7 @@ def test_live_forecasts_are_those_of_the_context_so_far(
     for frame in (6, 12):
         expected = model.predict(video[None, frame - 1 - context : frame - 1], 2)[0, -1]
         image = shown[frame - 3]  # (3, H', W'): the frame, then the forecast of it
-        if not from_stdin:  # a stream's colours are converted by another path
-            assert torch.equal(image[:, 2:34, 2:34], video[frame]) and torch.equal(image[:, 2:34, 36:68], expected)
+        assert torch.equal(image[:, 2:34, 2:34], video[frame]) and torch.equal(image[:, 2:34, 36:68], expected)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,9 @@ import numpy as np
 
 from vidgan.errors import VideoError
 from vidgan.video.container import CONTAINERS, DECODER_ERRORS, DECODERS, MAX_PIXELS, describe
+from vidgan.video.convert import FrameConverter
 from vidgan.video.decode import iterate_all, probe_rate
+from vidgan.video.orientation import orientation_of
 
 __all__ = ["STANDARD_INPUT", "FrameStream", "open_stream"]
 
@@ -67,7 +69,8 @@ def open_stream(source: str) -> Iterator[FrameStream]:
 
 def _decoded(container: Any, path: Path) -> Iterator[np.ndarray]:
     try:
+        converter = FrameConverter(None, "crop", "area")
         for frame in container.decode(video=0):
-            yield frame.to_ndarray(format="rgb24")
+            yield converter(frame, orientation_of(frame))
     except DECODER_ERRORS as error:
         raise VideoError(path, "corrupt", f"cannot be decoded: {describe(error)}") from error

@@ -80,6 +80,8 @@ def test_shapes_types_and_ranges() -> None:
         build()(pan(times=1))
     with pytest.raises(ValueError, match="multiples of 16"):
         build()(torch.zeros(1, 2, 3, 24, 32))
+    with pytest.raises(ValueError, match="horizon must be 1 or more, got 0"):
+        build()(pan(), horizon=0)
 
 
 def test_later_frames_are_the_last_true_frame_warped_by_composed_flow() -> None:

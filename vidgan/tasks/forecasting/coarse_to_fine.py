@@ -39,6 +39,7 @@ from vidgan.tasks.forecasting.motion_encoder import (
     EncoderState,
     FullPrecisionConv2d,
     MotionPosterior,
+    check_call,
     require_multiple,
 )
 from vidgan.tasks.forecasting.prediction import Forecaster
@@ -428,9 +429,7 @@ class CoarseToFineDualMotion(nn.Module, Forecaster):
         Raises:
             ValueError: a shape or horizon outside these limits.
         """
-        if context.ndim != 5 or context.shape[1] < 2 or context.shape[2] != self.channels:
-            raise ValueError(f"context must be (B, T, {self.channels}, H, W), T of 2 or more, got {(*context.shape,)}")
-        require_multiple(*context.shape[-2:])
+        check_call(context, horizon, draws, channels=self.channels)
         memory = self.remember(context, hindsight=decoding.hindsight)
         return self.continued(memory, horizon, draws=draws, decoding=decoding, implied=implied)
 

@@ -31,7 +31,7 @@ from vidgan.tasks.forecasting.decoding import PRIOR_TRUST, Decoding, DecodingRun
 from vidgan.tasks.forecasting.flow_estimator import ESTIMATORS, soft_limit
 from vidgan.tasks.forecasting.fusion import FUSIONS, Evidence, Parts
 from vidgan.tasks.forecasting.motion_decoder import MotionDecoder
-from vidgan.tasks.forecasting.motion_encoder import MotionEncoder, require_multiple
+from vidgan.tasks.forecasting.motion_encoder import MotionEncoder, check_call, require_multiple
 from vidgan.tasks.forecasting.prediction import Forecaster
 from vidgan.tasks.own_parts import build_own, require_output
 from vidgan.types import Clip, Flow, Prediction
@@ -148,7 +148,7 @@ class DualMotionGAN(nn.Module, Forecaster):
         Raises:
             ValueError: a shape or horizon outside these limits.
         """
-        self._check(context, horizon, draws)
+        check_call(context, horizon, draws, channels=self.channels)
         previous, last = context[:, -2], context[:, -1]
         observed, earlier, before = self._flows(
             context, flow, 3 if decoding.hindsight else 1 + self.reads_earlier_motion
@@ -258,15 +258,6 @@ class DualMotionGAN(nn.Module, Forecaster):
             moved = warp(feature, resize_flow(base_flow, size))
             skips.append(torch.cat([moved, F.interpolate(hints, size=size, mode="area")], dim=1))
         return [*skips, torch.cat([base_frame, hints], dim=1)]
-
-    def _check(self, context: Tensor, horizon: int, draws: Draws | None) -> None:
-        if context.ndim != 5 or context.shape[1] < 2 or context.shape[2] != self.channels:
-            raise ValueError(f"context must be (B, T, {self.channels}, H, W), T of 2 or more, got {(*context.shape,)}")
-        require_multiple(*context.shape[-2:])
-        if horizon < 1:
-            raise ValueError(f"horizon must be 1 or more, got {horizon}")
-        if draws is not None and len(draws) != len(context):
-            raise ValueError(f"draws must have one row per clip, got {len(draws)} rows for {len(context)} clips")
 
     @classmethod
     def from_architecture(cls, architecture: dict[str, Any]) -> Any:

@@ -12,12 +12,14 @@ from vidgan.nn.blocks import FullPrecisionConv2d
 from vidgan.nn.conv_lstm import ConvLSTM, ConvLSTMState
 from vidgan.nn.norms import norm_layer
 from vidgan.nn.recompute import recompute
+from vidgan.seeding import Draws
 
 __all__ = [
     "EncoderState",
     "Encoding",
     "MotionEncoder",
     "MotionPosterior",
+    "check_call",
     "down_block",
     "group_norm",
     "require_multiple",
@@ -165,3 +167,14 @@ def require_multiple(height: int, width: int) -> None:
     """Raise ValueError for frames whose sides are not multiples of what the encoder's stages halve."""
     if height % _STRIDE or width % _STRIDE or height < _STRIDE or width < _STRIDE:
         raise ValueError(f"frame height and width must be multiples of {_STRIDE}, got {height}x{width}")
+
+
+def check_call(context: Tensor, horizon: int, draws: Draws | None, *, channels: int) -> None:
+    """Raise ValueError unless a generator can forecast `horizon` frames of a context (B, T, channels, H, W)."""
+    if context.ndim != 5 or context.shape[1] < 2 or context.shape[2] != channels:
+        raise ValueError(f"context must be (B, T, {channels}, H, W), T of 2 or more, got {(*context.shape,)}")
+    require_multiple(*context.shape[-2:])
+    if horizon < 1:
+        raise ValueError(f"horizon must be 1 or more, got {horizon}")
+    if draws is not None and len(draws) != len(context):
+        raise ValueError(f"draws must have one row per clip, got {len(draws)} rows for {len(context)} clips")

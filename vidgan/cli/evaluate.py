@@ -247,6 +247,7 @@ def compare(
     vidgan compare PREDICTED TRUE                   videos paired by name, frame by frame
     vidgan compare 'OUT/*_pred.png' 'DATA/*_true.png'   videos paired by the text that replaces *
     vidgan compare GENERATED REAL --unpaired        two sets of clips
+    vidgan survey make GENERATED REAL --out PAGE    two sets of clips, compared blindly by people
     """
     from vidgan.commands.compare import compare_command
     from vidgan.commands.prepare import parse_size

@@ -10,7 +10,7 @@ from torch import Tensor
 
 import vidgan
 from vidgan.commands.generate import read_image
-from vidgan.commands.invert import load_editable, read_windows
+from vidgan.commands.invert import load_editable, read_start
 from vidgan.commands.output import file_suffix, folder_beside, output_rate, report_full_disk
 from vidgan.commands.unit_options import rendering_without
 from vidgan.errors import ConfigError, DataError
@@ -83,7 +83,7 @@ def edit(
     if mask is not None:
         under = shown[0]
         if original is not None:
-            under = read_windows([original], model)[0][0].clip
+            under = read_start(original, model)
             shown = [under, *shown]
         clip = paste(clip, under, read_mask(mask, model), feather)
     facts = ModelFacts.from_json(model.facts)
@@ -152,7 +152,7 @@ def read_mask(path: Path, model: Any) -> Tensor:
     if path.suffix.lower() in IMAGES:
         image = read_image(path, model.image_size, fit=ModelFacts.from_json(model.facts).fit)
         return image.float().mean(dim=0) / 255
-    return read_windows([path], model)[0][0].clip.float().mean(dim=1) / 255
+    return read_start(path, model).float().mean(dim=1) / 255
 
 
 def side_by_side(clips: Sequence[ByteClip]) -> ByteClip:

@@ -31,7 +31,7 @@ from vidgan.tasks.synthesis.tuning import TuningSettings, tune_generator
 from vidgan.types import ByteClip
 from vidgan.video.encode import contact_sheet, tile, write_mp4, write_png
 
-__all__ = ["InvertedClip", "invert", "load_editable", "read_windows", "train_encoder"]
+__all__ = ["InvertedClip", "invert", "load_editable", "read_start", "read_windows", "train_encoder"]
 
 MAX_SHOWN = 12  # clips in the video and on the sheet
 DEFAULT_STARTS, DEFAULT_STARTS_ENCODED = 6, 2
@@ -229,6 +229,11 @@ def read_windows(paths: Sequence[Path], model: Any) -> tuple[list[_Window], list
         if len(windows) == usable:
             raise DataError(f"{path}: contains no clip of 2 or more frames at the model's rate")
     return windows, notes
+
+
+def read_start(path: Path, model: Any) -> ByteClip:
+    """The first window of a video, (T, 3, H, W) uint8, read as a model's training clips were; errors as above."""
+    return read_windows([path], model)[0][0].clip
 
 
 def _window_starts(frames: int, length: int) -> Iterator[int]:

@@ -8,7 +8,7 @@ import torch
 
 import vidgan
 from vidgan.commands.edit import select_codes
-from vidgan.commands.invert import load_editable, read_windows
+from vidgan.commands.invert import load_editable, read_start
 from vidgan.commands.output import file_suffix, folder_beside, output_rate, report_full_disk
 from vidgan.errors import ConfigError
 from vidgan.files import check_overwrite, replace_folder, write_text
@@ -73,7 +73,7 @@ def layers(
             composed = swap_background(found, other)
             result = found._replace(background=other.background)
         else:
-            clip = to_float(read_windows([Path(background)], model)[0][0].clip)[None]
+            clip = to_float(read_start(Path(background), model))[None]
             if clip.shape[1] != num_frames:
                 raise ConfigError(f"--background {background}: {clip.shape[1]} frames; accepted: {num_frames}")
             composed = paste(found, clip)

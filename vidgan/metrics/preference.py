@@ -10,12 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vidgan.metrics.statistics import Estimate
+from vidgan.metrics.statistics import NORMAL, Estimate
 
 __all__ = ["PRIOR_VOTES", "Scores", "Vote", "bradley_terry"]
 
 PRIOR_VOTES = 1.0  # a virtual tie of each pair that was compared, so that unanimous votes keep a finite score
-NORMAL = 1.96  # 97.5th percentile
 STEPS, PRECISE = 100, 1e-12
 
 

@@ -34,7 +34,7 @@ _T = (
     12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
     2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
 )  # fmt: skip
-_NORMAL = 1.96
+NORMAL = 1.96  # 97.5th percentile
 
 
 def over_seeds(values: Sequence[float]) -> Estimate:
@@ -42,7 +42,7 @@ def over_seeds(values: Sequence[float]) -> Estimate:
     mean = float(np.mean(values))
     if len(values) < 2:
         return Estimate(mean, None, None)
-    t = _T[len(values) - 2] if len(values) - 2 < len(_T) else _NORMAL
+    t = _T[len(values) - 2] if len(values) - 2 < len(_T) else NORMAL
     half = t * float(np.std(values, ddof=1)) / len(values) ** 0.5
     return Estimate(mean, mean - half, mean + half)
 

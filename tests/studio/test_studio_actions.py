@@ -149,6 +149,21 @@ def test_drawn_clips_and_their_command_line(drawing: Any, tmp_path: Path, capfd:
         assert saved.read_bytes() == (tmp_path / "clips" / name).read_bytes()
 
 
+def test_a_caption_and_its_command_line(
+    catalogue: Catalogue, shelf: ModelShelf, tmp_path: Path, capfd: Any, monkeypatch: Any
+) -> None:
+    entry = catalogue.model("mocogan/captions", "clips")
+    options = synthesis.draw_options(entry, 2, 4, 0, None, "", " a big green ball goes up, slowly ")
+    with shelf.borrow(entry) as model:
+        made = synthesis.draw(model, entry, options, Job())
+        assert torch.equal(made.samples, model.sample(2, frames=4, seed=0, text=options.text)) and not made.codes
+    save_result(tmp_path, made.result("saved", {}))
+    run_line(synthesis.generate_line(entry, options), tmp_path, capfd, monkeypatch)
+    assert open_result(tmp_path, "saved.png").read_bytes() == (tmp_path / "clips" / "sheet.png").read_bytes()
+    with shelf.borrow(catalogue.model("mocogan/shapes", "clips")) as model, pytest.raises(ConfigError, match="caption"):
+        synthesis.draw(model, entry, options, Job())
+
+
 def test_an_edit_and_its_command_line(drawing: Any, tmp_path: Path, capfd: Any, monkeypatch: Any) -> None:
     entry, model, made = drawing
     names = synthesis.keep_codes(tmp_path, model, made.codes)

@@ -1,5 +1,9 @@
-"""The studio in a headless browser: every tab with real files, and no request to another machine."""
+"""The studio in a headless browser: every tab with real files, and no request to another machine.
 
+With VIDGAN_STUDIO_IMAGES=docs/images/studio in the environment, the images of the documentation are written.
+"""
+
+import io
 import os
 import subprocess
 import sys
@@ -7,24 +11,35 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from browser import headless_browser, page_errors, requested
+from helpers import small_config
+from PIL import Image
 
 pytest.importorskip("gradio")
 
+from vidgan.commands.train import train
 from vidgan.data.synthetic.shapes import render_shapes
 
-WAIT = 90.0  # seconds for one step on a busy machine
+WAIT = 240.0  # seconds for one step on a busy machine
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A running studio."""
+def address(shapes_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A running studio with prepared data, a run of an upscaler, and two folders of videos."""
     folder = tmp_path_factory.mktemp("studio")
+    changes: dict[str, Any] = {
+        "discriminators": {}, "optimizers": {"generator": {}}, "objective__weights": {"l1": 1.0},
+        "train__batch_size": 2, "train__steps": 2, "every__preview": 2, "name": "large",
+    }  # fmt: skip
+    train(small_config("upscaling", shapes_data, folder / "runs", **changes), quiet=True)
+    for name in ("first", "second"):
+        render_shapes(folder / name, clips=2, frames=6, size=32, seed=0)
+        for file in (folder / name).rglob("*.mp4"):
+            file.rename(folder / name / file.name)
     process = subprocess.Popen(
-        [sys.executable, "-m", "vidgan", "studio", "--port", "0"],
+        [sys.executable, "-m", "vidgan", "studio", "first", "second", str(shapes_data), "--port", "0"],
         cwd=folder,
         env={**os.environ, "TMPDIR": str(folder), "PYTHONPATH": os.pathsep.join(sys.path)},
         stdout=subprocess.PIPE,
@@ -87,8 +102,23 @@ class Page:
         finally:
             self.browser.switch_to.default_content()
 
-    def query(self) -> dict[str, list[str]]:
-        return parse_qs(urlsplit(self.browser.current_url).query)
+    def report(self, name: str) -> str:
+        """Text of a report in a frame."""
+        self.browser.switch_to.frame(self.find(f"#{name}-player iframe"))
+        try:
+            return str(until(lambda: self.browser.find_element("css selector", "main").text, "report"))
+        finally:
+            self.browser.switch_to.default_content()
+
+    def picture(self, name: str, height: int = 1300) -> None:
+        """Save the page as an image of the documentation, if the folder for them is named."""
+        if folder := os.environ.get("VIDGAN_STUDIO_IMAGES"):
+            metrics = {"width": 1280, "height": height, "deviceScaleFactor": 1, "mobile": False}
+            self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+            time.sleep(2)
+            image = Image.open(io.BytesIO(self.browser.get_screenshot_as_png())).convert("RGB")
+            image.save(Path(folder) / f"{name}.webp", quality=80, method=6)
+            self.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +140,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_forecast(page: Page, clip: Path, tmp_path: Path) -> None:
-    page.open("?tab=forecast&horizon=3&samples=2&start=1")
+    page.open("?tab=forecast&model=dual_motion/shapes&horizon=3&samples=2&start=1")
     page.drop("forecast", clip, "20 frames")
     until(lambda: "of 20" in page.text("#forecast-film"), "the film strip of the upload")
     assert "frames 1 to 5" in page.text("#forecast-film") and "6 to 8" in page.text("#forecast-film")
@@ -121,6 +151,7 @@ def test_forecast(page: Page, clip: Path, tmp_path: Path) -> None:
     assert "vidgan predict" in line and "--start 1 --samples 2" in line
     links = page.browser.find_elements("css selector", "#forecast-files a")
     assert [link.text for link in links] == ["mp4", "webp", "gif", "png", "npz"]
+    page.picture("forecast", 1000)
     bad = tmp_path / "bad.mp4"
     bad.write_bytes(b"#EXTM3U\nhttp://127.0.0.1/\n")
     page.drop("forecast", bad, "bad.mp4: not a video")
@@ -139,3 +170,50 @@ def test_synthesis(page: Page, clip: Path) -> None:
     page.click("synthesis-find")
     assert page.player("synthesis-find") == ["real clip", "from its codes"]
     assert "motion correlation" in page.text("#synthesis-find-status")
+    page.picture("synthesis", 1900)
+
+
+def test_transform(page: Page) -> None:
+    page.open("?tab=transform&frames=3&video=first/00000.mp4")
+    page.click("transform-go")
+    assert page.player("transform") == ["input", "bicubic", "nearest", "frame by frame", "upscaled"]
+    assert "vidgan upscale runs/large first/00000.mp4 --frames 3" in page.text("#transform-line")
+    links = page.browser.find_elements("css selector", "#transform-files a")
+    assert [link.text for link in links] == ["mp4", "json"]
+    page.picture("transform", 800)
+
+
+def test_compare(page: Page) -> None:
+    page.open("?tab=compare&kind=two folders&a=first&b=second&pairs=2")
+    page.click("compare-go")
+    assert page.player("compare") == ["left", "right"]
+    assert "second" not in page.text("#compare-progress") and not page.text("#compare-result")
+    page.picture("compare", 800)
+    page.find("body").send_keys("1")
+    until(lambda: "Pair 2 of 2" in page.find("#compare-player iframe").get_attribute("title"), "the second pair")
+    page.click("compare-tie")
+    until(lambda: "ties: 1" in page.text("#compare-result"), "the result")
+    assert "PSNR" in page.text("#compare-result")
+    assert "vidgan compare first second" in page.text("#compare-line")
+
+
+def test_data(page: Page) -> None:
+    page.open("?tab=data&clips=3&split=test")
+    page.click("data-go")
+    text = page.report("data")
+    assert "18" in text and "Contact sheet" in text and "No file was refused" in text
+    assert "vidgan prepare VIDEOS --size 32x32" in page.text("#data-line")
+    page.picture("data", 1200)
+
+
+def test_runs(page: Page) -> None:
+    page.open("?tab=runs")
+    page.click("runs-go")
+    text = page.report("runs")
+    assert "Training" in text and "Previews" in text
+    assert "step 2 of 2" in page.text("#runs-status") and "vidgan report runs/large" in page.text("#runs-line")
+    page.picture("runs", 1200)
+    page.click("runs-stop")
+    until(lambda: "no training that was started here" in page.text("#runs-status"), "the refusal")
+    page.click("runs-resume")
+    until(lambda: "resumed" in page.text("#runs-status"), "the resumed training")

@@ -5,7 +5,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +29,9 @@ from vidgan.tasks.base import ClipMapper
 from vidgan.video.encode import tile, write_clip
 from vidgan.video.resize import fit_image
 
-__all__ = ["MappedVideo", "map_video"]
+__all__ = ["MappedVideo", "OnFrame", "map_video"]
+
+OnFrame: TypeAlias = Callable[[int, int], None]
 
 LAYOUTS = ("single", "side")
 
@@ -62,6 +64,7 @@ def map_video(
     device: str = "auto",
     overwrite: bool = False,
     record: Mapping[str, Any] | None = None,
+    on_frame: OnFrame = lambda done, total: None,
 ) -> MappedVideo:
     """Map a video of any length to `out` and a record of the options (json); memory holds a few frames.
 
@@ -82,6 +85,7 @@ def map_video(
         device: "auto", "cpu" or "cuda".
         overwrite: replace existing files.
         record: further entries of the json file.
+        on_frame: called after each frame with the number of finished frames and of all frames; may raise to stop.
 
     Raises:
         ConfigError: an option without effect. DataError, VideoError: no such video, or one that cannot be mapped.
@@ -106,9 +110,9 @@ def map_video(
     if isinstance(model, nn.Module):
         model.to(chosen)
     output_fps, fps_from = output_rate(fps, None if stream.fps is None else stream.fps * rate, "video")
-    written = _Count()
-    inputs = _Beside(prepare(torch.from_numpy(image).permute(2, 0, 1).contiguous()) for image in stream)
     total = (stream.frames - 1) * rate + 1
+    written = _Count(lambda done: on_frame(done, total))
+    inputs = _Beside(prepare(torch.from_numpy(image).permute(2, 0, 1).contiguous()) for image in stream)
     mapped = (mapping or model.map_frames)(inputs.remembered() if layout == "side" else inputs.frames)
     outputs = written.counting(with_progress(mapped, total=total, description="mapping"))
     with appearing_together(out, results, overwrite=overwrite, frame_folder=frame_folder) as folder:
@@ -136,9 +140,10 @@ def map_video(
 
 
 class _Count:
-    """Number and size of the frames that passed."""
+    """Number and size of the frames that passed; calls `on_frame` with the number."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_frame: Callable[[int], None]) -> None:
+        self.on_frame = on_frame
         self.frames = 0
         self.size = (0, 0)
 
@@ -147,6 +152,7 @@ class _Count:
             self.frames += 1
             self.size = (frame.shape[-2], frame.shape[-1])
             yield frame
+            self.on_frame(self.frames)
 
 
 class _Beside:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vidgan.commands.map_video import MappedVideo, map_video
+from vidgan.commands.map_video import MappedVideo, OnFrame, map_video
 from vidgan.data.frame_stream import FrameStream, open_stream
 from vidgan.errors import ConfigError, DataError, PretrainedError
 from vidgan.hub import ModelFacts
@@ -41,6 +41,7 @@ def translate(
     device: str = "auto",
     overwrite: bool = False,
     allow_own_code: bool = False,
+    on_frame: OnFrame = lambda done, total: None,
 ) -> MappedVideo:
     """Write a video as a trained translation renders it, and a record of the options (json); memory holds a few frames.
 
@@ -61,6 +62,7 @@ def translate(
         device: "auto", "cpu" or "cuda".
         overwrite: replace existing files.
         allow_own_code: follow the import paths of own parts of the model; importing runs the module.
+        on_frame: called after each frame with the number of finished frames and of all frames; may raise to stop.
 
     Raises:
         PretrainedError: no such model. ConfigError: an option without effect on this model. DataError, VideoError: no
@@ -95,6 +97,7 @@ def translate(
         device=device,
         overwrite=overwrite,
         record={"mask": None if mask is None else str(mask), "reverse": reverse, "own_size": own_size},
+        on_frame=on_frame,
     )
 
 

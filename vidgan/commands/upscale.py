@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from vidgan.commands.map_video import MappedVideo, map_video
+from vidgan.commands.map_video import MappedVideo, OnFrame, map_video
 from vidgan.data.frame_stream import FrameStream
 from vidgan.errors import ConfigError
 from vidgan.own_code import own_code
@@ -22,6 +22,7 @@ def upscale(
     device: str = "auto",
     overwrite: bool = False,
     allow_own_code: bool = False,
+    on_frame: OnFrame = lambda done, total: None,
 ) -> MappedVideo:
     """Write the enlarged video as `out` (without sound) and a record of the options (json).
 
@@ -37,6 +38,7 @@ def upscale(
         device: "auto", "cpu" or "cuda".
         overwrite: replace existing files.
         allow_own_code: follow the import paths of own parts of the model; importing runs the module.
+        on_frame: called after each frame with the number of finished frames and of all frames; may raise to stop.
 
     Raises:
         PretrainedError: no such model, or one of another task.
@@ -66,4 +68,5 @@ def upscale(
         device=device,
         overwrite=overwrite,
         record={"scale": model.scale},
+        on_frame=on_frame,
     )

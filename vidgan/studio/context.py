@@ -6,6 +6,7 @@ from pathlib import Path
 
 from vidgan.data.sources.file_tree import VIDEO_SUFFIXES
 from vidgan.errors import DataError
+from vidgan.studio.actions.runs import Trainings
 from vidgan.studio.catalogue import Catalogue, ModelShelf, VideoEntry
 from vidgan.studio.jobs import Pace
 from vidgan.studio.sessions import Session, Sessions
@@ -23,12 +24,13 @@ class Studio:
         port: that it listens on.
         shelf: loaded models.
         pace: measured times.
-        may_train: whether pages may start trainings.
+        trainings: that pages started.
     """
 
     catalogue: Catalogue
     sessions: Sessions
     port: int
+    trainings: Trainings
     shelf: ModelShelf = field(default_factory=ModelShelf)
     pace: Pace = field(default_factory=Pace)
 
@@ -41,7 +43,9 @@ def open_studio(folders: Sequence[Path], scratch: Path, port: int) -> Studio:
         scratch: folder for temporary files.
         port: that it listens on.
     """
-    return Studio(Catalogue(folders, scratch / "examples"), Sessions(scratch / "sessions"), port)
+    return Studio(
+        Catalogue(folders, scratch / "examples"), Sessions(scratch / "sessions"), port, Trainings(scratch / "trainings")
+    )
 
 
 def chosen_video(studio: Studio, session: Session, upload: object, label: object) -> VideoEntry:

@@ -34,10 +34,12 @@ UPLOAD_URL, FILE_URL = "/studio/upload", "/studio/file/"
 # Of Gradio: the page, its assets, its configuration, events and the connection that shows that a page is open.
 OPEN_PREFIXES: Final = ("/assets/", "/static/", "/svelte/", "/gradio_api/heartbeat/", "/gradio_api/queue/")
 OPEN_PATHS: Final = frozenset(
-    ("/", "/config", "/theme.css", "/favicon.ico", "/robots.txt", "/gradio_api/info",
-     "/gradio_api/cancel", "/gradio_api/reset", "/gradio_api/reset/", "/gradio_api/startup-events",
-     "/gradio_api/config")
-)  # fmt: skip
+    (
+        *("/", "/config", "/theme.css", "/favicon.ico", "/robots.txt"),
+        *("/gradio_api/config", "/gradio_api/info", "/gradio_api/app_id", "/gradio_api/startup-events"),
+        *("/gradio_api/cancel", "/gradio_api/reset", "/gradio_api/reset/"),
+    )
+)
 
 POLICY: Final = "; ".join(
     (

@@ -59,7 +59,7 @@ def build_app(studio: Studio, *, host: str, token: str | None) -> Gate:
 
 @contextmanager
 def sweeping(studio: Studio) -> Iterator[None]:
-    """End abandoned sessions from time to time inside."""
+    """End abandoned sessions from time to time inside; afterwards, stop the trainings that pages started."""
     over = threading.Event()
 
     def sweep() -> None:
@@ -73,3 +73,4 @@ def sweeping(studio: Studio) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
+        studio.trainings.close()

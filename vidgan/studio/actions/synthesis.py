@@ -68,6 +68,7 @@ class DrawOptions:
         seed: of all codes.
         category: name for all clips; None: drawn for each motion.
         without_units: units of the frame generator that are set to 0, as `LAYER:UNIT,UNIT`.
+        text: caption of all clips; None: captions of training clips, for a model that reads them.
     """
 
     clips: int = 3
@@ -75,6 +76,7 @@ class DrawOptions:
     seed: int = 0
     category: str | None = None
     without_units: tuple[str, ...] = ()
+    text: str | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,8 @@ class Drawing:
         options: what was drawn.
         grid: (N * N, T, 3, H, W) uint8, row by row: a row shares one content, a column one motion.
         samples: (N, T, 3, H, W), the clips that `vidgan generate` writes: the diagonal.
-        codes: of the grid by name, `content-motion` counted from 1; empty for a model that continues a frame.
+        codes: of the grid by name, `content-motion` counted from 1; empty for a model that continues a frame or reads
+            captions.
         fps: frames per second of the files.
     """
 
@@ -161,7 +164,13 @@ class Inverted:
 
 
 def draw_options(
-    entry: ModelEntry, clips: float, frames: float | None, seed: float, category: str | None, units: str
+    entry: ModelEntry,
+    clips: float,
+    frames: float | None,
+    seed: float,
+    category: str | None,
+    units: str,
+    text: str = "",
 ) -> DrawOptions:
     """Checked options from the controls of a page.
 
@@ -177,7 +186,7 @@ def draw_options(
         if not (isinstance(value, int | float) and float(value).is_integer() and least <= value <= most):
             raise ConfigError(f"{name} is {value}; accepted are whole numbers from {least} to {most}")
     count, length, number = (int(value) for value, _, _ in values.values())
-    return DrawOptions(count, length, number, category or None, tuple(units.split()))
+    return DrawOptions(count, length, number, category or None, tuple(units.split()), text.strip() or None)
 
 
 def draw(model: Any, entry: ModelEntry, options: DrawOptions, job: Job, first_frame: Path | None = None) -> Drawing:
@@ -200,18 +209,21 @@ def draw(model: Any, entry: ModelEntry, options: DrawOptions, job: Job, first_fr
         image = read_image(first_frame, model.image_size, fit=entry.facts.fit)
     job.step(0.0, "drawing")
     fps, _ = output_rate(None, entry.facts.frame_rate or entry.facts.sampled_fps, "training clips")
+    if options.text is not None and not model.reads_captions:
+        raise ConfigError("caption: this model reads none; leave it empty, or choose a model of captions")
+    chosen: dict[str, Any] = {"seed": options.seed, "category": options.category}
+    if options.text is not None:
+        chosen["text"] = options.text
     with rendering_without(model, options.without_units):
-        samples = model.sample(
-            count, frames=options.frames, seed=options.seed, category=options.category, first_frame=image
-        )
-        latents = model.latents(count, options.frames, seed=options.seed, category=options.category)
+        samples = model.sample(count, frames=options.frames, first_frame=image, **chosen)
+        latents = model.latents(count, options.frames, **chosen)
         rows = []
         for row in range(count):
             job.step(0.3 + 0.7 * row / count, f"content {row + 1} of {count}")
             content = latents.content[row].expand_as(latents.content)
             rows.append(model.render(latents._replace(content=content), first_frame=image))
     codes = {}
-    if not model.needs_first_frame:
+    if not model.needs_first_frame and not model.reads_captions:
         codes = {
             f"{row + 1}-{column + 1}": _cell(latents, row, column, model)
             for row in range(count)
@@ -340,6 +352,7 @@ def generate_line(entry: ModelEntry, options: DrawOptions, first_frame: str | No
         clips=options.clips,
         frames=options.frames,
         category=options.category,
+        text=options.text,
         first_frame=first_frame,
         without_units=list(options.without_units),
         seed=options.seed,
@@ -366,3 +379,8 @@ def categories(facts: ModelFacts) -> list[str]:
 def clip_of(label: str, clip: ByteClip) -> PlayerClip:
     """(T, 3, H, W) uint8 for the player."""
     return PlayerClip(label, channel_last(clip, dims=4))
+
+
+def reads_captions(facts: ModelFacts) -> bool:
+    """Whether a model draws clips from text."""
+    return bool(facts.other.get("captions"))

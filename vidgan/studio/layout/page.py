@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 import gradio as gr
 
 from vidgan.studio.context import Studio
-from vidgan.studio.layout import forecast, synthesis
+from vidgan.studio.layout import compare, data, forecast, runs, synthesis, transform
 from vidgan.studio.layout.parts import Restored
 
 __all__ = ["CSS", "HEAD", "THEME", "build_page"]
@@ -15,6 +15,10 @@ __all__ = ["CSS", "HEAD", "THEME", "build_page"]
 TABS: Final = (
     ("forecast", "Forecast", forecast.build),
     ("synthesis", "Synthesis", synthesis.build),
+    ("transform", "Transform", transform.build),
+    ("compare", "Compare", compare.build),
+    ("data", "Data", data.build),
+    ("runs", "Runs", runs.build),
 )
 
 THEME: Final = gr.themes.Base(
@@ -27,7 +31,7 @@ THEME: Final = gr.themes.Base(
 )
 
 # The first tab is selected before the page has restored what its address asks for.
-HEAD: Final = "<script>window.vidganQuery = window.location.search;</script>"
+HEAD: Final = "<script>window.vidganQuery = window.location.search;</script>" + compare.KEYS
 _SELECT_SCRIPT: Final = """() => {
   if (window.vidganIsRestored && new URLSearchParams(location.search).get('tab') !== 'NAME')
     history.replaceState(null, '', '?tab=NAME');
@@ -58,6 +62,10 @@ CSS: Final = """
 .vg-files a { border: 1px solid var(--border-color-primary); border-radius: 5px; padding: 3px 10px; }
 .vg-error { color: #b91c1c; font-weight: 550; margin: 0; overflow-wrap: anywhere; }
 .dark .vg-error { color: #fca5a5; }
+.vg-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+.vg-table th, .vg-table td { padding: 3px 12px; text-align: left;
+  border-bottom: 1px solid var(--border-color-primary); }
+.vg-output pre { max-height: 240px; overflow: auto; font-size: .8rem; white-space: pre-wrap; }
 .vg-status, .vg-trust { margin: 0; }
 """
 

@@ -130,7 +130,11 @@ def player_view(
     clips: Sequence[PlayerClip], *, fps: float, title: str, rows: Sequence[str] = (), columns: Sequence[str] = ()
 ) -> str:
     """Clips in the shared player, in a frame of its own, which lets its script run; arguments as of the player."""
-    page = player_document(clips, fps=fps, title=title, rows=rows, columns=columns)
+    return page_view(player_document(clips, fps=fps, title=title, rows=rows, columns=columns), title)
+
+
+def page_view(page: str, title: str) -> str:
+    """A page in a frame of its own."""
     return f'<iframe class="vg-player" title="{html.escape(title)}" srcdoc="{html.escape(page)}"></iframe>'
 
 
@@ -143,21 +147,26 @@ def data_image(pixels: np.ndarray) -> str:
 
 def files_html(identifier: str, name: str, extra: Sequence[str] = ()) -> str:
     """Links that save a result in each format."""
-    names = [*(f"{name}.{suffix}" for suffix in FORMATS), *extra]
+    return links_html(identifier, [*(f"{name}.{suffix}" for suffix in FORMATS), *extra])
+
+
+def links_html(identifier: str, names: Sequence[str]) -> str:
+    """Links that save files of a session, with the suffix alone where all share a name."""
+    stem = names[0].rpartition(".")[0]
     links = "".join(
-        f'<a class="vg-file" download="{html.escape(one)}" href="{html.escape(file_url(identifier, one))}">'
-        f"{html.escape(one.rpartition('.')[2] if one.startswith(f'{name}.') else one)}</a>"
-        for one in names
+        f'<a download="{html.escape(name)}" href="{html.escape(file_url(identifier, name))}">'
+        f"{html.escape(name.removeprefix(f'{stem}.'))}</a>"
+        for name in names
     )
     return f'<div class="vg-files"><span>Save as</span>{links}</div>'
 
 
-def code_line(name: str) -> gr.Code:
+def code_line(name: str, label: str = "The same on the command line") -> gr.Code:
     """A place for the command line that does the same."""
     return gr.Code(
         value="",
         language="shell",
-        label="The same on the command line",
+        label=label,
         interactive=False,
         wrap_lines=True,
         show_line_numbers=False,

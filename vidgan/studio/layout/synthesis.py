@@ -47,11 +47,12 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
         restored: receives what sets the controls from an address.
     """
     names = studio.catalogue.models_of("clips")
+    default = default_model(studio)
     library = gr.State(None)  # {"id", "model", "names"}: the codes of the drawn and inverted clips
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=300):
             gr.Markdown("### 1. Draw")
-            model = gr.Dropdown(names, value=next(iter(names), None), label="Model", elem_id="synthesis-model")
+            model = gr.Dropdown(names, value=default, label="Model", elem_id="synthesis-model")
             with gr.Row():
                 clips = gr.Number(
                     3, label="Contents and motions", precision=0, minimum=1, maximum=action.MAX_CLIPS, min_width=80
@@ -59,6 +60,14 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
                 frames = gr.Number(16, label="Frames", precision=0, minimum=3, maximum=action.MAX_FRAMES, min_width=80)
                 seed = gr.Number(0, label="Seed", precision=0, minimum=0, min_width=80, elem_id="synthesis-seed")
             category = gr.Dropdown([ANY], value=ANY, label="Category", elem_id="synthesis-category")
+            caption = gr.Textbox(
+                "",
+                label="Caption",
+                max_lines=1,
+                visible=False,
+                elem_id="synthesis-caption",
+                info="empty: captions of training clips",
+            )
             with gr.Accordion("First frame, units", open=False):
                 image = drop_zone(f"{TAB}-image", "First frame: drop an image (image-to-video models)", "image/*")
                 units = gr.Textbox(
@@ -126,8 +135,10 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
 
     def run(session: Session, job: Job, name: Any, *values: Any) -> Iterator[Values]:
         entry = studio.catalogue.model(name, "clips")
-        count, number, start, kind, upload, removed = values
-        options = action.draw_options(entry, count, number, start, None if kind == ANY else kind, removed or "")
+        count, number, start, kind, upload, removed, text = values
+        options = action.draw_options(
+            entry, count, number, start, None if kind == ANY else kind, removed or "", text or ""
+        )
         given = chosen_file(session, upload, IMAGE_SUFFIXES)
         stored = session.new_folder()
         with studio.shelf.borrow(entry) as loaded:
@@ -223,7 +234,7 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
             **dict(zip((first, second, third), fresh, strict=True)),
         }
 
-    def for_model(name: Any) -> tuple[Any, Any, Any, Any]:
+    def for_model(name: Any) -> tuple[Any, Any, Any, Any, Any]:
         entry = studio.catalogue.model(name, "clips")
         kinds = action.categories(entry.facts)
         return (
@@ -231,6 +242,7 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
             entry.facts.frames,
             gr.Dropdown(kinds, value=next(iter(kinds), None)),
             entry.facts.frames,
+            gr.Textbox(visible=action.reads_captions(entry.facts)),
         )
 
     def for_operation(kind: Any) -> list[Any]:
@@ -248,7 +260,7 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
 
     def restore(query: Mapping[str, str]) -> list[Any]:
         listed = studio.catalogue.models_of("clips")
-        name = query["model"] if query.get("model") in listed else next(iter(listed), None)
+        name = query["model"] if query.get("model") in listed else default_model(studio)
         entry = studio.catalogue.models[name] if name else None
         kinds = action.categories(entry.facts) if entry else []
         kind = query["category"] if query.get("category") in kinds else ANY
@@ -261,17 +273,31 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
             query.get("units", "")[:200],
             gr.Dropdown(kinds, value=next(iter(kinds), None)),
             gr.Dropdown(visible=False),
+            gr.Textbox(
+                query.get("caption", "")[:200], visible=entry is not None and action.reads_captions(entry.facts)
+            ),
         ]
 
-    address(TAB, {"model": model, "clips": clips, "frames": frames, "seed": seed, "category": category, "units": units})
-    restored[TAB] = Restored(restore, [model, clips, frames, seed, category, units, target, third])
-    model.input(for_model, model, [category, frames, target, length], show_progress="hidden")
+    address(
+        TAB,
+        {
+            "model": model,
+            "clips": clips,
+            "frames": frames,
+            "seed": seed,
+            "category": category,
+            "units": units,
+            "caption": caption,
+        },
+    )
+    restored[TAB] = Restored(restore, [model, clips, frames, seed, category, units, target, third, caption])
+    model.input(for_model, model, [category, frames, target, length, caption], show_progress="hidden")
     operation.change(
         for_operation, operation, [amount, part, level, length, target, second, third], show_progress="hidden"
     )
     go.click(
         guarded(studio, TAB, status, run),
-        [model, clips, frames, seed, category, image, units],
+        [model, clips, frames, seed, category, image, units, caption],
         [view, files, line, status, estimate, library, first, second, third],
         concurrency_id="models",
         concurrency_limit=1,
@@ -303,3 +329,10 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
     )
     cancel.click(canceller(studio, TAB), None, status, queue=False)
     stop.click(canceller(studio, f"{TAB}-find"), None, find_status, queue=False)
+
+
+def default_model(studio: Studio) -> str | None:
+    """The first model whose clips can be edited through their codes, or the first one."""
+    names = studio.catalogue.models_of("clips")
+    editable = [name for name in names if not action.reads_captions(studio.catalogue.models[name].facts)]
+    return next(iter([*editable, *names]), None)

@@ -1,0 +1,265 @@
+"""Compare two folders of videos or two forecasters: blind votes, and metrics beside them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+import torch
+
+from vidgan.commands.compare import compare
+from vidgan.commands.forecast_files import DEFAULT_CONTEXT
+from vidgan.commands.predict import read_known
+from vidgan.data.sources.file_tree import VIDEO_SUFFIXES
+from vidgan.errors import ConfigError, DataError
+from vidgan.evaluation.baselines import copy_last
+from vidgan.evaluation.results import FolderScores
+from vidgan.metrics.frame import psnr, ssim
+from vidgan.metrics.preference import Vote, bradley_terry
+from vidgan.report.player import PlayerClip
+from vidgan.studio.catalogue import ModelEntry, ModelShelf
+from vidgan.studio.jobs import Job
+from vidgan.studio.lines import command_line
+from vidgan.types import ByteClip
+from vidgan.video.decode import read_video
+from vidgan.video.montage import channel_last
+
+__all__ = ["Choice", "Comparison", "MetricRow", "compare_folders", "compare_forecasters", "compare_lines"]
+
+Choice: TypeAlias = Literal["left", "right", "tie"]
+
+MAX_PAIRS: Final = 40
+MAX_CLIP_FRAMES: Final = 64
+MAX_CLIP_BYTES: Final = 100_000_000
+
+
+class MetricRow(NamedTuple):
+    """Metrics of one side: name of the row, then metric -> mean."""
+
+    name: str
+    values: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two clips of one thing.
+
+    Attributes:
+        unit: what they show.
+        clips: (T, 3, H, W) uint8 of each side.
+        truth: what they should be; None if it is unknown.
+        fps: frames per second.
+        context: leading frames that were given.
+    """
+
+    unit: str
+    clips: tuple[ByteClip, ByteClip]
+    truth: ByteClip | None
+    fps: float
+    context: int = 0
+
+
+@dataclass
+class Comparison:
+    """A comparison and its votes.
+
+    Attributes:
+        names: of the two sides.
+        pairs: in the order of display.
+        swapped: whether the second side is on the left, for each pair.
+        metrics: of both sides.
+        note: why there are no metrics.
+        votes: so far.
+    """
+
+    names: tuple[str, str]
+    pairs: Sequence[Pair]
+    swapped: Sequence[bool]
+    metrics: Sequence[MetricRow]
+    note: str = ""
+    votes: list[Choice] = field(default_factory=list)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every pair has a vote."""
+        return len(self.votes) == len(self.pairs)
+
+    def player_clips(self, *, with_truth: bool) -> list[PlayerClip]:
+        """The pair that is voted on next, without names."""
+        number = len(self.votes)
+        pair = self.pairs[number]
+        order = pair.clips[::-1] if self.swapped[number] else pair.clips
+        clips = [("left", order[0]), ("right", order[1])]
+        if with_truth and pair.truth is not None:
+            clips.append(("truth", pair.truth))
+        return [PlayerClip(label, channel_last(clip, dims=4), context=pair.context) for label, clip in clips]
+
+    def vote(self, choice: Choice) -> None:
+        """Add a vote for the displayed pair.
+
+        Raises:
+            ConfigError: all pairs have one.
+        """
+        if self.is_over:
+            raise ConfigError("every pair has a vote; begin again")
+        self.votes.append(choice)
+
+    def preference(self) -> str:
+        """The share of votes for each side, with the Bradley-Terry interval."""
+        if not self.votes:
+            return "No vote was cast."
+        counts = {"left": [1.0, 0.0], "right": [0.0, 1.0], "tie": [0.5, 0.5]}
+        votes = []
+        wins = [0, 0]
+        for choice, swapped, pair in zip(self.votes, self.swapped, self.pairs, strict=False):
+            share = counts[choice][1 if swapped else 0]
+            votes.append(Vote(0, 1, share, pair.unit))
+            if choice != "tie":
+                wins[0 if share == 1 else 1] += 1
+        estimate = bradley_terry(votes, 2).preferred[0, 1]
+        return (
+            f"{self.names[0]}: {wins[0]} votes; {self.names[1]}: {wins[1]} votes; ties: {len(votes) - sum(wins)}."
+            f" Probability that {self.names[0]} is preferred: {estimate.mean:.2f}"
+            f" [{estimate.low:.2f}, {estimate.high:.2f}]."
+        )
+
+
+def compare_folders(
+    names: tuple[str, str], folders: tuple[Path, Path], truth: Path | None, count: int, seed: int, job: Job
+) -> Comparison:
+    """Pair the videos of two folders by name.
+
+    Args:
+        names: of the two sides.
+        folders: with the videos.
+        truth: folder of the true videos, for the metrics; None: the sides are compared with each other.
+        count: pairs at most.
+        seed: of the choice and the order.
+        job: its progress.
+
+    Raises:
+        DataError: no two videos have the same name. ConfigError: a value outside its limits.
+        VideoError: a video cannot be read. CancelledError: the job was cancelled.
+    """
+    _check_count(count)
+    first, second = (_videos(folder) for folder in folders)
+    shared = sorted(first.keys() & second.keys())
+    if not shared:
+        raise DataError(f"{names[0]}, {names[1]}: no two videos have the same name")
+    true = {} if truth is None else _videos(truth)
+    draws = np.random.default_rng(seed)
+    pairs = []
+    for number, index in enumerate(draws.permutation(len(shared))[:count]):
+        name = shared[index]
+        job.step(0.5 * number / min(count, len(shared)), f"reading {name}")
+        (left, fps), (right, _) = _read(first[name]), _read(second[name])
+        known = _read(true[name])[0] if name in true else None
+        pairs.append(Pair(name, (left, right), known, fps))
+    job.step(0.5, "metrics")
+    rows, note = [], ""
+    try:
+        if truth is None:
+            rows = [_folder_row(f"{names[0]} against {names[1]}", folders[0], folders[1])]
+        else:
+            rows = [_folder_row(name, folder, truth) for name, folder in zip(names, folders, strict=True)]
+    except ValueError as error:  # votes need no metrics
+        note = f"Metrics were not computed: {error}."
+    return Comparison(names, pairs, (draws.random(len(pairs)) < 0.5).tolist(), rows, note)
+
+
+def compare_forecasters(
+    shelf: ModelShelf,
+    entries: tuple[ModelEntry, ModelEntry],
+    video: Path,
+    horizon: int,
+    count: int,
+    seed: int,
+    job: Job,
+) -> Comparison:
+    """Forecast the same windows of a video with two models. Both read the size, rate and context of the first one.
+
+    Args:
+        shelf: loads the models.
+        entries: the two models.
+        video: with frames after the context.
+        horizon: frames that are forecast.
+        count: windows at most, spread over the video.
+        seed: of the order.
+        job: its progress.
+
+    Raises:
+        ConfigError: the video is too short for one window. DataError, VideoError: it cannot be read.
+        CancelledError: the job was cancelled.
+    """
+    _check_count(count)
+    if not 1 <= horizon <= MAX_CLIP_FRAMES:
+        raise ConfigError(f"horizon is {horizon}; accepted are 1 to {MAX_CLIP_FRAMES}")
+    context = entries[0].facts.context or DEFAULT_CONTEXT
+    length = context + horizon
+    with shelf.borrow(entries[0]) as model:
+        known = read_known(video, model, context, horizon, 0, known=10 * length)
+    last = len(known.known) - length
+    if last < 0:
+        raise ConfigError(f"{video.name}: has {len(known.known)} frames; {length} are needed for context and horizon")
+    starts = sorted({round(start) for start in np.linspace(0, last, min(count, last + 1))})
+    forecasts: list[list[ByteClip]] = []
+    for side, entry in enumerate(entries):
+        with shelf.borrow(entry) as model:
+            made = []
+            for number, start in enumerate(starts):
+                job.step((side + number / len(starts)) / 2, f"{entry.label}: window {number + 1} of {len(starts)}")
+                made.append(model.predict(known.known[None, start : start + context], horizon)[0])
+            forecasts.append(made)
+    pairs, truths, copies = [], [], []
+    for start, first, second in zip(starts, *forecasts, strict=True):
+        window = known.known[start : start + length]
+        given = window[:context]
+        clips = torch.cat([given, first]), torch.cat([given, second])
+        pairs.append(Pair(f"frame {start}", clips, window, known.fps or 8.0, context))
+        truths.append(window[context:])
+        copies.append(copy_last(given[None], horizon)[0])
+    names = entries[0].label, entries[1].label
+    sides = {names[0]: forecasts[0], f"{names[1]} ": forecasts[1], "copy-last": copies}
+    rows = [MetricRow(name.strip(), _metrics(clips, truths)) for name, clips in sides.items()]
+    swapped = np.random.default_rng(seed).random(len(pairs)) < 0.5
+    return Comparison(names, pairs, swapped.tolist(), rows)
+
+
+def compare_lines(first: Path | str, second: Path | str, truth: Path | str | None) -> str:
+    """The commands that compute the metrics of two folders."""
+    if truth is None:
+        return command_line("compare", [first, second])
+    return "\n".join(command_line("compare", [folder, truth]) for folder in (first, second))
+
+
+def _check_count(count: int) -> None:
+    if not 1 <= count <= MAX_PAIRS:
+        raise ConfigError(f"pairs is {count}; accepted are 1 to {MAX_PAIRS}")
+
+
+def _videos(folder: Path) -> dict[str, Path]:
+    """Videos of a folder by their names without suffix."""
+    files = [file for file in sorted(folder.iterdir()) if file.is_file() and file.suffix.lower() in VIDEO_SUFFIXES]
+    return {file.stem: file for file in files}
+
+
+def _read(file: Path) -> tuple[ByteClip, float]:
+    video = read_video(file, max_frames=MAX_CLIP_FRAMES, max_bytes=MAX_CLIP_BYTES)
+    return torch.from_numpy(video.frames).permute(0, 3, 1, 2).contiguous(), video.fps
+
+
+def _folder_row(name: str, predicted: Path, true: Path) -> MetricRow:
+    scores = compare(predicted, true)
+    assert isinstance(scores, FolderScores)
+    means = scores.scores["prediction"]
+    values = {metric: score.mean.mean for metric, score in means.items()}
+    return MetricRow(name, {metric: value for metric, value in values.items() if value is not None})
+
+
+def _metrics(clips: Sequence[ByteClip], truths: Sequence[ByteClip]) -> dict[str, float]:
+    made, true = torch.stack(list(clips)), torch.stack(list(truths))
+    return {
+        "psnr": float(np.minimum(psnr(made, true), 99.0).mean()),
+        "ssim": float(ssim(made, true).mean()),
+    }

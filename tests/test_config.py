@@ -398,7 +398,7 @@ def test_the_reference_lists_every_key(task: str) -> None:
     assert (
         kinds
         == {
-            "synthesis": {f"section, kind {kind}" for kind in ("dcgan", "style", "residual")},
+            "synthesis": {f"section, kind {kind}" for kind in ("dcgan", "style", "residual", "modulated")},
             "forecasting": {"section, kind conv", "section, kind mask", "section, kind blend"},
             "translation": {"section, kind unet", "section, kind resnet"},
             "unpaired": {"section, kind unet", "section, kind resnet"},

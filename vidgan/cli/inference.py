@@ -54,6 +54,12 @@ def generate(
     upscale: Annotated[
         Path | None, typer.Option(help="A run of the task upscaling, or its model folder, that enlarges the clips.")
     ] = None,
+    truncation: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Pull looks toward the mean one: 1 not at all, 0 all alike; modulated models only."
+        ),
+    ] = None,
     seed: Seed = 0,
     fps: Fps = None,
     format: FormatOfFiles = "mp4",
@@ -99,6 +105,7 @@ def generate(
         layer=layer,
         without_units=without_units or (),
         upscale=upscale,
+        truncation=truncation,
         seed=seed,
         fps=fps,
         format=format,

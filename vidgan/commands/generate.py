@@ -36,6 +36,7 @@ def generate(
     layer: str | None = None,
     without_units: Sequence[str] = (),
     upscale: Path | str | None = None,
+    truncation: float | None = None,
     seed: int = 0,
     fps: float | None = None,
     format: str = "mp4",
@@ -60,6 +61,7 @@ def generate(
             (the clips without their objects).
         without_units: units of the frame generator to set to 0, as `LAYER:UNIT,UNIT`; `vidgan dissect` lists them.
         upscale: a run or model folder of the task upscaling, which enlarges the clips.
+        truncation: 0 to 1, of a model with frame.kind=modulated: how far each clip's look may differ from the mean one.
         fps: frame rate of the files; default: that of the training clips, or 8 if it is unknown.
         format: a key of `vidgan.video.encode.FORMATS`.
         layout: "single", one file per clip; "grid" or "side", one file `clips` with all clips in a grid or in a row.
@@ -86,6 +88,8 @@ def generate(
         image = read_image(first_frame, model.image_size, fit=ModelFacts.from_json(model.facts).fit)
     _check_first_frame(model, first_frame)
     texts = _checked_texts(model, text)
+    if truncation is not None and (layer is not None or not hasattr(getattr(model, "frame", None), "styles")):
+        raise ConfigError("--truncation: accepted for whole clips of a model with frame.kind=modulated")
     facts = ModelFacts.from_json(model.facts)
     num_frames = frames or facts.frames
     scale = 1 if upscaler is None else upscaler.scale
@@ -95,7 +99,10 @@ def generate(
     chosen: dict[str, Any] = {"text": texts} if texts else {}
     with rendering_without(model, without_units):
         if layer is None:
-            samples = model.sample(clips, frames=frames, seed=seed, category=category, first_frame=image, **chosen)
+            pulled: dict[str, Any] = {} if truncation is None else {"truncation": truncation}
+            samples = model.sample(
+                clips, frames=frames, seed=seed, category=category, first_frame=image, **chosen, **pulled
+            )
         else:
             latents = model.latents(clips, num_frames, seed=seed, category=category, **chosen)
             samples = _render_layer(model, layer, latents, image)
@@ -112,6 +119,7 @@ def generate(
         "layer": layer,
         "without_units": list(without_units),
         "upscale": None if upscale is None else str(upscale),
+        "truncation": truncation,
         "seed": seed,
         "fps": fps,
         "fps_from": fps_from,

@@ -4,7 +4,7 @@ Because every loss is a mean of per-sample values, the mean over equal micro-bat
 of the whole batch. Terms carry no weight; `weighted_sum` applies the configured weights.
 
 - adversarial: `ADVERSARIAL`, name -> `AdversarialLoss`; the metrics `accuracy` and `saturation` of its logits
-- penalties: `r1`, `gradient_penalty`, `drift`, `clip_weights`
+- penalties: `r1`, `gradient_penalty`, `drift`, `path_lengths`, `clip_weights`
 - reconstruction: `l1`, `l2`, `log_l2`, `crps`, `dissimilarity`, `gradient_difference`
 - flow: `flow_l1`
 - matching: `feature_matching`, `masked_l1`, `warp_confidence`
@@ -21,7 +21,7 @@ from vidgan.losses.latent import (
     kl_standard_normal,
 )
 from vidgan.losses.matching import feature_matching, masked_l1, warp_confidence
-from vidgan.losses.penalties import clip_weights, drift, gradient_penalty, r1
+from vidgan.losses.penalties import clip_weights, drift, gradient_penalty, path_lengths, r1
 from vidgan.losses.reconstruction import crps, dissimilarity, gradient_difference, l1, l2, log_l2
 from vidgan.losses.weighted import weighted_sum
 
@@ -45,6 +45,7 @@ __all__ = [
     "l2",
     "log_l2",
     "masked_l1",
+    "path_lengths",
     "r1",
     "saturation",
     "warp_confidence",

@@ -63,6 +63,25 @@ def gradient_penalty(discriminator: Callable[[Tensor], Logits], real: Tensor, fa
     return (norms - 1).square().mean()
 
 
+def path_lengths(outputs: Tensor, codes: Tensor, noise: Tensor) -> Tensor:
+    """Length of each sample's |J^T y| for random images y (StyleGAN2, Karras et al. 2020, Eq. 4).
+
+    It is the size of the change of the output for a small step of the code; the penalty is its squared distance from
+    its mean over training. For outputs of N numbers with standard normal y / sqrt(N), E|J^T y|^2 = |J|_F^2 / N.
+
+    Args:
+        outputs: (B, ...), computed from `codes`.
+        codes: (B, D), part of the graph of `outputs`.
+        noise: standard normal numbers of the shape of `outputs`.
+
+    Returns:
+        (B,) float32, differentiable with respect to the generator's weights.
+    """
+    weighted = (outputs.float() * noise).sum() / outputs[0].numel() ** 0.5
+    (gradient,) = torch.autograd.grad(weighted, codes, create_graph=True)
+    return (gradient.float().square().sum(dim=1) + 1e-12).sqrt()
+
+
 def drift(real_logits: Logits) -> Tensor:
     """Mean squared logit of real samples, E[D(x)^2] (Karras et al. 2018, appendix A.1, with weight 0.001).
 

@@ -1,4 +1,6 @@
-"""Adaptive discriminator augmentation (ADA, Karras et al., NeurIPS 2020): how often samples are augmented.
+"""State that training adapts and saves: the probability of augmentation, and running means.
+
+Adaptive discriminator augmentation (ADA, Karras et al., NeurIPS 2020): how often samples are augmented.
 
 A discriminator that knows its training clips by heart gives almost all of them positive logits. The mean sign of the
 logits of real samples, r = E[sign D(x)], measures that: the probability of augmentation grows while r is above a target
@@ -11,7 +13,7 @@ from torch import Tensor
 
 from vidgan.types import Logits
 
-__all__ = ["AdaptiveProbability"]
+__all__ = ["AdaptiveProbability", "RunningMean"]
 
 
 class AdaptiveProbability:
@@ -54,4 +56,36 @@ class AdaptiveProbability:
         total, count = accelerator.reduce(self.state[1:3].clone(), reduction="sum")
         step = (total / count.clamp_min(1) - self.target).sign() * self.change
         self.state[0] = (self.state[0] + step).clamp(0, 1)
+        self.state[1:] = 0
+
+
+class RunningMean:
+    """A mean over training, mean <- mean + rate (value - mean) after each update, alike in all processes.
+
+    Args:
+        state: (3,) float64 on the device of the run: the mean, and sum and number of values since the last update.
+        rate: in (0, 1].
+    """
+
+    def __init__(self, state: Tensor, *, rate: float) -> None:
+        self.state = state
+        self.rate = rate
+
+    @property
+    def mean(self) -> Tensor:
+        """Scalar."""
+        return self.state[0]
+
+    @torch.no_grad()
+    def observe(self, values: Tensor) -> None:
+        """Take values of any shape into account."""
+        self.state[1] += values.detach().double().sum()
+        self.state[2] += values.numel()
+
+    @torch.no_grad()
+    def update(self, accelerator: Accelerator) -> None:
+        """Move the mean; without values since the last update it stays."""
+        total, count = accelerator.reduce(self.state[1:].clone(), reduction="sum")
+        moved = self.state[0] + self.rate * (total / count.clamp_min(1) - self.state[0])
+        self.state[0] = torch.where(count > 0, moved, self.state[0])
         self.state[1:] = 0

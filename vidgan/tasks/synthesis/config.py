@@ -20,6 +20,7 @@ from vidgan.tasks.synthesis.content_encoder import ContentEncoderConfig
 from vidgan.tasks.synthesis.dcgan import DCGANConfig, DCGANFrameGenerator
 from vidgan.tasks.synthesis.info_codes import InfoCodeConfig
 from vidgan.tasks.synthesis.layers import LayersConfig
+from vidgan.tasks.synthesis.modulated import ModulatedConfig, ModulatedFrameGenerator
 from vidgan.tasks.synthesis.motion import RecurrentMotion, RecurrentMotionConfig
 from vidgan.tasks.synthesis.residual import ResidualConfig, ResidualFrameGenerator
 from vidgan.tasks.synthesis.style import StyleConfig, StyleFrameGenerator
@@ -34,6 +35,7 @@ FRAME_GENERATORS: dict[type[Section], type[nn.Module]] = {
     DCGANConfig: DCGANFrameGenerator,
     StyleConfig: StyleFrameGenerator,
     ResidualConfig: ResidualFrameGenerator,
+    ModulatedConfig: ModulatedFrameGenerator,
 }
 
 
@@ -123,7 +125,7 @@ class MoCoGANObjective(AdversarialObjective):
 
     built_in_terms: ClassVar[tuple[str, ...]] = (
         "adversarial_frame", "adversarial_video", "category", "codes", "first_frame", "mask_coverage", "mask_binary",
-        "text_kl",
+        "path_length", "text_kl",
     )  # fmt: skip
 
     augment: tuple[str, ...] = option(
@@ -145,6 +147,12 @@ class MoCoGANObjective(AdversarialObjective):
     )
 
     text: TextObjective | None = option(None, "How captions enter the discriminators; needs model.text.")
+    style_mixing: float = option(
+        0.0, "Probability that the finer levels of a generated clip take the style of another content.", ge=0, le=1
+    )
+    path_length_every: int = option(
+        4, "weights.path_length acts on every n-th step with n times the weight.", unit="steps", ge=1
+    )
     coverage: tuple[Share, Share] | None = option(
         None, "Lowest and highest mean mask of a clip that mask_coverage leaves free.", unit="share of the frame"
     )
@@ -226,6 +234,17 @@ class SynthesisConfig(AdversarialRunConfig):
             masks = [f"weights.{name}" for name in ("mask_coverage", "mask_binary") if name in objective.weights]
             masks += ["shift_foreground"] if objective.shift_foreground else []
             yield from (f"objective.{key} needs model.layers" for key in masks)
+        if not getattr(self.model.frame, "has_styles", False):
+            styled = ["weights.path_length"] if "path_length" in objective.weights else []
+            styled += ["style_mixing"] if objective.style_mixing else []
+            yield from (f"objective.{key} needs model.frame.kind=modulated, which has styles" for key in styled)
+        elif "path_length" in objective.weights:
+            others = [key for key in ("layers", "encoder", "text") if getattr(self.model, key) is not None]
+            yield from (
+                f"objective.weights.path_length cannot be combined with model.{key}; remove one" for key in others
+            )
+        if "path_length" not in objective.weights and objective.path_length_every != 4:
+            yield "objective.path_length_every has no effect without objective.weights.path_length; remove it"
         if objective.frames_per_clip is not None and self.discriminators.frame is None:
             yield "objective.frames_per_clip has no effect without discriminators.frame"
         if (objective.frames_per_clip or 1) > frames:

@@ -84,11 +84,9 @@ def check_invertible(model: Any, run: object) -> None:
             f"{run}: this model continues a given frame (model.encoder), so a clip has no content code to find;"
             " accepted: a MoCoGAN that draws clips from noise"
         )
-    if model.codes.motion_width:
-        raise ConfigError(
-            f"{run}: this model has information codes of the motion (model.codes), which inversion does not search;"
-            " accepted: a MoCoGAN without them"
-        )
+    if model.codes.motion_width or model.noise_places:
+        key = "model.codes of the motion" if model.codes.motion_width else "model.frame.noise_levels"
+        raise ConfigError(f"{run}: this model has {key}, which inversion does not search; accepted: one without")
     if model.reads_captions:
         raise ConfigError(
             f"{run}: this model reads captions (model.text), and codes of a clip hold no caption; accepted: a MoCoGAN"

@@ -5,7 +5,8 @@ that the motion network R_M makes from fresh noise at each step. The frame gener
 (z_C, z_M(t)). A caption, if the model reads one, becomes a code that both networks read (ours).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -24,11 +25,12 @@ from vidgan.tasks.synthesis.content_encoder import ContentEncoder
 from vidgan.tasks.synthesis.first_frame_warp import FLOW_CHANNELS, warp_first_frame
 from vidgan.tasks.synthesis.info_codes import InfoCodes
 from vidgan.tasks.synthesis.layers import MASK_CHANNELS, BackgroundLayer, Layers, split_drawn
+from vidgan.tasks.synthesis.modulated import Truncation
 from vidgan.tasks.synthesis.sampling import ClipSampler
 from vidgan.tokens import WordTokeniser
 from vidgan.types import Clip, Latents
 
-__all__ = ["Captioned", "MoCoGAN", "build_mocogan"]
+__all__ = ["Captioned", "Mixing", "MoCoGAN", "Styled", "build_mocogan"]
 
 _BLOCK = 16  # time steps drawn at once
 _FAR = 8  # frames after which a motion code of length one has moved the first frame by as much as a code says
@@ -41,6 +43,20 @@ class Captioned(NamedTuple):
     clips: Clip | Layers
     mean: Tensor  # (B, dim_text)
     logvar: Tensor  # (B, dim_text)
+
+
+class Mixing(NamedTuple):
+    """A second content for the finer levels of each clip (style mixing, Karras et al. 2019)."""
+
+    content: Tensor  # (B, dim_content)
+    fine_from: Tensor  # (B,) int64, first level that takes it; the number of levels for none
+
+
+class Styled(NamedTuple):
+    """Clips and the style codes that they were drawn from."""
+
+    clips: Clip
+    styles: Tensor  # (B, D)
 
 
 class MoCoGAN(nn.Module, ClipSampler):
@@ -134,6 +150,7 @@ class MoCoGAN(nn.Module, ClipSampler):
         if frames < 1:
             raise ValueError(f"frames must be at least 1, got {frames}")
         content = draws.normal(self.dim_content - self.codes.content_width)
+        noise = [draws.fork("noise").normal(self.noise_places)] if self.noise_places else []
         content_codes, motion_codes = self.codes.draw(draws)
         drawn = draws.integers(max(1, self.num_categories))
         category = drawn if category is None else self._checked(category, len(draws)).to(drawn.device)
@@ -144,7 +161,7 @@ class MoCoGAN(nn.Module, ClipSampler):
         motion = torch.cat([initial, *blocks], dim=1)[:, : steps + 1]  # (B, warm_up + T + 1, dim_motion)
         text = content.new_zeros(len(draws), 0) if self.text is None else draws.fork("text").normal(self.text.dim)
         return Latents(
-            content=torch.cat([content, content_codes], dim=1),
+            content=torch.cat([content, content_codes, *noise], dim=1),
             motion=torch.cat([motion, repeat(motion_codes, "b d -> b t d", t=steps + 1)], dim=2),
             category=category,
             text=text,
@@ -168,6 +185,11 @@ class MoCoGAN(nn.Module, ClipSampler):
         mean, logvar = self.text(caption)
         return latents._replace(text=mean + (0.5 * logvar).exp() * latents.text), mean, logvar
 
+    @property
+    def noise_places(self) -> int:
+        """Numbers of noise behind the content code, drawn once per clip; 0 for a frame generator without noise."""
+        return int(getattr(self.frame, "noise_places", 0))
+
     def _checked(self, category: Tensor, rows: int) -> Tensor:
         if self.num_categories == 0:
             raise ValueError("category: this model has no categories (num_categories=0)")
@@ -185,7 +207,10 @@ class MoCoGAN(nn.Module, ClipSampler):
         times: Tensor | None = None,
         as_layers: bool = False,
         caption: Tensor | None = None,
-    ) -> Clip | Layers | Captioned:
+        mixing: Mixing | None = None,
+        with_styles: bool = False,
+        truncation: Truncation | None = None,
+    ) -> Clip | Layers | Captioned | Styled:
         """Render clips.
 
         Args:
@@ -196,14 +221,17 @@ class MoCoGAN(nn.Module, ClipSampler):
             as_layers: return the layers before they are composed.
             caption: (B, L) word numbers, from which the text codes are drawn, with `latents.text` as their noise; None:
                 `latents.text` holds the codes.
+            mixing: a second content for the finer levels; needs a frame generator with `mixes_content`.
+            with_styles: return the style codes of the clips too; needs a frame generator with styles, and no caption.
+            truncation: pulls style codes toward their mean; needs a frame generator with styles.
 
         Returns:
             (B, T, C, H, W), or (B, S, C, H, W) with `times`; float32 in [-1, 1]. `as_layers`: `Layers` of this size.
-            `caption`: either of these in a `Captioned`.
+            `caption`: either of these in a `Captioned`. `with_styles`: clips in a `Styled`.
 
         Raises:
             ValueError: a first frame for a model without an encoder, or none for one that warps it; layers of a model
-                that draws whole frames.
+                that draws whole frames; styles of a frame generator without them.
         """
         if caption is not None:
             latents, mean, logvar = self.with_text(latents, caption)
@@ -211,8 +239,38 @@ class MoCoGAN(nn.Module, ClipSampler):
         path = self.path(motion, category, text)
         if times is not None:
             path = path.gather(1, times[:, :, None].expand(-1, -1, self.dim_motion))  # (B, S, dim_motion)
-        made = self.draw(content, path, category, first_frame=first_frame, as_layers=as_layers, text=text)
+        mixed: dict[str, Any] = {}
+        if mixing is not None:
+            mixed = {"fine_content": mixing.content, "fine_from": mixing.fine_from}
+        styles = self._styles(content, category, text) if with_styles else None
+        made = self.draw(
+            content,
+            path,
+            category,
+            first_frame=first_frame,
+            as_layers=as_layers,
+            text=text,
+            styles=styles,
+            truncation=truncation,
+            **mixed,
+        )
+        if styles is not None:
+            assert isinstance(made, Tensor), "styles belong to whole frames"
+            return Styled(made, styles)
         return made if caption is None else Captioned(made, mean, logvar)
+
+    def _styles(self, content: Tensor, category: Tensor, text: Tensor | None) -> Tensor:
+        """Style codes (B, D) of contents (B, dim_content [+ noise_places]).
+
+        Raises:
+            ValueError: the frame generator has none.
+        """
+        frame: Any = self.frame
+        if not hasattr(frame, "styles"):
+            raise ValueError("this model's frame generator has no styles (frame.kind)")
+        condition = self._condition("frame", content, category, text).to(content.dtype)
+        styles: Tensor = frame.styles(torch.cat([content[:, : self.dim_content], condition], dim=1))
+        return styles
 
     def path(self, motion: Tensor, category: Tensor, text: Tensor | None = None) -> Tensor:
         """The motion codes of the frames, (B, T, dim_motion).
@@ -237,22 +295,25 @@ class MoCoGAN(nn.Module, ClipSampler):
         *,
         first_frame: Tensor | None = None,
         fine_content: Tensor | None = None,
-        fine_from: int = 0,
+        fine_from: int | Tensor = 0,
         as_layers: bool = False,
         text: Tensor | None = None,
+        styles: Tensor | None = None,
+        truncation: Truncation | None = None,
     ) -> Clip | Layers:
         """Render frames from motion codes, each on its own.
 
         Args:
-            content: (B, dim_content).
+            content: (B, dim_content + noise_places).
             path: (B, S, dim_motion).
             category: (B,) int64.
             first_frame: as in `forward`.
             fine_content: (B, dim_content), the content of the levels from `fine_from` on; needs a frame generator with
                 `mixes_content`.
-            fine_from: level of the frame generator, 0 for the coarsest.
-            as_layers: as in `forward`.
+            fine_from: level of the frame generator, 0 for the coarsest; or one for each clip, (B,) int64.
+            as_layers, truncation: as in `forward`.
             text: (B, dim_text) codes, for a model that reads captions.
+            styles: (B, D), instead of those of `content`.
 
         Returns:
             (B, S, C, H, W), float32 in [-1, 1]; `as_layers`: `Layers` of this size.
@@ -260,6 +321,13 @@ class MoCoGAN(nn.Module, ClipSampler):
         Raises:
             ValueError: as `forward`, or the frame generator cannot mix contents.
         """
+        by_clip: dict[str, Tensor] = {} if styles is None else {"styles": styles}
+        if self.noise_places:
+            by_clip["noise"] = content[:, self.dim_content :]
+        fixed: dict[str, Any] = {} if truncation is None else {"truncation": truncation}
+        if truncation is not None and not hasattr(self.frame, "styles"):
+            raise ValueError("truncation needs a frame generator with styles (frame.kind=modulated)")
+        content = content[:, : self.dim_content]
         skips: list[Tensor] = []
         if first_frame is not None:
             codes = content[:, self.dim_content - self.codes.content_width :]
@@ -270,16 +338,20 @@ class MoCoGAN(nn.Module, ClipSampler):
         if fine_content is not None:
             if not getattr(self.frame, "mixes_content", False):
                 raise ValueError("this model's frame generator has no levels whose content can be mixed (frame.kind)")
-            fine_content = torch.cat([fine_content, condition.to(content.dtype)], dim=1)
+            by_clip["fine_content"] = torch.cat([fine_content[:, : self.dim_content], condition.to(content)], dim=1)
+            if isinstance(fine_from, Tensor):
+                by_clip["fine_from"] = fine_from
+            else:
+                fixed["fine_from"] = fine_from
         read = skips if self.reads_skips else []
         if self.background is not None:
-            drawn = self._draw(content, path, *read, fine_content=fine_content, fine_from=fine_from)
+            drawn = self._draw(content, path, *read, by_clip=by_clip, fixed=fixed)
             layers = split_drawn(drawn, self.background(content, path))
             return layers if as_layers else layers.clip()
         if as_layers:
             raise ValueError("this model draws whole frames (model.layers=null); it has no layers")
         if not self.warps_first_frame:
-            return self._draw(content, path, *read, fine_content=fine_content, fine_from=fine_from)
+            return self._draw(content, path, *read, by_clip=by_clip, fixed=fixed)
         if first_frame is None:
             raise ValueError("this model warps a first frame (warp_first_frame): give first_frame")
         return warp_first_frame(first_frame, self._draw(content, path, *skips), path.norm(dim=2))
@@ -295,20 +367,33 @@ class MoCoGAN(nn.Module, ClipSampler):
         return torch.cat([condition.to(text.dtype), text], dim=1)
 
     def _draw(
-        self, content: Tensor, path: Tensor, *skips: Tensor, fine_content: Tensor | None = None, fine_from: int = 0
+        self,
+        content: Tensor,
+        path: Tensor,
+        *skips: Tensor,
+        by_clip: Mapping[str, Tensor] = MappingProxyType({}),
+        fixed: Mapping[str, Any] = MappingProxyType({}),
     ) -> Tensor:
-        """Content codes (B, dim_content [+ N]) and paths (B, S, dim_motion) -> G_I's output, (B, S, C, H, W)."""
+        """G_I's output, (B, S, C, H, W).
+
+        Args:
+            content: (B, dim_content [+ N]).
+            path: (B, S, dim_motion).
+            skips: of the first frames.
+            by_clip: keyword arguments of the frame generator with a row per clip.
+            fixed: its other keyword arguments.
+        """
         num_frames = path.shape[1]
         codes = (
             repeat(content, "b d -> (b s) d", s=num_frames),
             rearrange(path, "b s d -> (b s) d"),
             *skips,
         )
-        if fine_content is not None:
-            fine = repeat(fine_content, "b d -> (b s) d", s=num_frames)
-            frames = self.frame(*codes, fine_content=fine, fine_from=fine_from)
+        rows = {name: values.repeat_interleave(num_frames, dim=0) for name, values in by_clip.items()}
+        if self.checkpoint_activations and not rows and not fixed:
+            frames = recompute(self.frame, *codes)
         else:
-            frames = recompute(self.frame, *codes) if self.checkpoint_activations else self.frame(*codes)
+            frames = self.frame(*codes, **rows, **fixed)
         return rearrange(frames, "(b s) c h w -> b s c h w", s=num_frames)
 
     def compilable_parts(self) -> list[nn.Module]:

@@ -11,6 +11,7 @@ from vidgan.pixels import to_byte, to_float
 from vidgan.seeding import Draws
 from vidgan.tasks.inference import device_of, evaluating
 from vidgan.tasks.synthesis.layers import Layers
+from vidgan.tasks.synthesis.modulated import Truncation
 from vidgan.types import ByteClip, Latents
 
 __all__ = ["ClipSampler"]
@@ -125,6 +126,8 @@ class ClipSampler(Pretrained):
         text: str | Sequence[str] | None = None,
         first_frame: Tensor | None = None,
         batch_size: int = 16,
+        truncation: float | None = None,
+        truncate_motion: bool = False,
     ) -> ByteClip:
         """Synthesise clips.
 
@@ -138,6 +141,9 @@ class ClipSampler(Pretrained):
             first_frame: (C, H, W) uint8, the frame to continue, or (clips, C, H, W), one for each clip; only for models
                 trained image-to-video.
             batch_size: clips rendered at once.
+            truncation: psi in [0, 1], which pulls the style of each clip toward the mean one: 1 changes nothing, 0
+                gives all clips one look. Only for models with frame.kind=modulated.
+            truncate_motion: pull motion toward its mean too.
 
         Returns:
             (clips, frames, C, H, W) uint8, on the CPU; of several texts `clips` each, one text after another.
@@ -153,15 +159,33 @@ class ClipSampler(Pretrained):
             self.latents(clips, frames, seed=seed, category=category, text=text),
             first_frame=first_frame,
             batch_size=batch_size,
+            truncation=truncation,
+            truncate_motion=truncate_motion,
         )
 
-    def render(self, latents: Latents, *, first_frame: Tensor | None = None, batch_size: int = 16) -> ByteClip:
+    def render(
+        self,
+        latents: Latents,
+        *,
+        first_frame: Tensor | None = None,
+        batch_size: int = 16,
+        truncation: float | None = None,
+        truncate_motion: bool = False,
+    ) -> ByteClip:
         """Clips from latents, (B, T, C, H, W) uint8 on the CPU, rendered in evaluation mode and float32.
 
+        Options as in `sample`.
+
         Raises:
-            ValueError: a first frame for a model without an encoder, or none for a model that needs it.
+            ValueError: a first frame for a model without an encoder, or none for a model that needs it; truncation
+                outside [0, 1], or of a model without styles.
         """
-        return torch.cat([to_byte(clips) for clips in self._batches(latents, first_frame, batch_size)])
+        options: dict[str, Any] = {}
+        if truncation is not None:
+            if not 0 <= truncation <= 1:
+                raise ValueError(f"truncation must lie in 0 to 1, got {truncation}")
+            options["truncation"] = Truncation(truncation, truncate_motion)
+        return torch.cat([to_byte(clips) for clips in self._batches(latents, first_frame, batch_size, **options)])
 
     def render_layers(self, latents: Latents, *, first_frame: Tensor | None = None, batch_size: int = 16) -> Layers:
         """The layers of clips, float32 on the CPU; `to_byte(layers.clip())` equals `render` of the same latents.
@@ -174,7 +198,7 @@ class ClipSampler(Pretrained):
         batches = list(self._batches(latents, first_frame, batch_size, as_layers=True))
         return Layers(*(torch.cat(parts) for parts in zip(*batches, strict=True)))
 
-    def _batches(self, latents: Latents, first_frame: Tensor | None, batch_size: int, **options: bool) -> Iterator[Any]:
+    def _batches(self, latents: Latents, first_frame: Tensor | None, batch_size: int, **options: Any) -> Iterator[Any]:
         """What `forward` returns for each batch of rows, on the CPU."""
         model: Any = self
         num_clips = len(latents.content)

@@ -21,7 +21,7 @@ from vidgan.tasks.synthesis.layers import PANELS, layer_panels
 from vidgan.tasks.synthesis.mocogan import MoCoGAN, build_mocogan
 from vidgan.tasks.synthesis.text_discriminator import TextDiscriminator
 from vidgan.tasks.synthesis.training import MoCoGANTraining
-from vidgan.training.adaptive import AdaptiveProbability
+from vidgan.training.adaptive import AdaptiveProbability, RunningMean
 from vidgan.types import ByteClip, Latents
 from vidgan.video.encode import tile, webp_bytes
 from vidgan.video.labels import Labels
@@ -29,6 +29,7 @@ from vidgan.video.labels import Labels
 __all__ = ["SynthesisTask"]
 
 PREVIEW_CLIPS = 16
+PATH_LENGTH_RATE = 0.01  # of the running mean of path lengths, as in StyleGAN2
 TRAVERSED = 5  # clips in which an information code changes
 LAYERED_CLIPS = 8  # of a layered model, each with its layers
 PREVIEW_WIDTH = 96  # pixels, to which smaller clips are enlarged
@@ -88,6 +89,11 @@ class SynthesisTask(Task[SynthesisConfig]):
                 adaptive[name] = AdaptiveProbability(
                     state, **objective.adaptive.model_dump(), clips_per_update=config.train.batch_size
                 )
+        path_length = None
+        if "path_length" in objective.weights:
+            state = torch.zeros(3, dtype=torch.float64, device=parts.trainees.accelerator.device)
+            parts.trainees.state["path-length"] = state
+            path_length = RunningMean(state, rate=PATH_LENGTH_RATE)
         return MoCoGANTraining(
             build_game(
                 config,
@@ -101,6 +107,9 @@ class SynthesisTask(Task[SynthesisConfig]):
             ),
             frames_per_clip=objective.frames_per_clip or 1,
             path_frames=objective.path_frames,
+            style_mixing=objective.style_mixing,
+            path_length=path_length,
+            path_length_every=objective.path_length_every,
             coverage=objective.coverage or (0.0, 1.0),
             largest_shift=round(objective.shift_foreground * min(generator.image_size)),
         )

@@ -15,12 +15,14 @@ from torch import Tensor
 
 from vidgan.losses.latent import category_accuracy, category_cross_entropy, kl_standard_normal
 from vidgan.losses.masks import mask_binary, mask_coverage, mask_entropy
+from vidgan.losses.penalties import path_lengths
 from vidgan.losses.reconstruction import l1
 from vidgan.nn.attention import attention_gammas
 from vidgan.pixels import to_float
 from vidgan.seeding import Draws
 from vidgan.tasks.synthesis.layers import Layers, shift_foreground
-from vidgan.tasks.synthesis.mocogan import Captioned
+from vidgan.tasks.synthesis.mocogan import Captioned, Mixing, Styled
+from vidgan.training.adaptive import RunningMean
 from vidgan.training.adversary import AdversarialGame, Adversary, Categories
 from vidgan.training.trainees import Micro, TurnResult
 from vidgan.types import ClipBatch, Latents, Terms
@@ -35,6 +37,7 @@ class Fakes(NamedTuple):
     latents: Latents
     mask: Tensor | None  # of a layered model
     code: tuple[Tensor, Tensor] | None  # mean and log-variance of the text codes
+    styles: Tensor | None  # (B, D), where they were asked for
 
 
 class MoCoGANTraining:
@@ -47,6 +50,9 @@ class MoCoGANTraining:
             trained length are trained too; None: they start at frame 0.
         coverage: lowest and highest mean mask of a layered clip that the term `mask_coverage` leaves free.
         largest_shift: of the foreground of layered clips, pixels; each clip draws its own in each direction.
+        style_mixing: probability that the finer levels of a clip take the style of another content.
+        path_length: mean length of the term `path_length`, if it is weighted.
+        path_length_every: the term is taken on every n-th step with n times the weight.
     """
 
     def __init__(
@@ -57,6 +63,9 @@ class MoCoGANTraining:
         path_frames: int | None = None,
         coverage: tuple[float, float] = (0.0, 1.0),
         largest_shift: int = 0,
+        style_mixing: float = 0.0,
+        path_length: RunningMean | None = None,
+        path_length_every: int = 1,
     ) -> None:
         self.game = game
         self.trainees = game.trainees
@@ -65,10 +74,23 @@ class MoCoGANTraining:
         self.path_frames = path_frames
         self.coverage = coverage
         self.largest_shift = largest_shift
+        self.style_mixing = style_mixing
+        self.path_length = path_length
+        self.path_length_every = path_length_every
 
     def step(self, step: int, micros: Sequence[Micro]) -> Terms:
         """One iteration: the turns in order, each with fresh fakes. Returns detached measurements by name."""
-        measured = self.game.step(step, micros, self.generator_losses, self.discriminator_losses, self.game.weights)
+        weights = dict(self.game.weights)
+        takes_lengths = self.path_length is not None and (step + 1) % self.path_length_every == 0
+        if takes_lengths:
+            weights["path_length"] *= self.path_length_every
+        else:
+            weights.pop("path_length", None)
+        losses = partial(self.generator_losses, takes_lengths=takes_lengths)
+        measured = self.game.step(step, micros, losses, self.discriminator_losses, weights)
+        if self.path_length is not None and takes_lengths:
+            self.path_length.update(self.trainees.accelerator)
+            measured["path_length/mean"] = self.path_length.mean.float().clone()
         for name, network in self.trainees.raw.items():
             gammas = attention_gammas(network)
             measured |= {f"attention/{name}/{layer}": gamma for layer, gamma in gammas.items()}
@@ -90,12 +112,13 @@ class MoCoGANTraining:
         read_codes = partial(generator.codes.read, latents=latents) if adversary.codes else None
         return adversary.discriminator_losses(real, fake, draws, step, categories, read_codes, _captions(batch))
 
-    def generator_losses(self, batch: ClipBatch, draws: Draws) -> TurnResult:
-        """The generator against all discriminators, with the category and first-frame terms."""
+    def generator_losses(self, batch: ClipBatch, draws: Draws, takes_lengths: bool = False) -> TurnResult:
+        """The generator against all discriminators, with the category, code, first-frame and path-length terms."""
         generator: Any = self.trainees.raw["generator"]
         draws = draws.fork("generator")
         real = to_float(batch.clip)
-        fake, latents, mask, code = self._generate(batch, draws.fork("latents"))
+        drawn = self._generate(batch, draws.fork("latents"), with_styles=takes_lengths)
+        fake, latents, mask, code, styles = drawn
         losses: Terms = {}
         metrics: Terms = {}
         for name, adversary in self.game.adversaries.items():
@@ -125,6 +148,11 @@ class MoCoGANTraining:
             terms = {"mask_coverage": mask_coverage(mask, *self.coverage), "mask_binary": mask_binary(mask)}
             losses |= {name: loss for name, loss in terms.items() if name in self.game.weights}
             metrics |= {"mask/mean": mask.detach().mean(), "mask/entropy": mask_entropy(mask.detach())}
+        if styles is not None and self.path_length is not None:
+            noise = draws.fork("path length").normal(*fake.shape[1:]).to(fake.device)
+            lengths = path_lengths(fake, styles, noise)
+            losses["path_length"] = (lengths - self.path_length.mean.float()).square().mean()
+            self.path_length.observe(lengths)
         losses |= {name: term(fake, real) for name, term in self.game.own_terms.items()}
         return TurnResult(losses, metrics)
 
@@ -132,7 +160,9 @@ class MoCoGANTraining:
         """(B, S) different random frame numbers per clip: the paper's S_1 for S = 1."""
         return draws.uniform(num_frames).argsort(dim=1)[:, : self.frames_per_clip]
 
-    def _generate(self, batch: ClipBatch, draws: Draws, times: Tensor | None = None) -> Fakes:
+    def _generate(
+        self, batch: ClipBatch, draws: Draws, times: Tensor | None = None, with_styles: bool = False
+    ) -> Fakes:
         """Synthesised clips through the prepared generator, from the batch's captions if the model reads them.
 
         The foreground of a layered model is shifted at random first: what its mask leaves behind is then out of place.
@@ -154,18 +184,34 @@ class MoCoGANTraining:
                 times=times,
                 as_layers=generator.is_layered,
                 caption=None if captions is None else captions[:, 0],
+                mixing=self._mixing(draws),
+                with_styles=with_styles,
             )
         code: tuple[Tensor, Tensor] | None = None
         if isinstance(made, Captioned):
             code = (made.mean, made.logvar)
             made = made.clips
+        if isinstance(made, Styled):
+            return Fakes(made.clips.float(), latents, None, code, made.styles)
         if not isinstance(made, Layers):
-            return Fakes(made.float(), latents, None, code)
+            return Fakes(made.float(), latents, None, code, None)
         layers = Layers(*(part.float() for part in made))
         if self.largest_shift:
             shift = draws.fork("shift").integers(2 * self.largest_shift + 1, 2).to(device) - self.largest_shift
-            return Fakes(shift_foreground(layers, shift).clip(), latents, layers.mask, code)
-        return Fakes(layers.clip(), latents, layers.mask, code)
+            return Fakes(shift_foreground(layers, shift).clip(), latents, layers.mask, code, None)
+        return Fakes(layers.clip(), latents, layers.mask, code, None)
+
+    def _mixing(self, draws: Draws) -> Mixing | None:
+        """A second content, and the level from which each clip takes it: uniform from 1 on, or none."""
+        if not self.style_mixing:
+            return None
+        generator: Any = self.trainees.raw["generator"]
+        device, levels = self.trainees.accelerator.device, generator.frame.num_levels
+        streams = draws.fork("mixing")
+        content = generator.draw_latents(streams.fork("content"), 1).content.to(device)
+        mixes = streams.uniform().to(device) < self.style_mixing
+        cut = 1 + streams.integers(levels - 1).to(device)
+        return Mixing(content, torch.where(mixes, cut, levels))
 
 
 def _captions(batch: ClipBatch) -> Tensor | None:

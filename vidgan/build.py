@@ -297,6 +297,7 @@ def build_algorithm(
         lr_factor=learning_rate_factor(
             config.train.lr_schedule, config.train.warmup, config.train.steps, config.train.decay_start or 0.0
         ),
+        frozen=find_task(config).frozen(config),
     )
     parts = TrainingParts(
         trainees=trainees,

@@ -271,6 +271,10 @@ class Task(ABC, Generic[Config]):
         """How many wrong captions come with each clip and its caption, which the networks read; None without text."""
         return None
 
+    def frozen(self, config: Config) -> Mapping[str, Sequence[str]]:
+        """Network -> names of its parts that are not trained."""
+        return {}
+
     def context(self, config: Config) -> int | None:
         """Frames that are given, for a task that continues clips."""
         return None

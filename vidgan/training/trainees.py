@@ -7,6 +7,7 @@ import contextlib
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -41,6 +42,7 @@ class Trainees:
         clip_grad_norm: limit of each network's gradient norm, None for no limit.
         lr_factor: step -> factor on every base learning rate, in global steps (a pure function, so that it does not
             depend on the process count and needs no state).
+        frozen: network -> its children whose weights stay as they are.
 
     Attributes:
         state: further tensors by name that belong to a checkpoint, changed in place by whoever added them.
@@ -56,6 +58,7 @@ class Trainees:
         precision: str,
         clip_grad_norm: float | None = None,
         lr_factor: Callable[[int], float] = lambda step: 1.0,
+        frozen: Mapping[str, Sequence[str]] = MappingProxyType({}),
     ) -> None:
         self.accelerator = accelerator
         self.raw = dict(networks)
@@ -67,11 +70,17 @@ class Trainees:
         self.lr_factor = lr_factor
         self.state: dict[str, Tensor] = {}
         self.around: Callable[[str], contextlib.AbstractContextManager[Any]] = lambda name: contextlib.nullcontext()
+        self._fixed = [self.raw[name].get_submodule(child) for name, children in frozen.items() for child in children]
+        self._freeze()
         self._base_lr = {name: [g["lr"] for g in opt.param_groups] for name, opt in self.optimizers.items()}
         with warnings.catch_warnings():
             # Accelerate passes an argument that torch has renamed; each process would warn of it.
             warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
             self.prepared = {name: accelerator.prepare_model(module) for name, module in self.raw.items()}
+
+    def _freeze(self) -> None:
+        for module in self._fixed:
+            module.requires_grad_(False)
 
     def autocast(self, enabled: bool = True) -> contextlib.AbstractContextManager[Any]:
         """bf16 for the forwards of a turn; `enabled=False` for what must stay in float32 (penalties)."""
@@ -112,6 +121,7 @@ class Trainees:
         with self.around(name):
             for other, module in self.raw.items():
                 module.requires_grad_(other == name)
+            self._freeze()
             losses: Terms = {}
             metrics: Terms = {}
             for number, (batch, draws) in enumerate(micros):

@@ -21,7 +21,7 @@ from vidgan.tasks.synthesis.dcgan import DCGANConfig, DCGANFrameGenerator
 from vidgan.tasks.synthesis.info_codes import InfoCodeConfig
 from vidgan.tasks.synthesis.layers import LayersConfig
 from vidgan.tasks.synthesis.modulated import ModulatedConfig, ModulatedFrameGenerator
-from vidgan.tasks.synthesis.motion import RecurrentMotion, RecurrentMotionConfig
+from vidgan.tasks.synthesis.motion import RecurrentMotion, RecurrentMotionConfig, WalkMotion, WalkMotionConfig
 from vidgan.tasks.synthesis.residual import ResidualConfig, ResidualFrameGenerator
 from vidgan.tasks.synthesis.style import StyleConfig, StyleFrameGenerator
 
@@ -30,7 +30,10 @@ __all__ = ["FRAME_GENERATORS", "MOTION_NETWORKS", "MoCoGANConfig", "MoCoGANObjec
 Share = Annotated[float, Field(ge=0, le=1)]
 
 # Config section -> network. A new kind is one file with both, and one line here.
-MOTION_NETWORKS: dict[type[Section], type[nn.Module]] = {RecurrentMotionConfig: RecurrentMotion}
+MOTION_NETWORKS: dict[type[Section], type[nn.Module]] = {
+    RecurrentMotionConfig: RecurrentMotion,
+    WalkMotionConfig: WalkMotion,
+}
 FRAME_GENERATORS: dict[type[Section], type[nn.Module]] = {
     DCGANConfig: DCGANFrameGenerator,
     StyleConfig: StyleFrameGenerator,
@@ -147,6 +150,15 @@ class MoCoGANObjective(AdversarialObjective):
     )
 
     text: TextObjective | None = option(None, "How captions enter the discriminators; needs model.text.")
+    frozen: tuple[Literal["motion", "frame"], ...] = option(
+        (), "Parts of the generator that keep their weights: motion while frames are learned, then frame."
+    )
+    reversal: float = option(
+        0.0,
+        "Probability that D_V sees a clip, real or fake, backwards; the direction of time is lost.",
+        ge=0,
+        le=1,
+    )
     style_mixing: float = option(
         0.0, "Probability that the finer levels of a generated clip take the style of another content.", ge=0, le=1
     )
@@ -245,6 +257,10 @@ class SynthesisConfig(AdversarialRunConfig):
             )
         if "path_length" not in objective.weights and objective.path_length_every != 4:
             yield "objective.path_length_every has no effect without objective.weights.path_length; remove it"
+        if set(objective.frozen) >= {"motion", "frame"}:
+            yield "objective.frozen names both parts of the generator; leave one to train"
+        if objective.reversal and self.discriminators.video is None:
+            yield "objective.reversal has no effect without discriminators.video; remove it"
         if objective.frames_per_clip is not None and self.discriminators.frame is None:
             yield "objective.frames_per_clip has no effect without discriminators.frame"
         if (objective.frames_per_clip or 1) > frames:

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidgan.nn.blocks import LEAK
+from vidgan.nn.blocks import LEAK, require_choice
 from vidgan.nn.modulated import EqualisedLinear, ModulatedConv2d, ModulatedLayer, doubled, unit_moment
 from vidgan.nn.pyramid import channel_plan, pyramid
 from vidgan.sections import Section, option
@@ -50,6 +50,10 @@ class ModulatedConfig(Section):
     mapping_layers: int = option(2, "Layers of the mapping network (StyleGAN2: 8, or 2).", ge=1, le=16)
     mapping_width: int = option(128, "Length of the style code w.", ge=1)
     mapping_rate: float = option(0.01, "Multiplier of the mapping network's learning rate.", gt=0, le=1)
+    motion_enters: Literal["beside", "style"] = option(
+        "beside",
+        "Motion is appended to the style (MoCoGAN+SG2), or added to it: a path among styles (MoCoGAN-HD).",
+    )
     motion_levels: int | None = option(None, "Number of coarsest levels that read motion too; null for all.", ge=1)
     noise_levels: int = option(0, "Number of coarsest levels with noise, drawn once per clip.", ge=0)
 
@@ -71,7 +75,8 @@ class ModulatedFrameGenerator(nn.Module):
         convolutions: of each level, behind the doubling one.
         mapping_layers, mapping_width, mapping_rate: of the mapping network; its learning rate is multiplied by
             `mapping_rate`.
-        motion_levels: number of coarsest levels whose style is [w, motion]; that of the finer ones is w. None: all.
+        motion_enters: "beside": [w, f(motion)] modulates a level; "style": w + A motion with a linear map A.
+        motion_levels: number of coarsest levels that read motion; w modulates the finer ones. None: all.
         noise_levels: number of coarsest levels that add noise.
 
     Attributes:
@@ -98,6 +103,7 @@ class ModulatedFrameGenerator(nn.Module):
         mapping_layers: int = 2,
         mapping_width: int = 128,
         mapping_rate: float = 0.01,
+        motion_enters: str = "beside",
         motion_levels: int | None = None,
         noise_levels: int = 0,
     ) -> None:
@@ -113,6 +119,8 @@ class ModulatedFrameGenerator(nn.Module):
         plan = channel_plan(width, self.num_levels, max_width)[::-1]  # coarse to fine
         lengths = [dim_content, *[mapping_width] * mapping_layers]
         self.mapping = nn.ModuleList(EqualisedLinear(i, o, rate=mapping_rate) for i, o in pairwise(lengths))
+        require_choice("motion_enters", motion_enters, ("beside", "style"))
+        self.adds_motion = motion_enters == "style"
         self.motion = EqualisedLinear(dim_motion, mapping_width)
         self.start = nn.Parameter(torch.randn(plan[0], *grid))
         self.layers = nn.ModuleList()
@@ -120,7 +128,8 @@ class ModulatedFrameGenerator(nn.Module):
         self.colour_styles = nn.ModuleList()
         self.levels: list[int] = []  # of each layer
         for level, outputs in enumerate(plan):
-            dim_style = 2 * mapping_width if level < self.motion_levels else mapping_width
+            appends = level < self.motion_levels and not self.adds_motion
+            dim_style = 2 * mapping_width if appends else mapping_width
             inputs = plan[max(0, level - 1)]
             for number in range(max(1, convolutions) if level == 0 else 1 + convolutions):
                 up = level > 0 and number == 0
@@ -180,7 +189,9 @@ class ModulatedFrameGenerator(nn.Module):
             raise ValueError(f"this frame generator needs noise, (N, {self.noise_places}) numbers")
         style = self.styles(content) if styles is None else styles
         fine = None if fine_content is None else self.styles(fine_content)
-        moving = F.leaky_relu(self.motion(motion), LEAK)  # (N, mapping_width)
+        moving = self.motion(motion)  # (N, mapping_width)
+        if not self.adds_motion:
+            moving = F.leaky_relu(moving, LEAK)
         self._track(self.mean_motion, moving)
         if truncation is not None and truncation.psi != 1:
             style = torch.lerp(self.mean_style.to(style), style, truncation.psi)
@@ -213,4 +224,6 @@ class ModulatedFrameGenerator(nn.Module):
                 style = torch.where((fine_from <= level)[:, None], fine, style)
             elif fine_from <= level:
                 style = fine
-        return torch.cat([style, moving], dim=1) if level < self.motion_levels else style
+        if level >= self.motion_levels:
+            return style
+        return style + moving if self.adds_motion else torch.cat([style, moving], dim=1)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from vidgan.sections import Section, option
 
-__all__ = ["RecurrentMotion", "RecurrentMotionConfig"]
+__all__ = ["RecurrentMotion", "RecurrentMotionConfig", "WalkMotion", "WalkMotionConfig"]
 
 
 class RecurrentMotionConfig(Section):
@@ -82,3 +82,48 @@ class RecurrentMotion(nn.Module):
                 state = self.cell(torch.cat([step_noise, condition], dim=1), state)
                 states.append(state)
             return self.output(torch.stack(states, dim=1))
+
+
+class WalkMotionConfig(Section):
+    """R_M: a walk whose steps an LSTM cell chooses, from a standstill (MoCoGAN-HD, Tian et al. 2021)."""
+
+    kind: Literal["walk"] = option("walk", "A walk that starts at 0; each step depends on a recurrent state.")
+    hidden: int = option(64, "Size of the state.", ge=1)
+    step_size: float = option(0.2, "Largest change of each value of the code between two frames.", gt=0)
+
+
+class WalkMotion(nn.Module):
+    """m(t) = m(t - 1) + step_size * tanh(W h(t) + b), with m of frame 0 equal to 0.
+
+    Frame 0 shows the content alone, so a frame generator that was trained on single frames can be moved from there.
+    With `frame.kind=modulated` and `motion_enters=style` the walk is one in the space of styles.
+
+    Args:
+        dim_motion: length of the codes and of the noise.
+        num_conditions: length of the constant input beside the noise, 0 for none.
+        hidden: size of the state.
+        step_size: largest change of each value of the code between two frames.
+    """
+
+    def __init__(self, *, dim_motion: int, num_conditions: int = 0, hidden: int = 64, step_size: float = 0.2) -> None:
+        super().__init__()
+        self.step_size = step_size
+        self.cell = nn.LSTMCell(dim_motion + num_conditions, hidden)
+        self.first = nn.Linear(dim_motion, hidden)
+        self.output = nn.Linear(hidden, dim_motion)
+
+    def forward(self, noise: Tensor, condition: Tensor) -> Tensor:
+        """Generate a path; noise (B, T+1, dim_motion) and condition (B, num_conditions) as in `RecurrentMotion`.
+
+        Returns:
+            (B, T, dim_motion) float32; row 0 is 0. The noise of frame 0 is not used.
+        """
+        with torch.autocast(device_type=noise.device.type, enabled=False):
+            noise, condition = noise.float(), condition.float()
+            state = torch.tanh(self.first(noise[:, 0]))  # (B, hidden)
+            memory = torch.zeros_like(state)
+            steps = [noise.new_zeros(len(noise), noise.shape[2])]
+            for step_noise in noise[:, 2:].unbind(dim=1):
+                state, memory = self.cell(torch.cat([step_noise, condition], dim=1), (state, memory))
+                steps.append(self.step_size * torch.tanh(self.output(state)))
+            return torch.stack(steps, dim=1).cumsum(dim=1)

@@ -1,11 +1,14 @@
 """The task `synthesis`: clips from MoCoGAN."""
 
+import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
 from vidgan.metrics.clip_statistics import describe, pairwise_diversity
+from vidgan.metrics.returning import returning_share
 from vidgan.nn.augmentation import DiffAugment
 from vidgan.nn.text import build_text_encoder
 from vidgan.tasks.adversarial import (
@@ -27,6 +30,8 @@ from vidgan.video.encode import tile, webp_bytes
 from vidgan.video.labels import Labels
 
 __all__ = ["SynthesisTask"]
+
+logger = logging.getLogger(__name__)
 
 PREVIEW_CLIPS = 16
 PATH_LENGTH_RATE = 0.01  # of the running mean of path lengths, as in StyleGAN2
@@ -107,6 +112,7 @@ class SynthesisTask(Task[SynthesisConfig]):
             ),
             frames_per_clip=objective.frames_per_clip or 1,
             path_frames=objective.path_frames,
+            reversal=objective.reversal,
             style_mixing=objective.style_mixing,
             path_length=path_length,
             path_length_every=objective.path_length_every,
@@ -153,6 +159,8 @@ class SynthesisTask(Task[SynthesisConfig]):
                 "diversity/real": pairwise_diversity(real.pooled),
                 "motion/fake": float(fake.motion_energy.mean()),
                 "motion/real": float(real.motion_energy.mean()),
+                "returning/fake": returning_share(samples),
+                "returning/real": returning_share(clips),
                 "saturation/fake": saturated_share(samples),
                 "saturation/real": saturated_share(clips),
             },
@@ -165,6 +173,12 @@ class SynthesisTask(Task[SynthesisConfig]):
     def wrong_captions(self, config: SynthesisConfig) -> int | None:
         """As many as the objective says, if the generator reads text."""
         return None if config.objective.text is None else config.objective.text.negatives
+
+    def frozen(self, config: SynthesisConfig) -> Mapping[str, Sequence[str]]:
+        """The motion network while frames are learned, or the frame generator while motion is."""
+        if "frame" in config.objective.frozen and config.train.start is None:
+            logger.warning("objective.frozen=[frame] without train.start: the frame generator keeps its random weights")
+        return {"generator": config.objective.frozen}
 
     def compilable_parts(self, name: str, network: Any, config: SynthesisConfig) -> list[nn.Module]:
         """Frame generator and encoder; discriminators without noise and gradient penalty."""

@@ -50,6 +50,7 @@ class MoCoGANTraining:
             trained length are trained too; None: they start at frame 0.
         coverage: lowest and highest mean mask of a layered clip that the term `mask_coverage` leaves free.
         largest_shift: of the foreground of layered clips, pixels; each clip draws its own in each direction.
+        reversal: probability that a discriminator of clips sees a clip, real or generated, backwards.
         style_mixing: probability that the finer levels of a clip take the style of another content.
         path_length: mean length of the term `path_length`, if it is weighted.
         path_length_every: the term is taken on every n-th step with n times the weight.
@@ -63,6 +64,7 @@ class MoCoGANTraining:
         path_frames: int | None = None,
         coverage: tuple[float, float] = (0.0, 1.0),
         largest_shift: int = 0,
+        reversal: float = 0.0,
         style_mixing: float = 0.0,
         path_length: RunningMean | None = None,
         path_length_every: int = 1,
@@ -74,6 +76,7 @@ class MoCoGANTraining:
         self.path_frames = path_frames
         self.coverage = coverage
         self.largest_shift = largest_shift
+        self.reversal = reversal
         self.style_mixing = style_mixing
         self.path_length = path_length
         self.path_length_every = path_length_every
@@ -107,6 +110,10 @@ class MoCoGANTraining:
             fake_times = self._random_times(draws.fork("fake times"), num_frames).to(real.device)
         with torch.no_grad():
             fake, latents, *_ = self._generate(batch, draws.fork("latents"), times=fake_times)
+        if adversary.scores_clips:
+            real, fake = (
+                self._reversed(clip, draws.fork(f"reversal {name}")) for name, clip in (("real", real), ("fake", fake))
+            )
         categories = None if adversary.category_source is None else Categories(batch.category, latents.category)
         generator: Any = self.trainees.raw["generator"]
         read_codes = partial(generator.codes.read, latents=latents) if adversary.codes else None
@@ -123,7 +130,10 @@ class MoCoGANTraining:
         metrics: Terms = {}
         for name, adversary in self.game.adversaries.items():
             fake_samples, real_samples = fake, real
-            if not adversary.scores_clips:
+            if adversary.scores_clips:
+                fake_samples = self._reversed(fake, draws.fork(f"reversal fake {name}"))
+                real_samples = self._reversed(real, draws.fork(f"reversal real {name}"))
+            else:
                 times = self._random_times(draws.fork("times"), fake.shape[1]).to(fake.device)
                 fake_samples, real_samples = take_frames(fake, times), take_frames(real, times)
             categories = None if adversary.category_source is None else Categories(batch.category, latents.category)
@@ -155,6 +165,13 @@ class MoCoGANTraining:
             self.path_length.observe(lengths)
         losses |= {name: term(fake, real) for name, term in self.game.own_terms.items()}
         return TurnResult(losses, metrics)
+
+    def _reversed(self, clip: Tensor, draws: Draws) -> Tensor:
+        """Each clip of (B, T, C, H, W) backwards with the probability `reversal`."""
+        if not self.reversal:
+            return clip
+        backwards = draws.uniform().to(clip.device) < self.reversal
+        return torch.where(backwards[:, None, None, None, None], clip.flip(1), clip)
 
     def _random_times(self, draws: Draws, num_frames: int) -> Tensor:
         """(B, S) different random frame numbers per clip: the paper's S_1 for S = 1."""

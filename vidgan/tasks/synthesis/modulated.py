@@ -9,7 +9,7 @@ would flicker.
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -89,6 +89,8 @@ class ModulatedFrameGenerator(nn.Module):
 
     unit_layers: ClassVar[tuple[str, ...]] = ("layers",)  # read and changed by `vidgan.tasks.synthesis.units`
     mixes_content: ClassVar[bool] = True  # content can differ between levels, see `forward`
+    mean_style: Tensor
+    mean_motion: Tensor
 
     def __init__(
         self,
@@ -156,7 +158,7 @@ class ModulatedFrameGenerator(nn.Module):
         self._track(self.mean_style, style)
         return style
 
-    def _track(self, mean: Any, codes: Tensor) -> None:
+    def _track(self, mean: Tensor, codes: Tensor) -> None:
         if self.training:
             with torch.no_grad():
                 mean.lerp_(codes.detach().float().mean(dim=0), 1 - MEMORY)

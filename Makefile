@@ -1,5 +1,6 @@
 # make demo: install, train both models on moving shapes, write a report.
 # make test: install, lint, check types, run all tests.
+# make test-lowest: run all tests with the lowest versions that pyproject.toml accepts.
 # make docs: build the documentation site into build/docs, examples included, with warnings as errors.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -13,7 +14,7 @@ export MALLOC_TRIM_THRESHOLD_ := 2147483647
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 REACHABLE := import urllib.request; urllib.request.urlopen("$(CPU_INDEX)/torch/", timeout=5)
 
-.PHONY: install demo test lint types unit docs clean
+.PHONY: install demo test test-lowest lint types unit docs clean
 
 install: $(VENV)/.installed
 
@@ -40,10 +41,18 @@ types: install
 unit: install
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 
+# uv resolves to the lowest versions of direct dependencies; pip has no such mode.
+test-lowest:
+	$(PYTHON) -m venv $(VENV)-lowest
+	$(VENV)-lowest/bin/python -m pip install --quiet uv
+	$(VENV)-lowest/bin/uv pip install --quiet --python $(VENV)-lowest/bin/python --resolution lowest-direct \
+		--index $(CPU_INDEX) --index-strategy unsafe-best-match --editable ".[flow]" --group dev
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(VENV)-lowest/bin/python -m pytest -n 2 --dist loadgroup
+
 docs: install
 	$(BIN)/python -m pip install --quiet --editable ".[flow,docs]"
 	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -d build/doctrees docs build/docs
 	@echo "documentation: build/docs/index.html"
 
 clean:
-	rm -rf $(VENV) build dist docs/gallery .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(VENV)-lowest build dist docs/gallery .mypy_cache .ruff_cache .pytest_cache

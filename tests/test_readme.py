@@ -35,6 +35,7 @@ OWN_PAGES = [
             "prepare",
             "train",
             "synthesise",
+            "captions",
             "edit",
             "dissect",
             "forecast",

@@ -44,7 +44,7 @@ from vidgan.files import write_text
 from vidgan.metrics.statistics import Estimate
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "docs" / "results.md", ROOT / "docs" / "lab_notebook.md"]
+PAGES = [ROOT / "docs" / "results.md", ROOT / "docs" / "lab_notebook.md", ROOT / "docs" / "guide_captions.md"]
 RESULTS = ROOT / "docs" / "results"
 BLOCK = re.compile(r"^<!-- table: (?P<asked>[^\n]*?) -->\n(?P<table>.*?)^<!-- end -->$", re.DOTALL | re.MULTILINE)
 OPTIONS = {"rows", "columns", "each", "below", "title", "notes", "intervals", "section", "show"}

@@ -98,7 +98,7 @@ def test_results_go_into_tables_and_reports(models: str, data: Path, tmp_path: P
         page = report(paths[0])
     assert page == tmp_path / "predict.html"
     content = page.read_text()
-    assert content.count("data:image/webp") == 3 and "constant-velocity warp" in content
+    assert content.count('class="vidgan-player"') == 3 and "constant-velocity warp" in content
     assert "--allow-own-code" in report(paths[0]).read_text()  # without it, the page says why it shows no animation
 
 

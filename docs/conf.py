@@ -55,6 +55,7 @@ sphinx_gallery_conf = {
     "filename_pattern": r"\.py$",
     "image_scrapers": ("gallery_images.scrape",),
     "reset_modules": (),
+    "capture_repr": (),
     "within_subsection_order": "FileNameSortKey",
     "show_memory": False,
     "download_all_examples": False,

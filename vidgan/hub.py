@@ -374,6 +374,7 @@ def _download(cls: type[Pretrained], name: str, local_files_only: bool) -> Path:
 MAX_OBJECT_BYTES = 1_000_000  # of config.json and vidgan.json; real ones have a few thousand
 MAX_HEADER_BYTES = 10_000_000  # of a safetensors file
 MAX_ITEMS = 64  # of a list in config.json, such as one width per level
+MAX_WORDS = 100_000  # of a vocabulary
 _FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}  # name in safetensors -> bytes
 _KINDS = {torch.float64, torch.float32, torch.float16, torch.bfloat16}
 
@@ -412,8 +413,9 @@ def _read_header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
 def _check_sizes(path: Path, architecture: Mapping[str, Any]) -> None:
     """Raise PretrainedError for sizes and lists that no model has. (The config sections check their own keys.)"""
     for key, value in _lists_in(architecture):
-        if len(value) > MAX_ITEMS:
-            raise PretrainedError(f"{path}: {key} has {len(value)} items; accepted: at most {MAX_ITEMS}")
+        most = MAX_WORDS if key == "vocabulary" else MAX_ITEMS
+        if len(value) > most:
+            raise PretrainedError(f"{path}: {key} has {len(value)} items; accepted: at most {most}")
     number = architecture.get("num_categories", 0)
     if not is_count(0, LIMITS["channels"])(number):
         raise PretrainedError(f"{path}: num_categories is {shown(number)}; accepted: 0 to {LIMITS['channels']:.0f}")

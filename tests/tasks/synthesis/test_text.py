@@ -1,6 +1,7 @@
 """MoCoGAN from captions: encoder, code distributions, discriminators, training and sampling."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,12 @@ TEXT = {"kind": "gru", "embedding": 8, "hidden": 8, "dim": 4}
 WORDS = ("a", "down", "moves", "red", "square", "up")
 
 
-def captioned_mocogan() -> MoCoGAN:
+def captioned_mocogan(words: Sequence[str] = WORDS) -> MoCoGAN:
     config = MoCoGANConfig.model_validate(
         {"dim_content": 4, "dim_motion": 4, "frame": {"width": 8, "norm": "group"}, "text": TEXT}
     )
     torch.manual_seed(0)
-    model = build_mocogan(config, image_size=(32, 32), num_categories=0, vocabulary=WORDS).eval()
+    model = build_mocogan(config, image_size=(32, 32), num_categories=0, vocabulary=words).eval()
     model.facts = {"frames": 6, "captions": ["a red square", "a square moves"]}
     return model
 
@@ -203,6 +204,9 @@ def test_vocabulary_travels_with_the_model(tmp_path: Path) -> None:
     again = MoCoGAN.from_pretrained(tmp_path)
     assert again.tokeniser.words == WORDS
     assert torch.equal(again.sample(text="a red square"), model.sample(text="a red square"))
+    many = tuple(f"word{number}" for number in range(300))
+    captioned_mocogan(many).save_pretrained(tmp_path / "many")
+    assert MoCoGAN.from_pretrained(tmp_path / "many").tokeniser.words == many
 
 
 @pytest.fixture(scope="module")

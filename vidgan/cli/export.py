@@ -11,17 +11,18 @@ from vidgan.cli.arguments import AllowOwnCode, Overwrite, Pretrained, Run, chose
 def export(
     run: Run = None,
     pretrained: Pretrained = None,
-    to: Annotated[str, typer.Option(help="onnx (runs without torch) or pt2 (torch.export).")] = "onnx",
-    out: Annotated[Path | None, typer.Option(help="Output file [default: MODEL.onnx or MODEL.pt2].")] = None,
+    to: Annotated[str, typer.Option(help="onnx (runs without torch), pt2 (torch.export) or html (a page).")] = "onnx",
+    out: Annotated[Path | None, typer.Option(help="Output file [default: MODEL.onnx, ...].")] = None,
     int8: Annotated[
-        bool, typer.Option("--int8", help="Store weights in 8 bits and measure the loss; for --to onnx.")
+        bool, typer.Option("--int8", help="Store weights in 8 bits, and measure the loss; for onnx and html.")
     ] = False,
     overwrite: Overwrite = False,
     allow_own_code: AllowOwnCode = False,
 ) -> None:
     """Write a trained MoCoGAN or Dual Motion GAN as one file, after checking it on 100 clips.
 
-    `vidgan generate FILE.onnx` and `vidgan predict FILE.onnx VIDEO` run the file without torch.
+    `vidgan generate FILE.onnx` and `vidgan predict FILE.onnx VIDEO` run the file without torch. A page (--to html)
+    draws clips or continues a video in the browser, without a connection.
     """
     from vidgan.commands.export import export as run_export
 

@@ -13,7 +13,7 @@ from vidgan.errors import ConfigError, PretrainedError
 from vidgan.exporting.metadata import ExportedModel
 from vidgan.exporting.parity import compare
 from vidgan.exporting.runner import open_onnx
-from vidgan.files import check_overwrite
+from vidgan.files import check_overwrite, write_text
 from vidgan.hub import find_shipped, model_class_in
 from vidgan.model_facts import ModelFacts
 from vidgan.own_code import own_code
@@ -24,8 +24,8 @@ __all__ = ["Format", "describe", "export", "load_exportable"]
 
 logger = logging.getLogger(__name__)
 
-Format = Literal["onnx", "pt2"]
-SUFFIXES = {"onnx": ".onnx", "pt2": ".pt2"}
+Format = Literal["onnx", "pt2", "html"]
+SUFFIXES = {"onnx": ".onnx", "pt2": ".pt2", "html": ".html"}
 EXPORTABLE = ("MoCoGAN", "DualMotionGAN")
 
 
@@ -47,7 +47,8 @@ def export(
     Args:
         run: a run or model folder of synthesis or forecasting, or the name of shipped weights.
         out: the file.
-        to: "onnx" (`vidgan generate` and `vidgan predict` run it without torch) or "pt2" (torch.export).
+        to: "onnx" (`vidgan generate` and `vidgan predict` run it without torch), "pt2" (torch.export) or "html" (a page
+            that runs the model in a browser, without a connection).
         int8: store and multiply weights in 8 bits where ONNX Runtime can (dynamic quantisation); the loss is measured
             and reported, not limited.
         overwrite: replace an existing file.
@@ -60,6 +61,7 @@ def export(
     Raises:
         PretrainedError: no such model, or one of another task.
         ConfigError: an option that does not fit, a model that cannot be exported, or a missing package.
+        WeightsError: the runtime of a page cannot be fetched.
         RunFailedError: the file's frames differ from the model's.
         FileExistsError: the file exists.
     """
@@ -67,9 +69,11 @@ def export(
     check_overwrite(out, overwrite=overwrite)
     with own_code(allowed=allow_own_code):
         model = load_exportable(run)
+    if isinstance(model, MoCoGAN) and getattr(model, "reads_captions", False):
+        raise ConfigError(f"{run}: reads captions (model.text); accepted is a model without them")
     with folder_beside(out) as folder:
         partial = folder / out.name
-        write = _write_onnx if to == "onnx" else _write_programs
+        write = {"onnx": _write_onnx, "pt2": _write_programs, "html": _write_page}[to]
         exported = write(model, partial, out, int8=int8, report=report)
         check_overwrite(out, overwrite=overwrite)
         partial.replace(out)
@@ -140,6 +144,26 @@ def _write_onnx(model: Any, path: Path, out: Path, *, int8: bool, report: Callab
         report(f"int8, {_megabytes(path)}: {measured}")
     exported = replace(exported, parity=asdict(measured))
     onnx_file.write_onnx(onnx_file.joined(parts), path, exported)
+    return exported
+
+
+def _write_page(model: Any, path: Path, out: Path, *, int8: bool, report: Callable[[str], None]) -> ExportedModel:
+    """Write a page with an ONNX file in half precision, or quantised, inside."""
+    file = path.with_suffix(".onnx")
+    exported = _write_onnx(model, file, out, int8=int8, report=report)
+    from vidgan.exporting.onnx_file import read_onnx, write_onnx
+    from vidgan.exporting.web_page import halved, model_page
+
+    if not int8:
+        smaller, exported = halved(read_onnx(file)), replace(exported, precision="float16")
+        write_onnx(smaller, file, exported)
+        measured = compare(model, open_onnx(file))
+        report(f"float16, {_megabytes(file)}: {measured}")
+        exported = replace(exported, parity=asdict(measured))
+        write_onnx(smaller, file, exported)
+    write_text(path, model_page(file.read_bytes(), open_onnx(file)))
+    file.unlink()
+    report(f"page, {_megabytes(path)}")
     return exported
 
 

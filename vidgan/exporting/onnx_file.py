@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+import onnx_ir as ir
 import torch
 from torch.export import ExportedProgram
 
@@ -23,7 +24,7 @@ from vidgan.exporting.programs import forecast_programs, render_program
 from vidgan.files import temporary_folder, write_bytes
 from vidgan.tasks.synthesis.mocogan import MoCoGAN
 
-__all__ = ["CONDITION", "joined", "onnx_parts", "quantised", "write_onnx"]
+__all__ = ["CONDITION", "joined", "onnx_parts", "quantised", "read_onnx", "write_onnx"]
 
 CONDITION = "observing"
 MAX_BYTES = 2**31 - 1  # of a protobuf message
@@ -64,7 +65,9 @@ def quantised(part: onnx.ModelProto) -> onnx.ModelProto:
         raise ConfigError("--int8 needs onnxruntime; install it with pip install 'vidgan[export]'") from error
     with temporary_folder() as folder, _quiet():
         quantize_dynamic(part, folder / "part.onnx", per_channel=True, weight_type=QuantType.QUInt8)
-        return onnx.load(folder / "part.onnx")
+        model = ir.load(folder / "part.onnx")
+    model.graph.sort()  # the quantiser's order ignores what inner graphs (Scan) read
+    return ir.to_proto(model)
 
 
 def write_onnx(model: onnx.ModelProto, path: Path, exported: ExportedModel) -> None:
@@ -79,6 +82,12 @@ def write_onnx(model: onnx.ModelProto, path: Path, exported: ExportedModel) -> N
         raise ConfigError(f"{path}: the model has {size / 1e9:.1f} GB; accepted by ONNX are 2 GB in one file")
     onnx.checker.check_model(model)
     write_bytes(path, model.SerializeToString())
+
+
+def read_onnx(path: Path) -> onnx.ModelProto:
+    """The graph in a file."""
+    model: onnx.ModelProto = onnx.load(path)
+    return model
 
 
 def _converted(program: ExportedProgram, inputs: Sequence[str], outputs: Sequence[str]) -> onnx.ModelProto:

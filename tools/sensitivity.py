@@ -355,10 +355,10 @@ prepared as in the [recipes](guide_recipes.md), at 64x64; *shapes* are moving sh
 - **†** after a measure: it sees no damage in more than half of the data sets. **‡**: in a data set it calls a damage
   better than real clips, at the largest n tested there. Every table of vidgan that shows such a measure marks it.
 
-Damages: *frozen* repeats the first frame; *shuffled*, *reversed* change the order; *blurred* averages 5x5 pixels;
-*jittered* moves every frame by up to 3 pixels at random; *half speed* takes every stored frame instead of every second;
-*looped* plays the first half twice; *hue-shifted* turns every colour by 60 degrees, which leaves grey clips as they
-are; *copied* are the reference clips themselves, which only a measure of copying should call worse.
+Damages: *frozen* repeats the first frame. *Shuffled* and *reversed* change the order. *Blurred* averages 5x5 pixels.
+*Jittered* moves every frame by up to 3 pixels at random. *Half speed* takes every stored frame instead of every second.
+*Looped* plays the first half twice. *Hue-shifted* turns every colour by 60 degrees, which leaves grey clips as they
+are. *Copied* are the reference clips themselves, which only a measure of copying should call worse.
 
 A measure that does not see a damage says nothing about it, however good the number. What is not seen among 32 clips may
 be seen among more, as on shapes, where sets have up to 512: the table holds for the tested numbers.

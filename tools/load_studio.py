@@ -1,6 +1,6 @@
 """Send many requests to a studio at once: forecasts of several browsers, and what each of them waits.
 
-    python tools/load_studio.py [--requests 100] [--browsers 10]
+    python tools/load_studio.py [--requests 100] [--browsers 10] [--horizon 1]
 
 It starts `vidgan studio` on a free port. Every browser has a cookie of its own, sends its forecasts one after the other
 through the queue as the page does, and checks that it gets a result. Printed: failures, and percentiles of the waiting
@@ -23,13 +23,19 @@ import httpx
 TIMEOUT = 1200.0
 
 
-async def browse(address: str, number: int, requests: int, waits: list[float], failures: list[str]) -> None:
+HORIZON = 5  # place among the values of the controls
+
+
+async def browse(
+    address: str, number: int, requests: int, horizon: int, waits: list[float], failures: list[str]
+) -> None:
     """One browser: opens the page and forecasts."""
     async with httpx.AsyncClient(base_url=address, timeout=TIMEOUT, follow_redirects=True) as client:
         page = await client.get("/")
         assert page.status_code == 200, page.status_code
         config = (await client.get("/config")).json()
         target, inputs = forecast_call(config)
+        inputs[HORIZON] = horizon
         for request in range(requests):
             started = time.monotonic()
             session = f"load{number}x{request}"
@@ -66,12 +72,13 @@ async def finished(client: httpx.AsyncClient, session: str) -> str:
     return "".join(received)
 
 
-async def run(address: str, requests: int, browsers: int) -> None:
+async def run(address: str, requests: int, browsers: int, horizon: int) -> None:
     """All browsers at once."""
     waits: list[float] = []
     failures: list[str] = []
     started = time.monotonic()
-    await asyncio.gather(*(browse(address, n, requests // browsers, waits, failures) for n in range(browsers)))
+    each = requests // browsers
+    await asyncio.gather(*(browse(address, n, each, horizon, waits, failures) for n in range(browsers)))
     seconds = time.monotonic() - started
     print(f"{len(waits)} forecasts of {browsers} browsers in {seconds:.1f} s, {len(failures)} failed")
     if waits:
@@ -86,6 +93,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--requests", type=int, default=100)
     parser.add_argument("--browsers", type=int, default=10)
+    parser.add_argument("--horizon", type=int, default=1)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         started = time.monotonic()
@@ -100,7 +108,7 @@ def main() -> None:
             assert process.stdout is not None
             address = process.stdout.readline().split()[-1]
             print(f"started in {time.monotonic() - started:.1f} s")
-            asyncio.run(run(address, options.requests, options.browsers))
+            asyncio.run(run(address, options.requests, options.browsers, options.horizon))
         finally:
             process.terminate()
             process.wait()

@@ -147,9 +147,9 @@ def _sheet(store: ClipStore, entries: Sequence[ClipEntry]) -> Picture | Text:
     for entry in entries:
         numbers = np.linspace(0, entry.frames - 1, SHEET_FRAMES).round().astype(int).tolist()
         strips.append(_tensor(store.frames(entry, numbers)))
-    rows = [entry.source[-40:] for entry in entries]
+    names = ", ".join(entry.source for entry in entries)
     image = contact_sheet(torch.stack(strips), columns=1, frames=SHEET_FRAMES)
-    return Picture(png_bytes(image), "First to last frame of each clip", rows=rows)
+    return Picture(png_bytes(image), f"First to last frame of {names}, from top to bottom")
 
 
 def _split(index: Index) -> Table:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import gradio as gr
 
 from vidgan.errors import DataError
-from vidgan.report.formatting import short, words
+from vidgan.report.formatting import heading, short
 from vidgan.studio.actions import compare as action
 from vidgan.studio.actions import forecast
 from vidgan.studio.context import Studio, chosen_video
@@ -208,7 +208,7 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
 def result_html(made: action.Comparison) -> str:
     """Votes and metrics of a comparison."""
     names: Sequence[str] = list(dict.fromkeys(name for row in made.metrics for name in row.values))
-    head = "".join(f"<th>{escape(words(name))}</th>" for name in names)
+    head = "".join(f"<th>{escape(heading(name))}</th>" for name in names)
     rows = "".join(
         f"<tr><th>{escape(row.name)}</th>"
         + "".join(f"<td>{short(row.values[name]) if name in row.values else '&ndash;'}</td>" for name in names)

@@ -96,9 +96,7 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
             model = gr.Dropdown(models, value=first_model, label="Model", elem_id="forecast-model")
             film = gr.HTML(label="Context and horizon", elem_id="forecast-film", js_on_load=_FILM_SCRIPT)
             with gr.Row():
-                start = gr.Number(
-                    0, label="First frame", precision=0, minimum=0, maximum=action.MAX_START, min_width=80
-                )
+                start = gr.Number(0, label="Start", precision=0, minimum=0, maximum=action.MAX_START, min_width=80)
                 context = gr.Number(
                     3, label="Context", precision=0, minimum=2, maximum=action.MAX_CONTEXT, min_width=80
                 )

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from vidgan.config import dump_config, load_config, parse_config, sections_in
 from vidgan.hub import Pretrained
 from vidgan.nn.frame_networks import FRAME_NETWORKS
+from vidgan.nn.text import TEXT_ENCODERS
 from vidgan.pixels import to_byte, to_float
 from vidgan.sections import OwnPart, Section
 from vidgan.seeding import Draws
@@ -24,6 +25,7 @@ from vidgan.tasks.forecasting.flow_estimator import ESTIMATORS
 from vidgan.tasks.forecasting.fusion import FUSIONS
 from vidgan.tasks.run_config import RunConfig
 from vidgan.tasks.synthesis.config import FRAME_GENERATORS, MOTION_NETWORKS
+from vidgan.tasks.synthesis.text_discriminator import TextDiscriminator
 from vidgan.tasks.translation.generators import GENERATORS, DirectConfig
 from vidgan.tasks.upscaling.networks import NETWORKS as NETWORKS_OF_UPSCALING
 from vidgan.types import Judgement, Latents, Prediction
@@ -40,9 +42,12 @@ NETWORKS: dict[type[Section], Any] = {
     **VIDEO_DISCRIMINATORS,
     **FLOW_DISCRIMINATORS,
     **NETWORKS_OF_UPSCALING,
+    **TEXT_ENCODERS,
 }
 # Fields that make a network small, and its windows short.
 NARROW = {"width": 4, "max_width": 8, "mapping_width": 8, "widths": [4, 4, 4, 4], "max_receptive_frames": 4}
+WORDS = ("disc", "red", "square")
+CAPTIONS = torch.tensor([[2, 3], [1, 0]])  # word numbers, 0 behind the last word
 VALID = {
     "synthesis": SMALL["mocogan"],
     "forecasting": SMALL["dual_motion"],
@@ -68,6 +73,8 @@ class Case(NamedTuple):
         values[outer][name] = {"kind": self.section.model_fields["kind"].default} | narrow
         if not narrow and self.key == "model.estimator":
             values["objective"]["weights"].pop("observed_flow")  # there is nothing that it could train
+        if self.section in TEXT_ENCODERS:
+            values["objective"]["text"] = {}
         if self.section is DirectConfig:  # it carries nothing
             for term in ("raw", "flow"):
                 values["objective"]["weights"].pop(term)
@@ -110,9 +117,14 @@ def uniform(*shape: int) -> Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
 
+def reads_text(config: RunConfig) -> bool:
+    return getattr(config.model, "text", None) is not None
+
+
 def build(config: RunConfig, size: tuple[int, int], num_categories: int = 3) -> dict[str, nn.Module]:
     """All networks of a config, seeded."""
-    task, data = find_task(config), DataFacts(image_size=size, num_categories=num_categories)
+    task = find_task(config)
+    data = DataFacts(image_size=size, num_categories=num_categories, vocabulary=WORDS if reads_text(config) else ())
     torch.manual_seed(0)
     generator, *discriminators = config.network_names()
     networks = {generator: task.build_generator(config, data)}
@@ -122,7 +134,8 @@ def build(config: RunConfig, size: tuple[int, int], num_categories: int = 3) -> 
 def generate(config: RunConfig, model: Any, size: tuple[int, int]) -> list[Tensor]:
     """What the generator puts out: frames in [-1, 1] first, then all else that losses read."""
     if find_task(config).evaluation == "clips":
-        return [model(model.draw_latents(draws(), config.data.frames))]
+        latents = model.draw_latents(draws(), config.data.frames)
+        return [model(model.with_text(latents, CAPTIONS)[0] if reads_text(config) else latents)]
     if config.task == "translation":
         clip = to_byte(uniform(2, config.data.frames, 3, *size))
         drawn = model(to_float(model.pair_of(clip, draws())[0]))
@@ -137,6 +150,14 @@ def generate(config: RunConfig, model: Any, size: tuple[int, int]) -> list[Tenso
     horizon = config.data.frames - context
     prediction: Prediction = model(uniform(2, context, 3, *size), horizon=horizon, draws=draws())
     return [prediction.frames, *prediction]
+
+
+def score(name: str, network: Any, size: tuple[int, int]) -> Judgement:
+    """What a discriminator of this name answers to two samples."""
+    captioned = isinstance(network, TextDiscriminator)
+    samples = scored(name, network.network if captioned else network, size)
+    judgement: Judgement = network(samples, draws(), **({"right": CAPTIONS} if captioned else {}))
+    return judgement
 
 
 def scored(name: str, network: Any, size: tuple[int, int]) -> Tensor:
@@ -173,8 +194,9 @@ def test_constructors_are_keyword_only_and_typed(network: Any) -> None:
 @pytest.mark.parametrize("case", KINDS, ids=case_name)
 def test_every_option_of_a_kind_is_an_argument_of_its_network(case: Case) -> None:
     arguments = arguments_of(NETWORKS[case.section])
+    elsewhere = {"kind", "init"} | ({"dim"} if case.section in TEXT_ENCODERS else set())  # dim is an option of TextCode
     for name, field in case.section.model_fields.items():
-        assert name in arguments or name in ("kind", "init"), name
+        assert name in arguments or name in elsewhere, name
         assert field.description, name
 
 
@@ -193,7 +215,7 @@ def test_a_kind_renders_scores_and_learns(case: Case, size: tuple[int, int]) -> 
     for name, network in networks.items():
         if name == "generator":
             continue
-        judgement = network(scored(name, network, size), draws())
+        judgement = score(name, network, size)
         assert isinstance(judgement, Judgement)
         assert judgement.real.shape[0] == 2 and judgement.real.dtype == torch.float32
         answers = judgement.real.flatten(1) if judgement.real.dim() > 1 else judgement.real[:, None]
@@ -255,9 +277,7 @@ def test_networks_are_functions_of_weights_and_draws(case: Case) -> None:
         before = torch.get_rng_state()
         with torch.no_grad():
             outputs = generate(config, group["generator"], size)
-            outputs += [
-                group[name](scored(name, group[name], size), draws()).real for name in group if name != "generator"
-            ]
+            outputs += [score(name, group[name], size).real for name in group if name != "generator"]
         assert torch.equal(before, torch.get_rng_state())
         results.append(outputs)
     assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))

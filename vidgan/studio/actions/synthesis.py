@@ -383,4 +383,4 @@ def clip_of(label: str, clip: ByteClip) -> PlayerClip:
 
 def reads_captions(facts: ModelFacts) -> bool:
     """Whether a model draws clips from text."""
-    return bool(facts.other.get("captions"))
+    return bool(facts.captions)

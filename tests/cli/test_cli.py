@@ -15,7 +15,7 @@ from PIL import Image
 
 import vidgan
 from vidgan.commands import clip_files as generating
-from vidgan.commands import predict as predicting
+from vidgan.commands import forecast_files
 from vidgan.commands.train import train
 from vidgan.config import dump_config
 from vidgan.video.decode import probe
@@ -164,7 +164,7 @@ def test_predict_writes_context_and_future(run, forecast_run: Path, video: Path,
         (["--start", "13"], ["street.mp4", "1 frames", "--start"]),
         (["--horizon", "0"], ["--horizon"]),
         (["--seed", "3"], ["--seed", "--samples"]),
-        (["--out", "forecast.gif"], ["--out", "forecast.gif", ".mp4"]),
+        (["--out", "forecast.avi"], ["--out", "forecast.avi", ".mp4"]),
     ],
 )
 def test_predict_refuses(
@@ -194,7 +194,7 @@ def test_predict_checks_every_result_first(run, forecast_run: Path, video: Path,
 def test_a_failed_predict_leaves_nothing(
     run, forecast_run: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(predicting, "write_text", disk_full)
+    monkeypatch.setattr(forecast_files, "write_text", disk_full)
     code, _, err = run("predict", forecast_run, video, "--out", tmp_path / "f.mp4", "--context", 4, "--horizon", 2)
     assert code == 2 and "disk full" in err
     assert list(tmp_path.iterdir()) == [video]

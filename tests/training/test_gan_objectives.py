@@ -142,7 +142,7 @@ def test_a_code_reaches_the_gradient_of_the_generator_and_traversals_change_it_a
     assert content.grad is not None and bool(content.grad[:, 4:].any())
     assert motion.grad is not None and bool(motion.grad[:, 0, 4:].any())
     rows = generator.codes.traversals(latents, 5)
-    assert rows.content.shape == (15, 14)
+    assert rows.content.shape == (15, 14) and rows.text.shape == (15, 0)
     values = generator.codes.values(rows)
     assert values["style"][:5].argmax(dim=1).tolist() == [0, 1, 2, 3, 4]
     assert values["speed"][5:10, 0].tolist() == [-1, -0.5, 0, 0.5, 1]

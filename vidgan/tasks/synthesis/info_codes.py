@@ -119,7 +119,8 @@ class InfoCodes:
             Latents of `len(codes) * columns` clips, row by row.
         """
         rows = len(self.codes) * columns
-        content, motion, category = (part[:1].repeat(rows, *[1] * (part.dim() - 1)) for part in latents)
+        alike = Latents(*(part[:1].repeat(rows, *[1] * (part.dim() - 1)) for part in latents))
+        content, motion = alike.content, alike.motion
         places = {"content": content.shape[1] - self.content_width, "motion": motion.shape[2] - self.motion_width}
         for number, code in enumerate(self.codes.values()):
             here = slice(number * columns, (number + 1) * columns)
@@ -133,4 +134,4 @@ class InfoCodes:
             else:
                 motion[here, :, start : start + width] = values[:, None]
             places[code.enters] += width
-        return Latents(content, motion, category)
+        return alike

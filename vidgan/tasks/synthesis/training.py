@@ -89,7 +89,7 @@ class MoCoGANTraining:
             weights["path_length"] *= self.path_length_every
         else:
             weights.pop("path_length", None)
-        losses = partial(self.generator_losses, takes_lengths=takes_lengths)
+        losses = partial(self.generator_losses, takes_lengths=True) if takes_lengths else self.generator_losses
         measured = self.game.step(step, micros, losses, self.discriminator_losses, weights)
         if self.path_length is not None and takes_lengths:
             self.path_length.update(self.trainees.accelerator)
@@ -194,15 +194,20 @@ class MoCoGANTraining:
             times = first + (torch.arange(num_frames, device=device) if times is None else times)  # (B, T) or (B, S)
         first_frame = to_float(batch.clip[:, 0]) if generator.needs_first_frame else None
         captions = _captions(batch)
+        asked = {
+            "caption": None if captions is None else captions[:, 0],
+            "mixing": self._mixing(draws),
+            "with_styles": with_styles or None,
+        }
         with self.trainees.autocast():
             made = self.trainees.prepared["generator"](
                 latents,
                 first_frame=first_frame,
                 times=times,
                 as_layers=generator.is_layered,
-                caption=None if captions is None else captions[:, 0],
-                mixing=self._mixing(draws),
-                with_styles=with_styles,
+                **{
+                    name: value for name, value in asked.items() if value is not None
+                },  # own generators need not know them
             )
         code: tuple[Tensor, Tensor] | None = None
         if isinstance(made, Captioned):

@@ -125,6 +125,17 @@ def test_captions_without_attributes_differ_in_words() -> None:
         CaptionSource(Path("data"), [entry, replace(entry, captions=())])
 
 
+def test_a_caption_that_two_clips_share_is_wrong_for_neither() -> None:
+    def entry(way: str, *captions: str) -> ClipEntry:
+        attributes = {"action": "wave", "direction": way}
+        return ClipEntry(way, way, way, -1, "train", 4, None, "", captions=captions, attributes=attributes)
+
+    entries = [entry("left", "a person waves", "left"), entry("right", "a person waves"), entry("up", "up")]
+    source = CaptionSource(Path("data"), entries)
+    wrong = {source.tokeniser.decode(source.draw(0, draw))[1] for draw in range(100)}
+    assert wrong == {"up"}, "they differ in one attribute, but the caption is right for both"
+
+
 def test_batches_hold_captions_whatever_the_workers(captioned: Path) -> None:
     dataset = ClipDataset(captioned, frames=8, captions=3, seed=3)
     assert dataset.captions is not None

@@ -93,7 +93,12 @@ class CaptionSource:
         first = derive_seed("attribute", *keys) % len(names)
         for name in (*names[first:], *names[:first]):
             alike = self._alike[name, _others(entry, name)]
-            others = [i for i in alike if self.entries[i].attributes[name] != entry.attributes[name]]
+            others = [
+                i
+                for i in alike
+                if self.entries[i].attributes[name] != entry.attributes[name]
+                and self._meanings[i].isdisjoint(self._meanings[place])
+            ]
             if others:
                 return others[derive_seed("alike", *keys) % len(others)]
         return None
@@ -115,10 +120,14 @@ class CaptionSource:
 
 
 def _meaning(entry: ClipEntry) -> Meaning:
-    """What a clip's captions say; two clips differ in meaning if these sets are disjoint."""
+    """What is said of a clip: its captions and its attributes; two clips differ in meaning if these sets are disjoint.
+
+    Attributes alone do not tell: clips that differ in them may share a caption, which is then right for both.
+    """
+    said = {tuple(split_words(caption)) for caption in entry.captions}
     if entry.attributes:
-        return frozenset({tuple(f"{name}={value}" for name, value in sorted(entry.attributes.items()))})
-    return frozenset(tuple(split_words(caption)) for caption in entry.captions)
+        said.add(tuple(f"{name}={value}" for name, value in sorted(entry.attributes.items())))
+    return frozenset(said)
 
 
 def _others(entry: ClipEntry, name: str) -> frozenset[tuple[str, str]]:

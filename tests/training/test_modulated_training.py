@@ -9,7 +9,7 @@ from test_turns import build
 
 from vidgan.seeding import Draws
 from vidgan.tasks.synthesis.mocogan import Mixing, MoCoGAN, MoCoGANConfig, build_mocogan
-from vidgan.tasks.synthesis.modulated import Truncation
+from vidgan.tasks.synthesis.modulated import ModulatedFrameGenerator, Truncation
 from vidgan.types import Latents
 
 FRAME: dict[str, Any] = {"kind": "modulated", "width": 4, "max_width": 8, "mapping_width": 8}
@@ -87,6 +87,20 @@ def test_motion_levels_keep_motion_out_of_the_fine_levels() -> None:
     assert widths == [16, 16, 16, 8, 8, 8, 8]  # one layer at 4x4, then two at each size
     with pytest.raises(ValueError, match="motion_levels=9"):
         model(motion_levels=9)
+
+
+@pytest.mark.parametrize("width", [16, 128])
+def test_colours_of_unit_maps_have_unit_variance_at_any_width(width: int) -> None:
+    torch.manual_seed(0)
+    sizes: dict[str, Any] = {"image_size": (32, 32), "width": width, "max_width": width, "mapping_width": 8}
+    frame = ModulatedFrameGenerator(channels=24, dim_content=4, dim_motion=3, **sizes)
+    torch.nn.init.zeros_(frame.colour_styles[-1].weight)  # a style of 1
+    frame.layers[-1].register_forward_hook(lambda module, inputs, maps: torch.randn_like(maps))
+    colours: list[torch.Tensor] = []
+    frame.colours[-1].register_forward_hook(lambda module, inputs, made: colours.append(made))
+    with torch.no_grad():
+        frame(torch.randn(2, 4), torch.randn(2, 3))
+    assert float(colours[0].var()) == pytest.approx(1, abs=0.15)
 
 
 def test_styles_are_those_of_the_clips() -> None:

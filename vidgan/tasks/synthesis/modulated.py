@@ -211,8 +211,7 @@ class ModulatedFrameGenerator(nn.Module):
         for number, (level, layer) in enumerate(zip(self.levels, self.layers, strict=True)):
             maps = layer(maps, levels[level], noises[level])
             if number + 1 == len(self.levels) or self.levels[number + 1] > level:  # the level's last layer
-                scale = self.colour_styles[level](levels[level]) / maps.shape[1] ** 0.5
-                colours = self.colours[level](maps, scale)
+                colours = self.colours[level](maps, self.colour_styles[level](levels[level]))
                 frames = colours if frames is None else doubled(frames) + colours
         assert frames is not None
         return torch.tanh((frames + self.bias[:, None, None]).float())

@@ -134,7 +134,8 @@ def test_bad_names_and_existing_folders(
         with pytest.raises(ConfigError, match=r"owner/name"):
             publish(run, name, out=tmp_path / "out")
     (tmp_path / "full").mkdir()
-    (tmp_path / "full" / "mine.txt").write_text("mine")
     arguments = ("publish", run, "me/model", "--out", tmp_path / "full", "--overwrite")
-    code, _, message = run_vidgan(capfd, monkeypatch, *arguments)
-    assert code == 2 and "full" in message and (tmp_path / "full" / "mine.txt").is_file()
+    for name in ("mine.txt", "README.md"):  # a README does not make a folder a result of this command
+        (tmp_path / "full" / name).write_text("mine")
+        code, _, message = run_vidgan(capfd, monkeypatch, *arguments)
+        assert code == 2 and "full" in message and (tmp_path / "full" / name).read_text() == "mine"

@@ -93,7 +93,7 @@ def publish(
     """
     require_repository_name(repository)
     out = out or Path(f"{repository.rpartition('/')[2]}-repository")
-    check_overwrite(out, overwrite=overwrite, marker=CARD)
+    check_overwrite(out, overwrite=overwrite, marker=DATA_LICENCE)
     with own_code(allowed=allow_own_code):
         model = load_exportable(run)
     facts = ModelFacts.from_json(model.facts)

@@ -13,7 +13,7 @@ from PIL import Image
 from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
-from vidgan.commands.studio import studio
+from vidgan.commands.studio import searched_folders, studio
 from vidgan.errors import ConfigError, DataError
 from vidgan.studio import gate as gates
 from vidgan.studio.gate import Gate
@@ -209,6 +209,13 @@ def test_the_oldest_files_of_a_full_session_go(sessions: Sessions, monkeypatch: 
         stored.append(session.new_folder())
         (stored[-1].path / "data").write_bytes(b"x" * 1000)
     assert [one.path.is_dir() for one in stored] == [False, True, True, True]
+
+
+def test_runs_are_searched_once(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert searched_folders([tmp_path]) == [tmp_path, Path("runs")], "a training may make it"
+    (tmp_path / "runs").mkdir()
+    assert searched_folders([tmp_path / "runs"]) == [tmp_path / "runs"]
 
 
 @pytest.mark.parametrize(

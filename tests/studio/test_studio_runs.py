@@ -166,6 +166,7 @@ def test_a_training_is_started_and_stopped(shapes_data: Path, tmp_path: Path, mo
     assert (run, shlex.split(line)[:3]) == (Path("runs/new"), ["vidgan", "train", "small.yaml"])
     trainings = runs.Trainings(tmp_path / "logs")
     training = trainings.start(run, line)
+    assert trainings.find(tmp_path / "runs" / "new") is training
 
     def wait(look: Any) -> None:
         for _ in range(600):

@@ -11,7 +11,7 @@ def studio(
         list[Path],
         typer.Argument(
             metavar="[RUNS...]",
-            help="Runs, model folders, prepared data, videos, or folders of these; runs/ is added if it exists.",
+            help="Runs, model folders, prepared data, videos, or folders of these; runs/ is added.",
         ),
     ] = [],  # noqa: B006 - typer reads the default
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0: any free one.")] = 7860,

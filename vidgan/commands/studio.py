@@ -36,8 +36,7 @@ def studio(
     opens the page needs a token; the printed address holds it.
 
     Args:
-        folders: training runs, model folders, prepared data, videos, or folders of these; `runs/` is added if it
-            exists.
+        folders: training runs, model folders, prepared data, videos, or folders of these; `runs/` is added.
         host: address to bind to.
         port: number to listen on; 0: any free one.
         token: needed to open the page, MIN_TOKEN characters or more; None: none on loopback, a random one elsewhere.
@@ -55,12 +54,7 @@ def studio(
     from vidgan.studio.gate import is_loopback
     from vidgan.studio.serve import build_app, sweeping
 
-    chosen = [Path(folder) for folder in folders]
-    for folder in chosen:
-        if not folder.exists():
-            raise ConfigError(f"{folder}: no such file or folder; accepted are runs, models, prepared data and videos")
-    if Path(DEFAULT_FOLDER).is_dir() and Path(DEFAULT_FOLDER) not in chosen:
-        chosen.append(Path(DEFAULT_FOLDER))
+    chosen = searched_folders(folders)
     if token is not None and len(token) < MIN_TOKEN:
         raise ConfigError(f"--token: has {len(token)} characters; accepted are {MIN_TOKEN} or more")
     if token is None and not is_loopback(host):
@@ -77,6 +71,21 @@ def studio(
         )
         with sweeping(state), ending_on_sigterm():
             uvicorn.Server(config).run(sockets=[listener])
+
+
+def searched_folders(folders: Sequence[Path | str]) -> list[Path]:
+    """The given folders, and `runs/`, in which trainings that pages start appear; it need not exist yet.
+
+    Raises:
+        ConfigError: a given folder does not exist.
+    """
+    chosen = [Path(folder) for folder in folders]
+    for folder in chosen:
+        if not folder.exists():
+            raise ConfigError(f"{folder}: no such file or folder; accepted are runs, models, prepared data and videos")
+    if Path(DEFAULT_FOLDER).resolve() not in [folder.resolve() for folder in chosen]:
+        chosen.append(Path(DEFAULT_FOLDER))
+    return chosen
 
 
 @contextmanager

@@ -82,8 +82,9 @@ class Trainings:
         Raises:
             ConfigError: the run is being trained, or too many others are.
         """
+        key = run.resolve()  # a run has several names: below runs/, or below a given folder
         with self._lock:
-            if is_held(run) or ((old := self._by_run.get(run)) is not None and old.is_running):
+            if is_held(run) or ((old := self._by_run.get(key)) is not None and old.is_running):
                 raise ConfigError(f"{run}: is being trained already")
             if sum(training.is_running for training in self._by_run.values()) >= MAX_TRAININGS:
                 raise ConfigError(f"{MAX_TRAININGS} trainings are running, the most that are accepted; stop one first")
@@ -97,13 +98,13 @@ class Trainings:
                     stderr=subprocess.STDOUT,
                     start_new_session=True,  # Ctrl-C in the studio's terminal stops it through `close`
                 )
-            self._by_run[run] = Training(run, line, process, log)
-            return self._by_run[run]
+            self._by_run[key] = Training(run, line, process, log)
+            return self._by_run[key]
 
     def find(self, run: Path) -> Training | None:
         """The newest training of a run that this studio started."""
         with self._lock:
-            return self._by_run.get(run)
+            return self._by_run.get(run.resolve())
 
     def stop(self, run: Path) -> None:
         """Ask a training to save a checkpoint and end.

@@ -56,7 +56,7 @@ def studio(
 
     chosen = searched_folders(folders)
     if token is not None and len(token) < MIN_TOKEN:
-        raise ConfigError(f"--token: has {len(token)} characters; accepted are {MIN_TOKEN} or more")
+        raise ConfigError(f"--share-token: has {len(token)} characters; accepted are {MIN_TOKEN} or more")
     if token is None and not is_loopback(host):
         token = secrets.token_urlsafe(24)
     with listening(host, port) as listener, temporary_folder() as scratch:

@@ -64,7 +64,8 @@ def studio(
         number = listener.getsockname()[1]
         state = open_studio(chosen, scratch, number)
         app = build_app(state, host=host, token=token)
-        shown = f"[{host}]" if ":" in host else host
+        name = socket.gethostname() if host in ("0.0.0.0", "::") else host
+        shown = f"[{name}]" if ":" in name else name
         echo(f"vidgan studio: http://{shown}:{number}/" + (f"?token={token}" if token else ""))
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=2

@@ -66,6 +66,12 @@ def test_given_folders_are_listed(tmp_path: Path, catalogue: Catalogue) -> None:
     assert next(iter(listed.videos)) == str(tmp_path / "clips" / "mine.mp4")
 
 
+def test_a_model_can_be_looked_at_while_it_computes(catalogue: Catalogue, shelf: ModelShelf) -> None:
+    entry = catalogue.model("dual_motion/shapes", "forecast")
+    with shelf.borrow(entry) as model:
+        assert shelf.peek(entry) is model, "a wait here would never end"
+
+
 def test_a_forecast_and_its_command_line(
     catalogue: Catalogue, shelf: ModelShelf, tmp_path: Path, capfd: Any, monkeypatch: Any
 ) -> None:

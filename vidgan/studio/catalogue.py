@@ -160,19 +160,32 @@ class Catalogue:
 
 
 class ModelShelf:
-    """Loaded models, the most recently used ones. A model serves one action at a time."""
+    """Loaded models, the most recently used ones. One action at a time computes with them."""
 
     def __init__(self) -> None:
         self._models: OrderedDict[tuple[Path, int], Any] = OrderedDict()
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()  # of the dictionary
+        self._busy = threading.Lock()  # held by the action that computes
 
     @contextmanager
     def borrow(self, entry: ModelEntry) -> Iterator[Any]:
-        """The loaded model of an entry, loaded again after a new checkpoint.
+        """The loaded model of an entry, loaded again after a new checkpoint, for one action alone.
 
         Raises:
             PretrainedError: the model cannot be loaded.
         """
+        with self._busy:
+            yield self._get(entry)
+
+    def peek(self, entry: ModelEntry) -> Any:
+        """The loaded model of an entry, to look at its facts and size while another action computes with it.
+
+        Raises:
+            PretrainedError: the model cannot be loaded.
+        """
+        return self._get(entry)
+
+    def _get(self, entry: ModelEntry) -> Any:
         with self._lock:
             key = (entry.path, _newest(entry.path))
             if key not in self._models:
@@ -180,7 +193,7 @@ class ModelShelf:
             self._models.move_to_end(key)
             while len(self._models) > MAX_LOADED:
                 self._models.popitem(last=False)
-            yield self._models[key]
+            return self._models[key]
 
 
 def _newest(path: Path) -> int:

@@ -142,8 +142,7 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
     ) -> Iterator[Values]:
         entry = studio.catalogue.model(name, "forecast")
         chosen = chosen_video(studio, session, upload_value, label)
-        with studio.shelf.borrow(entry) as loaded:
-            frames = action.film(loaded, chosen.path)
+        frames = action.film(studio.shelf.peek(entry), chosen.path)
         yield {film: film_html(frames, *numbers), status: ""}
 
     def set_context(name: Any) -> Any:
@@ -168,22 +167,24 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
             units = action.work_units(options)
             with studio.pace.measure(TAB, entry.label, units=units):
                 made = action.forecast(loaded, chosen.path, options, job)
-            stored = session.new_folder()
-            out = f"{chosen.path.stem}-future"
-            shown = chosen.path.name if chosen.is_temporary else chosen.path
-            command = action.predict_line(entry, shown, options, f"{out}.mp4")
-            save_result(stored.path, made.result(out, {"line": command}))
-            yield {
-                view: player_view(made.player_clips(), fps=made.fps, title=f"{chosen.path.name}, {entry.label}"),
-                line: line_update(command),
-                files: files_html(stored.id, out),
-                chart: psnr_chart(made.psnr),
-                trust: status_html("Measuring how far to trust this ..."),
-                status: "",
-                estimate: estimate_text(studio.pace.estimate(TAB, entry.label, units=units)),
-            }
+        stored = session.new_folder()
+        out = f"{chosen.path.stem}-future"
+        shown = chosen.path.name if chosen.is_temporary else chosen.path
+        command = action.predict_line(entry, shown, options, f"{out}.mp4")
+        save_result(stored.path, made.result(out, {"line": command}))
+        yield {
+            view: player_view(made.player_clips(), fps=made.fps, title=f"{chosen.path.name}, {entry.label}"),
+            line: line_update(command),
+            files: files_html(stored.id, out),
+            chart: psnr_chart(made.psnr),
+            trust: status_html("Measuring how far to trust this ..."),
+            status: "",
+            estimate: estimate_text(studio.pace.estimate(TAB, entry.label, units=units)),
+        }
+        with studio.shelf.borrow(entry) as loaded:  # not held while the page waits to be asked for more
             job.step(0.9, "trust")
-            yield {trust: trust_html(action.trust_text(action.measure(loaded, made)))}
+            measured = action.measure(loaded, made)
+        yield {trust: trust_html(action.trust_text(measured))}
 
     def restore(query: Mapping[str, str]) -> list[Any]:
         videos, names = list(studio.catalogue.videos), studio.catalogue.models_of("forecast")

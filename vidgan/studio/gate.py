@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qs, quote, urlencode
 
 import anyio.to_thread
+from anyio import CapacityLimiter
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 
 from vidgan.errors import UserError
@@ -94,6 +95,7 @@ class Gate:
         self.port = port
         self.hosts = frozenset(hosts)
         self.token = token
+        self._examinations = CapacityLimiter(1)  # those that wait take no thread of other requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -167,7 +169,7 @@ class Gate:
         target = stored.path / name
         try:
             await _receive_file(receive, target)
-            text = await anyio.to_thread.run_sync(examine_upload, target)
+            text = await anyio.to_thread.run_sync(examine_upload, target, limiter=self._examinations)
         except (UserError, OSError) as error:
             session.drop(stored.id)
             return JSONResponse({"error": str(error).replace(str(target), name)}, 422)

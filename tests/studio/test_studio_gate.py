@@ -75,6 +75,14 @@ def test_a_foreign_host_name_is_refused(sessions: Sessions) -> None:
         assert client.get("/", headers={"host": host}).status_code == 200
 
 
+def test_a_request_from_a_foreign_page_is_refused(sessions: Sessions) -> None:
+    client = client_of(sessions)
+    client.get("/")
+    for origin in ("http://evil.example", f"http://127.0.0.1:{PORT + 1}", "null", ""):
+        assert client.post("/gradio_api/queue/join", headers={"origin": origin}).status_code == 403, origin
+    assert client.post("/gradio_api/queue/join", headers={"origin": f"http://127.0.0.1:{PORT}"}).text == "page"
+
+
 def test_the_token_opens_the_page(sessions: Sessions) -> None:
     client = client_of(sessions, token="correct-horse-battery")
     for address in ("/", "/?token=wrong", "/?token=", "/?token=%C3%A9"):

@@ -2,6 +2,7 @@
 
 - A request needs the cookie of a session. The first page sets it; with a token, only a page that was opened with it.
 - On loopback, the Host header must name this machine, so that a foreign page cannot reach the studio by its own name.
+- A request that names the page it comes from (Origin) must come from the studio's own.
 - Uploads and results pass through the routes below, with our own limits; Gradio's routes for files are closed, since
   they know no sessions and fetch addresses.
 - A content policy makes the browser refuse every request to another machine.
@@ -107,6 +108,10 @@ class Gate:
         headers = dict(scope["headers"])
         if self.hosts and _host(headers) not in self.hosts:
             await PlainTextResponse("wrong host name", 421)(scope, receive, send)
+            return
+        origin = headers.get(b"origin")
+        if origin is not None and origin.partition(b"://")[2] != headers.get(b"host"):
+            await PlainTextResponse("a request from a page of another site", 403)(scope, receive, send)
             return
         if scope["path"] == "/manifest.json":  # browsers ask for it without cookies
             await JSONResponse({"name": "vidgan studio"})(scope, receive, send)

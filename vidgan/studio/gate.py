@@ -170,7 +170,10 @@ class Gate:
         """Store the body of a request as a file of the session, once its content has been examined."""
         query = parse_qs(scope["query_string"].decode("latin-1"))
         name = safe_name(query.get("name", ["video"])[0])
-        stored = session.new_folder()
+        try:
+            stored = session.new_folder()
+        except OSError as error:
+            return JSONResponse({"error": f"{name}: cannot be stored ({error.strerror})"}, 507)
         target = stored.path / name
         try:
             await _receive_file(receive, target)

@@ -5,12 +5,14 @@ cookie alone, so that nobody reaches the files of another one. A session and its
 page was closed, and all of them when the studio ends.
 """
 
+import os
 import re
 import secrets
 import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -122,8 +124,8 @@ class Session:
 
     def _make_room(self) -> None:
         with self._lock:
-            oldest = list(self._files)
-        sizes = {identifier: folder_bytes(self._files[identifier]) for identifier in oldest}
+            oldest = dict(self._files)
+        sizes = {identifier: folder_bytes(path) for identifier, path in oldest.items()}
         for identifier in oldest:
             if sum(sizes.values()) <= MAX_SESSION_BYTES - MAX_UPLOAD_BYTES:
                 return
@@ -242,5 +244,10 @@ def _examine(path: Path) -> tuple[bool, str]:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Bytes of all files in a folder."""
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    """Bytes of all files in a folder, without those that are removed meanwhile."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                total += Path(parent, name).stat().st_size
+    return total

@@ -186,7 +186,7 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
     restored[TAB] = Restored(restore, [kind, first, second, of_video, truth, video, horizon, count, seed])
     kind.input(for_kind, kind, [first, second, of_video, truth], show_progress="hidden")
     results = [state, view, progress, ballot, reveal, result, status, line]
-    go.click(
+    clicked = go.click(
         guarded(studio, TAB, status, run),
         [kind, first, second, upload, video, horizon, truth, count, seed, show_truth],
         results,
@@ -202,7 +202,7 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
             show_progress="hidden",
         )
     reveal.click(guarded(studio, f"{TAB}-vote", status, end), state, results, show_progress="hidden")
-    cancel.click(canceller(studio, TAB), None, status, queue=False)
+    cancel.click(canceller(studio, TAB), None, status, cancels=[clicked], queue=False)
 
 
 def result_html(made: action.Comparison) -> str:

@@ -86,11 +86,11 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
     controls = {"data": root, "split": split, "clips": count, "seed": seed}
     address(TAB, controls)
     restored[TAB] = Restored(restore, [missing, *controls.values()])
-    go.click(
+    clicked = go.click(
         guarded(studio, TAB, status, run),
         [root, split, count, seed],
         [view, line, status, estimate],
         show_progress_on=[view],
     )
-    cancel.click(canceller(studio, TAB), None, status, queue=False)
+    cancel.click(canceller(studio, TAB), None, status, cancels=[clicked], queue=False)
     root.change(lambda: (status_html(""), ""), None, [status, view], show_progress="hidden")

@@ -237,7 +237,7 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
         estimate,
         show_progress="hidden",
     )
-    go.click(
+    clicked = go.click(
         guarded(studio, TAB, status, run),
         controls,
         [view, line, files, chart, trust, status, estimate],
@@ -245,7 +245,7 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
         concurrency_limit=1,
         show_progress_on=[view],
     )
-    cancel.click(canceller(studio, TAB), None, status, queue=False)
+    cancel.click(canceller(studio, TAB), None, status, cancels=[clicked], queue=False)
 
 
 def film_html(frames: ByteClip, start: Any, context: Any, horizon: Any) -> str:

@@ -295,7 +295,7 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
     operation.change(
         for_operation, operation, [amount, part, level, length, target, second, third], show_progress="hidden"
     )
-    go.click(
+    drawing = go.click(
         guarded(studio, TAB, status, run),
         [model, clips, frames, seed, category, image, units, caption],
         [view, files, line, status, estimate, library, first, second, third],
@@ -303,7 +303,7 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
         concurrency_limit=1,
         show_progress_on=[view],
     )
-    apply.click(
+    editing = apply.click(
         guarded(studio, f"{TAB}-edit", edit_status, run_edit),
         [library, operation, first, second, third, amount, part, level, length, target],
         [edit_view, edit_files, edit_command, edit_status],
@@ -311,7 +311,7 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
         concurrency_limit=1,
         show_progress_on=[edit_view],
     )
-    compare.click(
+    comparing = compare.click(
         guarded(studio, f"{TAB}-edit", edit_status, run_nearest),
         [library, first],
         [edit_view, edit_status],
@@ -319,7 +319,7 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
         concurrency_limit=1,
         show_progress_on=[edit_view],
     )
-    find.click(
+    finding = find.click(
         guarded(studio, f"{TAB}-find", find_status, run_find),
         [library, model, clip, steps, seed],
         [find_view, find_command, find_status, find_estimate, library, first, second, third],
@@ -327,8 +327,10 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
         concurrency_limit=1,
         show_progress_on=[find_view],
     )
-    cancel.click(canceller(studio, TAB), None, status, queue=False)
-    stop.click(canceller(studio, f"{TAB}-find"), None, find_status, queue=False)
+    cancel.click(
+        canceller(studio, TAB, f"{TAB}-edit"), None, status, cancels=[drawing, editing, comparing], queue=False
+    )
+    stop.click(canceller(studio, f"{TAB}-find"), None, find_status, cancels=[finding], queue=False)
 
 
 def default_model(studio: Studio) -> str | None:

@@ -108,7 +108,7 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
     controls = {"video": video, "model": model, "frames": frames, "own_size": own_size, "reverse": reverse}
     address(TAB, controls)
     restored[TAB] = Restored(restore, [missing, *controls.values()])
-    go.click(
+    clicked = go.click(
         guarded(studio, TAB, status, run),
         [upload, video, model, frames, own_size, reverse, mask],
         [view, files, line, status, estimate],
@@ -116,4 +116,4 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
         concurrency_limit=1,
         show_progress_on=[view],
     )
-    cancel.click(canceller(studio, TAB), None, status, queue=False)
+    cancel.click(canceller(studio, TAB), None, status, cancels=[clicked], queue=False)

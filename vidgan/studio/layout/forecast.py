@@ -202,6 +202,8 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
             number_in(query, "seed", 0, 0, 2**31 - 1),
         ]
 
+    changed = model.input(set_context, model, context, show_progress="hidden")
+    moved = film.select(dragged, None, window, show_progress="hidden")
     address(
         TAB,
         {
@@ -213,7 +215,7 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
             "samples": samples,
             "seed": seed,
         },
-        [film.select],
+        [changed.then, moved.then],
     )
     showing = guarded(studio, f"{TAB}-film", status, show_film)
     shown = [upload, video, model, *window]
@@ -228,8 +230,6 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
     restored[TAB] = Restored(
         restore, [video, model, start, context, horizon, samples, seed], (showing, shown, [film, status])
     )
-    model.input(set_context, model, context, show_progress="hidden")
-    film.select(dragged, None, window, show_progress="hidden")
     gr.on(
         [model.change, context.change, horizon.change, samples.change],
         estimated,

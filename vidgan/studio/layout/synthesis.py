@@ -278,6 +278,7 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
             ),
         ]
 
+    changed = model.input(for_model, model, [category, frames, target, length, caption], show_progress="hidden")
     address(
         TAB,
         {
@@ -289,9 +290,9 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
             "units": units,
             "caption": caption,
         },
+        [changed.then],
     )
     restored[TAB] = Restored(restore, [model, clips, frames, seed, category, units, target, third, caption])
-    model.input(for_model, model, [category, frames, target, length, caption], show_progress="hidden")
     operation.change(
         for_operation, operation, [amount, part, level, length, target, second, third], show_progress="hidden"
     )

@@ -8,6 +8,7 @@ import gradio as gr
 import numpy as np
 import torch
 
+from vidgan.errors import UserError
 from vidgan.studio.actions import forecast as action
 from vidgan.studio.context import Studio, chosen_video
 from vidgan.studio.jobs import Job
@@ -154,8 +155,11 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
         return chosen.get("start", 0), chosen.get("context", 2), chosen.get("horizon", 1)
 
     def estimated(name: Any, *numbers: Any) -> str:
-        entry = studio.catalogue.model(name, "forecast")
-        options = action.options_of(entry, numbers[1], numbers[2], numbers[0], numbers[3], 0)
+        try:
+            entry = studio.catalogue.model(name, "forecast")
+            options = action.options_of(entry, numbers[1], numbers[2], numbers[0], numbers[3], 0)
+        except UserError:  # the button says what is wrong
+            return ""
         return estimate_text(studio.pace.estimate(TAB, name, units=action.work_units(options)))
 
     def run(session: Session, job: Job, upload_value: Any, label: Any, name: Any, *numbers: Any) -> Iterator[Values]:

@@ -193,6 +193,9 @@ def test_an_edit_and_its_command_line(drawing: Any, tmp_path: Path, capfd: Any, 
         synthesis.edit(model, entry, tmp_path, "reverse", ["9-9"], {}, Job())
     with pytest.raises(ConfigError, match="operation 'explode'"):
         synthesis.edit_options("explode", 1, "both", 1, 8, None)
+    assert synthesis.edit_options("reverse", None, "both", None, None, None) == {}, "it takes none of them"
+    with pytest.raises(ConfigError, match="amount is None"):
+        synthesis.edit_options("slow", None, "both", 1, 8, None)
 
 
 def test_found_codes_equal_those_of_the_command(

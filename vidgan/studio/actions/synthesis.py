@@ -248,17 +248,24 @@ def keep_codes(folder: Path, model: Any, codes: dict[str, Codes]) -> list[str]:
 
 
 def edit_options(
-    operation: str, amount: float, part: str, level: float, frames: float, category: str | None
+    operation: str, amount: float | None, part: str, level: float | None, frames: float | None, category: str | None
 ) -> dict[str, Any]:
     """The options that an operation takes, from the controls of a page.
 
     Raises:
-        ConfigError: an unknown operation.
+        ConfigError: an unknown operation, or one of its options is no number.
     """
     if operation not in EDITS:
         raise ConfigError(f"operation {operation!r}: accepted are {', '.join(EDITS)}")
-    values = {"amount": float(amount), "part": part, "level": int(level), "frames": int(frames), "category": category}
-    return {name: values[name] for name in EDITS[operation].options if name in values and values[name] is not None}
+    values: dict[str, Any] = {"amount": amount, "part": part, "level": level, "frames": frames, "category": category}
+    options = {name: values[name] for name in EDITS[operation].options if name in values}
+    for name, convert in (("amount", float), ("level", int), ("frames", int)):
+        if name in options:
+            try:
+                options[name] = convert(options[name])
+            except (TypeError, ValueError):
+                raise ConfigError(f"{name} is {options[name]!r}; accepted is a number") from None
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def edit(

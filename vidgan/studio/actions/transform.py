@@ -8,6 +8,7 @@ from typing import Any, Final
 import torch
 
 from vidgan.commands.map_video import MappedVideo
+from vidgan.commands.output import require_memory
 from vidgan.commands.translate import translate
 from vidgan.commands.upscale import upscale
 from vidgan.data.frame_stream import open_stream
@@ -32,7 +33,7 @@ class TransformOptions:
     """What is transformed.
 
     Attributes:
-        frames: at most so many are read.
+        frames: largest number of frames read.
         reverse: for unpaired translations, from the second domain to the first.
         own_size: for translations, keep the frame size of the video.
     """
@@ -94,10 +95,15 @@ def transform(
         mask: for models that fill holes.
 
     Raises:
-        ConfigError: an option that the model does not support. DataError, VideoError: the video cannot be read.
-        CancelledError: the job was cancelled.
+        ConfigError: an option that the model does not support, or more frames than memory holds.
+        DataError, VideoError: the video cannot be read. CancelledError: the job was cancelled.
     """
     job.step(0.0, "reading the video")
+    height, width = open_stream(video, frames=1).size
+    scale = model.scale if entry.task == UPSCALING else 1
+    require_memory(
+        options.frames * height * width * 3 * (3 + 6 * scale**2), f"frames {options.frames} of {width}x{height} pixels"
+    )
 
     def on_frame(done: int, total: int) -> None:
         job.step(0.9 * done / total, f"frame {done} of {total}")

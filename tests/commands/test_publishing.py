@@ -58,6 +58,7 @@ def test_a_repository_is_complete_and_nothing_is_uploaded(
     assert 'MoCoGAN.from_pretrained("me/shapes-model")' in card.text and "](sample.webp)" in card.text
     assert "| b.mp4 | MIT |" in (tmp_path / "out" / "DATA_LICENCE.md").read_text()
     assert json.loads((tmp_path / "out" / "vidgan.json").read_text())["name"] == "me/shapes-model"
+    assert "https://me-shapes-model-studio.hf.space/?token=" in (tmp_path / "out" / "space" / "README.md").read_text()
     compile((tmp_path / "out" / "space" / "app.py").read_text(), "app.py", "exec")
 
 

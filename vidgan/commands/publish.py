@@ -1,6 +1,7 @@
 """`vidgan publish`: a complete repository of a trained model, and its upload to the Hugging Face hub."""
 
 import logging
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -228,6 +229,11 @@ def _card_scores(results: list[AnyResult]) -> Iterator[CardScore]:
                     )
 
 
+def _space_address(repository: str) -> str:
+    """The address at which the hub serves a Space outside its frame: names in small letters, joined by hyphens."""
+    return f"https://{re.sub('[^a-z0-9]+', '-', f'{repository}-studio'.lower())}.hf.space"
+
+
 def _write_space(folder: Path, repository: str) -> None:
     """A Space of the hub that serves the studio with this model, to whoever opens the page."""
     name = repository.rpartition("/")[2]
@@ -244,8 +250,9 @@ def _write_space(folder: Path, repository: str) -> None:
         "README.md": (
             f"---\ntitle: {name}\nsdk: gradio\napp_file: app.py\nmodels:\n- {repository}\n---\n\n"
             f"The studio of vidgan with [{repository}](https://huggingface.co/{repository}).\n\n"
-            "The page asks for a token, which the log of the Space prints; set VIDGAN_STUDIO_TOKEN among its secrets to"
-            " choose it.\n"
+            "Set VIDGAN_STUDIO_TOKEN, 16 characters or more, among the secrets of the Space, and open"
+            f" {_space_address(repository)}/?token=TOKEN in a tab of its own: the page keeps a cookie, which browsers"
+            " refuse inside the Space's frame. Without the secret, the log of the Space prints a random token.\n"
         ),
     }
     for file, text in files.items():

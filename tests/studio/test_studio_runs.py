@@ -18,7 +18,7 @@ from vidgan.data.preparing.prepare import prepare
 from vidgan.data.store.index import load_index
 from vidgan.data.store.storage import open_store
 from vidgan.errors import ConfigError, DataError
-from vidgan.runs import run_config
+from vidgan.runs import run_config, with_absolute_paths
 from vidgan.studio.actions import compare, data, runs, transform
 from vidgan.studio.catalogue import Catalogue, ModelShelf
 from vidgan.studio.jobs import CancelledError, Job
@@ -191,7 +191,9 @@ def test_a_training_is_started_and_stopped(shapes_data: Path, tmp_path: Path, mo
         runs.train_line("small.yaml", shapes_data, "new", None, None)
     command, verb, file, *changes = shlex.split(runs.resume_line(run))
     assert (command, verb, file) == ("vidgan", "train", "runs/new/config.yaml")
-    assert differences(load_config(Path(file), changes), run_config(run)) == [], "the same settings resume"
+    assert differences(with_absolute_paths(load_config(Path(file), changes)), run_config(run)) == [], (
+        "the same settings resume"
+    )
     trainings.close()
 
 

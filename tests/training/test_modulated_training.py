@@ -147,6 +147,17 @@ def test_path_length_and_mixing_are_trained_and_resumed_exactly(shapes_data: Pat
         assert record.keys() == again.keys() and all(torch.equal(record[key], again[key]) for key in record)
 
 
+def test_mixing_leaves_path_lengths_as_they_are(shapes_data: Path, tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"objective__weights": WEIGHTS, "objective__path_length_every": 1}
+    lengths = []
+    for mixing in (0.0, 0.9):
+        _, step = build(
+            "mocogan", shapes_data, tmp_path, model__frame=FRAME, objective__style_mixing=mixing, **changes
+        )  # fmt: skip
+        lengths.append(step(0)["loss/generator/path_length"])
+    assert torch.equal(*lengths)
+
+
 def test_mixed_levels_are_drawn_with_the_probability(shapes_data: Path, tmp_path: Path) -> None:
     algorithm, _ = build(
         "mocogan", shapes_data, tmp_path, model__frame=FRAME, objective__style_mixing=0.5,

@@ -160,7 +160,11 @@ class MoCoGANObjective(AdversarialObjective):
         le=1,
     )
     style_mixing: float = option(
-        0.0, "Probability that the finer levels of a generated clip take the style of another content.", ge=0, le=1
+        0.0,
+        "Probability that the finer levels of a generated clip take the style of another content; 0 where path lengths"
+        " are measured.",
+        ge=0,
+        le=1,
     )
     path_length_every: int = option(
         4, "weights.path_length acts on every n-th step with n times the weight.", unit="steps", ge=1

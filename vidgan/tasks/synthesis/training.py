@@ -196,7 +196,8 @@ class MoCoGANTraining:
         captions = _captions(batch)
         asked = {
             "caption": None if captions is None else captions[:, 0],
-            "mixing": self._mixing(draws),
+            # The finer levels of a mixed clip depend on another style, so its path length would lack their part.
+            "mixing": None if with_styles else self._mixing(draws),
             "with_styles": with_styles or None,
         }
         with self.trainees.autocast():

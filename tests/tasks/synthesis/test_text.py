@@ -267,6 +267,7 @@ def test_options_that_contradict_captions_are_refused(captioned: Path, tmp_path:
         ),
         ({"model__text": None}, "text_kl"),
         ({"data__flip": True}, "data.flip"),
+        ({"objective__reversal": 0.5}, "objective.reversal"),
         ({"discriminators__frame": {"kind": "patch", "width": 4}}, "discriminators.frame.kind=patch"),
     ):
         with pytest.raises(ConfigError, match=key):

@@ -263,6 +263,8 @@ class SynthesisConfig(AdversarialRunConfig):
             yield "objective.path_length_every has no effect without objective.weights.path_length; remove it"
         if set(objective.frozen) >= {"motion", "frame"}:
             yield "objective.frozen names both parts of the generator; leave one to train"
+        if objective.reversal and self.model.text is not None:
+            yield "objective.reversal with model.text: captions of a direction are wrong for clips that run backwards"
         if objective.reversal and self.discriminators.video is None:
             yield "objective.reversal has no effect without discriminators.video; remove it"
         if objective.frames_per_clip is not None and self.discriminators.frame is None:

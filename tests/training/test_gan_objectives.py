@@ -202,6 +202,8 @@ def test_adaptive_augmentation_is_resumed_exactly(shapes_data: Path, tmp_path: P
         ({"label_smoothing": 0.1, "adversarial": "hinge"}, "label_smoothing"),
         ({"half_loss": True, "adversarial": "relativistic"}, "half_loss"),
         ({"adaptive": {}}, "adaptive"),
+        ({"adaptive": {}, "augment": ["cutout"], "adversarial": "relativistic"}, "adaptive reads the sign"),
+        ({"adaptive": {}, "augment": ["cutout"], "adversarial": "least_squares"}, "adaptive reads the sign"),
         ({"category_source": "projection"}, "weights.category"),
     ],
 )

@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, field_validator
 from torch import nn
 
+from vidgan.losses.adversarial import ADVERSARIAL
 from vidgan.nn.augmentation import POLICIES
 from vidgan.nn.text import TEXT_ENCODERS
 from vidgan.sections import OwnPart, Section, one_of, option
@@ -102,6 +103,10 @@ class MoCoGANDiscriminators(Section):
 
     frame: FrameDiscriminatorPart | None = option(None, "D_I, of single frames.")
     video: VideoDiscriminatorPart | None = option(None, "D_V, of clips; has the category head.")
+
+
+# a positive logit says that a sample is real
+SIGNED_LOSSES = tuple(name for name, loss in ADVERSARIAL.items() if loss.threshold == 0)
 
 
 class AdaptiveConfig(Section):
@@ -201,6 +206,11 @@ class MoCoGANObjective(AdversarialObjective):
             yield "category_source and weights.category go together: set both or neither"
         if self.adaptive is not None and not self.augment:
             yield "adaptive needs augment: there is nothing to adapt"
+        if self.adaptive is not None and self.adversarial not in SIGNED_LOSSES:
+            yield (
+                f"adaptive reads the sign of logits, which adversarial={self.adversarial} gives no meaning; accepted:"
+                f" {', '.join(SIGNED_LOSSES)}"
+            )
 
 
 class SynthesisConfig(AdversarialRunConfig):

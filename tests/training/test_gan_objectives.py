@@ -160,7 +160,29 @@ def test_the_probability_of_augmentation_follows_the_sign_of_real_logits() -> No
         expected = 0.0 if number < 7 else 64 * 4 / 500_000  # a mean sign of 0.5 lowers it, which 0 stops; 1 raises it
         assert float(adaptive.probability) == expected
     adaptive.observe(-torch.ones(4))
-    assert state.tolist()[1:] == [-4, 4, 0]
+    adaptive.update(accelerator)
+    assert state.tolist()[1:] == [-4, 4, 1]
+
+
+def test_a_checkpoint_between_two_changes_holds_the_signs_of_all_processes() -> None:
+    class TwoProcesses:  # the other one sees four negative logits in each update
+        def reduce(self, own: torch.Tensor, reduction: str) -> torch.Tensor:
+            assert reduction == "sum"
+            return own + torch.tensor([-4.0, 4.0])
+
+    state = torch.zeros(4, dtype=torch.float64)
+    processes: Any = TwoProcesses()
+    settings: dict[str, Any] = {"target": 0.1, "period": 2, "clips": 100, "clips_per_update": 8}
+    adaptive = AdaptiveProbability(state, **settings)
+    adaptive.observe(torch.ones(4))
+    adaptive.update(processes)
+    assert state.tolist() == [0, 0, 8, 1]
+    state[0] = 0.5
+    resumed = AdaptiveProbability(state.clone(), **settings)
+    for one in (adaptive, resumed):
+        one.observe(torch.ones(4))
+        one.update(processes)
+        assert one.state.tolist() == [0.5 - 2 * 8 / 100, 0, 0, 0]  # a mean sign of 0 is below the target
 
 
 def test_each_transformation_is_applied_with_the_probability() -> None:

@@ -21,7 +21,8 @@ class AdaptiveProbability:
 
     Args:
         state: (4,) float64 on the device of the run: probability, sum of signs and number of logits since the last
-            change, updates since the last change. Changed in place, so whoever holds it can save and restore it.
+            change, of all processes; updates since the last change. Changed in place and alike in all processes, so
+            whoever holds it can save and restore it between updates.
         target: r above which the probability grows.
         period: updates between two changes.
         clips: number of real clips over which the probability moves from 0 to 1.
@@ -33,6 +34,7 @@ class AdaptiveProbability:
         self.target = target
         self.period = period
         self.change = period * clips_per_update / clips
+        self._observed = torch.zeros_like(state[1:3])  # sum and number since the last update, of this process
 
     @property
     def probability(self) -> Tensor:
@@ -43,17 +45,19 @@ class AdaptiveProbability:
     def observe(self, real: Logits) -> dict[str, Tensor]:
         """Take the logits of real samples into account; returns what to report."""
         signs = real.float().sign().to(self.state)
-        self.state[1] += signs.sum()
-        self.state[2] += signs.numel()
+        self._observed[0] += signs.sum()
+        self._observed[1] += signs.numel()
         return {"augment/probability": self.probability.float().clone(), "augment/sign": signs.mean().float()}
 
     @torch.no_grad()
     def update(self, accelerator: Accelerator) -> None:
         """Count an update; change the probability if it is due, alike in all processes."""
+        self.state[1:3] += accelerator.reduce(self._observed.clone(), reduction="sum")
         self.state[3] += 1
+        self._observed.zero_()
         if int(self.state[3]) < self.period:
             return
-        total, count = accelerator.reduce(self.state[1:3].clone(), reduction="sum")
+        total, count = self.state[1:3]
         step = (total / count.clamp_min(1) - self.target).sign() * self.change
         self.state[0] = (self.state[0] + step).clamp(0, 1)
         self.state[1:] = 0

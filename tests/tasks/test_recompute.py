@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from vidgan.losses.penalties import r1
 from vidgan.nn.discriminators import FlowDiscriminator, FrameDiscriminator, VideoDiscriminator
 from vidgan.seeding import Draws
+from vidgan.tasks.synthesis.mocogan import Mixing
+from vidgan.tasks.synthesis.modulated import Truncation
 from vidgan.training.cost import Meter
 
 SIZE = (32, 32)
@@ -98,6 +100,27 @@ def test_mocogan_has_the_same_gradients_and_statistics(
     for part in (1, 2):
         for name, value in results[0][part].items():
             assert torch.equal(results[1][part][name], value), name
+
+
+def test_a_modulated_generator_recomputes_noise_mixing_and_truncation_too() -> None:
+    """With the style codes given, and through second derivatives, as the path-length term needs them."""
+    results = []
+    for network in pair(style_mocogan, frame={"kind": "modulated", "noise_levels": 2, "convolutions": 0}):
+        model: Any = network
+        calls: list[int] = []
+        model.frame.register_forward_pre_hook(lambda *_, calls=calls: calls.append(1))
+        latents, other = model.draw_latents(draws(), 3), model.draw_latents(draws("other"), 3)
+        mixed = model(latents, mixing=Mixing(other.content, torch.tensor([1, 2])), truncation=Truncation(0.7))
+        clips_with_styles, styles = model(latents, with_styles=True)
+        (first,) = torch.autograd.grad(clips_with_styles.square().sum(), styles, create_graph=True)
+        (mixed.square().mean() + first.square().mean()).backward()
+        results.append((mixed, gradients(model), dict(model.named_buffers())))
+        assert (len(calls) > 2) == model.checkpoint_activations
+    assert torch.equal(results[0][0], results[1][0])
+    for part in (1, 2):
+        assert results[0][part].keys() == results[1][part].keys()
+        for name, value in results[0][part].items():
+            torch.testing.assert_close(results[1][part][name], value, rtol=1e-4, atol=1e-7, msg=name)
 
 
 def test_dual_motion_has_the_same_forecast_and_gradients() -> None:

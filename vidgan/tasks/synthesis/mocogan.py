@@ -390,8 +390,8 @@ class MoCoGAN(nn.Module, ClipSampler):
             *skips,
         )
         rows = {name: values.repeat_interleave(num_frames, dim=0) for name, values in by_clip.items()}
-        if self.checkpoint_activations and not rows and not fixed:
-            frames = recompute(self.frame, *codes)
+        if self.checkpoint_activations:
+            frames = recompute(self.frame, *codes, **rows, **fixed)
         else:
             frames = self.frame(*codes, **rows, **fixed)
         return rearrange(frames, "(b s) c h w -> b s c h w", s=num_frames)

@@ -167,6 +167,16 @@ def test_a_resumed_run_is_equal_bit_for_bit(stop: int, whole: Path, data: Path, 
         assert all(torch.equal(value, resumed[file][key]) for key, value in tensors.items()), file
 
 
+def test_a_run_too_short_for_all_scales_says_what_they_need(
+    data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for steps in (4, 3):
+        config = small_config("single_clip", data, tmp_path / str(steps), train__steps=steps, train__batch_size=1)
+        assert "need 4 steps" not in caplog.text
+        train_first_steps(config, 1)
+    assert "train.steps=3: the 2 scales of this clip need 4 steps" in caplog.text
+
+
 def test_several_processes_are_refused_with_the_reason(data: Path, tmp_path: Path) -> None:
     config = small_config("single_clip", data, tmp_path)
     assert share_of_batch(config, 1) == 4

@@ -1,5 +1,6 @@
 """The task `single_clip`: a pyramid of generators from one clip."""
 
+import logging
 from typing import Any
 
 import torch
@@ -13,6 +14,8 @@ from vidgan.tasks.single_clip.scaling import ClipSize
 from vidgan.tasks.single_clip.training import PyramidTraining
 from vidgan.types import ByteClip
 from vidgan.video.encode import tile, webp_bytes
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["SingleClipTask"]
 
@@ -42,10 +45,15 @@ class SingleClipTask(Task[PyramidConfig]):
         return PyramidCritic(config.discriminators.critic.width, len(sizes))
 
     def build_training(self, config: PyramidConfig, parts: TrainingParts) -> PyramidTraining:
-        """One scale after the other."""
-        return PyramidTraining(
-            build_game(config, parts, scores_clips=("critic",)), scale_steps=config.objective.scale_steps
-        )
+        """One scale after the other; a run too short to reach the finest ones logs a warning."""
+        generator: Any = parts.trainees.raw["generator"]
+        scale_steps, scales = config.objective.scale_steps, len(generator.sizes)
+        if config.train.steps < scales * scale_steps:
+            logger.warning(
+                "train.steps=%d: the %d scales of this clip need %d steps (objective.scale_steps=%d each); the finest"
+                " ones are trained less or not at all", config.train.steps, scales, scales * scale_steps, scale_steps
+            )  # fmt: skip
+        return PyramidTraining(build_game(config, parts, scores_clips=("critic",)), scale_steps=scale_steps)
 
     def preview(self, model: Any, clips: ByteClip, config: PyramidConfig) -> Preview:
         """The clip, its reconstruction and new clips, side by side."""

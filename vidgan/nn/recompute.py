@@ -14,11 +14,12 @@ __all__ = ["recompute"]
 
 
 def recompute(module: nn.Module, *arguments: Any, **options: Any) -> Any:
-    """Compute ``module(*arguments, **options)`` and recompute its activations in the backward pass. Gradients are unchanged.
+    """Compute ``module(*arguments, **options)`` and recompute its activations in the backward pass.
 
-    The second run must repeat the first. It therefore uses copies of the random streams and of the buffers from before
-    the first run. Otherwise batch norm would count its batch twice, and spectral norm would make another power
-    iteration and divide by another value. Penalties with second derivatives run the module once more.
+    Gradients are unchanged. The second run must repeat the first. It therefore uses copies of the random streams and of
+    the buffers from before the first run. Otherwise batch norm would count its batch twice, and spectral norm would
+    make another power iteration and divide by another value. Penalties with second derivatives run the module once
+    more.
 
     Args:
         module: part of a network. Called directly if gradients are disabled.

@@ -1,5 +1,7 @@
 """Edits by patches: what follows, what is filled in, what stays exactly as it was."""
 
+from typing import Any, ClassVar
+
 import pytest
 import torch
 
@@ -109,3 +111,20 @@ def test_harmonising_redraws_the_object_and_nothing_else() -> None:
     assert green(composite) > 200 and green(result) < 50
     with pytest.raises(ValueError, match="mask"):
         harmonise(maker, composite, mask[:, :16])
+
+
+def test_harmonising_starts_at_the_middle_level_or_the_given_one() -> None:
+    class Recorder:
+        size = ClipSize(9, 32, 48)
+        sizes = (size,) * 4
+        starts: ClassVar[list[int]] = []
+
+        def synthesise(self, size: ClipSize | None = None, *, guess: ByteClip, start: int, **_: Any) -> ByteClip:
+            self.starts.append(start)
+            return guess
+
+    maker: Any = Recorder()
+    source, mask = moving_square(), torch.zeros(1, 32, 48)
+    for start in (None, 0, 3):
+        harmonise(maker, source, mask, start=start)
+    assert Recorder.starts == [2, 0, 3]

@@ -91,7 +91,8 @@ def harmonise(maker: ClipMaker, composite: ByteClip, mask: Tensor, *, start: int
         raise ValueError(f"the mask is {tuple(mask.shape)}, the composite {tuple(composite.shape)}: sizes must agree")
     if len(maker.sizes) < 2:
         raise ValueError(f"the source has a single level of {tuple(maker.sizes[0])}; choose a larger --side")
-    drawn = maker.synthesise(guess=composite, start=start or len(maker.sizes) // 2, noise=0.0)
+    middle = len(maker.sizes) // 2
+    drawn = maker.synthesise(guess=composite, start=middle if start is None else start, noise=0.0)
     widened = torch.nn.functional.max_pool2d(mask[:, None].float(), 2 * MARGIN + 1, stride=1, padding=MARGIN)
     share = gaussian_blur(widened, FEATHER).clamp(0, 1)
     return to_byte(torch.lerp(to_float(composite), to_float(drawn), share.expand(len(composite), 3, -1, -1)))

@@ -164,6 +164,8 @@ class PyramidGAN(nn.Module, Pretrained):
         sizes = scaled_sizes(self.sizes, size)
         if guess is not None and not 0 < start < len(sizes):
             raise ValueError(f"a guess comes in at a scale from 1 to {len(sizes) - 1}, got {start}")
+        if guess is not None and start >= int(self.begun):
+            raise ValueError(f"scale {start} is not trained yet: training has begun {int(self.begun)} of {len(sizes)}")
         with evaluating(self):
             drawn = self.draw_noise(Draws("pyramid", seed, rows=[0]), sizes)
             if guess is not None:

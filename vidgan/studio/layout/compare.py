@@ -35,6 +35,7 @@ CHOICES: Final = (("left", "Left is better (1)"), ("tie", "About equal (0)"), ("
 
 KEYS: Final = """<script>
 document.addEventListener('keydown', event => {
+  if (event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
   const name = {1: 'left', 0: 'tie', 2: 'right'}[event.key];
   const button = name && document.getElementById(`compare-${name}`);
   if (button && button.offsetParent && !/^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName)) button.click();

@@ -251,7 +251,12 @@
   }
 
   // ---- the form --------------------------------------------------------------------------------------------------
-  const value = name => Number(document.getElementById(name).value);
+  function value(name) {
+    const input = document.getElementById(name);
+    if (input.value === '' || !input.checkValidity())
+      throw new Error(`${input.parentElement.textContent}: accepted are numbers from ${input.min} to ${input.max}`);
+    return Number(input.value);
+  }
 
   async function generate() {
     const choice = document.getElementById('category').value, clips = [];
@@ -287,6 +292,7 @@
 
   function guarded(action) {
     return async (...inputs) => {
+      if (document.body.dataset.state === 'busy') return; // one at a time, so that no result mixes two
       document.body.dataset.state = 'busy';
       try {
         await action(...inputs);

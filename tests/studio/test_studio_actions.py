@@ -58,10 +58,12 @@ def test_given_folders_are_listed(tmp_path: Path, catalogue: Catalogue) -> None:
     (tmp_path / "clips").mkdir()
     (tmp_path / "clips" / "mine.mp4").write_bytes(video.read_bytes())
     vidgan.MoCoGAN.from_pretrained("shapes").save_pretrained(tmp_path / "own")
+    vidgan.MoCoGAN.from_pretrained("shapes").save_pretrained(tmp_path / "best")
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "vidgan.json").write_text("{")
     listed = Catalogue([tmp_path], tmp_path / "scratch")
-    assert listed.models_of("clips")[0] == str(tmp_path / "own"), "own models come first"
+    own = [str(tmp_path / name) for name in ("best", "own")]
+    assert listed.models_of("clips")[:2] == own, "own models come first, whatever their folder is called"
     assert listed.models[str(tmp_path / "own")].words == (str(tmp_path / "own"),)
     assert next(iter(listed.videos)) == str(tmp_path / "clips" / "mine.mp4")
 

@@ -102,7 +102,8 @@ class Catalogue:
                 if (folder / INDEX_NAME).is_file():
                     data[label] = folder
                 try:
-                    if model_class_in(folder) is not None and folder.name not in ("model", "best"):
+                    of_run = folder.name in ("model", "best") and (folder.parent / "config.yaml").is_file()
+                    if model_class_in(folder) is not None and not of_run:
                         models[label] = _entry(label, folder, (label,))
                 except PretrainedError:  # a damaged folder costs only itself
                     continue

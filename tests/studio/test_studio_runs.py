@@ -96,6 +96,13 @@ def test_duplicates_across_the_split_come_first(prepared: Path) -> None:
     assert found[0].distance == pytest.approx(2 / 255, rel=0.3) and found[1].distance == 0
 
 
+def test_a_page_says_how_many_clips_were_compared(prepared: Path, monkeypatch: Any) -> None:
+    index = load_index(prepared)
+    monkeypatch.setattr(data, "MAX_COMPARED", 2)
+    text = str(data._duplicates(index, open_store(prepared, index), Job()))
+    assert "Of 4 different clips, the first 2 were compared by their middle frames." in text
+
+
 def test_the_page_of_prepared_data(prepared: Path, tmp_path: Path, capfd: Any, monkeypatch: Any) -> None:
     page = data.data_page(prepared, "all", 4, 0, Job())
     for text in ("Contact sheet", "bad.mp4", "not-a-video", "No group is in both splits", "train and test"):

@@ -196,8 +196,11 @@ def _refused(root: Path, index: Index) -> list[Table | Text]:
 
 def _duplicates(index: Index, store: ClipStore, job: Job) -> Table | Text:
     found = find_duplicates(index, store, job)
+    different = len({clip.digest for clip in index.clips})
+    limit = f" Of {different:,} different clips, the first {MAX_COMPARED:,} were compared by their middle frames."
+    limit = limit if different > MAX_COMPARED else ""
     if not found:
-        return Text("No two clips show the same.")
+        return Text(f"No two clips show the same.{limit}")
     rows: list[list[Cell]] = [
         [pair.first.source, pair.second.source, pair.distance, "train and test" if pair.crosses else pair.first.split]
         for pair in found[:MAX_ROWS]
@@ -205,7 +208,7 @@ def _duplicates(index: Index, store: ClipStore, job: Job) -> Table | Text:
     crossing = sum(pair.crosses for pair in found)
     caption = (
         f"{len(found)} pairs, {crossing} of them across the split. Distance: root mean squared difference of the middle"
-        f" frames at 16x16, RGB in [0, 1]; 0: equal pixels; pairs below {NEAR} are listed."
+        f" frames at 16x16, RGB in [0, 1]; 0: equal pixels; pairs below {NEAR} are listed.{limit}"
     )
     return Table(["clip", "other clip", "distance", "split"], rows, caption)
 

@@ -29,7 +29,7 @@ MAX_BATCH: Final = 4096
 MAX_TRAININGS: Final = 2  # at a time
 LOG_BYTES: Final = 4000  # of the output of a training that a page shows
 STOP_SECONDS: Final = 60.0  # that a training has to save its checkpoint
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 
 
 @dataclass(frozen=True)

@@ -156,7 +156,7 @@ class Catalogue:
         """
         entry = self.videos.get(label) if isinstance(label, str) else None
         if entry is None:
-            raise DataError(f"video {label!r}: not in the list; choose one of the list, or drop a file")
+            raise DataError(f"video {label!r}: not in the list; choose one from the list, or drop a file")
         return entry
 
 

@@ -285,7 +285,7 @@ def edit(
     held = load_codes(folder / CODES_FILE, model)
     chosen = list(names)[: EDITS[operation].codes]
     if missing := [name for name in chosen if name not in held]:
-        raise DataError(f"{', '.join(map(str, missing))}: no such clip; choose one of the list")
+        raise DataError(f"{', '.join(map(str, missing))}: no such clip; choose one from the list")
     if options.get("frames", 0) > MAX_FRAMES:
         raise ConfigError(f"frames is {options['frames']}; accepted are at most {MAX_FRAMES}")
     sources = [held[name] for name in chosen]

@@ -101,7 +101,7 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
     def revealed(made: action.Comparison) -> dict[Any, Any]:
         return {
             state: made,
-            progress: status_html("Every pair has a vote." if made.is_over else "The rest of the votes is left out."),
+            progress: status_html("Every pair has a vote." if made.is_over else "The remaining pairs have no vote."),
             ballot: gr.Row(visible=False),
             reveal: gr.Button(visible=False),
             result: result_html(made),

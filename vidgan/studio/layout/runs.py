@@ -98,7 +98,7 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
             line: line_update(command),
         }
 
-    def go_on(session: Session, job: Job, label: Any) -> Iterator[Values]:
+    def resume_run(session: Session, job: Job, label: Any) -> Iterator[Values]:
         folder = chosen(label)
         command = action.resume_line(folder)
         studio.trainings.start(folder, command)
@@ -130,7 +130,7 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
         guarded(studio, TAB, status, show), run, shown, show_progress_on=[view]
     )
     start.click(guarded(studio, TAB, status, begin), [config, root, name, steps, batch], [status, line])
-    resume.click(guarded(studio, TAB, status, go_on), run, [status, line])
+    resume.click(guarded(studio, TAB, status, resume_run), run, [status, line])
     stop.click(guarded(studio, TAB, status, end), run, [status, output])
     live.change(lambda is_live: gr.Timer(active=bool(is_live)), live, timer, show_progress="hidden")
     timer.tick(refresh_list, run, run, show_progress="hidden").then(

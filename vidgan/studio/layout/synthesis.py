@@ -196,7 +196,7 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
         with studio.shelf.borrow(entry) as loaded:
             held = load_codes(folder / action.CODES_FILE, loaded)
             if chosen not in held:
-                raise DataError(f"{chosen}: no such clip; choose one of the list")
+                raise DataError(f"{chosen}: no such clip; choose one from the list")
             drawn = render_codes(loaded, held[chosen])
         job.step(0.3, "comparing with the training clips")
         frames, text = action.nearest(entry, drawn)

@@ -10,7 +10,8 @@ from vidgan.video.montage import channel_last
 
 __all__ = ["forecast_clips", "grid_clips", "player_clip"]
 
-CONTINUED = ("truth", "forecast P")  # parts that follow the context; the others begin with the forecast
+# Parts that follow the context; the others begin with the forecast.
+CONTINUED = ("truth", "forecast P", "forecast", "copy-last", "warp")
 
 
 def player_clip(label: str, clip: ByteClip, *, context: int = 0, start: int = 0) -> PlayerClip:
@@ -25,10 +26,10 @@ def grid_clips(clips: ByteClip, rows: Sequence[str], columns: Sequence[str]) -> 
 
 
 def forecast_clips(rows: Mapping[str, ByteClip], labels: Mapping[str, str] | None = None) -> list[PlayerClip]:
-    """The parts of one forecast; truth and forecast begin with the context.
+    """The parts of one forecast; truth, forecast and baselines begin with the context.
 
     Args:
-        rows: of `vidgan.tasks.forecast_images.forecast_rows`.
+        rows: of `vidgan.tasks.forecast_images.forecast_rows`, or named like those.
         labels: name of a row -> label, for the rows to show; default: all rows under their names.
     """
     context = rows["context"]

@@ -15,15 +15,16 @@ from vidgan.data.sources.file_tree import VIDEO_SUFFIXES
 from vidgan.errors import ConfigError, DataError
 from vidgan.evaluation.baselines import copy_last
 from vidgan.evaluation.results import FolderScores
-from vidgan.metrics.frame import psnr, ssim
+from vidgan.metrics.frame import ssim
 from vidgan.metrics.preference import Vote, bradley_terry
+from vidgan.report.clips import player_clip
 from vidgan.report.player import PlayerClip
+from vidgan.studio.actions.forecast import finite_psnr
 from vidgan.studio.catalogue import ModelEntry, ModelShelf
 from vidgan.studio.jobs import Job
 from vidgan.studio.lines import command_line
 from vidgan.types import ByteClip
 from vidgan.video.decode import read_video
-from vidgan.video.montage import channel_last
 
 __all__ = ["Choice", "Comparison", "MetricRow", "compare_folders", "compare_forecasters", "compare_lines"]
 
@@ -93,7 +94,7 @@ class Comparison:
         clips = [("left", order[0]), ("right", order[1])]
         if with_truth and pair.truth is not None:
             clips.append(("truth", pair.truth))
-        return [PlayerClip(label, channel_last(clip, dims=4), context=pair.context) for label, clip in clips]
+        return [player_clip(label, clip, context=pair.context) for label, clip in clips]
 
     def vote(self, choice: Choice) -> None:
         """Add a vote for the displayed pair.
@@ -260,6 +261,6 @@ def _folder_row(name: str, predicted: Path, true: Path) -> MetricRow:
 def _metrics(clips: Sequence[ByteClip], truths: Sequence[ByteClip]) -> dict[str, float]:
     made, true = torch.stack(list(clips)), torch.stack(list(truths))
     return {
-        "psnr": float(np.minimum(psnr(made, true), 99.0).mean()),
+        "psnr": float(finite_psnr(made, true).mean()),
         "ssim": float(ssim(made, true).mean()),
     }

@@ -1,6 +1,5 @@
 """Forecast a video with a trained model, beside truth and baselines. The files equal those of `vidgan predict`."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from vidgan.evaluation.baselines import ConstantVelocityWarp, copy_last
 from vidgan.evaluation.trust import Trust, measure_trust
 from vidgan.metrics.frame import psnr
 from vidgan.pixels import to_byte
+from vidgan.report.clips import forecast_clips
 from vidgan.report.player import PlayerClip
 from vidgan.studio.catalogue import ModelEntry
 from vidgan.studio.jobs import Job
@@ -24,7 +24,6 @@ from vidgan.studio.saving import Result
 from vidgan.tasks.base import ForecastModel
 from vidgan.tasks.forecast_images import forecast_rows, forecast_strip, spread_images
 from vidgan.types import ByteClip
-from vidgan.video.montage import channel_last
 from vidgan.video.optical_flow import default_method, estimate_flow
 
 __all__ = ["ForecastOptions", "Forecasting", "film", "forecast", "measure", "options_of", "predict_line"]
@@ -34,6 +33,7 @@ MAX_CONTEXT: Final = 60
 MAX_SAMPLES: Final = 8
 MAX_START: Final = 10_000
 FILM_FRAMES: Final = 80  # of a video that the film strip shows
+MAX_PSNR: Final = 99.0  # dB
 PARTS: Final = 12  # clips of the forecast's length that are in memory
 
 
@@ -86,14 +86,7 @@ class Forecasting:
 
     def player_clips(self) -> list[PlayerClip]:
         """All clips in step, after the context."""
-        context = self.frames.context
-        shown = []
-        for name, clip in self.clips.items():
-            continues = name in ("truth", "forecast", "copy-last", "warp")
-            frames = torch.cat([context, clip]) if continues else clip
-            given, start = (len(context), 0) if continues else (0, len(context))
-            shown.append(PlayerClip(name, channel_last(frames, dims=4), context=given, start=start))
-        return shown
+        return forecast_clips({"context": self.frames.context, **self.clips})
 
     def result(self, name: str, record: dict[str, Any]) -> Result:
         """The files of this forecast."""
@@ -165,7 +158,9 @@ def forecast(model: ForecastModel, video: Path, options: ForecastOptions, job: J
     clips["warp"] = warp(context[None], options.horizon)[0]
     scores = {}
     if truth is not None:
-        scores = {name: _decibels(clips[name], truth) for name in ("forecast", "copy-last", "warp")}
+        scores = {
+            name: finite_psnr(clips[name][None], truth[None])[0].tolist() for name in ("forecast", "copy-last", "warp")
+        }
         clips["error x3"] = rows["error of P (x3)"]
     if "flow f" in rows:
         clips["flow"] = rows["flow f"]
@@ -209,6 +204,6 @@ def work_units(options: ForecastOptions) -> float:
     return options.context + options.horizon * (1 + (options.samples if options.samples > 1 else 0))
 
 
-def _decibels(clip: ByteClip, truth: ByteClip) -> list[float]:
-    values: Sequence[float] = np.minimum(psnr(clip[None], truth[None])[0], 99.0).tolist()
-    return list(values)
+def finite_psnr(clips: ByteClip, truths: ByteClip) -> np.ndarray:
+    """PSNR of each frame in dB, (B, T); MAX_PSNR for equal frames, which a chart and a mean can hold."""
+    return np.minimum(psnr(clips, truths), MAX_PSNR)

@@ -22,6 +22,7 @@ from vidgan.evaluation.nearest_clips import nearest_windows
 from vidgan.evaluation.windows import Window
 from vidgan.hub import ModelFacts
 from vidgan.metrics.still_fits import Reconstruction
+from vidgan.report.clips import player_clip
 from vidgan.report.player import PlayerClip
 from vidgan.studio.catalogue import ModelEntry
 from vidgan.studio.jobs import Job
@@ -32,7 +33,6 @@ from vidgan.tasks.synthesis.editing import EDITS
 from vidgan.tasks.synthesis.inversion import SCREENING, InversionSettings, check_invertible, invert_clip
 from vidgan.types import ByteClip, Latents
 from vidgan.video.encode import contact_sheet, tile
-from vidgan.video.montage import channel_last
 
 __all__ = [
     "CODES_FILE",
@@ -102,7 +102,7 @@ class Drawing:
         """The grid row by row, the diagonal as `vidgan generate` rendered it."""
         count = len(self.samples)
         return [
-            clip_of(
+            player_clip(
                 f"content {row + 1}, motion {column + 1}",
                 self.samples[row] if row == column else self.grid[row * count + column],
             )
@@ -134,7 +134,7 @@ class Edited:
 
     def player_clips(self, operation: str) -> list[PlayerClip]:
         """Sources and result."""
-        return [*(clip_of(name, clip) for name, clip in self.sources.items()), clip_of(operation, self.clip)]
+        return [*(player_clip(name, clip) for name, clip in self.sources.items()), player_clip(operation, self.clip)]
 
     def result(self, name: str, record: dict[str, Any]) -> Result:
         """The files, as `vidgan edit` writes them."""
@@ -381,11 +381,6 @@ def invert_line(entry: ModelEntry, video: Path | str, steps: int, seed: int) -> 
 def categories(facts: ModelFacts) -> list[str]:
     """Names of a model's categories."""
     return list(facts.categories or ())
-
-
-def clip_of(label: str, clip: ByteClip) -> PlayerClip:
-    """(T, 3, H, W) uint8 for the player."""
-    return PlayerClip(label, channel_last(clip, dims=4))
 
 
 def reads_captions(facts: ModelFacts) -> bool:

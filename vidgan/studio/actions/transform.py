@@ -13,6 +13,7 @@ from vidgan.commands.translate import translate
 from vidgan.commands.upscale import upscale
 from vidgan.data.frame_stream import open_stream
 from vidgan.errors import ConfigError
+from vidgan.report.clips import player_clip
 from vidgan.report.player import PlayerClip
 from vidgan.studio.catalogue import ModelEntry
 from vidgan.studio.jobs import Job
@@ -20,7 +21,6 @@ from vidgan.studio.lines import command_line
 from vidgan.tasks.base import ClipFunction
 from vidgan.types import ByteClip
 from vidgan.video.decode import read_frames
-from vidgan.video.montage import channel_last
 
 __all__ = ["TransformOptions", "Transformed", "transform", "transform_line"]
 
@@ -59,7 +59,7 @@ class Transformed:
 
     def player_clips(self) -> list[PlayerClip]:
         """All clips in step."""
-        return [PlayerClip(name, channel_last(clip, dims=4)) for name, clip in self.clips.items()]
+        return [player_clip(name, clip) for name, clip in self.clips.items()]
 
 
 def transform_options(entry: ModelEntry, frames: float, reverse: bool, own_size: bool) -> TransformOptions:

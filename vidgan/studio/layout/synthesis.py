@@ -7,6 +7,7 @@ import gradio as gr
 
 from vidgan.data.sources.file_tree import VIDEO_SUFFIXES
 from vidgan.errors import ConfigError, DataError
+from vidgan.report.clips import player_clip
 from vidgan.studio.actions import synthesis as action
 from vidgan.studio.context import Studio
 from vidgan.studio.jobs import Job
@@ -200,7 +201,7 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
             drawn = render_codes(loaded, held[chosen])
         job.step(0.3, "comparing with the training clips")
         frames, text = action.nearest(entry, drawn)
-        shown = [action.clip_of(f"drawn: {chosen}", drawn), action.clip_of("nearest training clip", frames)]
+        shown = [player_clip(f"drawn: {chosen}", drawn), player_clip("nearest training clip", frames)]
         yield {edit_view: player_view(shown, fps=8, title="Nearest training clip"), edit_status: status_html(text)}
 
     def run_find(
@@ -217,7 +218,7 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
             is_same = isinstance(state, dict) and state["model"] == entry.label
             stored_id = state["id"] if is_same else session.new_folder().id
             held = action.keep_codes(session.find(stored_id), loaded, {found.name: found.codes})
-        shown = [action.clip_of("real clip", found.clip), action.clip_of("from its codes", found.reconstruction)]
+        shown = [player_clip("real clip", found.clip), player_clip("from its codes", found.reconstruction)]
         scores = found.scores
         text = (
             f"{scores.psnr:.1f} dB; repeating its best frame: {scores.best_frame_psnr:.1f} dB; motion correlation"

@@ -6,14 +6,13 @@
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from browser import headless_browser, page_errors, requested
 from small_networks import small_mocogan
 
-from vidgan.errors import WeightsError
+from vidgan.errors import RunFailedError, WeightsError
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
@@ -21,26 +20,39 @@ pytest.importorskip("onnxruntime")
 
 from vidgan.commands.export import describe
 from vidgan.exporting.onnx_file import joined, onnx_parts, write_onnx
+from vidgan.exporting.parity import HALF_LEVELS, Parity
 from vidgan.exporting.runner import OnnxGenerator, open_onnx
 from vidgan.exporting.web_page import halved, model_page
 from vidgan.exporting.web_runtime import RUNTIME, runtime_files
 
 
 @pytest.fixture(scope="module")
-def generator(tmp_path_factory: pytest.TempPathFactory) -> OnnxGenerator:
-    """An exported MoCoGAN with weights in half precision."""
+def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Exported files of a MoCoGAN, with weights in single and in half precision."""
     model = small_mocogan(num_categories=2)
     model.facts = {"frames": 4, "categories": ["a", "</script>"]}
-    single, half = (tmp_path_factory.mktemp("page") / name for name in ("single.onnx", "half.onnx"))
+    folder = tmp_path_factory.mktemp("page")
+    single, half = (folder / name for name in ("single.onnx", "half.onnx"))
     graph = joined(onnx_parts(model))
     write_onnx(graph, single, describe(model))
     write_onnx(halved(graph), half, replace(describe(model), precision="float16"))
+    return single, half
+
+
+def opened(file: Path) -> OnnxGenerator:
+    generator = open_onnx(file)
+    assert isinstance(generator, OnnxGenerator)
+    return generator
+
+
+def test_half_precision_takes_less_and_changes_little(files: tuple[Path, Path]) -> None:
+    single, half = files
     assert half.stat().st_size < 0.75 * single.stat().st_size
-    opened, exact = open_onnx(half), open_onnx(single)
-    assert isinstance(opened, OnnxGenerator) and isinstance(exact, OnnxGenerator)
-    assert np.abs(opened.sample(4, seed=1).astype(int) - exact.sample(4, seed=1)).max() <= 2
-    opened.path = half  # type: ignore[attr-defined]
-    return opened
+    assert np.abs(opened(half).sample(4, seed=1).astype(int) - opened(single).sample(4, seed=1)).max() <= 2
+    differs = Parity(clips=100, levels=9, share=0.1, rms=1.0)
+    replace(differs, levels=8).require(half, HALF_LEVELS)
+    with pytest.raises(RunFailedError, match="accepted is 8"):
+        differs.require(half, HALF_LEVELS)
 
 
 def test_a_runtime_of_another_hash_is_refused(tmp_path: Path) -> None:
@@ -49,13 +61,14 @@ def test_a_runtime_of_another_hash_is_refused(tmp_path: Path) -> None:
         runtime_files(archive=tmp_path)
 
 
-def test_a_page_draws_the_clips_of_a_seed_without_requests(generator: Any, tmp_path: Path) -> None:
-    archive = os.environ.get("VIDGAN_TEST_RUNTIME")
-    if archive is None:
-        pytest.skip("VIDGAN_TEST_RUNTIME names no folder with the archive of onnxruntime-web")
-    page = tmp_path / "page.html"
-    runtime_files(archive=Path(archive))
-    page.write_text(model_page(generator.path.read_bytes(), generator))
+@pytest.mark.skipif(
+    "VIDGAN_TEST_RUNTIME" not in os.environ,
+    reason="VIDGAN_TEST_RUNTIME names no folder with the archive of onnxruntime-web",
+)
+def test_a_page_draws_the_clips_of_a_seed_without_requests(files: tuple[Path, Path], tmp_path: Path) -> None:
+    page, generator = tmp_path / "page.html", opened(files[1])
+    runtime_files(archive=Path(os.environ["VIDGAN_TEST_RUNTIME"]))
+    page.write_text(model_page(files[1].read_bytes(), generator))
     assert page.stat().st_size < 15e6
     with headless_browser(tmp_path) as browser:
         from selenium.webdriver.support.ui import WebDriverWait
@@ -78,5 +91,8 @@ def test_a_page_draws_the_clips_of_a_seed_without_requests(generator: Any, tmp_p
         players = browser.find_elements("css selector", ".vidgan-player[data-built] .vp-clip canvas")
         assert len(players) == 4
         assert browser.find_element("css selector", "#category option:last-child").text == "</script>"
+        browser.execute_script("document.getElementById('clips').value = 17")
+        browser.find_element("id", "draw").click()
+        assert browser.find_element("id", "status").text == "Clips: accepted are numbers from 1 to 16"
         assert [url for url in requested(browser) if not url.startswith(("data:", "blob:"))] == [page.as_uri()]
         assert not page_errors(browser)

@@ -11,7 +11,7 @@ from vidgan.commands.forecast_files import DEFAULT_CONTEXT
 from vidgan.commands.output import folder_beside
 from vidgan.errors import ConfigError, PretrainedError
 from vidgan.exporting.metadata import ExportedModel
-from vidgan.exporting.parity import compare
+from vidgan.exporting.parity import HALF_LEVELS, compare
 from vidgan.exporting.runner import open_onnx
 from vidgan.files import check_overwrite, write_text
 from vidgan.hub import find_shipped, model_class_in
@@ -41,8 +41,9 @@ def export(
 ) -> ExportedModel:
     """Write a trained MoCoGAN or Dual Motion GAN as one file.
 
-    The file gets its name only after it has drawn or continued 100 clips within one grey level of the model; otherwise
-    nothing is written. It takes any number of clips and any length.
+    The file gets its name only after it has drawn or continued 100 clips within one grey level of the model, or within
+    8 levels with the weights in half precision of a page; otherwise nothing is written. It takes any number of clips
+    and any length.
 
     Args:
         run: a run or model folder of synthesis or forecasting, or the name of shipped weights.
@@ -159,6 +160,7 @@ def _write_page(model: Any, path: Path, out: Path, *, int8: bool, report: Callab
         write_onnx(smaller, file, exported)
         measured = compare(model, open_onnx(file))
         report(f"float16, {_megabytes(file)}: {measured}")
+        measured.require(out, HALF_LEVELS)
         exported = replace(exported, parity=asdict(measured))
         write_onnx(smaller, file, exported)
     write_text(path, model_page(file.read_bytes(), open_onnx(file)))

@@ -10,10 +10,11 @@ import torch
 from vidgan.errors import RunFailedError
 from vidgan.exporting.runner import OnnxForecaster, OnnxGenerator
 
-__all__ = ["CLIPS", "LEVELS", "Parity", "compare", "moving_clips"]
+__all__ = ["CLIPS", "HALF_LEVELS", "LEVELS", "Parity", "compare", "moving_clips"]
 
 CLIPS: Final = 100
 LEVELS: Final = 1  # largest accepted difference of a pixel, of 255
+HALF_LEVELS: Final = 8  # that of a file with weights in half precision
 _BATCH = 10
 _WAVES = 6  # of a texture
 
@@ -40,12 +41,12 @@ class Parity:
             f" {self.share:.2%} of the pixels differ"
         )
 
-    def require(self, path: Path) -> None:
-        """Raise RunFailedError unless the file equals the model within a level."""
-        if self.levels > LEVELS:
+    def require(self, path: Path, levels: int = LEVELS) -> None:
+        """Raise RunFailedError unless the file equals the model within so many levels."""
+        if self.levels > levels:
             raise RunFailedError(
                 f"{path}: not written, because its frames differ from the model's by up to {self.levels} of 255 levels"
-                f" ({self.share:.2%} of the pixels of {self.clips} clips differ); accepted is {LEVELS}"
+                f" ({self.share:.2%} of the pixels of {self.clips} clips differ); accepted is {levels}"
             )
 
 

@@ -19,6 +19,7 @@ from vidgan.tasks.single_clip.networks import MARGIN, ScaleNetwork
 from vidgan.tasks.single_clip.pyramid import PyramidCritic, PyramidGAN, _periodic
 from vidgan.tasks.single_clip.scaling import ClipSize, resize_clip
 from vidgan.training.checkpoint import load_checkpoint, load_latest
+from vidgan.types import Latents
 from vidgan.video.decode import read_frames
 
 
@@ -128,6 +129,8 @@ def test_noise_leads_from_the_reconstruction_to_new_clips() -> None:
     assert 0 < near < far
     assert torch.equal(model.sample(2, seed=3)[0], model.synthesise(seed=3))
     assert torch.equal(model.render(model.latents(1, 12, seed=2**40 + 7))[0], model.synthesise(seed=2**40 + 7))
+    third = Latents(*(part[[2]] for part in model.latents(3, 12, seed=3)))  # every part has a row per clip
+    assert torch.equal(model.render(third)[0], model.synthesise(seed=5))
 
 
 def test_what_a_pyramid_cannot_do_is_refused() -> None:

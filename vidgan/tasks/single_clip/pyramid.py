@@ -214,7 +214,9 @@ class PyramidGAN(nn.Module, Pretrained):
         if category is not None:
             raise ConfigError(f"category {category!r}: a model of one clip has no categories")
         seeds = torch.tensor([[(seed + n) >> 24, (seed + n) & 0xFFFFFF] for n in range(clips)], dtype=torch.float64)
-        return Latents(seeds, torch.zeros(clips, frames + 1, 0), torch.zeros(clips, dtype=torch.long))
+        return Latents(
+            seeds, torch.zeros(clips, frames + 1, 0), torch.zeros(clips, dtype=torch.long), torch.zeros(clips, 0)
+        )
 
     def render(self, latents: Latents, *, first_frame: Tensor | None = None, batch_size: int = 16) -> ByteClip:
         """(B, T, 3, H, W) uint8 on the CPU."""

@@ -151,7 +151,11 @@ class ModulatedFrameGenerator(nn.Module):
         return sum(height * width for height, width in self.noise_sizes)
 
     def styles(self, content: Tensor) -> Tensor:
-        """Content codes (B, dim_content) -> style codes w (B, mapping_width); training mode tracks their mean."""
+        """Content codes (B, dim_content) -> style codes w (B, mapping_width); training mode tracks their mean.
+
+        A code is scaled to a mean square of 1 as a whole, with the category and text that stand in it; StyleGAN2 scales
+        content and the embedding of a class apart.
+        """
         style = unit_moment(content.float())
         for layer in self.mapping:
             style = 2**0.5 * F.leaky_relu(layer(style), LEAK)

@@ -203,7 +203,7 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
             show_progress="hidden",
         )
     reveal.click(guarded(studio, f"{TAB}-vote", status, end), state, results, show_progress="hidden")
-    cancel.click(canceller(studio, TAB), None, status, cancels=[clicked], queue=False)
+    cancel.click(canceller(studio, TAB), None, status, cancels=[clicked])
 
 
 def result_html(made: action.Comparison) -> str:

@@ -92,5 +92,5 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
         [view, line, status, estimate],
         show_progress_on=[view],
     )
-    cancel.click(canceller(studio, TAB), None, status, cancels=[clicked], queue=False)
+    cancel.click(canceller(studio, TAB), None, status, cancels=[clicked])
     root.change(lambda: (status_html(""), ""), None, [status, view], show_progress="hidden")

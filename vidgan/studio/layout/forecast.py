@@ -249,7 +249,7 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
         concurrency_limit=1,
         show_progress_on=[view],
     )
-    cancel.click(canceller(studio, TAB), None, status, cancels=[clicked], queue=False)
+    cancel.click(canceller(studio, TAB), None, status, cancels=[clicked])
 
 
 def film_html(frames: ByteClip, start: Any, context: Any, horizon: Any) -> str:

@@ -329,10 +329,8 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
         concurrency_limit=1,
         show_progress_on=[find_view],
     )
-    cancel.click(
-        canceller(studio, TAB, f"{TAB}-edit"), None, status, cancels=[drawing, editing, comparing], queue=False
-    )
-    stop.click(canceller(studio, f"{TAB}-find"), None, find_status, cancels=[finding], queue=False)
+    cancel.click(canceller(studio, TAB, f"{TAB}-edit"), None, status, cancels=[drawing, editing, comparing])
+    stop.click(canceller(studio, f"{TAB}-find"), None, find_status, cancels=[finding])
 
 
 def default_model(studio: Studio) -> str | None:

@@ -1,6 +1,7 @@
 """The pyramid of generators: receptive field, penalty, loops, scales, resuming."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from vidgan.data.synthetic.shapes import render_shapes
 from vidgan.errors import ConfigError, DataError
 from vidgan.losses.penalties import gradient_penalty
 from vidgan.pixels import to_byte, to_float
+from vidgan.seeding import Draws
 from vidgan.tasks.single_clip.config import PyramidModelConfig
 from vidgan.tasks.single_clip.networks import MARGIN, ScaleNetwork
 from vidgan.tasks.single_clip.pyramid import PyramidCritic, PyramidGAN, _periodic
@@ -234,3 +236,31 @@ def test_changes_of_the_clip_are_refused(data: Path, tmp_path: Path) -> None:
     for key, value in (("flip", True), ("window", (16, 16)), ("augment", ("tone",))):
         with pytest.raises(ConfigError, match=f"{key} would change the clip"):
             small_config("single_clip", data, tmp_path, **{f"data__{key}": value})
+
+
+def test_the_coarsest_noise_ends_at_the_border_and_half_of_it_stands_still() -> None:
+    model = pyramid(ClipSize(40, 60, 64))
+    coarsest, finer = model.draw_noise(Draws("noise", rows=range(2)), model.sizes)[:2]
+    for noise in (coarsest, model.fixed_noise):
+        inside = noise[..., 5:-5, 5:-5]
+        assert noise.square().sum().item() == pytest.approx(inside.square().sum().item())
+        assert inside.var().item() == pytest.approx(1, abs=0.1)
+        assert (inside[:, :-9] * inside[:, 9:]).mean().item() == pytest.approx(0.5, abs=0.1)  # far apart in time
+    assert bool(finer[..., :5, :].any()) and abs((finer[:, :-9] * finer[:, 9:]).mean().item()) < 0.1
+
+
+def test_both_turns_of_a_step_have_noise_of_their_own(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Tensor] = []
+    draw_noise = PyramidGAN.draw_noise
+
+    def recorded(self: PyramidGAN, *arguments: Any) -> list[Tensor]:
+        drawn.append(draw_noise(self, *arguments)[0])
+        return draw_noise(self, *arguments)
+
+    config = small_config("single_clip", data, tmp_path, train__steps=1, train__batch_size=1)
+    monkeypatch.setattr(PyramidGAN, "draw_noise", recorded)
+    train_first_steps(config, 1)
+    critic, generator = drawn[:2]
+    assert critic.shape == generator.shape and not torch.equal(critic, generator)

@@ -45,6 +45,12 @@ class ScaleNetwork(nn.Module):
         with torch.no_grad():
             convolutions[-1].weight.mul_(FIRST_STEP)
 
+    @torch.no_grad()
+    def begin_at_zero(self) -> None:
+        """Set the last layer to 0, so that the output is 0 until it is trained."""
+        for parameter in self.layers[-1].parameters():
+            parameter.zero_()
+
     def forward(self, clip: Tensor) -> Tensor:
         """(B, T, 3, H, W) -> (B, T - 6, outputs, H - 10, W - 10)."""
         maps: Tensor = self.layers(clip.transpose(1, 2))

@@ -4,8 +4,11 @@ SinGAN (Shaham et al., ICCV 2019) with convolutions in time. On each scale, x = 
 output of the coarser scale, enlarged. What differs from the released code:
 
 - the noise that reconstructs the clip is drawn once and stored with the weights;
-- noise and clip are padded outside the network, the noise with noise, so that borders vary as the middle does;
+- noise and clip are padded outside the network; on finer scales the noise continues over the border;
 - there is no batch norm.
+
+Convolutions without padding do not know where they are. So the coarsest noise ends at the border of the frame, which
+lets that scale place things, and half of its variance is the same in all frames, which lets a background stand still.
 """
 
 from typing import Any, ClassVar
@@ -27,6 +30,7 @@ from vidgan.types import ByteClip, Clip, Latents
 __all__ = ["PyramidCritic", "PyramidGAN", "build_pyramid", "pyramid_sizes"]
 
 Noise = list[Tensor]  # per scale (B, T + 6, 3, H + 10, W + 10)
+STILL = 0.5  # share of the variance of the coarsest noise that all frames have in common
 
 
 def pyramid_sizes(config: PyramidModelConfig, size: ClipSize) -> tuple[ClipSize, ...]:
@@ -80,7 +84,8 @@ class PyramidGAN(nn.Module, Pretrained):
         self.num_categories = 0
         self.noise = config.noise
         self.scales = nn.ModuleList(ScaleNetwork(config.width, 3) for _ in self.sizes)
-        self.register_buffer("fixed_noise", torch.randn(1, *_noise_shape(self.sizes[0])))
+        frames, *frame = _noise_shape(self.sizes[0])
+        self.register_buffer("fixed_noise", _coarsest(torch.randn(1, frames, *frame), torch.randn(1, 1, *frame)))
         self.register_buffer("amplitudes", torch.ones(len(self.sizes)))
         self.register_buffer("begun", torch.zeros((), dtype=torch.long))
         self.register_buffer("digest", torch.zeros((), dtype=torch.long))
@@ -118,7 +123,9 @@ class PyramidGAN(nn.Module, Pretrained):
 
     def draw_noise(self, draws: Draws, sizes: tuple[ClipSize, ...]) -> Noise:
         """Noise of the scales, one stream per clip and scale."""
-        return [draws.fork("scale", k).normal(*_noise_shape(s)).to(device_of(self)) for k, s in enumerate(sizes)]
+        noise = [draws.fork("scale", k).normal(*_noise_shape(size)) for k, size in enumerate(sizes)]
+        still = draws.fork("still").normal(1, *_noise_shape(sizes[0])[1:])
+        return [one.to(device_of(self)) for one in (_coarsest(noise[0], still), *noise[1:])]
 
     def reconstruction_noise(self, scales: int) -> Noise:
         """The stored noise on the coarsest scale and none on the others."""
@@ -273,6 +280,13 @@ def build_pyramid(config: PyramidModelConfig, size: ClipSize) -> PyramidGAN:
 
 def _noise_shape(size: ClipSize) -> tuple[int, int, int, int]:
     return (size.frames + MARGIN.frames, 3, size.height + MARGIN.height, size.width + MARGIN.width)
+
+
+def _coarsest(moving: Tensor, still: Tensor) -> Tensor:
+    """Noise of the coarsest scale, 0 outside of the frame: (B, T + 6, 3, H + 10, W + 10) and (B, 1, 3, ...)."""
+    rows, columns = MARGIN.height // 2, MARGIN.width // 2
+    mixed = STILL**0.5 * still + (1 - STILL) ** 0.5 * moving
+    return F.pad(mixed[..., rows:-rows, columns:-columns], (columns, columns, rows, rows))
 
 
 def _padded(clip: Clip, *, loop: bool) -> Clip:

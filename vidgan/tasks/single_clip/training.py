@@ -79,7 +79,7 @@ class PyramidTraining:
         # The critic has slope 1 over the whole clip, so its gradient has norm 1 at any size. So has this one, about.
         losses["reconstruction"] = l2(again, real[:1]) * real[0].numel() ** 0.5
         if "critic" in self.game.adversaries:
-            fake = self._fake(draws)
+            fake = self._fake(draws.fork("generator's turn"))
             losses["adversarial_critic"], _ = self.game.adversaries["critic"].generator_loss(fake, real, draws)
         losses |= {name: term(again, real[:1]) for name, term in self.game.own_terms.items()}
         return TurnResult(losses, {"rmse": l2(again, real[:1]).detach().sqrt()})
@@ -87,7 +87,7 @@ class PyramidTraining:
     def discriminator_losses(self, adversary: Adversary, step: int, batch: ClipBatch, draws: Draws) -> TurnResult:
         """The critic on the clip at this scale and a fresh one."""
         with torch.no_grad():
-            fake = self._fake(draws)
+            fake = self._fake(draws.fork("critic's turn"))
         return adversary.discriminator_losses(self._real(batch), fake, draws, step)
 
     def _fake(self, draws: Draws) -> Clip:
@@ -122,7 +122,11 @@ class PyramidTraining:
         if not scale:
             return
         generator.scales[scale - 1].load_state_dict(average.scales[scale - 1].state_dict())
-        generator.scales[scale].load_state_dict(generator.scales[scale - 1].state_dict())
+        if scale > 1:
+            generator.scales[scale].load_state_dict(generator.scales[scale - 1].state_dict())
+        else:  # the coarsest scale draws all of a clip, this one corrects it: start from no correction
+            first: Any = generator.scales[scale]
+            first.begin_at_zero()
         average.scales[scale].load_state_dict(generator.scales[scale].state_dict())
         critic: Any = self.trainees.raw.get("critic")
         if isinstance(critic, PyramidCritic):

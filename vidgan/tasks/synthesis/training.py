@@ -194,7 +194,7 @@ class MoCoGANTraining:
             times = first + (torch.arange(num_frames, device=device) if times is None else times)  # (B, T) or (B, S)
         first_frame = to_float(batch.clip[:, 0]) if generator.needs_first_frame else None
         captions = _captions(batch)
-        asked = {
+        asked = {  # passed only where they are used: a generator need not accept them
             "caption": None if captions is None else captions[:, 0],
             # The finer levels of a mixed clip depend on another style, so its path length would lack their part.
             "mixing": None if with_styles else self._mixing(draws),
@@ -206,9 +206,7 @@ class MoCoGANTraining:
                 first_frame=first_frame,
                 times=times,
                 as_layers=generator.is_layered,
-                **{
-                    name: value for name, value in asked.items() if value is not None
-                },  # own generators need not know them
+                **{name: value for name, value in asked.items() if value is not None},
             )
         code: tuple[Tensor, Tensor] | None = None
         if isinstance(made, Captioned):

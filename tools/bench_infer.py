@@ -63,7 +63,7 @@ class Forecast(nn.Module):
 def network(config: str, device: str) -> Any:
     """The generator of a shipped config."""
     forecasts = config in FORECASTS
-    data: Any = SimpleNamespace(size=(128, 160) if forecasts else (64, 64), num_categories=CATEGORIES)
+    data: Any = SimpleNamespace(size=(128, 160) if forecasts else (64, 64), num_categories=CATEGORIES, captions=None)
     settings = load_config(find_config(config), ["data.root=unused"])
     return build_networks(settings, data)["generator"].to(device).eval()
 

@@ -71,7 +71,7 @@ def step_costs(
     config = load_config(
         find_config(name), ["data.root=unused", f"data.frames={frames}", "train.precision=fp32", *changes]
     )
-    data: Any = SimpleNamespace(size=size, num_categories=0)
+    data: Any = SimpleNamespace(size=size, num_categories=0, captions=None)
     algorithm = build_algorithm(config, build_networks(config, data), build_accelerator("cpu"))
     start_optimizers(algorithm.trainees)
     clips = ClipBatch(

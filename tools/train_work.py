@@ -30,7 +30,7 @@ class Recipe:
     def __init__(self, name: str, size: tuple[int, int], frames: int, precision: str, changes: tuple[str, ...]) -> None:
         changes = ("data.root=unused", f"data.frames={frames}", f"train.precision={precision}", *changes)
         config = load_config(find_config(name), [*changes, "train.channels_last=true"])
-        data: Any = SimpleNamespace(size=size, num_categories=CATEGORIES)
+        data: Any = SimpleNamespace(size=size, num_categories=CATEGORIES, captions=None)
         self.algorithm = build_algorithm(config, build_networks(config, data), build_accelerator("cpu"))
         self.shape = (frames, 3, *size)
         self.every = config.objective.penalty.every if config.objective.penalty is not None else 1

@@ -23,7 +23,7 @@ class Data:
     """The facts of a data set that networks are built from."""
 
     def __init__(self, size: tuple[int, int], num_categories: int) -> None:
-        self.size, self.num_categories = size, num_categories
+        self.size, self.num_categories, self.captions = size, num_categories, None
 
 
 def build(config: str, data: Data, *changes: str) -> Any:

@@ -107,12 +107,14 @@ def draws() -> Draws:
 def test_generated_clips_are_windows_of_longer_paths(warps: bool) -> None:
     net = style_mocogan(encoder={"width": 4}, warp_first_frame=True) if warps else style_mocogan()
     net = net.eval()
-    batch: Any = SimpleNamespace(clip=torch.randint(0, 256, (6, 4, 3, 32, 32), dtype=torch.uint8))
+    batch: Any = SimpleNamespace(
+        clip=torch.randint(0, 256, (6, 4, 3, 32, 32), dtype=torch.uint8), caption=torch.zeros(6, 0, 0)
+    )
     first_frame = to_float(batch.clip[:, 0]) if warps else None
     with torch.no_grad():
-        windows, _, _ = training(net, 10)._generate(batch, draws())
+        windows, *_ = training(net, 10)._generate(batch, draws())
         whole = net(net.draw_latents(draws(), 10), first_frame=first_frame)  # (6, 10, 3, 32, 32)
-        picked, _, _ = training(net, 10)._generate(batch, draws(), times=torch.tensor([[2, 0]]).expand(6, -1))
+        picked, *_ = training(net, 10)._generate(batch, draws(), times=torch.tensor([[2, 0]]).expand(6, -1))
     starts = []
     for row in range(6):
         matching = [s for s in range(7) if torch.allclose(whole[row, s : s + 4], windows[row], atol=1e-6)]

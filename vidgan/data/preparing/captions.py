@@ -57,7 +57,7 @@ def add_captions(
     unused = 0
     for folder in _folders(clips):
         path = root / folder / CAPTIONS_NAME
-        if not path.is_file():
+        if not _is_file(path):
             continue
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
             if not line.strip():
@@ -133,10 +133,18 @@ def _described(
     return replace(clip, captions=captions, attributes=attributes)
 
 
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; members of archives may have names that no file system accepts."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def _text_beside(file: Path) -> tuple[str, ...]:
     """The lines of ``NAME.txt`` beside a clip; none if there is no such file."""
     text = file.with_suffix(".txt") if file.suffix else file.with_name(f"{file.name}.txt")
-    if not text.is_file():
+    if not _is_file(text):
         return ()
     if text.stat().st_size > _MAX_TEXT_BYTES:
         raise DataError(f"{text}: more than {_MAX_TEXT_BYTES} bytes; accepted: one caption per line")

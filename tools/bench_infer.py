@@ -44,8 +44,8 @@ class Render(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, content: Tensor, motion: Tensor, category: Tensor) -> Tensor:
-        return self.model(Latents(content, motion, category))
+    def forward(self, content: Tensor, motion: Tensor, category: Tensor, text: Tensor) -> Tensor:
+        return self.model(Latents(content, motion, category, text))
 
 
 class Forecast(nn.Module):

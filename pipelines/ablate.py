@@ -2,10 +2,14 @@
 
     python pipelines/ablate.py --out studies/ablation --steps 400 --only recipe "no moving average" hinge
 
-Every run trains on the same rendered clips, from the same seed, for equal steps. Clips of its moving average are scored
+Every run trains on the same rendered clips, from the same seed, for equal steps, or with `--seconds` for equal time:
+
+    python pipelines/ablate.py --out studies/parts --runs pipelines/gan_parts.yaml --seconds 400
+
+Clips of its moving average are scored
 by the measures of vidgan/data/synthetic/shape_scores.py and against other rendered clips. These were written to video
 files and read back like the training clips, because coding changes colours at edges, which alone separates two sets.
-The runs are listed in ablate.yaml. Existing rows are kept; the table is `ablation.json`.
+The runs are listed in ablate.yaml and gan_parts.yaml. Existing rows are kept; the table is `ablation.json`.
 """
 
 import argparse
@@ -14,6 +18,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import process_time
 from typing import TypeAlias
 
@@ -35,13 +40,16 @@ Row: TypeAlias = dict[str, float | None]
 RUNS = Path(__file__).with_suffix(".yaml")
 RENDERED, STRIDE = 32, 2  # frames of a rendered clip, stride in training
 SCORED = 240  # generated clips that are scored
+PROBED = 32, 64  # steps of the two short runs that tell the cost of a step; penalties come on every 8th
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the study."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=400)
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--steps", type=int, default=400, help="training steps of every run")
+    length.add_argument("--seconds", type=float, help="processor time of every run; a step's cost is measured first")
     parser.add_argument("--clips", type=int, default=480, help="number of rendered clips, held-out ones included")
     parser.add_argument("--size", type=int, default=32, help="side of a frame in pixels")
     parser.add_argument("--only", nargs="+", metavar="RUN", help="names of runs to make; default: all")
@@ -54,12 +62,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     others = rendered(options.out / "others", clips=2 * SCORED, seed=options.seed + 1, holdout=0.0)
 
     def make(config: str, settings: list[str]) -> Row:
-        start = process_time()
-        run = train(config, [f"data.root={data}", f"seed={options.seed}", f"train.steps={options.steps}", *settings])
-        return score(run.run_dir, options.seed, others) | {"seconds": (process_time() - start) / options.steps}
+        def trained(steps: int, *more: str) -> tuple[Path, float]:
+            start = process_time()
+            run = train(config, [f"data.root={data}", f"seed={options.seed}", *settings, f"train.steps={steps}", *more])
+            return run.run_dir, process_time() - start
+
+        steps = options.steps
+        if options.seconds is not None:
+            with TemporaryDirectory() as probe:
+                short, long = (trained(number, f"out={probe}", f"name={number}")[1] for number in PROBED)
+            steps = max(1, round(options.seconds * (PROBED[1] - PROBED[0]) / (long - short)))
+        run, seconds = trained(steps)
+        return score(run, options.seed, others) | {"steps": float(steps), "seconds": seconds / steps}
 
     columns, rows = study(read_runs(options.runs, "mocogan/demo"), options.out, options.only, make)
-    conditions = f"{options.steps} steps, {SCORED} clips of the moving average, seconds of one thread per step"
+    lasted = f"{options.steps} steps" if options.seconds is None else f"{options.seconds:g} seconds of one thread"
+    conditions = f"{lasted}, {SCORED} clips of the moving average, seconds of one thread per step"
     table = {
         "kind": "table",
         "columns": ["run", *columns],

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 
+from vidgan.pretrained.sentence_encoder import SentenceEncoder
 from vidgan.tasks.forecasting.config import DualMotionConfig
 from vidgan.tasks.forecasting.dual_motion import DualMotionGAN, build_dual_motion
 from vidgan.tasks.synthesis.config import MoCoGANConfig
@@ -38,3 +39,13 @@ def small_dual_motion(*, image_size: tuple[int, int] = (32, 32), **options: Any)
     config: dict[str, Any] = {"widths": (8, 8, 16, 16), "dim_latent": 8, "max_flow": 6.0}
     torch.manual_seed(0)
     return build_dual_motion(DualMotionConfig(**(config | options)), image_size=image_size)
+
+
+def small_sentence_encoder() -> SentenceEncoder:
+    """Random weights, vectors of the published length, and a few word pieces."""
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "red", "square", "up", "disc", "un", "##aff", "##able", "-"]
+    content = ("\n".join(pieces) + "\n").encode()
+    torch.manual_seed(0)
+    network = SentenceEncoder(layers=1, heads=4, inner=8, pieces=len(pieces), vocabulary_bytes=len(content))
+    network.vocabulary.copy_(torch.frombuffer(bytearray(content), dtype=torch.uint8))
+    return network.eval().requires_grad_(False)

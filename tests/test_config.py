@@ -398,7 +398,9 @@ def test_the_reference_lists_every_key(task: str) -> None:
     assert (
         kinds
         == {
-            "synthesis": {f"section, kind {kind}" for kind in ("dcgan", "style", "residual", "modulated")},
+            "synthesis": {
+                f"section, kind {kind}" for kind in ("dcgan", "style", "residual", "modulated", "progressive")
+            },
             "forecasting": {"section, kind conv", "section, kind mask", "section, kind blend"},
             "translation": {"section, kind unet", "section, kind resnet"},
             "unpaired": {"section, kind unet", "section, kind resnet"},
@@ -481,6 +483,18 @@ def test_shipped_configs_are_valid_and_dump_without_loss(name: str, tmp_path: Pa
     path = tmp_path / "dumped.yaml"
     path.write_text(dump_config(config))
     assert load_config(path) == config
+
+
+def test_a_section_of_another_kind_replaces_the_old_one_and_one_of_the_same_kind_is_merged() -> None:
+    demo = find_config("mocogan/demo")
+
+    replaced = load_config(demo, ["model.frame={kind: dcgan, width: 8}", "model.frame.norm=none"], template=True)
+    assert replaced.model.frame.model_dump() == {
+        "kind": "dcgan", "width": 8, "max_width": 512, "norm": "none", "bias": True,
+    }  # fmt: skip
+
+    merged = load_config(demo, ["model.frame={kind: style, width: 8}"], template=True)
+    assert merged.model == load_config(demo, ["model.frame.width=8"], template=True).model
 
 
 @pytest.mark.parametrize(

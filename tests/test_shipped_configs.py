@@ -10,11 +10,11 @@ from vidgan.config import load_config, shipped_configs
 from vidgan.data.preparing.prepare import prepare
 from vidgan.data.synthetic.shapes import CATEGORIES, render_shapes
 
-SIZES = {"mocogan/sky": (128, 128), "dual_motion/kitti": (128, 224), "dual_motion/paper": (128, 160),
+SIZES = {"mocogan/sky": (128, 128), "mocogan/growing": (128, 128),
+         "dual_motion/kitti": (128, 224), "dual_motion/paper": (128, 160),
          "dual_motion/vidgan": (128, 160), "mocogan/demo": (32, 32), "mocogan/layered": (32, 32),
          "mocogan/captions": (32, 32),
-         "dual_motion/demo": (32, 32), "dual_motion/natural": (128, 224),
-         "dual_motion/driving": (128, 224)}  # fmt: skip
+         "dual_motion/demo": (32, 32), "dual_motion/natural": (128, 224)}  # fmt: skip
 
 
 @pytest.fixture(scope="session")

@@ -45,3 +45,10 @@ def test_texts_that_cannot_be_read(text: str, named: str) -> None:
 def test_a_vocabulary_of_anything_but_words_is_refused(words: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match="vocabulary"):
         WordTokeniser(words)
+
+
+def test_a_tokeniser_that_adds_words_numbers_them_behind_the_vocabulary() -> None:
+    tokeniser = WordTokeniser(("red", "up"), adds_words=True)
+    assert tokeniser.encode(["crimson up crimson", "red tiny"]).tolist() == [[3, 2, 3], [1, 4, 0]]
+    assert tokeniser.words == ("red", "up", "crimson", "tiny")
+    assert tokeniser.decode(tokeniser.encode(["tiny crimson"])) == ["tiny crimson"]

@@ -196,18 +196,27 @@ def _read_text(path: Path) -> str:
 
 
 def _with_overrides(loaded: DictConfig, overrides: Sequence[str]) -> Any:
-    """The config with all overrides merged into it."""
-    changes = OmegaConf.create()
+    """The config with all overrides merged into it, in their order.
+
+    A section `{kind: ..., ...}` of another kind than before replaces it, since two kinds have different keys.
+    """
+    merged: Any = OmegaConf.create(loaded)
     for override in overrides:
         key, _, text = override.partition("=")
-        task = OmegaConf.merge(loaded, changes).get("task")
+        key = key.strip()
+        task = merged.get("task")
         schema = TASKS[task].config if isinstance(task, str) and task in TASKS else RunConfig
-        value = _scalar(text, _types_at(schema, key.strip().split(".")))
+        value = _scalar(text, _types_at(schema, key.split(".")))
         if value is None:
-            changes = OmegaConf.merge(changes, OmegaConf.from_dotlist([override]))
+            change = OmegaConf.from_dotlist([override])
+            section, before = OmegaConf.select(change, key), OmegaConf.select(merged, key)
+            sections = isinstance(section, DictConfig) and isinstance(before, DictConfig)
+            if sections and "kind" in section and section["kind"] != before.get("kind"):
+                OmegaConf.update(merged, key, None)
+            merged = OmegaConf.merge(merged, change)
         else:
-            OmegaConf.update(changes, key.strip(), value, force_add=True)
-    return OmegaConf.merge(loaded, changes)
+            OmegaConf.update(merged, key, value, force_add=True)
+    return merged
 
 
 def _types_at(schema: type[BaseModel], keys: Sequence[str]) -> set[Any]:

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from vidgan.evaluation.set_scores import score_synthesis
+from vidgan.metrics.clip_statistics import describe
 from vidgan.metrics.motion_control import (
     MIN_BATCHES,
     CategoryCheck,
@@ -74,6 +75,22 @@ def test_motion_control_score_beside_real_clips_and_controls(trained: Classifier
     assert result.definitions["mcs"] == trained.definition and result.better["mcs_right"] == "higher"
     low = result.scores["generated"]["mcs"].mean.low
     assert low is not None and low < 11 / 12
+
+
+def test_collapse_within_a_category_is_seen_beside_real_clips(trained: Classifier) -> None:
+    (real, labels), (fake, requested) = squares(20, seed=3), squares(12, seed=4)
+    collapsed = NAMES[1]
+    rows = [row for row, category in enumerate(requested) if category == 1]
+    fake[rows] = fake[rows[0]].clone()  # one clip, again and again
+    result = score_synthesis(real, fake, categories=CategoryCheck(trained, requested, labels), splits=1)
+    made, truth = result.scores["generated"], result.scores["real"]
+    assert made[f"diversity_{collapsed}"].mean.mean == pytest.approx(0, abs=1e-12)
+    whole = describe(real).pooled[[row for row, category in enumerate(labels) if category == 1]]
+    differences = [((a - b) ** 2).mean() for i, a in enumerate(whole) for b in whole[:i]]
+    assert truth[f"diversity_{collapsed}"].mean.mean == pytest.approx(np.mean(differences))
+    (note,) = [note for note in result.notes if "collapse" in note]
+    assert f"category {collapsed}" in note and "0.00 times" in note
+    assert f"diversity_{collapsed}" in result.definitions and f"diversity_{collapsed}" not in result.better
 
 
 def test_the_same_arguments_give_the_same_classifier() -> None:

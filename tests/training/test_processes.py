@@ -111,6 +111,42 @@ PENALTIES: list[dict[str, Any] | None] = [
     None,
 ]
 STEPS = 3
+RESIDUAL: dict[str, Any] = {"kind": "residual", "width": 4, "max_width": 8}
+PROGRESSIVE: dict[str, Any] = {"kind": "progressive", "width": 4, "max_width": 8}
+JUDGE = PROGRESSIVE | {"minibatch_std": False}  # its groups are those of one process
+WEIGHTS = {"adversarial_frame": 1.0, "adversarial_video": 1.0, "category": 1.0}
+# Parts with state, further gradients, or a structure that changes during training.
+GAN_PARTS: dict[str, dict[str, Any]] = {
+    "modulated": {
+        "model__frame": {"kind": "modulated", "width": 4, "max_width": 8, "mapping_width": 8, "noise_levels": 1},
+        "objective__weights": WEIGHTS | {"path_length": 2.0},
+        "objective__path_length_every": 2,
+        "objective__style_mixing": 0.5,
+    },
+    "r3gan": {
+        "model__frame": RESIDUAL | {"norm": "none"},
+        "discriminators__frame": RESIDUAL,
+        "discriminators__video": RESIDUAL,
+        "objective__adversarial": "relativistic",
+        "objective__penalty": {"kind": "r1_r2", "weight": 1.0},
+    },
+    "ada": {
+        "objective__augment": ["brightness", "translation"],
+        "objective__adaptive": {"target": 0.1, "period": 1, "clips": 8},
+    },
+    "infogan": {
+        "model__codes": {"path": {"size": 2}, "tone": {"kind": "uniform", "enters": "content"}},
+        "objective__weights": WEIGHTS | {"codes": 1.0},
+    },
+    "growing": {
+        "model__frame": PROGRESSIVE,
+        "discriminators__frame": JUDGE,
+        "discriminators__video": JUDGE | {"temporal_levels": 2},
+        "objective__growing": {"phases": [{"size": 8, "steps": 1}, {"size": 16, "steps": 2, "fade": 2}, {"size": 32}]},
+        "objective__drift": 0.001,
+        "train__steps": 5,  # an edge before step 2, which fades, and one before step 3
+    },
+}
 
 
 def equality_cases() -> dict[str, tuple[str, dict[str, Any]]]:
@@ -131,6 +167,9 @@ def equality_cases() -> dict[str, tuple[str, dict[str, Any]]]:
                 "train__warmup": 1,
             }
             cases[f"{model}-{adversarial}"] = model, changes
+    for name, changes in GAN_PARTS.items():
+        rates = {f"optimizers__{network}": SGD for network in ("generator", "frame", "video")}
+        cases[f"mocogan-{name}"] = ("mocogan", rates | {"train__steps": STEPS} | changes)
     cases["upscaling-two_stages"] = (
         "upscaling",
         {f"optimizers__{name}": SGD for name in ("generator", "frame", "video")}
@@ -174,12 +213,17 @@ def test_two_processes_equal_one(case: str, two: Path, shapes_data: Path, tmp_pa
     model, changes = equality_cases()[case]
     with double_precision():
         one = train(small_config(model, shapes_data, tmp_path, **changes), quiet=True).run_dir
-    alone = load_checkpoint(one / "checkpoints" / f"step-{STEPS:08d}").tensors
+    alone = load_checkpoint(one / "checkpoints" / f"step-{changes['train__steps']:08d}").tensors
     for name in ("generator", "frame", "flow" if model == "dual_motion" else "video"):
         first, other = (load_file(two / f"{case}-{name}-{rank}.safetensors") for rank in (0, 1))
         for key, value in first.items():
             assert torch.equal(value, other[key]), f"{name}: {key} differs between the processes"
             assert value.dtype == torch.float64
+            torch.testing.assert_close(value, alone[name][key], rtol=0, atol=1e-12)
+    both = load_checkpoint(two / case / "small" / "checkpoints" / f"step-{changes['train__steps']:08d}").tensors
+    assert both.keys() == alone.keys()
+    for name in {"ema", "state"} & alone.keys():
+        for key, value in both[name].items():
             torch.testing.assert_close(value, alone[name][key], rtol=0, atol=1e-12)
     rates = [
         [{key: value for key, value in record.items() if key.startswith("lr/")} for record in read_journal(run)]

@@ -5,6 +5,7 @@ other, on the same data, frame size, length and number of clips. Two references 
 held-out real clips (the floor) and of damaged real clips (the controls). Clips are (N, T, 3, H, W) uint8 with T >= 3.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -139,6 +140,18 @@ def describe(clips: ByteClip, background: int | None = BACKGROUND) -> Descriptio
 def pairwise_diversity(pooled: Values) -> float:
     """Mean squared difference over all pairs of rows of (N, D), averaged over D: twice the unbiased variance."""
     return float(2 * pooled.var(axis=0, ddof=1).mean())
+
+
+def diversity_by_category(pooled: Values, labels: Sequence[int], names: Sequence[str]) -> dict[str, float]:
+    """`pairwise_diversity` among the clips of each category with two clips or more.
+
+    Args:
+        pooled: (N, D).
+        labels: (N,), 0..K-1, or below 0 for a clip without a category.
+        names: of the K categories.
+    """
+    rows = {name: np.asarray(labels) == number for number, name in enumerate(names)}
+    return {name: pairwise_diversity(pooled[chosen]) for name, chosen in rows.items() if chosen.sum() > 1}
 
 
 def nearest_distance(pooled: Values, reference: Values) -> Values:

@@ -3,9 +3,20 @@
 from collections.abc import Collection
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["LEAK", "FullPrecisionConv2d", "MinibatchStd", "require_choice"]
+from vidgan.nn.modes import without_autocast
+
+__all__ = [
+    "LEAK",
+    "FullPrecisionConv2d",
+    "MinibatchStd",
+    "activated",
+    "halved",
+    "require_categories",
+    "require_choice",
+]
 
 LEAK = 0.2  # negative slope of every leaky ReLU
 
@@ -21,12 +32,28 @@ def require_choice(name: str, value: str, accepted: Collection[str]) -> str:
     return value
 
 
+def require_categories(num_categories: int) -> None:
+    """Raise ValueError unless it is 0 (none) or at least 2."""
+    if num_categories < 0 or num_categories == 1:
+        raise ValueError(f"num_categories must be 0 (none) or at least 2, got {num_categories}")
+
+
+def activated(maps: Tensor) -> Tensor:
+    """Leaky ReLU with gain sqrt(2), which keeps the variance of maps."""
+    return 2**0.5 * F.leaky_relu(maps, LEAK)
+
+
+def halved(maps: Tensor) -> Tensor:
+    """Average over squares of 2x2 places: (N, C, [T,] H, W) -> (N, C, [T,] H / 2, W / 2)."""
+    return F.avg_pool2d(maps, 2) if maps.dim() == 4 else F.avg_pool3d(maps, (1, 2, 2))
+
+
 class FullPrecisionConv2d(nn.Conv2d):
     """A convolution that leaves autocast: bfloat16 would round pixels to whole grey levels and flow to eighths."""
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, in_channels, H, W) of any floating type -> (N, out_channels, H', W') in the weights' type."""
-        with torch.autocast(device_type=input.device.type, enabled=False):
+        with without_autocast(input.device.type):
             return super().forward(input.to(self.weight.dtype))
 
 

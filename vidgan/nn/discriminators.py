@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from vidgan.nn.blocks import LEAK, MinibatchStd, require_choice
+from vidgan.nn.blocks import LEAK, MinibatchStd, require_categories, require_choice
 from vidgan.nn.noise import InstanceNoise, set_noise
 from vidgan.nn.norms import norm_layer, norm_shifts
 from vidgan.nn.pyramid import channel_plan, pyramid
@@ -115,9 +115,14 @@ class SizedDiscriminator(nn.Module):
         self.image_size = (image_size[0], image_size[1])
         self.channels = channels
 
+    @property
+    def sample_size(self) -> tuple[int, int]:
+        """(H, W) of the samples that are accepted."""
+        return self.image_size
+
     def require_shape(self, x: Tensor, letters: str) -> None:
         """Raise ValueError unless `x` has the dimensions named by `letters` and the size of the model."""
-        height, width = self.image_size
+        height, width = self.sample_size
         if x.dim() != len(letters.split(", ")) or x.shape[-3:] != (self.channels, height, width):
             raise ValueError(
                 f"this discriminator scores ({letters}) of {self.channels} channels and {height}x{width} pixels,"
@@ -380,8 +385,7 @@ class VideoDiscriminator(StridedDiscriminator):
             raise ValueError(
                 f"max_receptive_frames={max_receptive_frames} must be at least {KERNEL_FRAMES}, or no motion is seen"
             )
-        if num_categories < 0 or num_categories == 1:
-            raise ValueError(f"num_categories must be 0 (none) or at least 2, got {num_categories}")
+        require_categories(num_categories)
         hidden, grid = num_layers(image_size, patch, pool)
         temporal_layers = min(hidden + 1, (max_receptive_frames - 1) // (KERNEL_FRAMES - 1))
         kernels = [1] * (hidden + 1 - temporal_layers) + [KERNEL_FRAMES] * temporal_layers

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vidgan.nn.blur import gaussian_blur
+from vidgan.nn.modes import without_autocast, without_gradient
 from vidgan.nn.warp import resize_flow, warp
 
 __all__ = ["LucasKanadeEstimator"]
@@ -24,6 +25,7 @@ ROBUST = 0.02  # colour difference from which on a pixel counts less
 RIDGE = 1e-2  # keeps flat windows where they are
 DOUBT = 0.3  # misfit beside which smaller ones make no difference to how much a pixel is trusted
 REACHES = (2, 4)  # pixels, how far away a neighbour is asked, in turn
+MARGIN = 1e-5  # misfit by which a neighbour must be better: more than rounding, so that every backend decides alike
 
 
 class LucasKanadeEstimator(nn.Module):
@@ -62,34 +64,35 @@ class LucasKanadeEstimator(nn.Module):
         With `start`, a flow that is nearly right already, only the finest level's steps are taken from there, and one
         direction is estimated.
         """
-        with torch.autocast(current.device.type, enabled=False):
+        with without_autocast(current.device.type):
             current, previous = current.float(), previous.float()
             if start is not None:
                 return self._finest(current, previous, start.float())
             if not self.symmetric:
                 return self._finest(current, previous, self._coarse(current, previous))
             ones, others = torch.cat([current, previous]), torch.cat([previous, current])  # (2N, C, H, W)
-            backward, forward = self._finest(ones, others, self._coarse(ones, others)).chunk(2)  # each (N, 2, H, W)
+            both = self._finest(ones, others, self._coarse(ones, others))
+            backward, forward = both.unflatten(0, (2, -1))  # each (N, 2, H, W); `chunk` would fix N in an export
             return (backward - warp(forward, backward)) / 2
 
-    @torch.no_grad()
     def _coarse(self, current: Tensor, previous: Tensor) -> Tensor:
         """Flow from all levels but the finest, at full size."""
-        pyramid = [(current, previous)]
-        while len(pyramid) < self.levels and min(pyramid[-1][0].shape[-2:]) >= 2 * SMALLEST:
-            pyramid.append((F.avg_pool2d(pyramid[-1][0], 2), F.avg_pool2d(pyramid[-1][1], 2)))
-        flow = torch.zeros_like(pyramid[-1][0][:, :1]).expand(-1, 2, -1, -1)
-        for level in range(len(pyramid) - 1, 0, -1):
-            now, before = pyramid[level]
-            flow = resize_flow(flow, (now.shape[-2], now.shape[-1]))
-            smoothing = SMOOTHING[min(level, len(SMOOTHING) - 1)]
-            flow = _search(_described(now), _described(before), flow, self.steps, smoothing)
-        return resize_flow(flow, (current.shape[-2], current.shape[-1]))
+        with without_gradient():
+            pyramid = [(current, previous)]
+            while len(pyramid) < self.levels and min(pyramid[-1][0].shape[-2:]) >= 2 * SMALLEST:
+                pyramid.append((F.avg_pool2d(pyramid[-1][0], 2), F.avg_pool2d(pyramid[-1][1], 2)))
+            flow = torch.zeros_like(pyramid[-1][0][:, :1]).expand(-1, 2, -1, -1)
+            for level in range(len(pyramid) - 1, 0, -1):
+                now, before = pyramid[level]
+                flow = resize_flow(flow, (now.shape[-2], now.shape[-1]))
+                smoothing = SMOOTHING[min(level, len(SMOOTHING) - 1)]
+                flow = _search(_described(now), _described(before), flow, self.steps, smoothing)
+            return resize_flow(flow, (current.shape[-2], current.shape[-1]))
 
     def _finest(self, current: Tensor, previous: Tensor, flow: Tensor) -> Tensor:
         """Steps at full size, the last one with gradient."""
         now, before = _described(current), _described(previous)
-        with torch.no_grad():
+        with without_gradient():
             flow = _search(now.detach(), before.detach(), flow.detach(), self.fine_steps - 1, SMOOTHING[0])
             if self.fine_propagation:
                 flow = _propagate(now, before, flow, REACHES[(self.fine_steps - 1) % len(REACHES)])
@@ -129,7 +132,7 @@ def _propagate(now: Tensor, before: Tensor, flow: Tensor, reach: int) -> Tensor:
     for x, y in ((2, 1), (0, 1), (1, 2), (1, 0)):  # in units of the reach, (1, 1) being the pixel itself
         candidate = padded[..., y * reach : y * reach + height, x * reach : x * reach + width]
         its_misfit = _misfit(now, before, candidate)
-        better = its_misfit < misfit
+        better = its_misfit < misfit - MARGIN
         best, misfit = torch.where(better, candidate, best), torch.where(better, its_misfit, misfit)
     return best
 
@@ -142,7 +145,7 @@ def _least_squares(now: Tensor, before: Tensor, flow: Tensor, smoothing: float) 
     """
     moved = warp(before, flow)
     difference = moved - now
-    with torch.no_grad():
+    with without_gradient():
         dx, dy = _gradient((now + moved) / 2)
         weight = (difference.square().sum(dim=1, keepdim=True) + ROBUST**2).rsqrt()
         products = [weight * (a * b).sum(dim=1, keepdim=True) for a, b in ((dx, dx), (dx, dy), (dy, dy))]
@@ -153,7 +156,7 @@ def _least_squares(now: Tensor, before: Tensor, flow: Tensor, smoothing: float) 
     x, y = gaussian_blur(torch.cat(pulls, dim=1), WINDOW).split(1, dim=1)
     step = torch.cat([(yy * x - xy * y) / determinant, (xx * y - xy * x) / determinant], dim=1)  # (N, 2, H, W)
     flow = flow + step.clamp(-1, 1)
-    with torch.no_grad():
+    with without_gradient():
         # The smaller eigenvalue of the structure tensor: how well the window tells motion in every direction.
         corner = (xx + yy - ((xx - yy).square() + 4 * xy.square()).sqrt()) / 2
         trust = (corner.clamp_min(0) + DOUBT * RIDGE) / (_misfit(now, before, flow, 1.0) + DOUBT)

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidgan.nn.blocks import LEAK
+from vidgan.nn.blocks import activated
+from vidgan.nn.modes import without_autocast
 
 __all__ = ["EqualisedLinear", "ModulatedConv2d", "doubled", "unit_moment"]
 
@@ -69,7 +70,7 @@ class ModulatedConv2d(nn.Module):
         maps = F.conv2d(maps * style[:, :, None, None].to(maps.dtype), weight, padding=weight.shape[-1] // 2)
         if not self.demodulate:
             return maps
-        with torch.autocast(maps.device.type, enabled=False):
+        with without_autocast(maps.device.type):
             power = style.float().square() @ weight.float().square().sum(dim=(2, 3)).T  # (N, outputs)
         return maps * torch.rsqrt(power + EPSILON)[:, :, None, None].to(maps.dtype)
 
@@ -98,4 +99,4 @@ class ModulatedLayer(nn.Module):
         if self.strength is not None:
             assert noise is not None, "a noisy layer needs noise"
             maps = maps + self.strength * noise
-        return 2**0.5 * F.leaky_relu(maps + self.bias[:, None, None], LEAK)
+        return activated(maps + self.bias[:, None, None])

@@ -11,7 +11,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidgan.nn.blocks import LEAK, require_choice
+from vidgan.nn.blocks import LEAK, halved, require_choice
 from vidgan.nn.norms import norm_layer, norm_shifts
 from vidgan.nn.upsample import doubled_convolution
 
@@ -141,8 +141,3 @@ class ResidualBlock(nn.Module):
         if self.resample == "up":
             maps = F.interpolate(maps, scale_factor=2.0, mode="nearest")
         return maps + self.scale * branch
-
-
-def halved(maps: Tensor) -> Tensor:
-    """Average over squares of 2x2 places: (N, C, [T,] H, W) -> (N, C, [T,] H / 2, W / 2)."""
-    return F.avg_pool2d(maps, 2) if maps.dim() == 4 else F.avg_pool3d(maps, (1, 2, 2))

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vidgan.nn.attention import ClipAttention, SelfAttention, require_sides
-from vidgan.nn.blocks import LEAK, MinibatchStd
+from vidgan.nn.blocks import LEAK, MinibatchStd, require_categories
 from vidgan.nn.discriminators import SizedDiscriminator, num_layers
 from vidgan.nn.pyramid import channel_plan
 from vidgan.nn.recompute import recompute
@@ -122,8 +122,7 @@ class ResidualDiscriminator(SizedDiscriminator):
         pool: int = 1,
     ) -> None:
         super().__init__(image_size=image_size, channels=channels)
-        if num_categories < 0 or num_categories == 1:
-            raise ValueError(f"num_categories must be 0 (none) or at least 2, got {num_categories}")
+        require_categories(num_categories)
         if projection and not num_categories:
             raise ValueError("projection needs categories, got num_categories=0")
         self.checkpoint_activations = checkpoint_activations

@@ -1,9 +1,10 @@
 """Spectral normalisation of all layers of a network."""
 
-import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 from torch.nn.utils.parametrize import is_parametrized
+
+from vidgan.nn.modes import without_autocast
 
 __all__ = ["spectral_normalise"]
 
@@ -18,7 +19,7 @@ class _Float32(nn.Module):
         self.inner = parametrization
 
     def forward(self, weight: Tensor) -> Tensor:
-        with torch.autocast(device_type=weight.device.type, enabled=False):
+        with without_autocast(weight.device.type):
             return self.inner(weight)
 
 

@@ -1,15 +1,16 @@
 """Encoders of captions: rows of word numbers -> one vector per caption."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from vidgan.nn.modes import without_autocast
 from vidgan.sections import Section, option
 from vidgan.tokens import PADDING
 
-__all__ = ["TEXT_ENCODERS", "GRUTextConfig", "GRUTextEncoder", "TextCode", "build_text_encoder"]
+__all__ = ["GRUTextConfig", "GRUTextEncoder", "TextCode"]
 
 FIRST_LOGVAR = -3.0  # initial log-variance of the code: at 0, the noise would drown the caption
 
@@ -35,20 +36,20 @@ class GRUTextEncoder(nn.Module):
     which must not depend on padding.
 
     Args:
-        num_words: size of the vocabulary.
+        vocabulary: words of the training captions, numbered from 1.
         embedding: length of a word's vector.
         hidden: length of the caption's vector.
     """
 
-    def __init__(self, *, num_words: int, embedding: int, hidden: int) -> None:
+    def __init__(self, *, vocabulary: Sequence[str], embedding: int, hidden: int) -> None:
         super().__init__()
         self.hidden = hidden
-        self.words = nn.Embedding(num_words + 1, embedding, padding_idx=PADDING)
+        self.words = nn.Embedding(len(vocabulary) + 1, embedding, padding_idx=PADDING)
         self.gru = nn.GRU(embedding, hidden // 2, batch_first=True, bidirectional=True)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(N, L) int64, each row with at least one word -> (N, hidden) float32."""
-        with torch.autocast(device_type=tokens.device.type, enabled=False):  # captions are short: nothing to save
+        with without_autocast(tokens.device.type):  # captions are short: nothing to save
             is_word = tokens != PADDING  # (N, L)
             lengths = is_word.sum(dim=1)
             packed = nn.utils.rnn.pack_padded_sequence(
@@ -57,15 +58,6 @@ class GRUTextEncoder(nn.Module):
             states, _ = nn.utils.rnn.pad_packed_sequence(self.gru(packed)[0], batch_first=True)  # (N, L', hidden)
             mean: Tensor = states.sum(dim=1) / lengths[:, None]
             return mean
-
-
-# Config section -> network. A new kind is one file with both, and one line here.
-TEXT_ENCODERS: dict[type[Section], type[nn.Module]] = {GRUTextConfig: GRUTextEncoder}
-
-
-def build_text_encoder(config: Section, num_words: int) -> nn.Module:
-    """The text encoder of a section. Weights are drawn from torch's global generator."""
-    return TEXT_ENCODERS[type(config)](num_words=num_words, **config.model_dump(exclude={"kind", "dim"}))
 
 
 class TextCode(nn.Module):
@@ -90,6 +82,6 @@ class TextCode(nn.Module):
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """(N, L) int64 -> mean and log-variance of the code, (N, dim) float32 each."""
-        with torch.autocast(device_type=tokens.device.type, enabled=False):
+        with without_autocast(tokens.device.type):
             mean, logvar = self.statistics(self.encoder(tokens)).chunk(2, dim=1)
         return mean, logvar

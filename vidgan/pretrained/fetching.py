@@ -18,7 +18,8 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
 from torch import Tensor
 
 from vidgan.errors import ConfigError, WeightsError
@@ -164,6 +165,10 @@ def _convert(entry: Entry, archive: Path) -> None:
             assert entry.manifest is not None and entry.manifest_sha256 is not None
             manifest = extract(archive, entry.manifest, entry.manifest_sha256)
             tensors = _read_tfjs(content, parse_json(manifest, archive), archive)
+        elif entry.form == "sentence":
+            assert entry.manifest is not None and entry.manifest_sha256 is not None
+            pieces = extract(archive, entry.manifest, entry.manifest_sha256)
+            tensors = _read_sentence_encoder(content, pieces, archive)
         else:
             file = scratch / "tensors"
             file.write_bytes(content)
@@ -246,6 +251,18 @@ def _read_state_dict(path: Path, archive: Path) -> dict[str, Tensor]:
         return {str(name): tensor.detach().clone().contiguous() for name, tensor in content.items()}
     except Exception as error:  # a damaged file can make the unpickler raise any exception
         raise WeightsError(f"{archive}: not a file of tensors ({type(error).__name__})") from None
+
+
+def _read_sentence_encoder(content: bytes, pieces: bytes, archive: Path) -> dict[str, Tensor]:
+    """The tensors of a BERT that the mean of its outputs depends on, and the list of its word pieces, as bytes."""
+    try:
+        tensors = load(content)
+    except SafetensorError as error:
+        raise WeightsError(f"{archive}: not a file of tensors ({error})") from None
+    kept = {
+        name: value for name, value in tensors.items() if not name.startswith(("pooler.", "embeddings.position_ids"))
+    }
+    return kept | {"vocabulary": torch.from_numpy(np.frombuffer(pieces, np.uint8).copy())}
 
 
 def _read_tfjs(content: bytes, manifest: Any, archive: Path) -> dict[str, Tensor]:

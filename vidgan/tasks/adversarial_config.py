@@ -17,6 +17,12 @@ from vidgan.nn.discriminators import (
     VideoDiscriminatorConfig,
 )
 from vidgan.nn.patch_discriminator import PatchDiscriminator, PatchDiscriminatorConfig
+from vidgan.nn.progressive_discriminators import (
+    ProgressiveFrameDiscriminator,
+    ProgressiveFrameDiscriminatorConfig,
+    ProgressiveVideoDiscriminator,
+    ProgressiveVideoDiscriminatorConfig,
+)
 from vidgan.nn.residual_discriminators import (
     ResidualFrameDiscriminator,
     ResidualFrameDiscriminatorConfig,
@@ -44,10 +50,12 @@ FRAME_DISCRIMINATORS: dict[type[Section], type[nn.Module]] = {
     FrameDiscriminatorConfig: FrameDiscriminator,
     PatchDiscriminatorConfig: PatchDiscriminator,
     ResidualFrameDiscriminatorConfig: ResidualFrameDiscriminator,
+    ProgressiveFrameDiscriminatorConfig: ProgressiveFrameDiscriminator,
 }
 VIDEO_DISCRIMINATORS: dict[type[Section], type[nn.Module]] = {
     VideoDiscriminatorConfig: VideoDiscriminator,
     ResidualVideoDiscriminatorConfig: ResidualVideoDiscriminator,
+    ProgressiveVideoDiscriminatorConfig: ProgressiveVideoDiscriminator,
 }
 FLOW_DISCRIMINATORS: dict[type[Section], type[nn.Module]] = {FlowDiscriminatorConfig: FlowDiscriminator}
 

@@ -90,5 +90,5 @@ class Ranks:
 
 def _bit_sum(module: nn.Module) -> Tensor:
     """Sum of the bytes of all parameters, an int64 scalar that changes with any single bit."""
-    sums = [p.detach().contiguous().view(torch.uint8).sum() for p in module.parameters()]
+    sums = [p.detach().flatten().view(torch.uint8).sum() for p in module.parameters()]
     return torch.stack(sums).sum()

@@ -70,17 +70,45 @@ class Trainees:
         self.lr_factor = lr_factor
         self.state: dict[str, Tensor] = {}
         self.around: Callable[[str], contextlib.AbstractContextManager[Any]] = lambda name: contextlib.nullcontext()
+        self._idle = self._find_idle()
         self._fixed = [self.raw[name].get_submodule(child) for name, children in frozen.items() for child in children]
         self._freeze()
         self._base_lr = {name: [g["lr"] for g in opt.param_groups] for name, opt in self.optimizers.items()}
+        self.prepared = self._prepare()
+
+    def _prepare(self) -> dict[str, Any]:
         with warnings.catch_warnings():
             # Accelerate passes an argument that torch has renamed; each process would warn of it.
             warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
-            self.prepared = {name: accelerator.prepare_model(module) for name, module in self.raw.items()}
+            return {name: self.accelerator.prepare_model(module) for name, module in self.raw.items()}
 
     def _freeze(self) -> None:
-        for module in self._fixed:
+        for module in (*self._fixed, *self._idle):
             module.requires_grad_(False)
+
+    def _find_idle(self) -> list[nn.Module]:
+        parts: list[Any] = [part for network in self.raw.values() for part in network.modules()]
+        return [module for part in parts if hasattr(part, "idle_modules") for module in part.idle_modules()]
+
+    def find_idle(self) -> None:
+        """Ask the networks again which of their modules no forward uses: those are not trained.
+
+        A part of a network names them by a method `idle_modules() -> list[nn.Module]`. Several processes wait in each
+        backward pass for the gradients of all weights that were trainable when a network was prepared, so the networks
+        are prepared again. All processes must call this in the same step.
+        """
+        for network in self.raw.values():
+            network.requires_grad_(True)
+        self._idle = self._find_idle()
+        self._freeze()
+        self.prepared = {}
+        self.accelerator.free_memory()  # it holds the networks as they were prepared before
+        self.prepared = self._prepare()
+
+    def forget(self) -> None:
+        """Make all optimizers start anew: their moments and counts of steps are dropped."""
+        for optimizer in self.optimizers.values():
+            optimizer.state.clear()
 
     def autocast(self, enabled: bool = True) -> contextlib.AbstractContextManager[Any]:
         """bf16 for the forwards of a turn; `enabled=False` for what must stay in float32 (penalties)."""

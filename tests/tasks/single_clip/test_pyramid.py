@@ -18,7 +18,7 @@ from vidgan.pixels import to_byte, to_float
 from vidgan.seeding import Draws
 from vidgan.tasks.single_clip.config import PyramidModelConfig
 from vidgan.tasks.single_clip.networks import MARGIN, ScaleNetwork
-from vidgan.tasks.single_clip.pyramid import PyramidCritic, PyramidGAN, _periodic
+from vidgan.tasks.single_clip.pyramid import VARIATION, PyramidCritic, PyramidGAN, _periodic
 from vidgan.tasks.single_clip.scaling import ClipSize, resize_clip
 from vidgan.training.checkpoint import load_checkpoint, load_latest
 from vidgan.types import Latents
@@ -133,6 +133,19 @@ def test_noise_leads_from_the_reconstruction_to_new_clips() -> None:
     assert torch.equal(model.render(model.latents(1, 12, seed=2**40 + 7))[0], model.synthesise(seed=2**40 + 7))
     third = Latents(*(part[[2]] for part in model.latents(3, 12, seed=3)))  # every part has a row per clip
     assert torch.equal(model.render(third)[0], model.synthesise(seed=5))
+
+
+def test_the_default_noise_varies_the_reconstruction_where_that_is_possible() -> None:
+    model = pyramid()
+    assert torch.equal(model.synthesise(seed=3), model.synthesise(noise=VARIATION, seed=3))
+    assert torch.equal(model.synthesise(loop=True, seed=3), model.synthesise(loop=True, noise=1.0, seed=3))
+    wide = ClipSize(12, 20, 30)
+    assert torch.equal(model.synthesise(wide, seed=3), model.synthesise(wide, noise=1.0, seed=3))
+    drawn = model.draw_noise(Draws("noise", rows=range(2)), model.sizes)
+    mixed = model.varied(drawn, torch.tensor([0.0, 0.6]))
+    for old, new, result in zip(model.reconstruction_noise(len(drawn)), drawn, mixed, strict=True):
+        torch.testing.assert_close(result[:1], old)
+        torch.testing.assert_close(result[1:], 0.8 * old + 0.6 * new[1:])
 
 
 def test_what_a_pyramid_cannot_do_is_refused() -> None:

@@ -1,5 +1,6 @@
 """MoCoGAN from captions: encoder, code distributions, discriminators, training and sampling."""
 
+import copy
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from helpers import run_vidgan, small_config
-from small_networks import small_mocogan, style_mocogan
+from small_networks import small_mocogan, small_sentence_encoder, style_mocogan
 from torch import Tensor, nn
 
 from vidgan import MoCoGAN
@@ -16,15 +17,19 @@ from vidgan.commands.generate import generate
 from vidgan.commands.train import train
 from vidgan.config import RunConfig
 from vidgan.data.preparing.captioned_shapes import prepare_captioned_shapes
-from vidgan.errors import ConfigError
+from vidgan.errors import ConfigError, WeightsError
+from vidgan.exporting.clip_renderer import ClipRenderer
 from vidgan.losses.adversarial import ADVERSARIAL, matching_aware_discriminator
 from vidgan.losses.latent import kl_standard_normal
 from vidgan.nn.discriminators import FrameDiscriminator, VideoDiscriminator
 from vidgan.nn.text import GRUTextEncoder, TextCode
+from vidgan.pretrained.sentence_encoder import DIM, SentenceEncoder, load_sentence_encoder
 from vidgan.seeding import Draws
+from vidgan.tasks.synthesis import sentence_text
 from vidgan.tasks.synthesis.config import MoCoGANConfig
 from vidgan.tasks.synthesis.inversion import check_invertible
 from vidgan.tasks.synthesis.mocogan import build_mocogan
+from vidgan.tasks.synthesis.sentence_text import SentenceTextEncoder
 from vidgan.tasks.synthesis.text_discriminator import TextDiscriminator
 from vidgan.training.checkpoint import load_checkpoint
 from vidgan.types import Judgement
@@ -45,7 +50,7 @@ def captioned_mocogan(words: Sequence[str] = WORDS) -> MoCoGAN:
 
 def test_padding_order_and_spaces_do_not_change_a_code() -> None:
     torch.manual_seed(0)
-    encoder = GRUTextEncoder(num_words=9, embedding=6, hidden=8).eval()
+    encoder = GRUTextEncoder(vocabulary="abcdefghi", embedding=6, hidden=8).eval()
     tokens = torch.tensor([[3, 1, 4, 0], [2, 7, 1, 8], [5, 0, 0, 0]])
     codes = encoder(tokens)
     assert codes.shape == (3, 8) and codes.dtype == torch.float32
@@ -55,10 +60,49 @@ def test_padding_order_and_spaces_do_not_change_a_code() -> None:
     assert (codes[0] - encoder(tokens[:1, [1, 0, 2]])[0]).abs().max() > 1e-3, "the order of words counts"
 
 
+def test_a_sentence_encoder_reads_each_caption_once_and_takes_new_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, read = small_sentence_encoder(), []
+
+    def encode(sentences: Sequence[Sequence[str]]) -> Tensor:
+        read.extend(" ".join(words) for words in sentences)
+        return SentenceEncoder.encode(network, sentences)
+
+    monkeypatch.setattr(network, "encode", encode)
+    monkeypatch.setattr(sentence_text, "load_sentence_encoder", lambda: network)
+    torch.manual_seed(0)
+    config = {"dim_content": 4, "dim_motion": 4, "frame": {"width": 8, "norm": "group"}}
+    text = {"kind": "sentence", "hidden": 6, "dim": 4}
+    model = build_mocogan(
+        MoCoGANConfig.model_validate(config | {"text": text}), image_size=(32, 32), num_categories=0, vocabulary=WORDS
+    )
+    encoder: Any = model.text.encoder if model.text is not None else None
+    tokens = model.tokeniser.encode(["a red square", "up", "a red square"])
+    vectors = encoder(tokens)
+    assert vectors.shape == (3, 6) and torch.equal(vectors[0], vectors[2]) and not torch.equal(vectors[0], vectors[1])
+    expected = encoder.layers(network.encode([["up"]]) * DIM**0.5)
+    torch.testing.assert_close(vectors[1:2], expected)
+    assert encoder(torch.cat([tokens, tokens * 0], dim=1)).shape == (3, 6) and read == ["a red square", "up", "up"]
+    # The encoder's weights are not those of the run, new words need none, and a copy reads them too.
+    assert not any(DIM in value.shape and len(value) > 12 for value in model.state_dict().values())
+    copied = copy.deepcopy(model).eval()
+    clips = copied.sample(1, frames=3, text=["a red disc", "a red square"])
+    assert read[-1] == "a red disc" and clips.shape == (2, 3, 3, 32, 32)
+    assert model.architecture["vocabulary"] == list(WORDS) and "disc" not in model.tokeniser.words
+    with pytest.raises(ConfigError, match="kind=sentence"):
+        ClipRenderer(model)
+
+
+def test_a_missing_sentence_encoder_names_the_command() -> None:
+    encoder = SentenceTextEncoder(vocabulary=WORDS, hidden=6)
+    load_sentence_encoder.cache_clear()
+    with pytest.raises(WeightsError, match="vidgan weights fetch minilm"):
+        encoder(torch.tensor([[1, 2]]))
+
+
 def test_code_distributions_are_not_clipped() -> None:
     """Means below 0 and deviations below 1 are possible: there is no ReLU."""
     torch.manual_seed(0)
-    code = TextCode(GRUTextEncoder(num_words=9, embedding=6, hidden=8), 16)
+    code = TextCode(GRUTextEncoder(vocabulary="abcdefghi", embedding=6, hidden=8), 16)
     mean, logvar = (part.detach() for part in code(torch.randint(1, 10, (32, 5))))
     assert mean.shape == logvar.shape == (32, 16)
     assert float(mean.min()) < 0 < float(mean.max()) and float((0.5 * logvar).exp().max()) < 1
@@ -133,7 +177,7 @@ def test_both_discriminators_read_captions(match: str, patch: bool) -> None:
     right, wrong = torch.tensor([[1, 2], [3, 0]]), torch.tensor([[3, 0], [1, 2]])
     for name, network in networks.items():
         samples = torch.randn(2, 3, 32, 32) if name == "frame" else torch.randn(2, 16, 3, 32, 32)
-        judge = TextDiscriminator(network, GRUTextEncoder(num_words=3, embedding=4, hidden=4), match=match)
+        judge = TextDiscriminator(network, GRUTextEncoder(vocabulary="abc", embedding=4, hidden=4), match=match)
         answer = judge(samples, None, right, wrong[:, None].expand(-1, 3, -1))
         shape = network(samples).real.shape
         assert answer.wrong is not None and answer.real.shape == shape and answer.wrong.shape == (2, 3, *shape[1:])

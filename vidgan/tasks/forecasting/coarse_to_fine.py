@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from vidgan.nn.blocks import LEAK
 from vidgan.nn.correlation import local_correlation, unit_length
 from vidgan.nn.lucas_kanade import LucasKanadeEstimator
+from vidgan.nn.modes import without_autocast
 from vidgan.nn.warp import resize_flow, warp
 from vidgan.sections import Section, option
 from vidgan.seeding import Draws
@@ -171,7 +172,7 @@ class RefinedEstimator(nn.Module):
             size = (now[level].shape[-2], now[level].shape[-1])
             correction, hidden = resize_flow(correction, size), [enlarged(maps, size) for maps in hidden]
             flow = resize_flow(start, size) + correction
-            with torch.autocast(flow.device.type, enabled=False):  # bfloat16 cannot tell neighbours apart
+            with without_autocast(flow.device.type):  # bfloat16 cannot tell neighbours apart
                 moved = warp(unit_length(before[level]), flow)
                 costs = local_correlation(unit_length(now[level]), moved, self.radii[level])
             maps, change = self.levels[level]([now[level], costs, FLOW_UNIT * flow, *hidden])

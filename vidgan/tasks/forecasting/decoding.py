@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vidgan.nn.blur import gaussian_blur
+from vidgan.nn.modes import without_autocast
 from vidgan.sections import Section, option
 from vidgan.seeding import Draws
 from vidgan.tasks.forecasting.fusion import Evidence
@@ -155,13 +156,13 @@ def restore_detail(fused: Tensor, last: Tensor, last_true: Tensor, deviation: Te
     Returns:
         (B, C, H, W) in [-1, 1], float32.
     """
-    with torch.autocast(fused.device.type, enabled=False):
+    with without_autocast(fused.device.type):
         fused = fused.float()
         detail = fused - gaussian_blur(fused, DETAIL)
         with torch.no_grad():
             due, still = (_strength(f - gaussian_blur(f, DETAIL)) for f in (last_true.float(), last.float()))
             due = torch.lerp(still, due, torch.exp(-deviation.float().square() / 2))  # (B, 1, H, W)
-            gain = share * ((due / _strength(detail)).sqrt().clamp(1, MOST_GAIN) - 1)
+            gain = share * ((due / _strength(detail)).sqrt().clamp(1.0, MOST_GAIN) - 1)
         return (fused + gain * detail).clamp(-1, 1)
 
 
@@ -175,7 +176,7 @@ def flow_change(observed: Flow, former: Flow) -> Tensor:
     Returns:
         (B, 1, H, W), pixels per frame, of either component.
     """
-    with torch.autocast(observed.device.type, enabled=False):
+    with without_autocast(observed.device.type):
         change = (observed - former).float().square().mean(dim=1, keepdim=True)
         return gaussian_blur(change, CHANGE_WINDOW).clamp(min=0).sqrt()
 

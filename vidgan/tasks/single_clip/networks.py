@@ -6,6 +6,7 @@ seen by the border alone. So the output of a network is smaller than its input b
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vidgan.tasks.single_clip.scaling import ClipSize
@@ -53,5 +54,23 @@ class ScaleNetwork(nn.Module):
 
     def forward(self, clip: Tensor) -> Tensor:
         """(B, T, 3, H, W) -> (B, T - 6, outputs, H - 10, W - 10)."""
-        maps: Tensor = self.layers(clip.transpose(1, 2))
-        return maps.transpose(1, 2)
+        maps = clip.flatten(0, 1)  # (B * T, C, H, W)
+        for layer in self.layers:
+            if not isinstance(layer, nn.Conv3d):
+                maps = layer(maps)
+            elif layer.kernel_size[0] == 1:
+                maps = F.conv2d(maps, layer.weight[:, :, 0], layer.bias)
+            else:
+                maps = _convolve_times(maps, layer, len(clip))
+        return maps.unflatten(0, (len(clip), -1))
+
+
+def _convolve_times(maps: Tensor, layer: nn.Conv3d, clips: int) -> Tensor:
+    """A convolution over time of (B * T, C, H, W).
+
+    Both kinds are computed by `conv2d`, which takes half to a third of the time of `conv3d` on a CPU.
+    """
+    channels, height, width = maps.shape[1:]
+    volume = maps.reshape(clips, -1, channels, height * width).transpose(1, 2)  # (B, C, T, H * W)
+    volume = F.conv2d(volume, layer.weight[..., 0], layer.bias)
+    return volume.transpose(1, 2).reshape(-1, volume.shape[1], height, width)

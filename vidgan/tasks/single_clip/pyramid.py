@@ -31,6 +31,7 @@ __all__ = ["PyramidCritic", "PyramidGAN", "build_pyramid", "pyramid_sizes"]
 
 Noise = list[Tensor]  # per scale (B, T + 6, 3, H + 10, W + 10)
 STILL = 0.5  # share of the variance of the coarsest noise that all frames have in common
+VARIATION = 0.5  # strength of the noise at which an object of the clip is still whole
 
 
 def pyramid_sizes(config: PyramidModelConfig, size: ClipSize) -> tuple[ClipSize, ...]:
@@ -132,6 +133,18 @@ class PyramidGAN(nn.Module, Pretrained):
         others = [torch.zeros(1, *_noise_shape(size), device=device_of(self)) for size in self.sizes[1:scales]]
         return [self.fixed_noise, *others][:scales]
 
+    def varied(self, noise: Noise, strength: Tensor) -> Noise:
+        """Noise between that of the reconstruction (strength 0) and the given one (1), of equal variance.
+
+        Args:
+            noise: of the first scales, at the clip's own size.
+            strength: (B,).
+        """
+        share = strength[:, None, None, None, None]
+        kept = (1 - share.square()).sqrt()
+        fixed = self.reconstruction_noise(len(noise))
+        return [kept * old + share * new for old, new in zip(fixed, noise, strict=True)]
+
     def synthesise(
         self,
         size: ClipSize | None = None,
@@ -149,8 +162,9 @@ class PyramidGAN(nn.Module, Pretrained):
             size: default: that of the guess, or of the clip of the training.
             guess: clip (T', 3, H', W') that comes in at scale `start` > 0, reduced to the scale below.
             start: first scale that draws; 0: all from noise.
-            noise: 1 for a new clip, 0 for the reconstruction, in between for variations of it; below 1 at the clip's
-                own size only. With a guess, factor on the noise.
+            noise: 1 for a new clip, 0 for the reconstruction, in between for variations of it; below 1 at the
+                clip's own size only, and not in a loop. Default: `VARIATION` where that is possible, else 1. With a
+                guess, factor on the noise.
             loop: the first frame follows the last as any other does.
             known: must be 0; this method keeps no frames.
             seed: of the noise.
@@ -161,7 +175,8 @@ class PyramidGAN(nn.Module, Pretrained):
         if known:
             raise ValueError("a pyramid keeps no frames of the source, so it cannot continue it; use the method patch")
         own = guess is None and (size is None or size == self.size)
-        strength = 1.0 if noise is None else noise
+        usual = VARIATION if guess is None and own and not loop else 1.0
+        strength = usual if noise is None else noise
         if guess is None and not 0 <= strength <= 1:
             raise ValueError(f"noise is {strength}; a pyramid accepts 0 (the reconstruction) to 1 (a new clip)")
         if guess is None and strength < 1 and (not own or loop):
@@ -178,9 +193,7 @@ class PyramidGAN(nn.Module, Pretrained):
             if guess is not None:
                 drawn = [strength * one for one in drawn]
             elif strength < 1:
-                fixed = self.reconstruction_noise(len(sizes))
-                kept = (1 - strength**2) ** 0.5
-                drawn = [kept * a + strength * b for a, b in zip(fixed, drawn, strict=True)]
+                drawn = self.varied(drawn, torch.tensor([strength], device=device_of(self)))
             coarser = None
             if guess is not None:
                 coarser = resize_clip(to_float(guess[None].to(device_of(self))), sizes[start - 1], loop=loop)

@@ -76,7 +76,7 @@ class PyramidTraining:
         losses: Terms = {}
         fixed = self.generator.reconstruction_noise(self.scale + 1)[-1]
         again = prepared(self._reconstruction_start(), fixed, self.scale)
-        # The critic has slope 1 over the whole clip, so its gradient has norm 1 at any size. So has this one, about.
+        # The critic's penalty bounds the norm of its gradient over the whole clip, at any size. This scales alike.
         losses["reconstruction"] = l2(again, real[:1]) * real[0].numel() ** 0.5
         if "critic" in self.game.adversaries:
             fake = self._fake(draws.fork("generator's turn"))
@@ -91,9 +91,13 @@ class PyramidTraining:
         return adversary.discriminator_losses(self._real(batch), fake, draws, step)
 
     def _fake(self, draws: Draws) -> Clip:
-        """Fresh clips of the present scale, one per row of the batch; gradients reach this scale alone."""
+        """Fresh clips of the present scale, one per row of the batch; gradients reach this scale alone.
+
+        The strength of the noise is random, so that the critic also scores variations of the reconstruction.
+        """
         generator = self.generator
         noise = generator.draw_noise(draws.fork("generator"), generator.sizes[: self.scale + 1])
+        noise = generator.varied(noise, draws.fork("strength").uniform(1)[:, 0].to(noise[0]))
         coarser = generator.grow(noise[:-1], generator.sizes) if self.scale else None
         fake: Clip = self.trainees.prepared["generator"](
             generator.guess(self.scale, coarser, generator.sizes[self.scale]), noise[-1], self.scale

@@ -1,14 +1,13 @@
 """The config of MoCoGAN: what its networks are built from and what is optimised."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator
 from torch import nn
 
 from vidgan.losses.adversarial import ADVERSARIAL
 from vidgan.nn.augmentation import POLICIES
-from vidgan.nn.text import TEXT_ENCODERS
 from vidgan.sections import OwnPart, Section, one_of, option
 from vidgan.tasks.adversarial_config import (
     AdversarialObjective,
@@ -19,12 +18,15 @@ from vidgan.tasks.adversarial_config import (
 from vidgan.tasks.run_config import names_in
 from vidgan.tasks.synthesis.content_encoder import ContentEncoderConfig
 from vidgan.tasks.synthesis.dcgan import DCGANConfig, DCGANFrameGenerator
-from vidgan.tasks.synthesis.info_codes import InfoCodeConfig
+from vidgan.tasks.synthesis.growing import GrowingConfig
+from vidgan.tasks.synthesis.info_codes import InfoCodeConfig, InfoCodes
 from vidgan.tasks.synthesis.layers import LayersConfig
 from vidgan.tasks.synthesis.modulated import ModulatedConfig, ModulatedFrameGenerator
 from vidgan.tasks.synthesis.motion import RecurrentMotion, RecurrentMotionConfig, WalkMotion, WalkMotionConfig
+from vidgan.tasks.synthesis.progressive import ProgressiveConfig, ProgressiveFrameGenerator
 from vidgan.tasks.synthesis.residual import ResidualConfig, ResidualFrameGenerator
 from vidgan.tasks.synthesis.style import StyleConfig, StyleFrameGenerator
+from vidgan.tasks.synthesis.text_encoders import TEXT_ENCODERS
 
 __all__ = ["FRAME_GENERATORS", "MOTION_NETWORKS", "MoCoGANConfig", "MoCoGANObjective", "SynthesisConfig"]
 
@@ -40,6 +42,7 @@ FRAME_GENERATORS: dict[type[Section], type[nn.Module]] = {
     StyleConfig: StyleFrameGenerator,
     ResidualConfig: ResidualFrameGenerator,
     ModulatedConfig: ModulatedFrameGenerator,
+    ProgressiveConfig: ProgressiveFrameGenerator,
 }
 
 
@@ -74,6 +77,10 @@ class MoCoGANConfig(Section):
         False, "Image-to-video: the generator moves the pixels of the first frame and changes their colours."
     )
     checkpoint_activations: bool = option(False, "Recompute activations in the backward pass to save memory.")
+
+    def info_codes(self) -> InfoCodes:
+        """The information codes, behind content and motion of these lengths."""
+        return InfoCodes(self.codes, dim_content=self.dim_content, dim_motion=self.dim_motion)
 
     def problems(self) -> Iterator[str]:
         """Broken rules between fields."""
@@ -154,6 +161,7 @@ class MoCoGANObjective(AdversarialObjective):
         " projection: the category is an input of the discriminator; null: none.",
     )
 
+    growing: GrowingConfig | None = option(None, "Progressive growing; needs networks of kind=progressive.")
     text: TextObjective | None = option(None, "How captions enter the discriminators; needs model.text.")
     frozen: tuple[Literal["motion", "frame"], ...] = option(
         (), "Parts of the generator that keep their weights: motion while frames are learned, then frame."
@@ -232,9 +240,16 @@ class SynthesisConfig(AdversarialRunConfig):
         owned = (("frame", "frames_per_clip"), ("video", "category_source"))
         return tuple(key for owner, key in owned if owner in removed)
 
+    def with_every_turn(self) -> Self:
+        """The config with the usual sequence of turns, at full size from the first step."""
+        config = super().with_every_turn()
+        return config.model_copy(update={"objective": config.objective.model_copy(update={"growing": None})})
+
     def problems(self) -> Iterator[str]:
         """Broken rules between sections."""
         yield from super().problems()
+        if self.objective.growing is not None:
+            yield from self._growing_problems()
         objective, frames = self.objective, self.data.frames
         if frames < 3:
             yield f"data.frames={frames}: MoCoGAN needs at least 3 frames, or there is no motion"
@@ -298,3 +313,15 @@ class SynthesisConfig(AdversarialRunConfig):
             yield "model.category_input has no effect without objective.category_source; remove it"
         if objective.augment and not (self.discriminators.frame or self.discriminators.video):
             yield "objective.augment has no effect without discriminators; remove it"
+
+    def _growing_problems(self) -> Iterator[str]:
+        """Broken rules of progressive growing."""
+        parts = {"model.frame": self.model.frame}
+        parts |= {f"discriminators.{name}": getattr(self.discriminators, name) for name in ("frame", "video")}
+        for key, part in parts.items():
+            if part is not None and part.kind != "progressive":
+                yield f"objective.growing needs {key}.kind=progressive, not {part.kind}"
+        if self.model.layers is not None:
+            yield "objective.growing cannot be combined with model.layers, whose background does not grow; remove one"
+        if self.train.compile:
+            yield "objective.growing cannot be combined with train.compile: networks change in every step of a fade"

@@ -10,6 +10,7 @@ from einops import rearrange
 from torch import Tensor
 
 from vidgan.nn.blur import gaussian_blur
+from vidgan.nn.modes import without_autocast
 from vidgan.nn.warp import warp
 
 __all__ = ["FLOW_CHANNELS", "warp_first_frame"]
@@ -40,7 +41,7 @@ def warp_first_frame(first_frame: Tensor, drawn: Tensor, distance: Tensor) -> Te
     colour, flow = change.split([first_frame.shape[1], FLOW_CHANNELS], dim=1)
     height, width = first_frame.shape[-2:]
     flow = flow * torch.tensor([_REACH * width, _REACH * height], device=flow.device)[:, None, None]
-    with torch.autocast(flow.device.type, enabled=False):
+    with without_autocast(flow.device.type):
         flow = gaussian_blur(flow.contiguous(), _SMOOTHING * min(height, width))
     frames = warp(first_frame.repeat_interleave(num_frames, dim=0), flow) + colour  # (B * S, C, H, W)
     return rearrange(frames.clamp(-1, 1), "(b s) c h w -> b s c h w", s=num_frames)

@@ -6,8 +6,8 @@ L_I = E[log Q(c | clip)] + H(c), in nats: at most ln K for a category of K value
 on what varies most between clips. A continuous code is uniform in [-1, 1], and Q predicts a mean and a standard
 deviation: with a fixed one of 1, as in the released code, even a perfect Q has a bound of -0.23 nats.
 
-The values stand behind the content code, or behind the noise of each time step (the same at every step), so that
-`Latents` keep their form.
+The values stand behind the content code (and before the noise of a frame generator that has some), or behind the noise
+of each time step (the same at every step), so that `Latents` keep their form.
 """
 
 import math
@@ -41,14 +41,16 @@ class InfoCodes:
 
     Args:
         codes: name -> its section.
+        dim_content, dim_motion: lengths of the content code and of a row of motion noise that the codes stand behind.
 
     Attributes:
         content_width, motion_width: numbers that are appended to the content code and to each row of motion noise.
         num_outputs: of the head Q.
     """
 
-    def __init__(self, codes: Mapping[str, InfoCodeConfig]) -> None:
+    def __init__(self, codes: Mapping[str, InfoCodeConfig], *, dim_content: int, dim_motion: int) -> None:
         self.codes = dict(codes)
+        self.starts = {"content": dim_content, "motion": dim_motion}
         self.content_width = sum(self._width(code) for code in codes.values() if code.enters == "content")
         self.motion_width = sum(self._width(code) for code in codes.values() if code.enters == "motion")
         self.num_outputs = sum(code.size if code.kind == "categorical" else UNIFORM_OUTPUTS for code in codes.values())
@@ -72,16 +74,16 @@ class InfoCodes:
 
     def values(self, latents: Latents) -> dict[str, Tensor]:
         """The values of each code in latents: one-hot (B, size), or (B, 1)."""
-        rests = {
-            "content": latents.content[:, latents.content.shape[1] - self.content_width :],
-            "motion": latents.motion[:, 0, latents.motion.shape[2] - self.motion_width :],
-        }
-        found = {}
+        numbers = {"content": latents.content, "motion": latents.motion[:, 0]}
+        return {name: numbers[self.codes[name].enters][:, place] for name, place in self._places().items()}
+
+    def _places(self) -> dict[str, slice]:
+        """Where each code stands in the content, or in a row of motion noise."""
+        starts, places = dict(self.starts), {}
         for name, code in self.codes.items():
-            found[name], rests[code.enters] = rests[code.enters].split(
-                [self._width(code), rests[code.enters].shape[1] - self._width(code)], dim=1
-            )
-        return found
+            places[name] = slice(starts[code.enters], starts[code.enters] + self._width(code))
+            starts[code.enters] = places[name].stop
+        return places
 
     def read(self, outputs: Tensor, latents: Latents) -> tuple[Tensor, Terms]:
         """Compare what Q predicts with the codes.
@@ -121,17 +123,15 @@ class InfoCodes:
         rows = len(self.codes) * columns
         alike = Latents(*(part[:1].repeat(rows, *[1] * (part.dim() - 1)) for part in latents))
         content, motion = alike.content, alike.motion
-        places = {"content": content.shape[1] - self.content_width, "motion": motion.shape[2] - self.motion_width}
-        for number, code in enumerate(self.codes.values()):
+        places = self._places()
+        for number, (name, code) in enumerate(self.codes.items()):
             here = slice(number * columns, (number + 1) * columns)
             if code.kind == "categorical":
                 values = F.one_hot(torch.arange(columns) % code.size, code.size).to(content)
             else:
                 values = torch.linspace(-1, 1, columns)[:, None].to(content)
-            start, width = places[code.enters], self._width(code)
             if code.enters == "content":
-                content[here, start : start + width] = values
+                content[here, places[name]] = values
             else:
-                motion[here, :, start : start + width] = values[:, None]
-            places[code.enters] += width
+                motion[here, :, places[name]] = values[:, None]
         return alike

@@ -14,9 +14,10 @@ import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
+from vidgan.nn.blocks import require_categories
 from vidgan.nn.pyramid import channel_plan, pyramid
 from vidgan.nn.recompute import recompute
-from vidgan.nn.text import TextCode, build_text_encoder
+from vidgan.nn.text import TextCode
 from vidgan.sections import OwnPart
 from vidgan.seeding import Draws
 from vidgan.tasks.own_parts import build_own, require_output
@@ -27,6 +28,7 @@ from vidgan.tasks.synthesis.info_codes import InfoCodes
 from vidgan.tasks.synthesis.layers import MASK_CHANNELS, BackgroundLayer, Layers, split_drawn
 from vidgan.tasks.synthesis.modulated import Truncation
 from vidgan.tasks.synthesis.sampling import ClipSampler
+from vidgan.tasks.synthesis.text_encoders import build_text_encoder
 from vidgan.tokens import WordTokeniser
 from vidgan.types import Clip, Latents
 
@@ -109,8 +111,7 @@ class MoCoGAN(nn.Module, ClipSampler):
         checkpoint_activations: bool = False,
     ) -> None:
         super().__init__()
-        if num_categories < 0 or num_categories == 1:
-            raise ValueError(f"num_categories must be 0 (none) or at least 2, got {num_categories}")
+        require_categories(num_categories)
         if warp_first_frame and encoder is None:
             raise ValueError("warp_first_frame needs an encoder")
         if warp_first_frame and background is not None:
@@ -119,7 +120,7 @@ class MoCoGAN(nn.Module, ClipSampler):
         self.channels = channels
         self.dim_content = dim_content
         self.dim_motion = dim_motion
-        self.codes = codes or InfoCodes({})
+        self.codes = codes or InfoCodes({}, dim_content=dim_content, dim_motion=dim_motion)
         self.num_categories = num_categories
         self.category_input = category_input
         self.warps_first_frame = warp_first_frame
@@ -131,7 +132,8 @@ class MoCoGAN(nn.Module, ClipSampler):
         self.encoder = encoder
         self.background = background
         self.text = text
-        self.tokeniser = WordTokeniser(vocabulary)
+        own: Any = None if text is None else getattr(text.encoder, "tokeniser", None)
+        self.tokeniser: WordTokeniser = own or WordTokeniser(vocabulary)
 
     def draw_latents(self, draws: Draws, frames: int, category: Tensor | None = None) -> Latents:
         """Latents of clips of `frames` frames, one for each row of `draws`, on the device of `draws`.
@@ -210,6 +212,7 @@ class MoCoGAN(nn.Module, ClipSampler):
         mixing: Mixing | None = None,
         with_styles: bool = False,
         truncation: Truncation | None = None,
+        native_size: bool = False,
     ) -> Clip | Layers | Captioned | Styled:
         """Render clips.
 
@@ -224,6 +227,8 @@ class MoCoGAN(nn.Module, ClipSampler):
             mixing: a second content for the finer levels; needs a frame generator with `mixes_content`.
             with_styles: return the style codes of the clips too; needs a frame generator with styles, and no caption.
             truncation: pulls style codes toward their mean; needs a frame generator with styles.
+            native_size: H and W are those of the finest level that works; only for a frame generator that grows. False:
+                always `image_size`.
 
         Returns:
             (B, T, C, H, W), or (B, S, C, H, W) with `times`; float32 in [-1, 1]. `as_layers`: `Layers` of this size.
@@ -252,6 +257,7 @@ class MoCoGAN(nn.Module, ClipSampler):
             text=text,
             styles=styles,
             truncation=truncation,
+            native_size=native_size,
             **mixed,
         )
         if styles is not None:
@@ -300,6 +306,7 @@ class MoCoGAN(nn.Module, ClipSampler):
         text: Tensor | None = None,
         styles: Tensor | None = None,
         truncation: Truncation | None = None,
+        native_size: bool = False,
     ) -> Clip | Layers:
         """Render frames from motion codes, each on its own.
 
@@ -311,7 +318,7 @@ class MoCoGAN(nn.Module, ClipSampler):
             fine_content: (B, dim_content), the content of the levels from `fine_from` on; needs a frame generator with
                 `mixes_content`.
             fine_from: level of the frame generator, 0 for the coarsest; or one for each clip, (B,) int64.
-            as_layers, truncation: as in `forward`.
+            as_layers, truncation, native_size: as in `forward`.
             text: (B, dim_text) codes, for a model that reads captions.
             styles: (B, D), instead of those of `content`.
 
@@ -325,6 +332,8 @@ class MoCoGAN(nn.Module, ClipSampler):
         if self.noise_places:
             by_clip["noise"] = content[:, self.dim_content :]
         fixed: dict[str, Any] = {} if truncation is None else {"truncation": truncation}
+        if native_size:
+            fixed["native_size"] = True
         if truncation is not None and not hasattr(self.frame, "styles"):
             raise ValueError("truncation needs a frame generator with styles (frame.kind=modulated)")
         content = content[:, : self.dim_content]
@@ -438,7 +447,7 @@ def build_mocogan(
     dim_text = 0 if config.text is None else config.text.dim
     enters = {"motion": dim_text, "frame": dim_text}
     enters[config.category_input] += num_categories
-    codes = InfoCodes(config.codes)
+    codes = config.info_codes()
     motion = _build_motion(config, enters["motion"] + codes.motion_width)
     skip_channels: list[int] = []
     dim_content = config.dim_content + codes.content_width
@@ -462,7 +471,7 @@ def build_mocogan(
         )
     text = None
     if config.text is not None:
-        text = TextCode(build_text_encoder(config.text, len(vocabulary)), dim_text)
+        text = TextCode(build_text_encoder(config.text, vocabulary), dim_text)
     model = MoCoGAN(
         motion,
         frame,

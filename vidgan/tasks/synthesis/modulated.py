@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidgan.nn.blocks import LEAK, require_choice
+from vidgan.nn.blocks import LEAK, activated, require_choice
 from vidgan.nn.modulated import EqualisedLinear, ModulatedConv2d, ModulatedLayer, doubled, unit_moment
 from vidgan.nn.pyramid import channel_plan, pyramid
 from vidgan.sections import Section, option
@@ -158,9 +158,13 @@ class ModulatedFrameGenerator(nn.Module):
         """
         style = unit_moment(content.float())
         for layer in self.mapping:
-            style = 2**0.5 * F.leaky_relu(layer(style), LEAK)
+            style = activated(layer(style))
         self._track(self.mean_style, style)
         return style
+
+    def tracked(self) -> list[Tensor]:
+        """The tracked means. Each process tracks its own share of a batch; whoever trains averages them."""
+        return [self.mean_style, self.mean_motion]
 
     def _track(self, mean: Tensor, codes: Tensor) -> None:
         if self.training:

@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from vidgan.nn.modes import without_autocast
 from vidgan.sections import Section, option
 
 __all__ = ["RecurrentMotion", "RecurrentMotionConfig", "WalkMotion", "WalkMotionConfig"]
@@ -74,7 +75,7 @@ class RecurrentMotion(nn.Module):
             Codes of steps 1..T, (B, T, dim_motion) float32; the initial state is no frame's code.
         """
         # The state is a sum over time: in bfloat16 the path of a long clip would drift.
-        with torch.autocast(device_type=noise.device.type, enabled=False):
+        with without_autocast(noise.device.type):
             noise, condition = noise.float(), condition.float()
             state = self.first(noise[:, 0])  # (B, hidden)
             states = []
@@ -118,7 +119,7 @@ class WalkMotion(nn.Module):
         Returns:
             (B, T, dim_motion) float32; row 0 is 0. The noise of frame 0 is not used.
         """
-        with torch.autocast(device_type=noise.device.type, enabled=False):
+        with without_autocast(noise.device.type):
             noise, condition = noise.float(), condition.float()
             state = torch.tanh(self.first(noise[:, 0]))  # (B, hidden)
             memory = torch.zeros_like(state)

@@ -10,7 +10,6 @@ from torch import nn
 from vidgan.metrics.clip_statistics import describe, pairwise_diversity
 from vidgan.metrics.returning import returning_share
 from vidgan.nn.augmentation import DiffAugment
-from vidgan.nn.text import build_text_encoder
 from vidgan.tasks.adversarial import (
     build_game,
     build_section_discriminator,
@@ -19,10 +18,11 @@ from vidgan.tasks.adversarial import (
 from vidgan.tasks.adversarial_config import FRAME_DISCRIMINATORS, VIDEO_DISCRIMINATORS
 from vidgan.tasks.base import DataFacts, Preview, Task, TrainingParts
 from vidgan.tasks.synthesis.config import SynthesisConfig
-from vidgan.tasks.synthesis.info_codes import InfoCodes
+from vidgan.tasks.synthesis.growing import Growing
 from vidgan.tasks.synthesis.layers import PANELS, layer_panels
 from vidgan.tasks.synthesis.mocogan import MoCoGAN, build_mocogan
 from vidgan.tasks.synthesis.text_discriminator import TextDiscriminator
+from vidgan.tasks.synthesis.text_encoders import build_text_encoder
 from vidgan.tasks.synthesis.training import MoCoGANTraining
 from vidgan.training.adaptive import AdaptiveProbability, RunningMean
 from vidgan.types import ByteClip, Latents
@@ -65,7 +65,7 @@ class SynthesisTask(Task[SynthesisConfig]):
         section = getattr(config.discriminators, name)
         given: dict[str, Any] = {"image_size": data.image_size, "channels": 3}
         if name == "video":
-            given["num_categories"] = data.num_categories + InfoCodes(config.model.codes).num_outputs
+            given["num_categories"] = data.num_categories + config.model.info_codes().num_outputs
             if config.objective.category_source == "projection":
                 given["projection"] = True
         if config.objective.text is not None:
@@ -77,7 +77,7 @@ class SynthesisTask(Task[SynthesisConfig]):
         network = build_section_discriminator(name, section, kinds, given, sample)
         if config.model.text is None or config.objective.text is None:
             return network
-        encoder = build_text_encoder(config.model.text, len(data.vocabulary))
+        encoder = build_text_encoder(config.model.text, data.vocabulary)
         return TextDiscriminator(network, encoder, match=config.objective.text.match)
 
     def build_training(self, config: SynthesisConfig, parts: TrainingParts) -> MoCoGANTraining:
@@ -85,7 +85,7 @@ class SynthesisTask(Task[SynthesisConfig]):
         objective = config.objective
         generator: Any = parts.trainees.raw["generator"]
         source, names = objective.category_source, config.network_names()[1:]
-        codes = InfoCodes(config.model.codes)
+        codes = config.model.info_codes()
         adaptive: dict[str, AdaptiveProbability] = {}
         if objective.adaptive is not None:
             for name in names:
@@ -99,6 +99,16 @@ class SynthesisTask(Task[SynthesisConfig]):
             state = torch.zeros(3, dtype=torch.float64, device=parts.trainees.accelerator.device)
             parts.trainees.state["path-length"] = state
             path_length = RunningMean(state, rate=PATH_LENGTH_RATE)
+        growing = None
+        if objective.growing is not None:
+            growing = Growing(objective.growing, trainees=parts.trainees, ema=parts.ema)
+            if objective.growing.whole_from > config.train.steps:
+                logger.warning(
+                    "objective.growing: all levels work from step %d on, but train.steps=%d; the model will draw frames"
+                    " of a smaller size, enlarged",
+                    objective.growing.whole_from,
+                    config.train.steps,
+                )
         return MoCoGANTraining(
             build_game(
                 config,
@@ -116,6 +126,7 @@ class SynthesisTask(Task[SynthesisConfig]):
             style_mixing=objective.style_mixing,
             path_length=path_length,
             path_length_every=objective.path_length_every,
+            growing=growing,
             coverage=objective.coverage or (0.0, 1.0),
             largest_shift=round(objective.shift_foreground * min(generator.image_size)),
         )

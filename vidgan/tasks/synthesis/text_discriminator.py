@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vidgan.nn.blocks import LEAK, require_choice
+from vidgan.nn.modes import without_autocast
 from vidgan.seeding import Draws
 from vidgan.types import Judgement
 
@@ -58,7 +59,7 @@ class TextDiscriminator(nn.Module):
         answer: Judgement = self.network(samples, draws, **given)
         assert answer.features is not None, "a network built with num_features returns features"
         texts = right[:, None] if wrong is None else torch.cat([right[:, None], wrong], dim=1)  # (B, 1 + K, L)
-        with torch.autocast(device_type=samples.device.type, enabled=False):
+        with without_autocast(samples.device.type):
             match = self._match(
                 answer.features.float(), self.encoder(texts.flatten(0, 1)).unflatten(0, texts.shape[:2])
             )

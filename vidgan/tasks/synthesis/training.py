@@ -20,6 +20,7 @@ from vidgan.losses.reconstruction import l1
 from vidgan.nn.attention import attention_gammas
 from vidgan.pixels import to_float
 from vidgan.seeding import Draws
+from vidgan.tasks.synthesis.growing import Growing
 from vidgan.tasks.synthesis.layers import Layers, shift_foreground
 from vidgan.tasks.synthesis.mocogan import Captioned, Mixing, Styled
 from vidgan.training.adaptive import RunningMean
@@ -54,6 +55,7 @@ class MoCoGANTraining:
         style_mixing: probability that the finer levels of a clip take the style of another content.
         path_length: mean length of the term `path_length`, if it is weighted.
         path_length_every: the term is taken on every n-th step with n times the weight.
+        growing: progressive growing; None: all levels work from the first step.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class MoCoGANTraining:
         style_mixing: float = 0.0,
         path_length: RunningMean | None = None,
         path_length_every: int = 1,
+        growing: Growing | None = None,
     ) -> None:
         self.game = game
         self.trainees = game.trainees
@@ -80,9 +83,11 @@ class MoCoGANTraining:
         self.style_mixing = style_mixing
         self.path_length = path_length
         self.path_length_every = path_length_every
+        self.growing = growing
 
     def step(self, step: int, micros: Sequence[Micro]) -> Terms:
         """One iteration: the turns in order, each with fresh fakes. Returns detached measurements by name."""
+        grown = {} if self.growing is None else self.growing.begin(step)
         weights = dict(self.game.weights)
         takes_lengths = self.path_length is not None and (step + 1) % self.path_length_every == 0
         if takes_lengths:
@@ -94,6 +99,8 @@ class MoCoGANTraining:
         if self.path_length is not None and takes_lengths:
             self.path_length.update(self.trainees.accelerator)
             measured["path_length/mean"] = self.path_length.mean.float().clone()
+        measured |= grown
+        self._share_tracked()
         for name, network in self.trainees.raw.items():
             gammas = attention_gammas(network)
             measured |= {f"attention/{name}/{layer}": gamma for layer, gamma in gammas.items()}
@@ -102,7 +109,7 @@ class MoCoGANTraining:
     def discriminator_losses(self, adversary: Adversary, step: int, batch: ClipBatch, draws: Draws) -> TurnResult:
         """D_I on random frames of real and fake clips, or D_V on the clips and their categories."""
         draws = draws.fork(adversary.name)
-        real = to_float(batch.clip)  # (B, T, C, H, W)
+        real = self._real(batch)
         fake_times = None
         if not adversary.scores_clips:
             num_frames = real.shape[1]
@@ -123,7 +130,7 @@ class MoCoGANTraining:
         """The generator against all discriminators, with the category, code, first-frame and path-length terms."""
         generator: Any = self.trainees.raw["generator"]
         draws = draws.fork("generator")
-        real = to_float(batch.clip)
+        real = self._real(batch)
         drawn = self._generate(batch, draws.fork("latents"), with_styles=takes_lengths)
         fake, latents, mask, code, styles = drawn
         losses: Terms = {}
@@ -166,6 +173,21 @@ class MoCoGANTraining:
         losses |= {name: term(fake, real) for name, term in self.game.own_terms.items()}
         return TurnResult(losses, metrics)
 
+    def _share_tracked(self) -> None:
+        """Give all processes, and the moving average, the tracked means of the whole batch."""
+        frame: Any = getattr(self.trainees.raw["generator"], "frame", None)
+        if not hasattr(frame, "tracked"):
+            return
+        average: Any = self.ema.module
+        for mean, averaged in zip(frame.tracked(), average.frame.tracked(), strict=True):
+            mean.copy_(self.trainees.accelerator.reduce(mean.clone(), reduction="mean"))
+            averaged.copy_(mean)
+
+    def _real(self, batch: ClipBatch) -> Tensor:
+        """The real clips (B, T, C, H, W), at the size and detail of the step."""
+        clip = to_float(batch.clip)
+        return clip if self.growing is None else self.growing.real(clip)
+
     def _reversed(self, clip: Tensor, draws: Draws) -> Tensor:
         """Each clip of (B, T, C, H, W) backwards with the probability `reversal`."""
         if not self.reversal:
@@ -199,6 +221,7 @@ class MoCoGANTraining:
             # The finer levels of a mixed clip depend on another style, so its path length would lack their part.
             "mixing": None if with_styles else self._mixing(draws),
             "with_styles": with_styles or None,
+            "native_size": None if self.growing is None else True,
         }
         with self.trainees.autocast():
             made = self.trainees.prepared["generator"](

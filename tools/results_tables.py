@@ -230,7 +230,7 @@ def plain_table(content: Mapping[str, Any], options: Mapping[str, str]) -> str:
 
 
 def summary_table(content: Mapping[str, Any], folder: Path, options: Mapping[str, str]) -> str:
-    """One row per measurement, or with `show=made` how it was made.
+    """One row per measurement, or with `show=made` how it was made, and below the table the commands.
 
     A measurement has `id` and `measured` (text), `file` (a result in `folder`, without suffix), `row` (its forecaster
     or set), `metrics`, `beside` (label -> row of the same file, or FILE#ROW), `config`, `seeds`, `hardware`, and
@@ -239,15 +239,15 @@ def summary_table(content: Mapping[str, Any], folder: Path, options: Mapping[str
     rows = [row for row in content["rows"] if options.get("section") in (None, row["section"])]
     if not rows:
         raise ValueError(f"no row has the section {options.get('section')}")
+    commands: list[str] = []
     if options.get("show") == "made":
-        lines = [["row", "config", "steps", "seeds", "hardware and training time", "commands"]]
-        lines.append(["---"] * len(lines[0]))
+        lines = [["row", "config", "steps", "seeds", "hardware and training time"], ["---"] * 5]
         for row in rows:
             made = read_result(folder / f"{row['file']}.json").provenance
-            commands = [*([row["train"]] if row["train"] else []), shlex.join(made["command"])]
-            quoted = "<br>".join(f"`{command}`" for command in commands)
             seeds = str(row["seeds"])
-            lines.append([row["id"], f"`{row['config']}`", str(made["step"]), seeds, row["hardware"], quoted])
+            lines.append([row["id"], f"`{row['config']}`", str(made["step"]), seeds, row["hardware"]])
+            trained = [row["train"]] if row["train"] else []
+            commands += [f"# {row['id']}", *trained, shlex.join(made["command"])]
     else:
         lines = [["row", "measured, on held-out data", "vidgan", "compared with"], ["---"] * 4]
         for row in rows:
@@ -258,7 +258,8 @@ def summary_table(content: Mapping[str, Any], folder: Path, options: Mapping[str
             ]
             ours = summary_values(row, folder, row["row"], row["file"])
             lines.append([row["id"], row["measured"], ours, "; ".join(texts)])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    listing = ["", "```sh", *commands, "```"] if commands else []
+    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), *listing])
 
 
 def summary_values(row: Mapping[str, Any], folder: Path, name: str, file: str) -> str:

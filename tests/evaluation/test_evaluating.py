@@ -24,6 +24,7 @@ from vidgan.evaluation.masks import motion_masks
 from vidgan.evaluation.measure import measure_forecasts
 from vidgan.evaluation.models import load_model
 from vidgan.evaluation.predictors import model_predictors, model_samplers
+from vidgan.evaluation.requests import EvaluationRequest
 from vidgan.evaluation.results import ForecastScores, SynthesisScores
 from vidgan.evaluation.rows import load_rows, rows_path
 from vidgan.evaluation.settings import ForecastSettings
@@ -299,6 +300,7 @@ def test_real_windows_of_a_preset_have_the_frame_rate_of_the_model(clips_run: Pa
         ("clips", {"split": "all"}, "--split"),
         ("clips", {"protocol": "caltech-10to1"}, "--protocol caltech-10to1"),
         ("clips", {"protocol": "gen-ucf-is", "mcs": True}, "--mcs.*gen-ucf-is"),
+        ("clips", {"truncation": (0.5,)}, "--truncation.*modulated"),
         ("clips", {"weights": {"c3d": Path("x.npz")}}, "--weights c3d"),
         ("clips", {"weights": {"stlpips": Path("x.pth")}}, "--weights stlpips"),
         ("clips", {"frames": 26, "seeds": 2}, "--seeds"),
@@ -372,3 +374,23 @@ def test_motion_control_is_measured_by_a_classifier(clips_run: Path) -> None:
     made, real = (found.scores[row]["mcs"].mean.mean for row in ("generated", "real"))
     assert made is not None and real is not None and 0 <= made <= 1
     assert "held-out real accuracy" in found.definitions["mcs"] and "mcs_circle" in found.scores["generated"]
+
+
+def test_truncation_adds_a_row_of_the_same_latents_for_each_psi(shapes_data: Path, tmp_path: Path) -> None:
+    frame = {"kind": "modulated", "width": 4, "max_width": 8, "mapping_width": 8}
+    run = train(
+        small_config("mocogan", shapes_data, tmp_path, train__steps=1, model__frame=frame), quiet=True
+    ).run_dir  # fmt: skip
+    found = evaluate(run, clips=4, truncation=(0.0, 1.0))
+    assert isinstance(found, SynthesisScores)
+    rows = {"generated", "real", "frozen", "shuffled", "reversed", "blurred", "truncation 0", "truncation 1"}
+    assert found.scores.keys() == rows
+    whole, made = found.scores["truncation 1"], found.scores["generated"]
+    assert {"frechet_inhouse", "diversity", "motion_energy"} < whole.keys() <= made.keys()
+    assert all(score == made[key] for key, score in whole.items())
+    diversity = {row: found.scores[row]["diversity"].mean.mean for row in ("generated", "truncation 0")}
+    assert diversity["truncation 0"] < diversity["generated"]  # type: ignore[operator]
+    assert found.provenance["request"]["options"]["truncation"] == [0.0, 1.0]
+    assert EvaluationRequest.of_result(found, run).arguments["truncation"] == (0.0, 1.0)
+    with pytest.raises(ConfigError, match=r"--truncation 1\.5"):
+        evaluate(run, clips=4, truncation=(1.5,))

@@ -160,10 +160,15 @@ def test_a_summary_takes_values_from_other_files(root: Path) -> None:
     assert table_of("all.json section=First", root)[2:] == [
         "| A | driving: PSNR | 30.00 / 0.500 | copy 18.25 / 0.250; other 32.00 / 0.500 |"
     ]
-    made = (
-        "| A | `dual_motion/kitti` | 70 | 1 | 1 core | `vidgan train x`<br>`vidgan evaluate runs/kitti --out x.json` |"
-    )
-    assert table_of("all.json section=First show=made", root)[2:] == [made]
+    assert table_of("all.json section=First show=made", root)[2:] == [
+        "| A | `dual_motion/kitti` | 70 | 1 | 1 core |",
+        "",
+        "```sh",
+        "# A",
+        "vidgan train x",
+        "vidgan evaluate runs/kitti --out x.json",
+        "```",
+    ]
     assert table_of("all.json section=Second", root)[2:] == [
         "| B | driving: PSNR | 1.6 | copy 1.0; other 1.8 |"  # 30 / 18.25, 18.25 / 18.25, 32 / 18.25
     ]

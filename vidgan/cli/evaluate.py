@@ -154,6 +154,13 @@ def evaluate(
     mcs: Annotated[
         bool, typer.Option("--mcs", help="Measure whether clips show the requested category.", rich_help_panel=CLIPS)
     ] = False,
+    truncation: Annotated[
+        str | None,
+        typer.Option(
+            help="Also score styles pulled toward the mean, a row for each PSI from 0 to 1: 0.5,0.7.",
+            rich_help_panel=CLIPS,
+        ),
+    ] = None,
     flow_histograms: Annotated[
         bool, typer.Option("--flow-histograms", help="Compare how clips move.", rich_help_panel=CLIPS)
     ] = False,
@@ -185,7 +192,8 @@ def evaluate(
         "allow_deviation": allow_deviation, "context": context, "horizon": horizon, "growing": growing,
         "metrics": _names(metrics), "samples": samples,
         "best_by": best_by, "clips": clips, "frames": frames, "labels": labels, "seeds": seeds, "mcs": mcs,
-        "flow_histograms": flow_histograms, "weights": parse_weights(weights or []), "seed": seed, "device": device,
+        "truncation": _numbers(truncation), "flow_histograms": flow_histograms,
+        "weights": parse_weights(weights or []), "seed": seed, "device": device,
         "allow_own_code": allow_own_code,
     }  # fmt: skip
     if model is not None and (run is not None or pretrained is not None):
@@ -326,6 +334,13 @@ def _show(shown: str | int) -> None:
 
 def _names(text: str | None) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",")) if text else ()
+
+
+def _numbers(text: str | None) -> tuple[float, ...]:
+    try:
+        return tuple(float(number) for number in _names(text))
+    except ValueError:
+        raise typer.BadParameter(f"--truncation {text}: accepted are numbers from 0 to 1, such as 0.5,0.7") from None
 
 
 def _output(form: str | None, json: bool, published: bool, out: Path | None) -> Any:

@@ -59,6 +59,7 @@ def evaluate(
     labels: Path | None = None,
     seeds: int = 1,
     mcs: bool = False,
+    truncation: Sequence[float] = (),
     flow_histograms: bool = False,
     weights: Mapping[str, Path] | None = None,
     seed: int = 0,
@@ -90,7 +91,10 @@ def evaluate(
             clips to clips; default: as trained. Of a `model`, any length; default: 16.
         labels: folder with labels of single frames (`vidgan.data.frame_labels`), for the protocol "anomaly".
         seeds: number of evaluation seeds, for mean and interval. Models that generate clips only.
-        mcs: also measure whether clips show the requested category. Models with categories only.
+        mcs: also measure whether clips show the requested category, and how diverse the clips of each category are.
+            Models with categories only.
+        truncation: also score clips whose styles are pulled toward their mean, psi from 0 to 1: a row for each. Models
+            with frame.kind=modulated only.
         flow_histograms: also compare how clips move. Models that generate clips only.
         weights: name of a metric network -> file of its weights.
         seed: of random draws and of the bootstrap.
@@ -110,7 +114,7 @@ def evaluate(
     options = {
         "split": split, "protocol": protocol, "allow_deviation": allow_deviation, "context": context,
         "horizon": horizon, "growing": growing, "metrics": tuple(metrics), "samples": samples, "best_by": best_by,
-        "clips": clips, "frames": frames, "labels": labels, "seeds": seeds, "mcs": mcs,
+        "clips": clips, "frames": frames, "labels": labels, "seeds": seeds, "mcs": mcs, "truncation": tuple(truncation),
         "flow_histograms": flow_histograms,
         "weights": dict(weights or {}), "seed": seed, "device": device,
     }  # fmt: skip

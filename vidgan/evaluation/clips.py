@@ -4,9 +4,10 @@
 short evaluation during training.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
@@ -147,6 +148,7 @@ def _by_own_measures(
             features=networks,
             flow=flow,
             classifier=classifier,
+            truncations=settings.truncation,
         )
         for seed in seeds
     ]
@@ -173,6 +175,7 @@ def synthesis_scores(
     features: Mapping[str, FeatureNet] | None = None,
     flow: FlowFunction | None = None,
     classifier: Classifier | None = None,
+    truncations: Sequence[float] = (),
 ) -> SynthesisScores:
     """Score generated clips against real ones, with the real-versus-real floor and damaged controls.
 
@@ -185,6 +188,8 @@ def synthesis_scores(
         flow: optical flow for the flow histograms; None: no flow histograms.
         classifier: of real clips, for the motion control score; then the same number of clips of each category is
             generated.
+        truncations: how far styles are pulled toward their mean, each a further row "truncation PSI" with the clips of
+            the same latents; only for a model with styles.
 
     Raises:
         ConfigError: too few real clips.
@@ -196,22 +201,22 @@ def synthesis_scores(
         )
     number = max(2, len(real) // 2)
     check = None
+    sample: Callable[..., ByteClip] = model.sample
     if model.needs_first_frame:
-        generated = model.sample(len(real), frames=real.shape[1], seed=seed, first_frame=real[:, 0])
+        draw = partial(sample, len(real), frames=real.shape[1], seed=seed, first_frame=real[:, 0])
     elif classifier is None:
-        generated = model.sample(number, frames=real.shape[1], seed=seed)
+        draw = partial(sample, number, frames=real.shape[1], seed=seed)
     else:
         categories = len(classifier.names)
         # Not limited by the number of real clips: categories are classified clip by clip.
         counts = {category: len(range(category, clips, categories)) for category in range(categories)}
-        generated = torch.cat(
-            [model.sample(n, frames=real.shape[1], seed=seed, category=k) for k, n in counts.items() if n]
-        )
+        draw = partial(_sample_categories, sample, counts, frames=real.shape[1], seed=seed)
         requested = [category for category, count in counts.items() for _ in range(count)]
         check = CategoryCheck(classifier, requested, [entry.category for entry in entries])
     return score_synthesis(
         real,
-        generated,
+        draw(),
+        also={f"truncation {psi:g}": draw(truncation=psi) for psi in truncations},
         background=background_level(real),
         sources=[entry.group for entry in entries],
         continued=model.needs_first_frame,
@@ -223,6 +228,11 @@ def synthesis_scores(
         flow=flow,
         categories=check,
     )
+
+
+def _sample_categories(sample: Callable[..., ByteClip], counts: Mapping[int, int], **options: Any) -> ByteClip:
+    """Clips of each category, one category after another."""
+    return torch.cat([sample(number, category=category, **options) for category, number in counts.items() if number])
 
 
 def motion_classifier(trained: TrainedModel, training: ClipDataset, settings: ClipSettings) -> Classifier:

@@ -109,8 +109,14 @@ def _with_distances(
     return replace(scores, scores=table, definitions={**scores.definitions, **added})
 
 
-def nearest_windows(trained: TrainedModel, clips: ByteClip) -> tuple[list[Neighbour], int, int]:
-    """The nearest training window of each clip, the number of windows compared, and the number of all windows."""
+def nearest_windows(
+    trained: TrainedModel, clips: ByteClip, on_block: Callable[[int, int], None] = lambda done, total: None
+) -> tuple[list[Neighbour], int, int]:
+    """The nearest training window of each clip, the number of windows compared, and the number of all windows.
+
+    Args:
+        on_block: called before each block of windows with the number of finished blocks and of all; may raise to stop.
+    """
     windows = trained.windows(split="train")
     entries = {window.entry.id: window.entry for window in windows.windows}
     blocks = [
@@ -122,7 +128,8 @@ def nearest_windows(trained: TrainedModel, clips: ByteClip) -> tuple[list[Neighb
     num_windows = sum(len(candidates) for _, candidates in blocks)
     chosen = blocks[:: -(-num_windows // MOST)]
     search = NearestWindows(clips)
-    for entry, candidates in chosen:
+    for done, (entry, candidates) in enumerate(chosen):
+        on_block(done, len(chosen))
         numbers = sorted({frame for candidate in candidates for frame in candidate})
         search.compare(entry.id, numbers, windows.read(Window(entry, numbers)), candidates)
     return search.nearest, sum(len(candidates) for _, candidates in chosen), num_windows

@@ -56,6 +56,7 @@ class EvaluationRequest:
             options={
                 **options,
                 "metrics": list(options["metrics"]),
+                "truncation": list(options["truncation"]),
                 "labels": None if options["labels"] is None else str(options["labels"].absolute()),
                 "weights": weights,
             },
@@ -95,6 +96,7 @@ class EvaluationRequest:
         return {
             **self.options,
             "metrics": tuple(self.options["metrics"]),
+            "truncation": tuple(self.options.get("truncation", ())),  # results of earlier versions have none
             "labels": None if labels is None else Path(labels),
             "weights": weights,
         }

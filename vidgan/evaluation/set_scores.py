@@ -17,6 +17,7 @@ from vidgan.metrics.clip_statistics import (
     FEATURES,
     Description,
     describe,
+    diversity_by_category,
     frechet_inhouse,
     nearest_distance,
     pairwise_diversity,
@@ -36,6 +37,7 @@ Estimates: TypeAlias = Callable[[Array], tuple[Estimate, list[Estimate]]]
 
 CLIPS_PER_FEATURE = 10  # with fewer clips per feature, sampling bias dominates a Fréchet distance
 CLIPS = 256  # generated clips of an evaluation
+COLLAPSED = 0.5  # share of the real diversity, below which a note speaks of collapse within a category
 FEWEST_REAL = 4  # clips; a smaller set cannot be halved for its own floor
 
 
@@ -63,6 +65,7 @@ def score_synthesis(
     flow: FlowFunction | None = None,
     features: Mapping[str, Features] | None = None,
     categories: CategoryCheck | None = None,
+    also: Mapping[str, ByteClip] | None = None,
     splits: int = 5,
     protocol: str = "synthesis-inhouse",
     fingerprint: str = "",
@@ -93,7 +96,10 @@ def score_synthesis(
             "frechet_<name>" and "kernel_<name>".
         categories: a classifier of real clips, for the motion control score "mcs" and the accuracy of each category
             ("mcs_<name>"), on the generated clips, on ``real`` (which should not be its training data) and on the
-            controls: a classifier that recognises frozen clips equally well does not use motion.
+            controls: a classifier that recognises frozen clips equally well does not use motion. The diversity within
+            each category ("diversity_<name>") is that of generated and of real clips, and needs no classifier.
+        also: row name -> further generated clips, as many as ``generated``, compared in the same splits; not with
+            ``continued``.
         splits: number of random halvings; set measures report their mean, smallest and largest value over them.
         protocol, fingerprint: recorded in the result.
         resamples, seed: of the bootstrap; the seed also draws the halvings.
@@ -104,6 +110,9 @@ def score_synthesis(
     _check(real, generated, training, sources, splits)
     if continued and len(generated) != len(real):
         raise ValueError(f"one continuation per real clip is needed, got {len(generated)} of {len(real)}")
+    further = dict(also or {})
+    if further and (continued or any(clips.shape != generated.shape for clips in further.values())):
+        raise ValueError("further sets must have the shape of the generated clips, and continue no given frames")
     nets = dict(features or {})
     own = [str(row) for row in range(len(real))]
     names = own if sources is None else [str(name) for name in sources]
@@ -113,6 +122,7 @@ def score_synthesis(
     measure = partial(measure_set, background=background, flow=flow, nets=nets)
     truth, made = measure(real), measure(generated)
     controls = {name: measure(damage(real)) for name, damage in CONTROLS.items()}
+    others = {name: measure(clips) for name, clips in further.items()}
     known = None if training is None else describe(training, background).pooled
     spread = truth.description.features.std(axis=0)
     measured: dict[str, dict[str, list[float]]] = {}
@@ -127,6 +137,7 @@ def score_synthesis(
         drawn = other if continued else random.permutation(len(generated))[:number]
         rows = {"generated": made[drawn], "real": truth[other]}
         rows |= {name: control[other] for name, control in controls.items()}
+        rows |= {name: one[drawn] for name, one in others.items()}
         for name, row in rows.items():
             for key, value in compare(row).items():
                 measured.setdefault(name, {}).setdefault(key, []).append(value)
@@ -136,14 +147,23 @@ def score_synthesis(
     over_real = SourceBootstrap(names, resamples=resamples, seed=seed).mean
     drawn_from = names if continued else [str(row) for row in range(len(generated))]
     over_made = SourceBootstrap(drawn_from, resamples=resamples, seed=seed).mean
-    for name, whole in {"generated": made, "real": truth, **controls}.items():
-        estimate = over_made if name == "generated" else over_real
+    for name, whole in {"generated": made, "real": truth, **controls, **others}.items():
+        estimate = over_made if name == "generated" or name in others else over_real
         scores[name] = {**_per_clip(whole, nets, estimate), **scores[name]}
     if categories is not None:
         recognise = partial(_category_scores, categories.classifier)
         scores["generated"] |= recognise(generated, categories.requested, over_made)
         for name, damage in {"real": lambda clips: clips, **CONTROLS}.items():
             scores[name] |= recognise(damage(real), categories.labels, over_real)
+        names_of = categories.classifier.names
+        within = {
+            "generated": diversity_by_category(made.description.pooled, categories.requested, names_of),
+            "real": diversity_by_category(truth.description.pooled, categories.labels, names_of),
+        }
+        for name, values in within.items():
+            scores[name] |= {
+                f"diversity_{key}": Score(Estimate(value, None, None), []) for key, value in values.items()
+            }
     distances = ["motion_histogram", "frechet_inhouse", *(motion_histograms.DISTANCES if flow else ())]
     distances += [key for name, net in nets.items() for key in distance_names(name, net)]
     widths = {
@@ -163,7 +183,7 @@ def score_synthesis(
         definitions=DEFINITIONS | (motion_histograms.DEFINITIONS if flow else {}) | network_texts | controlled,
         better=dict.fromkeys(distances, "lower")
         | {k: better for measures in compared for k, better in measures.better.items()}
-        | dict.fromkeys(controlled, "higher"),
+        | {key: "higher" for key in controlled if key.startswith("mcs")},
         fingerprint=fingerprint,
         frame_size=(real.shape[-2], real.shape[-1]),
         seed=seed,
@@ -171,6 +191,7 @@ def score_synthesis(
             *_notes(smallest, widths, separable=separable, held_out=training is not None, continued=continued),
             *_too_few(smallest, known_nets),
             *sensitivity_notes(scores["generated"]),
+            *_collapse_notes(scores),
         ],
         provenance={"metric_weights": weights} if weights else {},
         clips=smallest,
@@ -244,7 +265,21 @@ def _category_scores(
 
 def _category_definitions(classifier: Classifier) -> dict[str, str]:
     each = {f"mcs_{name}": f"share of the clips of category {name} that are recognised" for name in classifier.names}
+    each |= {f"diversity_{name}": f"diversity among the clips of category {name}" for name in classifier.names}
     return {"mcs": classifier.definition, **each}
+
+
+def _collapse_notes(scores: Mapping[str, Mapping[str, Score]]) -> list[str]:
+    """A note for each category whose generated clips differ far less from each other than its real ones."""
+    notes = []
+    for key in sorted(scores["generated"].keys() & scores["real"].keys()):
+        made, real = (scores[row][key].mean.mean for row in ("generated", "real"))
+        if key.startswith("diversity_") and made is not None and real and made < COLLAPSED * real:
+            notes.append(
+                f"collapse within category {key.removeprefix('diversity_')}: its generated clips differ"
+                f" {made / real:.2f} times as much from each other as its real ones (diversity)"
+            )
+    return notes
 
 
 def _per_clip(clips: MeasuredSet, nets: Mapping[str, Features], estimate: Estimates) -> dict[str, Score]:

@@ -122,7 +122,8 @@ class ClipSettings(Settings):
         allow_deviation: as in `ForecastSettings`.
         clips: clips compared on each side; default: the protocol's number, or 256.
         seeds: number of evaluation seeds: seed, seed + 1, ...
-        mcs: also measure whether clips show the requested category (trains a classifier).
+        mcs: also measure whether clips show the requested category (trains a classifier), and how diverse each is.
+        truncation: also score clips whose styles are pulled toward their mean, psi from 0 to 1.
         flow_histograms: also compare how clips move (computes optical flow of every clip).
         weights: name of a network -> file of its weights.
     """
@@ -134,6 +135,7 @@ class ClipSettings(Settings):
     clips: int | None = None
     seeds: int = 1
     mcs: bool = False
+    truncation: tuple[float, ...] = ()
     flow_histograms: bool = False
     weights: Mapping[str, Path] = field(default_factory=dict)
 
@@ -141,7 +143,9 @@ class ClipSettings(Settings):
         super().__post_init__()
         _check_protocol(self, GenerationProtocol)
         if self.protocol is not None:
-            self._exclude(f"on --protocol {self.protocol.name}", "mcs", "flow_histograms")
+            self._exclude(f"on --protocol {self.protocol.name}", "mcs", "truncation", "flow_histograms")
+        if wrong := [psi for psi in self.truncation if not 0 <= psi <= 1]:  # a NaN too
+            raise ConfigError(f"--truncation {wrong[0]}: accepted are numbers from 0 to 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,7 +285,9 @@ def settings_for_model(model: ForecastModel | ClipModel | ClipMapper, options: M
         return _parse(LongClipSettings, options)
     clip_settings = _parse(ClipSettings, options)
     if model.needs_first_frame:
-        clip_settings._exclude("on an image-to-video model", "protocol", "allow_deviation", "mcs")
+        clip_settings._exclude("on an image-to-video model", "protocol", "allow_deviation", "mcs", "truncation")
+    if clip_settings.truncation and not hasattr(getattr(model, "frame", None), "styles"):
+        raise ConfigError("--truncation is for a model with frame.kind=modulated")
     if clip_settings.mcs and model.num_categories == 0:
         raise ConfigError("--mcs has no effect on a model without categories")
     return clip_settings

@@ -122,9 +122,11 @@ def describe_result(scores: Result) -> str:
             " mean over windows and steps, 95 % interval over sources"
         )
     if isinstance(scores, SynthesisScores):
+        truncated = any(row.startswith("truncation ") for row in scores.scores)
         return (
             f"{scores.protocol}: {scores.clips} clips of {scores.frames} frames at {size} on each side; `real` is the"
             " real-versus-real floor, further rows are damaged real clips"
+            f"{' and generated clips with truncation' if truncated else ''}"
         )
     if isinstance(scores, LongClipScores):
         return (

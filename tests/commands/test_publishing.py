@@ -124,7 +124,12 @@ def test_an_upload_needs_credentials_and_licences(run: Path, tmp_path: Path, mon
         publish(tmp_path / "unlicensed", "me/model", out=tmp_path / "other", upload=True)
     with pytest.raises(ConfigError, match="--data-licence"):
         publish(tmp_path / "unlicensed", "me/model", out=tmp_path / "other", licence="MIT", upload=True)
-    done = publish(tmp_path / "unlicensed", "me/model", out=tmp_path / "other", licence="MIT", data_licence="my own")
+    lines: list[str] = []
+    done = publish(
+        tmp_path / "unlicensed", "me/model", out=tmp_path / "other", licence="MIT", data_licence="my own",
+        report=lines.append,
+    )  # fmt: skip
+    assert any("no scores are published" in line for line in lines)
     assert done.files["sample.webp"] > 0 and "my own" in (tmp_path / "other" / "DATA_LICENCE.md").read_text()
 
 

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 import torch
 from small_networks import small_dual_motion, small_mocogan, style_mocogan
 
-from vidgan.commands.export import export
+from vidgan.commands.export import describe, export
 from vidgan.commands.generate import generate
 from vidgan.commands.predict import predict
 from vidgan.errors import ConfigError, PretrainedError, RunFailedError
@@ -23,6 +24,8 @@ from vidgan.exporting.parity import Parity, moving_clips
 from vidgan.exporting.runner import OnnxForecaster, OnnxGenerator, open_onnx
 from vidgan.seeding import Draws
 from vidgan.tasks.forecasting.coarse_to_fine import CoarseToFineConfig, CoarseToFineDualMotion
+from vidgan.tasks.synthesis.config import MoCoGANConfig
+from vidgan.tasks.synthesis.mocogan import build_mocogan
 from vidgan.types import Latents
 
 pytest.importorskip("onnx")
@@ -213,11 +216,76 @@ def test_renderers_equal_the_generator(kind: str) -> None:
             assert (program.module()(*inputs).int() - expected.int()).abs().max() <= 1
 
 
+class RendererSession:
+    """A renderer with what the reader uses of a session."""
+
+    def __init__(self, renderer: ClipRenderer) -> None:
+        self.renderer = renderer
+
+    def get_inputs(self) -> list[SimpleNamespace]:
+        values = self.renderer.example(1, 2)
+        return [
+            SimpleNamespace(name=n, shape=tuple(v.shape))
+            for n, v in zip(self.renderer.input_names, values, strict=True)
+        ]
+
+    def run(self, _: None, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        with torch.no_grad():
+            return [self.renderer(*(torch.from_numpy(inputs[name]) for name in self.renderer.input_names)).numpy()]
+
+
+WORDS = ("a", "ball", "red", "rises", "slowly")
+
+
+@pytest.mark.parametrize("kind", ["captions", "codes", "noise"])
+def test_the_reader_draws_what_the_generator_draws(kind: str) -> None:
+    """Before any export: words and their noise, information codes, and noise of the frame generator."""
+    options: dict[str, Any] = {
+        "captions": {"text": {"kind": "gru", "embedding": 4, "hidden": 6, "dim": 5}},
+        "codes": {
+            "codes": {
+                "speed": {"kind": "uniform", "enters": "motion"},
+                "shape": {"kind": "categorical", "size": 3, "enters": "content"},
+                "way": {"kind": "categorical", "size": 4, "enters": "motion"},
+            }
+        },
+        "noise": {"frame": {"kind": "modulated", "noise_levels": 2}},
+    }[kind]
+    config = {"dim_content": 5, "dim_motion": 4, "frame": {"kind": "style", "width": 4, "max_width": 8}} | options
+    torch.manual_seed(0)
+    vocabulary = WORDS if kind == "captions" else ()
+    model = build_mocogan(MoCoGANConfig(**config), image_size=(32, 32), num_categories=3, vocabulary=vocabulary).eval()
+    model.facts = FACTS | {"captions": ["a red ball rises", "slowly"], "categories": ["x", "y", "z"]}
+    metadata = ExportedModel.from_text(json.dumps(describe(model).to_json()), "test")
+    reader = OnnxGenerator(RendererSession(ClipRenderer(model)), metadata)
+    assert difference(reader.sample(5, seed=3), model.sample(5, seed=3)) <= 1
+    assert difference(reader.sample(2, frames=20, category="y"), model.sample(2, frames=20, category="y")) <= 1
+    if kind != "captions":
+        with pytest.raises(ConfigError, match="--text"):
+            reader.sample(1, text="a")
+        return
+    texts = ["a red ball rises slowly", "ball", "Rises, a ball!"]
+    assert difference(reader.sample(2, text=texts), model.sample(2, text=texts)) <= 1
+    assert reader.sample(1, text="red").tobytes() != reader.sample(1, text="slowly").tobytes()
+    with pytest.raises(ConfigError, match="'green'.*red"):
+        reader.sample(1, text="a green ball")
+
+
+def test_a_model_of_captions_is_exported(tmp_path: Path) -> None:
+    from vidgan import MoCoGAN
+
+    export("captions", tmp_path / "captions.onnx")
+    model, exported = MoCoGAN.from_pretrained("captions"), open_onnx(tmp_path / "captions.onnx", "clips")
+    assert isinstance(exported, OnnxGenerator) and exported.exported.vocabulary == model.tokeniser.words
+    texts = ["a small green square goes up", "red"]
+    assert difference(exported.sample(2, text=texts, seed=5), model.sample(2, text=texts, seed=5)) <= 1
+
+
 def exported_already(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the graph of an exported file instead of exporting again."""
     from vidgan.exporting.onnx_file import read_onnx
 
-    monkeypatch.setattr("vidgan.exporting.onnx_file.onnx_parts", lambda _: [read_onnx(file)])
+    monkeypatch.setattr("vidgan.exporting.onnx_file.onnx_graph", lambda _: read_onnx(file))
 
 
 def test_a_failed_comparison_leaves_nothing(
@@ -239,6 +307,20 @@ def test_quantised_weights_are_smaller_and_their_loss_is_reported(
     assert metadata.precision == "int8" and [line.partition(",")[0] for line in lines] == ["float32", "int8"]
     exported = open_onnx(tmp_path / "small.onnx")
     assert exported.exported.parity == metadata.parity
+
+
+def test_a_forecaster_in_8_bits_keeps_its_activations(
+    forecaster: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exported_already(forecaster[1], monkeypatch)
+    lines: list[str] = []
+    small = tmp_path / "small.onnx"
+    metadata = export(forecaster[0], small, int8=True, report=lines.append)
+    assert metadata.precision == "int8" and metadata.parity is not None
+    assert small.stat().st_size < 0.7 * forecaster[1].stat().st_size
+    assert 1 <= metadata.parity["levels"] <= 8  # the weights are rounded, the frames are not
+    assert abs(metadata.parity["file_psnr"] - metadata.parity["model_psnr"]) < 0.2
+    assert all("PSNR of the forecasts" in line for line in lines)
 
 
 def test_programs_of_torch(generator: tuple[Path, Path, list[str]], tmp_path: Path) -> None:

@@ -129,6 +129,31 @@ return [...pen.getImageData(0, 0, canvas.width, canvas.height).data].filter((_, 
 """
 
 
+def passed_in(browser: Any, seconds: float) -> int:
+    """Frames that the first player plays in this time, from the first frame on."""
+    script = """
+    const root = document.querySelector('.vidgan-player'), done = arguments[1];
+    root.vidganPlayer.seek(0); root.vidganPlayer.play(true);
+    setTimeout(() => { root.vidganPlayer.play(false); done(Number(root.dataset.frame)); }, 1000 * arguments[0]);
+    """
+    return int(browser.execute_async_script(script, seconds))
+
+
+def test_a_phone_shows_two_clips_beside_each_other(tmp_path: Path) -> None:
+    clips = [PlayerClip(name, noise(3, 128, 160, seed)) for seed, name in enumerate(("truth", "forecast", "warp"))]
+    (tmp_path / "page.html").write_text(player_document(clips, fps=8, title="A long title " * 6))
+    with headless_browser(tmp_path) as browser:
+        phone = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+        browser.get((tmp_path / "page.html").as_uri())
+        assert browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
+        places = [one.rect for one in browser.find_elements("css selector", ".vp-clip canvas")]
+        assert places[0]["y"] == places[1]["y"] and places[2]["y"] > places[0]["y"]
+        assert places[1]["x"] + places[1]["width"] <= 390 and places[0]["width"] == 160, "without scaling"
+        controls = browser.find_elements("css selector", "button, select, input[type=range]")
+        assert all(one.rect["x"] + one.rect["width"] <= 390 for one in controls if one.is_displayed())
+
+
 def test_the_player_in_a_browser(tmp_path: Path) -> None:
     """Clips of different length and size on one clock; keys, wipe, overlay, zoom; no request, no error."""
     truth, forecast, small = noise(6), noise(6, seed=1), noise(4, HEIGHT // 2, WIDTH // 2, seed=2)
@@ -184,6 +209,20 @@ def test_the_player_in_a_browser(tmp_path: Path) -> None:
         assert shown() == [2, 2, 1]
         scrubber = browser.find_element("css selector", "input[aria-label='Frame']")
         assert scrubber.get_attribute("value") == "2" and scrubber.get_attribute("aria-valuetext") == "frame 3 of 6"
+        browser.execute_script("arguments[0].value = 4; arguments[0].dispatchEvent(new Event('input'))", scrubber)
+        assert state("frame") == "4" and shown() == [4, 4, 3]
+        buttons = {one.get_attribute("aria-label"): one for one in browser.find_elements("tag name", "button")}
+        buttons["One frame forward"].click()
+        assert state("frame") == "5"
+        buttons["One frame back"].click()
+        assert state("frame") == "4"
+        speed = browser.find_element("css selector", "select[aria-label=Speed]")
+        for key, expected_speed in ((">", "2"), (">", "4"), (">", "4"), ("<", "2"), ("<", "1"), ("<", "0.5")):
+            press(browser, key)
+            assert speed.get_attribute("value") == expected_speed
+        press(browser, "<", "<")
+        assert speed.get_attribute("value") == "0.1" and passed_in(browser, 0.3) in (1, 2), "50 frames/s at 0.1"
+        press(browser, ">", ">", ">")
         press(browser, HOME, LEFT)  # backwards from the first frame to the last one
         assert shown() == [5, 5, 3]
 

@@ -71,7 +71,15 @@ def generate(
 ) -> None:
     """Synthesise clips with a trained MoCoGAN: one file each, an animated overview and a contact sheet."""
     if run is not None and is_onnx(run):
-        refuse_options(run, layer=layer, without_units=without_units, upscale=upscale, pretrained=pretrained)
+        refuse_options(
+            run,
+            layer=layer,
+            without_units=without_units,
+            upscale=upscale,
+            pretrained=pretrained,
+            truncation=truncation is not None,
+            allow_own_code=allow_own_code,
+        )
         from vidgan.commands.onnx_models import generate_onnx
 
         out = out or Path(f"{run.stem}-clips")
@@ -81,6 +89,7 @@ def generate(
             clips=clips,
             frames=frames,
             category=category,
+            text=text or None,
             first_frame=first_frame,
             seed=seed,
             fps=fps,
@@ -169,7 +178,14 @@ def predict(
         typer.echo(line, err=True)
 
     if paths and is_onnx(paths[0]):
-        refuse_options(paths[0], live=live, size=size, pretrained=pretrained, layout=layout != "single")
+        refuse_options(
+            paths[0],
+            live=live,
+            size=size,
+            pretrained=pretrained,
+            layout=layout != "single",
+            allow_own_code=allow_own_code,
+        )
         if len(paths) != 2:
             raise typer.BadParameter(f"{len(paths)} paths; accepted are FILE.onnx VIDEO")
         from vidgan.commands.onnx_models import predict_onnx

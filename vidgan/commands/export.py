@@ -13,6 +13,7 @@ from vidgan.errors import ConfigError, PretrainedError
 from vidgan.exporting.metadata import ExportedModel
 from vidgan.exporting.parity import HALF_LEVELS, compare
 from vidgan.exporting.runner import open_onnx
+from vidgan.exporting.web_runtime import runtime_files
 from vidgan.files import check_overwrite, write_text
 from vidgan.hub import find_shipped, model_class_in
 from vidgan.model_facts import ModelFacts
@@ -50,8 +51,8 @@ def export(
         out: the file.
         to: "onnx" (`vidgan generate` and `vidgan predict` run it without torch), "pt2" (torch.export) or "html" (a page
             that runs the model in a browser, without a connection).
-        int8: store and multiply weights in 8 bits where ONNX Runtime can (dynamic quantisation); the loss is measured
-            and reported, not limited.
+        int8: store weights in 8 bits; a generator's are also multiplied in 8 bits where ONNX Runtime can (dynamic
+            quantisation). The loss is measured and reported, not limited.
         overwrite: replace an existing file.
         allow_own_code: follow the import paths of own parts of the model; importing runs the module.
         report: called with each line for the user: the differences that were measured.
@@ -70,8 +71,6 @@ def export(
     check_overwrite(out, overwrite=overwrite)
     with own_code(allowed=allow_own_code):
         model = load_exportable(run)
-    if isinstance(model, MoCoGAN) and getattr(model, "reads_captions", False):
-        raise ConfigError(f"{run}: reads captions (model.text); accepted is a model without them")
     with folder_beside(out) as folder:
         partial = folder / out.name
         write = {"onnx": _write_onnx, "pt2": _write_programs, "html": _write_page}[to]
@@ -111,6 +110,9 @@ def describe(model: Any) -> ExportedModel:
         context=None if generates else facts.context or DEFAULT_CONTEXT,
         warm_up=model.warm_up if generates else 0,
         categories=model.num_categories if generates else 0,
+        noise=model.noise_places if generates else 0,
+        codes={name: code.model_dump() for name, code in model.codes.codes.items()} if generates else {},
+        vocabulary=model.tokeniser.words if generates else (),
         precision="float32",
         parity=None,
         vidgan=vidgan.__version__,
@@ -130,30 +132,34 @@ def _write_onnx(model: Any, path: Path, out: Path, *, int8: bool, report: Callab
     """Write an ONNX file that equals the model, or its quantised form."""
     try:
         from vidgan.exporting import onnx_file
+        from vidgan.exporting.smaller import with_int8_weights
     except ImportError as error:
         raise ConfigError(f"--to onnx needs {error.name}; install it with pip install 'vidgan[export]'") from error
     exported = describe(model)
-    parts = onnx_file.onnx_parts(model)
-    onnx_file.write_onnx(onnx_file.joined(parts), path, exported)
+    graph = onnx_file.onnx_graph(model)
+    onnx_file.write_onnx(graph, path, exported)
     measured = compare(model, open_onnx(path))
     report(f"float32, {_megabytes(path)}: {measured}")
     measured.require(out)
     if int8:
-        parts, exported = [*map(onnx_file.quantised, parts)], replace(exported, precision="int8")
-        onnx_file.write_onnx(onnx_file.joined(parts), path, exported)
+        graph = onnx_file.quantised(graph) if exported.kind == "clips" else with_int8_weights(graph)
+        exported = replace(exported, precision="int8")
+        onnx_file.write_onnx(graph, path, exported)
         measured = compare(model, open_onnx(path))
         report(f"int8, {_megabytes(path)}: {measured}")
     exported = replace(exported, parity=asdict(measured))
-    onnx_file.write_onnx(onnx_file.joined(parts), path, exported)
+    onnx_file.write_onnx(graph, path, exported)
     return exported
 
 
 def _write_page(model: Any, path: Path, out: Path, *, int8: bool, report: Callable[[str], None]) -> ExportedModel:
     """Write a page with an ONNX file in half precision, or quantised, inside."""
+    runtime = runtime_files()
     file = path.with_suffix(".onnx")
     exported = _write_onnx(model, file, out, int8=int8, report=report)
     from vidgan.exporting.onnx_file import read_onnx, write_onnx
-    from vidgan.exporting.web_page import halved, model_page
+    from vidgan.exporting.smaller import halved
+    from vidgan.exporting.web_page import model_page
 
     if not int8:
         smaller, exported = halved(read_onnx(file)), replace(exported, precision="float16")
@@ -163,7 +169,7 @@ def _write_page(model: Any, path: Path, out: Path, *, int8: bool, report: Callab
         measured.require(out, HALF_LEVELS)
         exported = replace(exported, parity=asdict(measured))
         write_onnx(smaller, file, exported)
-    write_text(path, model_page(file.read_bytes(), open_onnx(file)))
+    write_text(path, model_page(file.read_bytes(), open_onnx(file), runtime))
     file.unlink()
     report(f"page, {_megabytes(path)}")
     return exported

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ def generate_onnx(
     clips: int = 16,
     frames: int | None = None,
     category: str | None = None,
+    text: Sequence[str] | None = None,
     first_frame: Path | None = None,
     seed: int = 0,
     fps: float | None = None,
@@ -53,7 +54,7 @@ def generate_onnx(
         out: folder; otherwise as `vidgan.commands.generate.generate`.
 
     Returns:
-        (clips, frames, 3, H, W) uint8.
+        (clips, frames, 3, H, W) uint8; of several texts `clips` each, one text after another.
 
     Raises:
         PretrainedError: no such file, or not one of an exported MoCoGAN.
@@ -67,18 +68,21 @@ def generate_onnx(
     assert isinstance(generator, OnnxGenerator)
     exported, facts = generator.exported, generator.exported.training
     frames = frames or exported.frames
-    require_memory(clips * frames * 3 * math.prod(exported.image_size), f"--clips {clips} --frames {frames}")
+    texts = [] if text is None else [*text]
+    pixels = frames * 3 * math.prod(exported.image_size)
+    require_memory(clips * max(1, len(texts)) * pixels, f"--clips {clips} --frames {frames}")
     image = None
     if first_frame is not None:
         image = np.moveaxis(read_pixels(first_frame, exported.image_size, fit=facts.fit), -1, 0)
     fps, fps_from = output_rate(fps, facts.frame_rate or facts.sampled_fps, "training clips")
-    drawn = generator.sample(clips, frames=frames, seed=seed, category=category, first_frame=image)
+    drawn = generator.sample(clips, frames=frames, seed=seed, category=category, text=texts or None, first_frame=image)
     record = {
         "model": str(model),
         "exported": exported.to_json(),
         "clips": clips,
         "frames": frames,
         "category": category,
+        "text": texts,
         "first_frame": None if first_frame is None else str(first_frame),
         "seed": seed,
         "fps": fps,
@@ -86,7 +90,8 @@ def generate_onnx(
         "format": format,
         "vidgan": vidgan.__version__,
     }
-    write_clips(out, _channel_last(drawn), fps, record, format, layout)
+    columns = clips if len(texts) > 1 else None
+    write_clips(out, _channel_last(drawn), fps, record, format, layout, columns=columns)
     return drawn
 
 

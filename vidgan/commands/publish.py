@@ -119,6 +119,8 @@ def publish(
     files = {path.relative_to(out).as_posix(): path.stat().st_size for path in sorted(out.rglob("*")) if path.is_file()}
     for name, size in files.items():
         report(f"{size:>12,}  {name}")
+    if not results:
+        report("note: no scores are published; `vidgan evaluate RUN` keeps them in the run")
     for what, value in (("weights", licence), ("training data", data_licence)):
         if value is None:
             report(
@@ -240,11 +242,15 @@ def _write_space(folder: Path, repository: str) -> None:
     files: dict[str, str] = {
         "app.py": (
             f'"""The studio of vidgan with the model {repository}."""\n\n'
-            "import os\n\n"
+            "import os\n"
+            "from pathlib import Path\n\n"
             "from huggingface_hub import snapshot_download\n\n"
             "from vidgan.commands.studio import studio\n\n"
+            f'model = Path("{name}")  # the name that the studio shows\n'
+            "model.unlink(missing_ok=True)\n"
+            f'model.symlink_to(snapshot_download("{repository}"))\n'
             'token = os.environ.get("VIDGAN_STUDIO_TOKEN")\n'
-            f'studio([snapshot_download("{repository}")], host="0.0.0.0", port=7860, token=token)\n'
+            'studio([model], host="0.0.0.0", port=7860, token=token)\n'
         ),
         "requirements.txt": f"vidgan[studio]=={vidgan.__version__}\n",
         "README.md": (

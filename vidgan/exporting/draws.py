@@ -32,6 +32,10 @@ class NumpyDraws:
         """Draw from the standard normal distribution, (B, *shape) float32."""
         return np.stack([stream.normal(math.prod(shape)).reshape(shape) for stream in self._streams])
 
+    def uniform(self, *shape: int) -> np.ndarray:
+        """Draw uniformly from [0, 1), (B, *shape) float32."""
+        return np.stack([stream.uniform(math.prod(shape)).reshape(shape) for stream in self._streams])
+
     def integers(self, high: int, *shape: int) -> np.ndarray:
         """Draw integers uniformly from 0..high-1, high below 2**28: (B, *shape) int64."""
         drawn = [stream.words(math.prod(shape)) % np.uint32(high) for stream in self._streams]
@@ -53,14 +57,14 @@ class _Stream:
         """(count,) float32."""
         if count < _BLOCK:
             return np.array([self._one_normal() for _ in range(count)], np.float32)
-        uniform = self._uniform(count)
+        uniform = self.uniform(count)
         whole = count - count % _BLOCK
         drawn = np.concatenate([_box_muller(uniform[:whole]), uniform[whole:]])
         if count % _BLOCK:
-            drawn[-_BLOCK:] = _box_muller(self._uniform(_BLOCK))
+            drawn[-_BLOCK:] = _box_muller(self.uniform(_BLOCK))
         return drawn
 
-    def _uniform(self, count: int) -> np.ndarray:
+    def uniform(self, count: int) -> np.ndarray:
         """(count,) float32 in [0, 1)."""
         return (self.words(count) & 0xFFFFFF).astype(np.float32) * np.float32(2**-24)
 

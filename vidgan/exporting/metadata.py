@@ -1,7 +1,7 @@
 """What an exported file says of itself; needs no torch."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
 from vidgan.errors import PretrainedError
@@ -28,6 +28,10 @@ class ExportedModel:
         context: default number of frames that a forecaster is given.
         warm_up: rows of `motion` beside the initial state that come before frame 0.
         categories: number of categories of a generator; 0 without.
+        noise: numbers of noise behind the content code of a generator.
+        codes: name -> kind, size and place ("content" or "motion") of the information codes of a generator, in the
+            order in which they stand behind the content code and behind each row of the motion noise.
+        vocabulary: of the captions that a generator reads; word i has the number i + 1, and 0 pads. () without.
         precision: of the weights: "float32", "float16" or "int8".
         parity: how the file differs from the model: `clips` compared, `levels`, the largest difference of a pixel, and
             `share` of the pixels that differ.
@@ -46,6 +50,9 @@ class ExportedModel:
     categories: int
     precision: Literal["float32", "float16", "int8"]
     parity: Mapping[str, float] | None
+    noise: int = 0
+    codes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    vocabulary: tuple[str, ...] = ()
     value_range: tuple[int, int] = (0, 255)
     vidgan: str
 
@@ -73,7 +80,8 @@ class ExportedModel:
         if not isinstance(content, dict) or content.pop("format", None) != _FORMAT:
             raise PretrainedError(f"{origin}: its metadata {PROPERTY} have another format than {_FORMAT}; export again")
         try:
-            exported = cls(**content | {key: tuple(content[key]) for key in ("image_size", "value_range")})
+            tuples = {key: tuple(content[key]) for key in ("image_size", "value_range", "vocabulary")}
+            exported = cls(**content | tuples)
             exported.training  # noqa: B018 - raises if damaged
         except (PretrainedError, TypeError, KeyError) as error:
             raise PretrainedError(f"{origin}: its metadata {PROPERTY} are damaged ({error})") from None

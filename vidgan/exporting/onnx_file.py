@@ -12,6 +12,8 @@ from typing import Any
 import onnx
 import onnx_ir as ir
 import torch
+from onnx_ir.passes import common as passes
+from onnxscript.optimizer import fold_constants
 from torch.export import ExportedProgram
 
 import vidgan
@@ -24,14 +26,14 @@ from vidgan.exporting.programs import forecast_programs, render_program
 from vidgan.files import temporary_folder, write_bytes
 from vidgan.tasks.synthesis.mocogan import MoCoGAN
 
-__all__ = ["CONDITION", "joined", "onnx_parts", "quantised", "read_onnx", "write_onnx"]
+__all__ = ["CONDITION", "onnx_graph", "quantised", "read_onnx", "write_onnx"]
 
 CONDITION = "observing"
 MAX_BYTES = 2**31 - 1  # of a protobuf message
 
 
-def onnx_parts(model: Any) -> list[onnx.ModelProto]:
-    """The ONNX graphs of a model: one of a MoCoGAN, two of a Dual Motion GAN (observing, forecasting).
+def onnx_graph(model: Any) -> onnx.ModelProto:
+    """The ONNX graph of a model. The halves of a forecaster's step are the branches of an `If`.
 
     Raises:
         ConfigError: the model cannot be exported.
@@ -39,21 +41,17 @@ def onnx_parts(model: Any) -> list[onnx.ModelProto]:
     if isinstance(model, MoCoGAN):
         renderer = ClipRenderer(model)
         graph = _converted(render_program(renderer), renderer.input_names, ["clips"])
-        return [_with_named_sizes(graph, {"motion": {1: "steps"}, "clips": {1: "frames"}})]
+        return _with_named_sizes(graph, {"motion": {1: "steps"}, "tokens": {1: "words"}, "clips": {1: "frames"}})
     step = forecast_step(model)
     programs = forecast_programs(step)
     outputs = ["forecast", *(f"new_{name}" for name in step.state_shapes)]
-    return [
+    halves = [
         _with_named_sizes(_converted(programs[half], step.input_names, outputs), {}) for half in ("observe", "forecast")
     ]
+    return merged(CONDITION, *halves)
 
 
-def joined(parts: Sequence[onnx.ModelProto]) -> onnx.ModelProto:
-    """One graph of all parts; those of a step become the branches of an `If`."""
-    return parts[0] if len(parts) == 1 else merged(CONDITION, *parts)
-
-
-def quantised(part: onnx.ModelProto) -> onnx.ModelProto:
+def quantised(graph: onnx.ModelProto) -> onnx.ModelProto:
     """The graph with weights of 8 bits where ONNX Runtime multiplies integers, activations quantised as it runs.
 
     Raises:
@@ -64,8 +62,8 @@ def quantised(part: onnx.ModelProto) -> onnx.ModelProto:
     except ImportError as error:
         raise ConfigError("--int8 needs onnxruntime; install it with pip install 'vidgan[export]'") from error
     with temporary_folder() as folder, _quiet():
-        quantize_dynamic(part, folder / "part.onnx", per_channel=True, weight_type=QuantType.QUInt8)
-        model = ir.load(folder / "part.onnx")
+        quantize_dynamic(graph, folder / "graph.onnx", per_channel=True, weight_type=QuantType.QUInt8)
+        model = ir.load(folder / "graph.onnx")
     model.graph.sort()  # the quantiser's order ignores what inner graphs (Scan) read
     return ir.to_proto(model)
 
@@ -93,12 +91,42 @@ def read_onnx(path: Path) -> onnx.ModelProto:
 def _converted(program: ExportedProgram, inputs: Sequence[str], outputs: Sequence[str]) -> onnx.ModelProto:
     with _quiet():
         converted: Any = torch.onnx.export(
-            program, dynamo=True, verbose=False, input_names=[*inputs], output_names=[*outputs]
+            program, dynamo=True, verbose=False, optimize=False, input_names=[*inputs], output_names=[*outputs]
         )
+        _simplify(converted.model)
+        for value, name in zip(converted.model.graph.outputs, outputs, strict=True):
+            value.name = name  # a copy of an equal output got another name
     model: onnx.ModelProto = converted.model_proto
     assert [value.name for value in model.graph.input] == [*inputs]
     assert [value.name for value in model.graph.output] == [*outputs]
     return model
+
+
+def _simplify(model: ir.Model) -> None:
+    """Fold constants and merge equal nodes, in place.
+
+    torch's own `optimize=True` matches a hundred patterns against every node. The step of a coarse-to-fine forecaster
+    has 9000 nodes, and this took minutes; merging equal nodes first leaves 3200 within a second. ONNX Runtime fuses
+    nodes when it opens a file.
+    """
+    ir.passes.Sequential(
+        passes.InlinePass(),
+        passes.IdentityEliminationPass(),
+        passes.CommonSubexpressionEliminationPass(),
+        passes.RemoveUnusedNodesPass(),
+    )(model)
+    fold_constants(model)
+    ir.passes.Sequential(
+        passes.RemoveUnusedNodesPass(),
+        passes.RemoveUnusedFunctionsPass(),
+        passes.RemoveUnusedOpsetsPass(),
+        passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+        passes.LiftSubgraphInitializersToMainGraphPass(),
+        passes.DeduplicateInitializersPass(),
+        passes.CommonSubexpressionEliminationPass(),
+        passes.OutputFixPass(),
+        passes.NameFixPass(),
+    )(model)
 
 
 def _with_named_sizes(model: onnx.ModelProto, free: dict[str, dict[int, str]]) -> onnx.ModelProto:

@@ -123,21 +123,61 @@
   const floats = (values, shape) => new runtime.Tensor('float32', values, shape);
 
   // ---- a generator -----------------------------------------------------------------------------------------------
+  // Random values of the information codes of a clip, by place.
+  function informationCodes(seed, row) {
+    const codes = { content: [], motion: [] };
+    for (const [name, code] of Object.entries(info.codes)) {
+      const stream = new Stream(seed, 'sample', 'code', name, row);
+      if (code.kind === 'categorical') {
+        const chosen = stream.word() % code.size;
+        for (let i = 0; i < code.size; i++) codes[code.enters].push(i === chosen ? 1 : 0);
+      } else codes[code.enters].push(2 * ((stream.word() & 0xffffff) / 16777216) - 1);
+    }
+    return codes;
+  }
+
+  // The words of a text by number, as `vidgan.tokens` numbers them.
+  function wordNumbers(text) {
+    const words = text.toLowerCase().match(/[\p{L}\p{N}]+(?:['\u2019-][\p{L}\p{N}]+)*/gu) || [];
+    if (!words.length) throw new Error('Caption: at least one word is needed');
+    return words.map(word => {
+      const place = info.vocabulary.indexOf(word);
+      if (place < 0) throw new Error(`Caption: unknown word "${word}"; known are ${info.vocabulary.join(', ')}`);
+      return BigInt(place + 1);
+    });
+  }
+
+  const captions = (info.facts.captions || []).length ? info.facts.captions : info.vocabulary.slice(0, 1);
+
+  function drawnCaption(seed, row) {
+    return captions[new Stream(seed, 'sample', 'caption', row).word() % captions.length];
+  }
+
   // Clip number `row` of a seed, as `vidgan generate --seed` draws it: Uint8Array (frames, 3, height, width).
-  async function drawClip(seed, row, frames, category) {
-    const [dimContent, dimMotion] = info.code_sizes, stream = new Stream(seed, 'sample', row);
-    const content = stream.normals(dimContent);
+  async function drawClip(seed, row, frames, category, caption) {
+    const [contentSize, motionSize] = info.code_sizes, stream = new Stream(seed, 'sample', row);
+    const codes = informationCodes(seed, row), dimMotion = motionSize - codes.motion.length;
+    const content = new Float32Array(contentSize), dimContent = contentSize - codes.content.length - info.noise;
+    content.set(stream.normals(dimContent));
+    content.set(codes.content, dimContent);
+    if (info.noise) content.set(new Stream(seed, 'sample', 'noise', row).normals(info.noise), contentSize - info.noise);
     const drawn = stream.word() % Math.max(1, info.categories);
     const rows = info.warm_up + frames + 1, blocks = Math.ceil((rows - 1) / 16);
-    const motion = new Float32Array((1 + 16 * blocks) * dimMotion);
-    motion.set(stream.normals(dimMotion));
-    for (let b = 0; b < blocks; b++) motion.set(stream.normals(16 * dimMotion), (1 + 16 * b) * dimMotion);
-    const feeds = {
-      content: floats(content, [1, dimContent]),
-      motion: floats(motion.slice(0, rows * dimMotion), [1, rows, dimMotion]),
-    };
+    const noise = new Float32Array((1 + 16 * blocks) * dimMotion), motion = new Float32Array(rows * motionSize);
+    noise.set(stream.normals(dimMotion));
+    for (let b = 0; b < blocks; b++) noise.set(stream.normals(16 * dimMotion), (1 + 16 * b) * dimMotion);
+    for (let i = 0; i < rows; i++) {
+      motion.set(noise.subarray(i * dimMotion, (i + 1) * dimMotion), i * motionSize);
+      motion.set(codes.motion, i * motionSize + dimMotion);
+    }
+    const feeds = { content: floats(content, [1, contentSize]), motion: floats(motion, [1, rows, motionSize]) };
     if (info.categories)
       feeds.category = new runtime.Tensor('int64', BigInt64Array.of(BigInt(category ?? drawn)), [1]);
+    if (info.text_size) {
+      const words = wordNumbers(caption ?? drawnCaption(seed, row));
+      feeds.tokens = new runtime.Tensor('int64', BigInt64Array.from(words), [1, words.length]);
+      feeds.text = floats(new Stream(seed, 'sample', 'text', row).normals(info.text_size), [1, info.text_size]);
+    }
     return (await session.run(feeds)).clips.data;
   }
 
@@ -167,8 +207,32 @@
     return frames;
   }
 
-  // Frames of a video file, as the model was trained to see them: cropped in the middle and scaled.
+  // Frames per second of a video, from the times of its first frames, played slowly so that none is skipped.
+  async function frameRate(video) {
+    const unknown = new Error('The frame rate of this video is unknown; enter the frames per second');
+    if (!video.requestVideoFrameCallback) throw unknown;
+    const times = [];
+    video.playbackRate = 0.25;
+    await new Promise((resolve, reject) => {
+      const note = (now, frame) => {
+        times.push(frame.mediaTime);
+        if (times.length < 12) video.requestVideoFrameCallback(note); else resolve();
+      };
+      video.requestVideoFrameCallback(note);
+      video.onended = resolve;
+      setTimeout(resolve, 20000);
+      video.play().catch(reject);
+    });
+    video.pause();
+    const gaps = times.slice(1).map((time, i) => time - times[i]).filter(gap => gap > 0.001);
+    if (!gaps.length) throw unknown;
+    return Math.round(1000 / Math.min(...gaps)) / 1000;
+  }
+
+  // The first frames of a video file as the model was trained to see them, cropped in the middle and scaled, and the
+  // frame rate at which they were taken. `rate` null: that of the training, or of the video.
   async function readVideo(file, count, rate) {
+    const facts = info.facts, steps = (facts.every || 1) * (facts.stride || 1);
     const video = document.createElement('video');
     video.muted = true;
     video.src = URL.createObjectURL(file);
@@ -180,7 +244,9 @@
     const context = canvas.getContext('2d', { willReadFrequently: true });
     context.imageSmoothingQuality = 'high';
     const scale = Math.max(width / video.videoWidth, height / video.videoHeight);
-    const [w, h] = [width / scale, height / scale];
+    let [w, h] = [width / scale, height / scale];
+    if (facts.fit === 'squash') [w, h] = [video.videoWidth, video.videoHeight];
+    rate = rate ?? facts.sampled_fps ?? facts.fps ?? (await frameRate(video)) / steps;
     const frames = [];
     for (let number = 0; number < count; number++) {
       const time = (number + 0.5) / rate;
@@ -192,7 +258,7 @@
       frames.push(planes(context.getImageData(0, 0, width, height).data));
     }
     URL.revokeObjectURL(video.src);
-    return frames;
+    return { frames, rate };
   }
 
   function planes(rgba) {
@@ -259,11 +325,13 @@
   }
 
   async function generate() {
-    const choice = document.getElementById('category').value, clips = [];
+    const choice = document.getElementById('category').value, seed = value('seed'), clips = [];
+    const caption = document.getElementById('caption').value.trim() || null;
     for (let row = 0; row < value('clips'); row++) {
       status.textContent = `Drawing clip ${row + 1} of ${value('clips')}`;
-      const frames = await drawClip(value('seed'), row, value('frames'), choice === '' ? null : Number(choice));
-      clips.push({ label: `seed ${value('seed')}, clip ${row}`, frames });
+      const frames = await drawClip(seed, row, value('frames'), choice === '' ? null : Number(choice), caption);
+      const text = info.text_size ? `: ${caption ?? drawnCaption(seed, row)}` : '';
+      clips.push({ label: `seed ${seed}, clip ${row}${text}`, frames });
       await new Promise(resolve => setTimeout(resolve));
     }
     show(clips, value('rate'));
@@ -273,9 +341,10 @@
   async function forecast(file) {
     const horizon = value('horizon'), given = value('context');
     status.textContent = `Reading ${file.name}`;
-    const frames = await readVideo(file, given + horizon, value('rate'));
+    const chosen = document.getElementById('rate').value === '' ? null : value('rate');
+    const { frames, rate } = await readVideo(file, given + horizon, chosen);
     if (frames.length < given)
-      throw new Error(`${file.name}: ${frames.length} frames at ${value('rate')} per second; ${given} are needed`);
+      throw new Error(`${file.name}: ${frames.length} frames at ${rate} per second; ${given} are needed`);
     const context = joined(...frames.slice(0, given)), truth = frames.slice(given);
     const made = await continueFrames(context, horizon, (done, all) => {
       status.textContent = `Frame ${done} of ${all}`;
@@ -286,8 +355,8 @@
       { label: 'last frame held', frames: joined(context, ...held), context: given },
     ];
     if (truth.length) clips.unshift({ label: 'video', frames: joined(context, ...truth), context: given });
-    show(clips, value('rate'));
-    status.textContent = 'Done';
+    show(clips, rate);
+    status.textContent = `Done: ${given} frames read at ${rate} per second, ${horizon} forecast`;
   }
 
   function guarded(action) {
@@ -322,7 +391,7 @@
     }
   }
 
-  window.vidganModel = { drawClip, continueFrames };
+  window.vidganModel = { drawClip, continueFrames, readVideo };
   guarded(async () => {
     await open();
     connect();

@@ -9,6 +9,7 @@ import torch
 
 from vidgan.errors import RunFailedError
 from vidgan.exporting.runner import OnnxForecaster, OnnxGenerator
+from vidgan.metrics.frame import psnr
 
 __all__ = ["CLIPS", "HALF_LEVELS", "LEVELS", "Parity", "compare", "moving_clips"]
 
@@ -28,18 +29,25 @@ class Parity:
         levels: the largest difference of a pixel, of 255.
         share: of the pixels that differ.
         rms: root mean square of the differences, in levels.
+        model_psnr, file_psnr: PSNR in dB of the model's forecasts and of the file's against the true frames, mean over
+            the frames; None for a generator, whose clips have no truth.
     """
 
     clips: int
     levels: int
     share: float
     rms: float
+    model_psnr: float | None = None
+    file_psnr: float | None = None
 
     def __str__(self) -> str:
-        return (
+        text = (
             f"{self.clips} clips: largest difference {self.levels} of 255 levels, root mean square {self.rms:.3g},"
             f" {self.share:.2%} of the pixels differ"
         )
+        if self.model_psnr is None or self.file_psnr is None:
+            return text
+        return f"{text}; PSNR of the forecasts {self.file_psnr:.2f} dB, of the model's {self.model_psnr:.2f} dB"
 
     def require(self, path: Path, levels: int = LEVELS) -> None:
         """Raise RunFailedError unless the file equals the model within so many levels."""
@@ -57,18 +65,23 @@ def compare(model: Any, exported: OnnxGenerator | OnnxForecaster, clips: int = C
     posterior's mean and half with draws, where it has them.
     """
     largest, different, squares, pixels = 0, 0, 0.0, 0
+    model_psnr: list[float] = []
+    file_psnr: list[float] = []
     for start in range(0, clips, _BATCH):
         count = min(_BATCH, clips - start)
         if isinstance(exported, OnnxGenerator):
             expected, frames = _generated(model, exported, count, seed=start)
         else:
-            expected, frames = _forecast(model, exported, count, seed=start)
+            expected, frames, truth = _forecast(model, exported, count, seed=start)
+            model_psnr += psnr(*map(torch.from_numpy, (expected, truth))).ravel().tolist()
+            file_psnr += psnr(*map(torch.from_numpy, (frames, truth))).ravel().tolist()
         difference = np.abs(expected.astype(np.int16) - frames)
         largest = max(largest, int(difference.max()))
         different += int((difference > 0).sum())
         squares += float(np.square(difference, dtype=np.float64).sum())
         pixels += difference.size
-    return Parity(clips, largest, different / pixels, (squares / pixels) ** 0.5)
+    means = [float(np.mean(values)) if values else None for values in (model_psnr, file_psnr)]
+    return Parity(clips, largest, different / pixels, (squares / pixels) ** 0.5, *means)
 
 
 def _generated(model: Any, exported: OnnxGenerator, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -80,13 +93,15 @@ def _generated(model: Any, exported: OnnxGenerator, count: int, seed: int) -> tu
     return expected.numpy(), exported.sample(count, seed=seed, first_frame=frame)
 
 
-def _forecast(model: Any, exported: OnnxForecaster, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _forecast(model: Any, exported: OnnxForecaster, count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Frames of the model, of the file, and the true ones."""
     context = exported.exported.context or 2
     horizon = max(2, exported.exported.frames - context)
-    clips = moving_clips(exported.exported.image_size, count, context, seed=seed)
+    clips = moving_clips(exported.exported.image_size, count, context + horizon, seed=seed)
+    known, truth = clips[:, :context], clips[:, context:]
     draws = seed if exported.can_sample and (seed // _BATCH) % 2 else None
-    expected = model.predict(torch.from_numpy(clips), horizon, seed=draws)
-    return expected.numpy(), exported.predict(clips, horizon, seed=draws)
+    expected = model.predict(torch.from_numpy(known), horizon, seed=draws)
+    return expected.numpy(), exported.predict(known, horizon, seed=draws), truth
 
 
 def moving_clips(size: tuple[int, int], clips: int, frames: int, *, seed: int) -> np.ndarray:

@@ -12,7 +12,7 @@ from vidgan.exporting.forecast_step import Forecasting, ForecastStep, Observing
 
 __all__ = ["forecast_programs", "render_program"]
 
-MAX_BATCH, MAX_STEPS = 4096, 1 << 20
+MAX_BATCH, MAX_STEPS, MAX_WORDS = 4096, 1 << 20, 4096
 
 
 def render_program(renderer: ClipRenderer) -> ExportedProgram:
@@ -21,8 +21,9 @@ def render_program(renderer: ClipRenderer) -> ExportedProgram:
     Raises:
         ConfigError: the model cannot be exported.
     """
-    batch, steps = Dim("batch", min=1, max=MAX_BATCH), Dim("steps", min=3, max=MAX_STEPS)
-    free = {name: {0: batch, 1: steps} if name == "motion" else {0: batch} for name in renderer.input_names}
+    batch = Dim("batch", min=1, max=MAX_BATCH)
+    lengths = {"motion": Dim("steps", min=3, max=MAX_STEPS), "tokens": Dim("words", min=1, max=MAX_WORDS)}
+    free = {name: {0: batch} | ({1: lengths[name]} if name in lengths else {}) for name in renderer.input_names}
     return _exported(renderer, renderer.example(5, 11), (tuple(free.values()),))
 
 

@@ -4,7 +4,7 @@ The same seed gives the same clips and samples as the model that was exported, w
 torch's (`vidgan.exporting.draws`), in the order in which the models draw them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,12 @@ import numpy as np
 from vidgan.errors import ConfigError, PretrainedError
 from vidgan.exporting.draws import NumpyDraws
 from vidgan.exporting.metadata import PROPERTY, ExportedModel
+from vidgan.tokens import WordTokeniser
 
 __all__ = ["OnnxForecaster", "OnnxGenerator", "open_onnx"]
 
 _DRAWN_AT_ONCE = 16  # time steps, as `MoCoGAN.draw_latents` draws them
+_CODE_PLACES = ("content", "motion")
 
 
 class OnnxGenerator:
@@ -35,22 +37,43 @@ class OnnxGenerator:
     @property
     def interface(self) -> dict[str, Any]:
         """What a program needs to know of the inputs, beside the metadata."""
-        return {"code_sizes": [self._shapes["content"][1], self._shapes["motion"][2]]}
+        text = {"text_size": self._shapes["text"][1]} if self.reads_captions else {}
+        return {"code_sizes": [self._shapes["content"][1], self._shapes["motion"][2]]} | text
 
     @property
     def needs_first_frame(self) -> bool:
         """Whether every clip continues a given frame."""
         return "first_frame" in self._shapes
 
-    def latents(self, clips: int, frames: int, *, seed: int = 0, category: str | None = None) -> dict[str, np.ndarray]:
+    @property
+    def reads_captions(self) -> bool:
+        """Whether clips are made from text."""
+        return "tokens" in self._shapes
+
+    def latents(
+        self,
+        clips: int,
+        frames: int,
+        *,
+        seed: int = 0,
+        category: str | None = None,
+        text: str | Sequence[str] | None = None,
+    ) -> dict[str, np.ndarray]:
         """The codes of `clips` clips by input name; clip i depends on (seed, i) alone.
 
+        Several texts give `clips` clips each, one text after another.
+
         Raises:
-            ConfigError: no such category.
+            ConfigError: no such category, an unknown word, or a text for a model that reads none.
         """
-        exported, (_, _, dim_motion) = self.exported, self._shapes["motion"]
-        draws = NumpyDraws(seed, "sample", rows=range(clips))
-        content = draws.normal(self._shapes["content"][1])
+        exported, rows = self.exported, range(clips)
+        draws = NumpyDraws(seed, "sample", rows=rows)
+        content_codes, motion_codes = self._information_codes(seed, clips)
+        dim_content = self._shapes["content"][1] - content_codes.shape[1] - exported.noise
+        dim_motion = self._shapes["motion"][2] - motion_codes.shape[1]
+        content = [draws.normal(dim_content), content_codes]
+        if exported.noise:
+            content.append(NumpyDraws(seed, "sample", "noise", rows=rows).normal(exported.noise))
         categories = draws.integers(max(1, exported.categories))
         if category is not None:
             categories = np.full(clips, self._category(category))
@@ -58,8 +81,47 @@ class OnnxGenerator:
         steps = exported.warm_up + frames
         blocks = [draws.normal(_DRAWN_AT_ONCE, dim_motion) for _ in range(0, steps, _DRAWN_AT_ONCE)]
         motion = np.concatenate([initial, *blocks], axis=1)[:, : steps + 1]
-        codes = {"content": content, "motion": motion, "category": categories}
-        return {name: codes[name] for name in codes if name in self._shapes}
+        repeated = np.broadcast_to(motion_codes[:, None], (*motion.shape[:2], motion_codes.shape[1]))
+        codes = {
+            "content": np.concatenate(content, axis=1),
+            "motion": np.concatenate([motion, repeated], axis=2),
+            "category": categories,
+        }
+        codes = {name: codes[name] for name in codes if name in self._shapes}
+        if self.reads_captions:
+            return self._with_captions(codes, clips, seed, text)
+        if text is not None:
+            raise ConfigError("--text: this model reads no captions; only one trained with model.text does")
+        return codes
+
+    def _information_codes(self, seed: int, clips: int) -> tuple[np.ndarray, np.ndarray]:
+        """Random values behind the content (B, N) and behind the motion (B, M), as `InfoCodes.draw` draws them."""
+        parts: dict[str, list[np.ndarray]] = {place: [np.zeros((clips, 0), np.float32)] for place in _CODE_PLACES}
+        for name, code in self.exported.codes.items():
+            draws = NumpyDraws(seed, "sample", "code", name, rows=range(clips))
+            if code["kind"] == "categorical":
+                values = np.eye(code["size"], dtype=np.float32)[draws.integers(code["size"])]
+            else:
+                values = 2 * draws.uniform(1) - 1
+            parts[code["enters"]].append(values)
+        content, motion = (np.concatenate(parts[place], axis=1) for place in _CODE_PLACES)
+        return content, motion
+
+    def _with_captions(
+        self, codes: dict[str, np.ndarray], clips: int, seed: int, text: str | Sequence[str] | None
+    ) -> dict[str, np.ndarray]:
+        """The codes, repeated for each text, with words and the noise of text codes."""
+        exported = self.exported
+        codes["text"] = NumpyDraws(seed, "sample", "text", rows=range(clips)).normal(self._shapes["text"][1])
+        if text is None:
+            examples = exported.training.captions or exported.vocabulary[:1]
+            chosen = NumpyDraws(seed, "sample", "caption", rows=range(clips)).integers(len(examples))
+            texts = [examples[number] for number in chosen]
+        else:
+            each = [text] if isinstance(text, str) else [*text]
+            texts = [one for one in each for _ in range(clips)]
+            codes = {name: np.concatenate([values] * len(each)) for name, values in codes.items()}
+        return codes | {"tokens": WordTokeniser(exported.vocabulary).numbers(texts)}
 
     def sample(
         self,
@@ -68,21 +130,23 @@ class OnnxGenerator:
         frames: int | None = None,
         seed: int = 0,
         category: str | None = None,
+        text: str | Sequence[str] | None = None,
         first_frame: np.ndarray | None = None,
         batch_size: int = 16,
     ) -> np.ndarray:
         """Synthesise clips.
 
         Args:
-            clips: number of clips.
+            clips: number of clips, of each text if there are several.
             frames: length, 2 or more; default: as trained.
             seed: same seed, same clips.
             category: name of the category of all clips; default: each clip draws its own.
+            text: one text or several, for a model that reads captions; default: captions of its training.
             first_frame: (3, H, W) uint8, the frame to continue, for image-to-video models.
             batch_size: clips rendered at once.
 
         Returns:
-            (clips, frames, 3, H, W) uint8.
+            (clips, frames, 3, H, W) uint8; of several texts `clips` each, one text after another.
 
         Raises:
             ConfigError: an argument that does not fit this model.
@@ -94,18 +158,19 @@ class OnnxGenerator:
             needed = "required, because this model continues a given frame (image-to-video)"
             refused = "this model was not trained image-to-video (model.encoder)"
             raise ConfigError(f"--first-frame: {needed if self.needs_first_frame else refused}")
-        codes = self.latents(clips, frames, seed=seed, category=category)
+        codes = self.latents(clips, frames, seed=seed, category=category, text=text)
+        rows = len(codes["content"])
         if first_frame is not None:
-            codes["first_frame"] = np.broadcast_to(first_frame, (clips, *first_frame.shape))
-        return np.concatenate([*self._batches(codes, clips, batch_size)])
+            codes["first_frame"] = np.broadcast_to(first_frame, (rows, *first_frame.shape))
+        return np.concatenate([*self._batches(codes, rows, batch_size)])
 
     def render(self, codes: dict[str, np.ndarray]) -> np.ndarray:
         """Codes by input name -> (B, T, 3, H, W) uint8."""
         frames: np.ndarray = self._session.run(None, {name: np.ascontiguousarray(codes[name]) for name in codes})[0]
         return frames
 
-    def _batches(self, codes: dict[str, np.ndarray], clips: int, batch_size: int) -> Iterator[np.ndarray]:
-        for start in range(0, clips, batch_size):
+    def _batches(self, codes: dict[str, np.ndarray], rows: int, batch_size: int) -> Iterator[np.ndarray]:
+        for start in range(0, rows, batch_size):
             yield self.render({name: values[start : start + batch_size] for name, values in codes.items()})
 
     def _category(self, category: str) -> int:

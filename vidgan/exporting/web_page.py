@@ -3,66 +3,43 @@
 import base64
 import gzip
 import json
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-import onnx
-from onnx import ModelProto, TensorProto, helper, numpy_helper
-
 from vidgan.errors import ConfigError
 from vidgan.exporting.metadata import ExportedModel
 from vidgan.exporting.runner import OnnxForecaster, OnnxGenerator
-from vidgan.exporting.web_runtime import SCRIPT, WASM, runtime_files
+from vidgan.exporting.web_runtime import SCRIPT, WASM
 from vidgan.report.document import html_document, source_hash
 from vidgan.report.player import player_sources
 
-__all__ = ["halved", "model_page"]
+__all__ = ["model_page"]
 
-SMALLEST: Final = 64  # values of a weight that is stored in half precision
 HORIZON: Final = 10
 DEFAULT_FPS: Final = 8.0
 
 
-def halved(model: ModelProto) -> ModelProto:
-    """The model with its weights stored in half precision, and computed in single precision as before."""
-    copy = ModelProto()
-    copy.CopyFrom(model)
-    casts = []
-    for tensor in copy.graph.initializer:
-        if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < SMALLEST:
-            continue
-        name = tensor.name
-        half = numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), f"{name}/half")
-        tensor.CopyFrom(half)
-        casts.append(helper.make_node("Cast", [half.name], [name], name=f"{name}/single", to=TensorProto.FLOAT))
-    nodes = [*casts, *copy.graph.node]
-    del copy.graph.node[:]
-    copy.graph.node.extend(nodes)
-    onnx.checker.check_model(copy)
-    return copy
-
-
-def model_page(model: bytes, opened: OnnxGenerator | OnnxForecaster) -> str:
+def model_page(model: bytes, opened: OnnxGenerator | OnnxForecaster, runtime: Mapping[str, bytes]) -> str:
     """The page as text.
 
     Args:
         model: content of the ONNX file.
         opened: the same file.
+        runtime: see `runtime_files`.
 
     Raises:
-        WeightsError: the runtime cannot be had. ConfigError: an image-to-video model, which a page cannot run.
+        ConfigError: an image-to-video model, which a page cannot run.
     """
     exported = opened.exported
     facts = exported.training
-    title = f"{facts.name or facts.run or exported.model}: {exported.model} in the browser"
-    rate = facts.frame_rate or facts.sampled_fps or DEFAULT_FPS
+    name = facts.name or facts.run
+    title = f"{name}: {exported.model} in the browser" if name else f"{exported.model} in the browser"
     generates = isinstance(opened, OnnxGenerator)
     if isinstance(opened, OnnxGenerator) and opened.needs_first_frame:
         raise ConfigError("--to html: this model continues a given frame (image-to-video); accepted with --to onnx")
-    form = _generator_form(exported, rate) if generates else _forecaster_form(exported, rate)
-    runtime = runtime_files()
+    form = _generator_form(exported) if generates else _forecaster_form(exported)
     stored = {"runtime-script": runtime[SCRIPT], "runtime-wasm": runtime[WASM], "model": model}
     player_css, player_script = player_sources()
     script = _source("page.js")
@@ -99,32 +76,42 @@ def _terms(exported: ExportedModel) -> str:
     return f"Licence of the weights: {licence}." if licence else "The licence of the weights follows that of the data."
 
 
-def _number(name: str, label: str, value: float, low: float, high: float, step: str = "1") -> str:
+def _number(
+    name: str, label: str, value: float | None, low: float, high: float, step: str = "1", placeholder: str = ""
+) -> str:
+    number = "" if value is None else f"{value:g}"
     return (
-        f'<label>{label}<input type="number" id="{name}" value="{value:g}" min="{low:g}" max="{high:g}"'
-        f' step="{step}"></label>'
+        f'<label>{label}<input type="number" id="{name}" value="{number}" min="{low:g}" max="{high:g}"'
+        f' step="{step}" placeholder="{placeholder}"></label>'
     )
 
 
-def _generator_form(exported: ExportedModel, rate: float) -> str:
+def _generator_form(exported: ExportedModel) -> str:
+    rate = exported.training.frame_rate or exported.training.sampled_fps or DEFAULT_FPS
     names = exported.training.categories or [str(number) for number in range(exported.categories)]
     options = "".join(f'<option value="{number}">{escape(str(name))}</option>' for number, name in enumerate(names))
     hidden = "" if exported.categories else " hidden"
+    captions = exported.training.captions or exported.vocabulary[:1]
+    choices = "".join(f'<option value="{escape(caption)}">' for caption in captions)
     return (
         _number("seed", "Seed", 0, 0, 2**53 - 1)
         + _number("clips", "Clips", 4, 1, 16)
         + _number("frames", "Frames", exported.frames, 2, 256)
         + _number("rate", "Frames per second", rate, 0.1, 60, "any")
         + f'<label{hidden}>Category<select id="category"><option value="">random</option>{options}</select></label>'
+        + f'<label class="wide"{"" if exported.vocabulary else " hidden"}>Caption<input type="text" id="caption"'
+        + ' list="captions" placeholder="a caption of the training"></label>'
+        + f'<datalist id="captions">{choices}</datalist>'
         + '<button type="button" id="draw" disabled>Draw</button>'
     )
 
 
-def _forecaster_form(exported: ExportedModel, rate: float) -> str:
+def _forecaster_form(exported: ExportedModel) -> str:
+    rate = exported.training.sampled_fps or exported.training.fps
     return (
         _number("context", "Context frames", exported.context or 2, 2, 64)
         + _number("horizon", "Frames to forecast", HORIZON, 1, 64)
-        + _number("rate", "Frames per second", rate, 0.1, 60, "any")
+        + _number("rate", "Frames per second", rate, 0.1, 60, "any", placeholder="as the video")
         + '<label>Video (or drop one here)<input type="file" id="file" accept="video/*" disabled></label>'
     )
 

@@ -7,7 +7,7 @@ from vidgan.files import cache_folder, write_bytes
 from vidgan.pretrained.catalogue import Entry
 from vidgan.pretrained.fetching import Download, extract, fetch_archive
 
-__all__ = ["RUNTIME", "SCRIPT", "WASM", "runtime_files"]
+__all__ = ["RUNTIME", "SCRIPT", "WASM", "is_fetched", "runtime_files", "runtime_folder"]
 
 SCRIPT: Final = "ort.wasm.bundle.min.mjs"
 WASM: Final = "ort-wasm-simd-threaded.wasm"
@@ -31,6 +31,22 @@ RUNTIME: Final = Entry(
 )
 
 
+_MEMBERS: Final = {
+    WASM: (RUNTIME.member, RUNTIME.member_sha256),
+    SCRIPT: (f"package/dist/{SCRIPT}", RUNTIME.manifest_sha256),
+}
+
+
+def runtime_folder() -> Path:
+    """Where the runtime is kept in the cache."""
+    return cache_folder() / "runtimes" / f"{RUNTIME.package}-{RUNTIME.version}"
+
+
+def is_fetched() -> bool:
+    """Whether the cache holds the runtime."""
+    return all((runtime_folder() / name).is_file() for name in _MEMBERS)
+
+
 def runtime_files(*, archive: Path | None = None, download: Download | None = None) -> dict[str, bytes]:
     """Script and WebAssembly of the runtime, by file name, from the cache or fetched with npm.
 
@@ -41,13 +57,11 @@ def runtime_files(*, archive: Path | None = None, download: Download | None = No
     Raises:
         WeightsError: the package cannot be had, or differs from the pinned one.
     """
-    folder = cache_folder() / "runtimes" / f"{RUNTIME.package}-{RUNTIME.version}"
-    assert RUNTIME.manifest is not None
-    members = {WASM: (RUNTIME.member, RUNTIME.member_sha256), SCRIPT: (RUNTIME.manifest, RUNTIME.manifest_sha256)}
-    if not all((folder / name).is_file() for name in members):
+    folder = runtime_folder()
+    if not is_fetched():
         source = fetch_archive(RUNTIME, archive=archive, download=download)
-        for name, (member, expected) in members.items():
+        for name, (member, expected) in _MEMBERS.items():
             write_bytes(folder / name, extract(source, member, expected))
         if archive is None:
             source.unlink(missing_ok=True)
-    return {name: (folder / name).read_bytes() for name in members}
+    return {name: (folder / name).read_bytes() for name in _MEMBERS}

@@ -31,6 +31,7 @@ _PAGE_CSS: Final = """
 :root { color-scheme: light dark; }
 body { margin: 0; padding: 12px; font: 16px/1.5 system-ui, sans-serif; }
 h1 { margin: 0 0 12px; font-size: 20px; line-height: 1.3; overflow-wrap: anywhere; }
+@media (max-width: 480px) { body { padding: 8px 4px; } h1 { font-size: 17px; } }
 """
 
 

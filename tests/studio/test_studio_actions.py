@@ -8,17 +8,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import run_vidgan
+from helpers import run_vidgan, small_config
 
 import vidgan
+from vidgan.commands.train import train
 from vidgan.errors import ConfigError, DataError
 from vidgan.studio.actions import forecast as forecasting
 from vidgan.studio.actions import synthesis
 from vidgan.studio.catalogue import Catalogue, ModelEntry, ModelShelf
+from vidgan.studio.context import open_studio, timed
 from vidgan.studio.jobs import CancelledError, Job, Pace
 from vidgan.studio.lines import command_line
 from vidgan.studio.saving import FORMATS, open_result, save_result
 from vidgan.tasks.synthesis.codes import load_codes, render_codes
+from vidgan.video.encode import write_mp4
 
 
 @pytest.fixture(scope="module")
@@ -200,6 +203,46 @@ def test_an_edit_and_its_command_line(drawing: Any, tmp_path: Path, capfd: Any, 
         synthesis.edit_options("slow", None, "both", 1, 8, None)
 
 
+def test_clips_from_one_to_another(drawing: Any, tmp_path: Path, capfd: Any, monkeypatch: Any) -> None:
+    entry, model, made = drawing
+    synthesis.keep_codes(tmp_path, model, made.codes)
+    clips, result = synthesis.interpolate(model, entry, tmp_path, "1-1", "2-2", Job())
+    assert list(clips) == ["A: 1-1", "25%", "50%", "75%", "B: 2-2"]
+    assert torch.equal(clips["B: 2-2"], render_codes(model, made.codes["2-2"]))
+    assert torch.equal(torch.from_numpy(result.arrays["clips"].numpy()), torch.stack(list(clips.values())))
+    line = synthesis.interpolation_lines(entry, "1-1", "2-2").splitlines()[1]
+    run_line(line, tmp_path, capfd, monkeypatch)
+    assert (tmp_path / "morph-0.5" / "clip.mp4").read_bytes() == write_mp4(
+        tmp_path / "middle.mp4", clips["50%"], result.fps
+    ).read_bytes()
+    with pytest.raises(DataError, match="9-9"):
+        synthesis.interpolate(model, entry, tmp_path, "1-1", "9-9", Job())
+
+
+def test_a_page_offers_what_a_model_can_do(catalogue: Catalogue, shelf: ModelShelf) -> None:
+    with shelf.borrow(catalogue.model("mocogan/shapes", "clips")) as model:
+        shapes = synthesis.abilities(model)
+    assert shapes.codes and not shapes.captions and not shapes.first_frame and not shapes.truncation
+    assert shapes.levels > 1 and "mix" in shapes.operations and shapes.units
+    with shelf.borrow(catalogue.model("mocogan/captions", "clips")) as model:
+        captions = synthesis.abilities(model)
+    assert captions.captions and not captions.codes
+
+
+def test_truncation_is_passed_on(shapes_data: Path, tmp_path: Path, shelf: ModelShelf) -> None:
+    frame = {"kind": "modulated", "width": 4, "max_width": 8, "mapping_width": 8}
+    config = small_config("mocogan", shapes_data, tmp_path / "runs", model__frame=frame, train__steps=1, name="m")
+    train(config, quiet=True)
+    entry = Catalogue([tmp_path / "runs"], tmp_path / "examples").model(str(tmp_path / "runs" / "m"), "clips")
+    options = synthesis.draw_options(entry, 1, 4, 0, None, "", "", 0.5)
+    assert synthesis.draw_options(entry, 1, 4, 0, None, "", "", 1).truncation is None
+    with shelf.borrow(entry) as model:
+        assert synthesis.abilities(model).truncation
+        made = synthesis.draw(model, entry, options, Job())
+        assert torch.equal(made.samples, model.sample(1, frames=4, seed=0, truncation=0.5))
+    assert "--truncation 0.5" in synthesis.generate_line(entry, options)
+
+
 def test_found_codes_equal_those_of_the_command(
     drawing: Any, catalogue: Catalogue, tmp_path: Path, capfd: Any, monkeypatch: Any
 ) -> None:
@@ -234,6 +277,20 @@ def test_time_is_estimated_from_what_was_measured() -> None:
     with pytest.raises(ValueError, match="failed"), pace.measure("forecast", "a", units=1):
         raise ValueError("failed")
     assert pace.estimate("forecast", "a", units=10) == 5.0, "a failed action is not counted"
+
+
+def test_a_trial_estimates_work_that_was_never_done(tmp_path: Path) -> None:
+    studio = open_studio([], tmp_path, 0)
+    assert studio.estimate("draw", "a", units=10, trial=lambda: 0.5) == 5.0
+    assert studio.estimate("draw", "a", units=10, trial=lambda: 100.0) == 5.0, "measured already"
+
+    def fails() -> float:
+        raise ConfigError("does not work")
+
+    assert studio.estimate("draw", "b", units=10, trial=fails) is None
+    calls: list[int] = []
+    each = timed(lambda: calls.append(1) or 4.0)()
+    assert len(calls) == 2 and 0 <= each < 1
 
 
 def test_command_lines_are_quoted() -> None:

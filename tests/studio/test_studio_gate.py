@@ -1,6 +1,8 @@
 """Who may ask what of the studio: sessions, tokens, host names, uploads, and files of other browsers."""
 
 import os
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -140,11 +142,51 @@ def test_results_are_made_when_they_are_asked_for(sessions: Sessions) -> None:
     assert client.get(f"/studio/file/{stored.id}/link.json").status_code == 404
 
 
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that claims this size and holds a few bytes."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(99))) + chunk(b"IEND", b"")
+    )
+
+
+def test_a_video_of_too_many_pixels_is_refused(sessions: Sessions, tmp_path: Path, monkeypatch: Any) -> None:
+    """The examination runs under a limit of memory, whatever the frames claim."""
+    client = client_of(sessions)
+    client.get("/")
+    write_mp4(tmp_path / "wide.mp4", np.zeros((2, 2048, 2048, 3), np.uint8), fps=8)
+    monkeypatch.setattr("vidgan.studio.sessions.EXAMINE_MEMORY", 20 << 20)
+    answer = send(client, "wide.mp4", (tmp_path / "wide.mp4").read_bytes())
+    assert answer.status_code == 422 and answer.json()["error"].startswith("wide.mp4: ")
+    assert not [path for path in sessions.root.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("../../etc/cron.d/x.mp4", "x.mp4"),
+        ("C:\\temp\\x.mp4", "x.mp4"),
+        ("/abs/x.MP4", "x.mp4"),
+        ("..", "video."),
+        ("a\x00b\n.mp4", "a_x00b_x0a.mp4"),
+        ("<img src=x>.mp4", "img src_x.mp4"),
+        ("\u202egpm.4pm.mp4", "u202egpm.4pm.mp4"),
+        ("x" * 500 + ".mp4", "x" * 60 + ".mp4"),
+    ],
+)
+def test_names_of_uploads_are_harmless(name: str, kept: str) -> None:
+    assert safe_name(name) == kept
+    assert "/" not in safe_name(name) and "\\" not in safe_name(name)
+
+
 def test_hostile_uploads_are_refused(sessions: Sessions, video: Path, tmp_path: Path, monkeypatch: Any) -> None:
     client = client_of(sessions)
     client.get("/")
     content = video.read_bytes()
-    Image.new("RGB", (6000, 6000)).save(tmp_path / "large.png")
     refused = {
         "playlist.mp4": b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n",
         "concat.mp4": b"ffconcat version 1.0\nfile /etc/passwd\n",
@@ -157,6 +199,10 @@ def test_hostile_uploads_are_refused(sessions: Sessions, video: Path, tmp_path: 
         "clip": content,
         "array.npz": b"PK\x03\x04",
         "broken.png": b"\x89PNG\r\n\x1a\n" + os.urandom(64),
+        "notes.mp4": b"Meeting on Monday at ten.\n" * 40,
+        # A few bytes that stand for gigabytes of pixels
+        "bomb.gif": b"GIF89a" + struct.pack("<HHBBB", 65_000, 65_000, 0x80, 0, 0) + bytes(6) + b"\x2c" + bytes(20),
+        "bomb.png": png_header(60_000, 60_000),
     }
     for name, body in refused.items():
         answer = send(client, name, body)

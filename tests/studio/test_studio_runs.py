@@ -12,6 +12,7 @@ import pytest
 import torch
 from helpers import run_vidgan, small_config
 
+from vidgan.commands.evaluate import evaluate
 from vidgan.commands.train import train
 from vidgan.config import differences, dump_config, load_config
 from vidgan.data.preparing.prepare import prepare
@@ -22,6 +23,7 @@ from vidgan.runs import run_config, with_absolute_paths
 from vidgan.studio.actions import compare, data, runs, transform
 from vidgan.studio.catalogue import Catalogue, ModelShelf
 from vidgan.studio.jobs import CancelledError, Job
+from vidgan.studio.saving import open_result, save_result
 from vidgan.training.journal import read_journal
 from vidgan.training.lock import is_held
 from vidgan.video.encode import write_mp4
@@ -55,25 +57,78 @@ def test_an_upscaled_video_and_its_command_line(place: Path, tmp_path: Path, cap
     options = transform.transform_options(entry, 5, True, True)
     assert options == transform.TransformOptions(frames=5), "an upscaler has neither option"
     shares: list[float] = []
-    out = tmp_path / "made" / "one-upscaled.mp4"
-    out.parent.mkdir()
+    folder = tmp_path / "made"
+    folder.mkdir()
     with ModelShelf().borrow(entry) as model:
         job = Job(lambda share, text: shares.append(share))
-        made = transform.transform(model, entry, Path("videos/one.mp4"), out, options, job)
+        made = transform.transform(model, entry, Path("videos/one.mp4"), folder, options, job)
+    save_result(folder, made.result("one-upscaled"))
     assert list(made.clips) == ["input", "bicubic", "nearest", "frame by frame", "upscaled"]
     assert made.clips["upscaled"].shape == (5, 3, 64, 64) and made.clips["input"].shape == (5, 3, 32, 32)
     assert torch.equal(made.clips["nearest"][:, :, ::2, ::2], made.clips["input"])
-    assert shares == sorted(shares) and len(shares) == 7
+    assert shares == sorted(shares) and len(shares) == 1 + 5 + 1 + 3, "frames, then baselines"
+    with np.load(folder / "one-upscaled.npz") as arrays:
+        assert np.array_equal(arrays["bicubic"], made.clips["bicubic"].numpy())
+    for suffix, start in (("webp", b"RIFF"), ("gif", b"GIF8"), ("png", b"\x89PNG")):
+        assert open_result(folder, f"one-upscaled.{suffix}").read_bytes().startswith(start)
     line = transform.transform_line(entry, "videos/one.mp4", options, str(tmp_path / "again.mp4"), None)
     code, _, errors = run_vidgan(capfd, monkeypatch, *shlex.split(line)[1:])
     assert code == 0, errors
-    assert (tmp_path / "again.mp4").read_bytes() == out.read_bytes()
+    assert (tmp_path / "again.mp4").read_bytes() == open_result(folder, "one-upscaled.mp4").read_bytes()
+    records = [json.loads(file.read_text()) for file in (tmp_path / "again.json", folder / "one-upscaled.json")]
+    assert records[0] == records[1] | {"model": records[0]["model"]}
+    assert transform.work_of(entry, Path("videos/one.mp4"), options) == ("pixels", 5 * 32 * 32)
 
     stopping = Job()
     stopping._report = lambda share, text: stopping.cancel() if "frame 2" in text else None
     with ModelShelf().borrow(entry) as model, pytest.raises(CancelledError):
-        transform.transform(model, entry, Path("videos/one.mp4"), tmp_path / "no.mp4", options, stopping)
-    assert not (tmp_path / "no.mp4").exists(), "a cancelled video is not kept"
+        (tmp_path / "no").mkdir()
+        transform.transform(model, entry, Path("videos/one.mp4"), tmp_path / "no", options, stopping)
+    assert not list((tmp_path / "no").iterdir()), "a cancelled video is not kept"
+
+
+def test_a_translation_stands_beside_its_baselines(shapes_data: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    changes: dict[str, Any] = {"train__batch_size": 2, "train__steps": 1, "name": "colour"}
+    train(small_config("translation", shapes_data, tmp_path / "runs", **changes), quiet=True)
+    write_mp4(Path("one.mp4"), clip(1, 20), fps=8)
+    entry = Catalogue([Path("runs")], tmp_path / "examples").model("runs/colour", "mapping")
+    options = transform.transform_options(entry, 20, False, False)
+    assert transform.work_of(entry, Path("one.mp4"), options) == ("frames of the training", 20)
+    with ModelShelf().borrow(entry) as model:
+        made = transform.transform(model, entry, Path("one.mp4"), tmp_path, options, Job())
+        read = model.of_video(made.clips["input"][None])
+        baselines = {"what the model reads" if name == "input" else name: f for name, f in model.baselines().items()}
+        assert list(made.clips) == ["input", *baselines, "translated"]
+        for name, baseline in baselines.items():  # computed in parts, equal to those of the whole clip
+            assert torch.equal(made.clips[name], baseline(read)[0]), name
+
+
+def test_generators_are_compared_by_votes_and_with_real_clips(shapes_data: Path, tmp_path: Path) -> None:
+    for number in range(2):
+        changes: dict[str, Any] = {"train__batch_size": 2, "train__steps": 1, "name": f"m{number}", "seed": number}
+        train(small_config("mocogan", shapes_data, tmp_path / "runs", **changes), quiet=True)
+    catalogue, shelf = Catalogue([tmp_path / "runs"], tmp_path / "examples"), ModelShelf()
+    first, second = (catalogue.model(str(tmp_path / "runs" / name), "clips") for name in ("m0", "m1"))
+    made = compare.compare_generators(shelf, (first, second), shapes_data, 4, 3, 5, Job())
+    with shelf.borrow(second) as model:
+        assert torch.equal(made.pairs[2].clips[1], model.sample(3, frames=second.facts.frames, seed=5)[2])
+    assert [row.name for row in made.metrics][:2] == [first.label, second.label] and len(made.metrics) == 4
+    expected = evaluate(second.path, data=shapes_data, clips=4, seed=5, device="cpu")
+    assert made.metrics[1].values["motion_histogram"] == expected.scores["generated"]["motion_histogram"].mean.mean
+    assert made.meaning["motion_histogram"].name == "Difference in motion"
+    assert made.meaning["motion_histogram"].better == "lower" and made.meaning["motion_energy"].better == ""
+    lines = compare.generator_lines((first, second), shapes_data, 4, 3, 5).splitlines()
+    assert shlex.split(lines[1])[1:6] == ["generate", second.label, "--clips", "3", "--seed"]
+    assert shlex.split(lines[3])[1:5] == ["evaluate", second.label, "--data", str(shapes_data)]
+    without = compare.compare_generators(shelf, (first, second), None, 4, 1, 5, Job())
+    assert not without.metrics and "choose prepared data" in without.note
+    with pytest.raises(ConfigError, match="clips for metrics is 1"):
+        compare.compare_generators(shelf, (first, second), shapes_data, 1, 1, 0, Job())
+    stopped = Job()
+    stopped.cancel()
+    with pytest.raises(CancelledError):
+        compare.compare_generators(shelf, (first, second), shapes_data, 4, 1, 0, stopped)
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +184,8 @@ def test_folders_are_compared_blind(tmp_path: Path) -> None:
     )
     assert sorted(pair.unit for pair in made.pairs) == ["0", "1", "2"] and {*made.swapped} == {True, False}
     near, far = (row.values["psnr"] for row in made.metrics)
+    assert made.meaning["psnr"] == compare.metric_of("psnr", "higher", made.meaning["psnr"].definition)
+    assert made.meaning["psnr"].name == "PSNR (dB)"
     assert near == pytest.approx(10 * np.log10(255**2 / 4), abs=1.5) and far < 20
     while not made.is_over:
         pair, swapped = made.pairs[len(made.votes)], made.swapped[len(made.votes)]

@@ -45,8 +45,10 @@ def studio(
     Raises:
         ConfigError: gradio is missing, a folder does not exist, the port is in use, or the token is too short.
     """
+    from vidgan.studio.gradio_import import import_gradio
+
     try:
-        import gradio  # noqa: F401
+        import_gradio()
         import uvicorn
     except ModuleNotFoundError as error:
         raise ConfigError(f"vidgan studio needs {error.name}; install it with pip install 'vidgan[studio]'") from None

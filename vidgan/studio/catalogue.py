@@ -119,6 +119,11 @@ class Catalogue:
             self.models, self.videos, self.data = models, videos, data
             self.runs, self.video_folders = runs, video_folders
 
+    @property
+    def example(self) -> Path:
+        """A rendered video of moving shapes, EXAMPLE_FRAMES frames of EXAMPLE_SIZE pixels."""
+        return self._examples[0].path
+
     def first_pair(self, kind: EvaluationKind) -> tuple[str | None, str | None]:
         """Video and model that a page starts with: the user's own, otherwise an example and weights that fit it."""
         names = self.models_of(kind)
@@ -177,6 +182,11 @@ class ModelShelf:
         """
         with self._busy:
             yield self._get(entry)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether an action computes with a model."""
+        return self._busy.locked()
 
     def peek(self, entry: ModelEntry) -> Any:
         """The loaded model of an entry, to look at its facts and size while another action computes with it.

@@ -1,17 +1,21 @@
 """What all tabs share: the entries, the loaded models, the browsers, and the times that were measured."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from vidgan.data.sources.file_tree import VIDEO_SUFFIXES
-from vidgan.errors import DataError
+from vidgan.errors import DataError, UserError
 from vidgan.studio.actions.runs import Trainings
 from vidgan.studio.catalogue import Catalogue, ModelShelf, VideoEntry
 from vidgan.studio.jobs import Pace
 from vidgan.studio.sessions import Session, Sessions
 
-__all__ = ["Studio", "chosen_video", "open_studio"]
+__all__ = ["Studio", "chosen_video", "open_studio", "timed"]
+
+PATIENCE: Final = 5.0  # seconds that an estimate waits for another action
 
 
 @dataclass
@@ -33,6 +37,45 @@ class Studio:
     trainings: Trainings
     shelf: ModelShelf = field(default_factory=ModelShelf)
     pace: Pace = field(default_factory=Pace)
+
+    def estimate(self, *key: str, units: float, trial: Callable[[], float]) -> float | None:
+        """Seconds that an action will take, from a small part of its work if none like it was measured yet.
+
+        Args:
+            key: action and model, as in `Pace.measure`.
+            units: units of work.
+            trial: does a small part of the work and returns the seconds of one unit.
+
+        Returns:
+            None if the trial fails, or would have to wait for long because another action computes.
+        """
+        if not self.pace.is_known(*key):
+            end = time.monotonic() + PATIENCE
+            while self.shelf.is_busy and time.monotonic() < end:
+                time.sleep(0.1)
+            if self.shelf.is_busy:
+                return None
+            try:
+                self.pace.note(*key, seconds=trial(), units=1)
+            except (UserError, ValueError, OSError, RuntimeError, MemoryError):  # the action itself says what is wrong
+                return None
+        return self.pace.estimate(*key, units=units)
+
+
+def timed(work: Callable[[], float]) -> Callable[[], float]:
+    """A trial of some work: runs it twice, since the first time warms up, and returns the seconds of one unit.
+
+    Args:
+        work: does a small part of an action and returns the number of its units.
+    """
+
+    def trial() -> float:
+        work()
+        started = time.monotonic()
+        units = work()
+        return (time.monotonic() - started) / units
+
+    return trial
 
 
 def open_studio(folders: Sequence[Path], scratch: Path, port: int) -> Studio:

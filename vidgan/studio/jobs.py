@@ -33,14 +33,27 @@ class Job:
         """Stop at the next `step`."""
         self._cancelled.set()
 
-    def step(self, share: float, text: str) -> None:
-        """Report progress.
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether it was asked to stop."""
+        return self._cancelled.is_set()
+
+    def check(self) -> None:
+        """Stop here if the job was cancelled. Any thread may call it.
 
         Raises:
             CancelledError: the job was cancelled.
         """
         if self._cancelled.is_set():
             raise CancelledError("cancelled; nothing was kept")
+
+    def step(self, share: float, text: str) -> None:
+        """Report progress.
+
+        Raises:
+            CancelledError: the job was cancelled.
+        """
+        self.check()
         self._report(share, text)
 
 
@@ -56,7 +69,11 @@ class Pace:
         """Time the block, which does `units` units of work; a block that raises is not counted."""
         started = time.monotonic()
         yield
-        each = (time.monotonic() - started) / units
+        self.note(*key, seconds=time.monotonic() - started, units=units)
+
+    def note(self, *key: str, seconds: float, units: float) -> None:
+        """Add a measurement."""
+        each = seconds / units
         with self._lock:
             before = self._seconds.get(key, each)
             self._seconds[key] = (1 - SMOOTHING) * before + SMOOTHING * each
@@ -66,3 +83,8 @@ class Pace:
         with self._lock:
             each = self._seconds.get(key)
         return None if each is None else each * units
+
+    def is_known(self, *key: str) -> bool:
+        """Whether a unit of this work was measured."""
+        with self._lock:
+            return key in self._seconds

@@ -1,6 +1,5 @@
 """The server of the studio: Gradio's application behind the gate, in one process."""
 
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +12,6 @@ __all__ = ["build_app", "sweeping"]
 
 MAX_WAITING: Final = 200  # actions in the queue
 SWEEP_SECONDS: Final = 20.0
-
-# Read when Gradio is imported: no request of its own may leave the machine.
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 
 def build_app(studio: Studio, *, host: str, token: str | None) -> Gate:

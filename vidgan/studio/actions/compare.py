@@ -1,6 +1,6 @@
-"""Compare two folders of videos or two forecasters: blind votes, and metrics beside them."""
+"""Compare two models that forecast, two that generate clips, or two folders: blind votes, and metrics beside them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, TypeAlias
@@ -8,31 +8,72 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 import numpy as np
 import torch
 
-from vidgan.commands.compare import compare
 from vidgan.commands.forecast_files import DEFAULT_CONTEXT
+from vidgan.commands.output import output_rate, require_memory
 from vidgan.commands.predict import read_known
 from vidgan.data.sources.file_tree import VIDEO_SUFFIXES
 from vidgan.errors import ConfigError, DataError
 from vidgan.evaluation.baselines import copy_last
-from vidgan.evaluation.results import FolderScores
-from vidgan.metrics.frame import ssim
+from vidgan.evaluation.clips import evaluate_clips
+from vidgan.evaluation.folders import Reader, find_videos, score_folders
+from vidgan.evaluation.models import load_model as load_trained
+from vidgan.evaluation.results import Result
+from vidgan.evaluation.settings import ClipSettings
+from vidgan.metrics.frame import METRICS, ssim
 from vidgan.metrics.preference import Vote, bradley_terry
 from vidgan.report.clips import player_clip
+from vidgan.report.formatting import heading
 from vidgan.report.player import PlayerClip
 from vidgan.studio.actions.forecast import finite_psnr
 from vidgan.studio.catalogue import ModelEntry, ModelShelf
 from vidgan.studio.jobs import Job
 from vidgan.studio.lines import command_line
+from vidgan.tasks.base import ForecastModel
 from vidgan.types import ByteClip
 from vidgan.video.decode import read_video
 
-__all__ = ["Choice", "Comparison", "MetricRow", "compare_folders", "compare_forecasters", "compare_lines"]
+__all__ = [
+    "Choice",
+    "Comparison",
+    "Metric",
+    "MetricRow",
+    "compare_folders",
+    "compare_forecasters",
+    "compare_generators",
+    "count_shared",
+    "folder_lines",
+    "forecast_few",
+    "generator_lines",
+    "metric_of",
+    "read_few",
+    "score_few",
+]
 
 Choice: TypeAlias = Literal["left", "right", "tie"]
 
 MAX_PAIRS: Final = 40
+MAX_SCORED: Final = 256  # generated clips that metrics are computed of
+TRIAL_SCORED: Final = 4  # from which the time of all is estimated
+TRIAL_HORIZON: Final = 2  # frames
 MAX_CLIP_FRAMES: Final = 64
 MAX_CLIP_BYTES: Final = 100_000_000
+
+
+# In words that need no manual; metrics that are missing here are called by `heading`.
+READABLE: Final = {
+    "psnr": "PSNR (dB)",
+    "ssim": "SSIM",
+    "frechet_inhouse": "Fréchet distance of simple features",
+    "motion_histogram": "Difference in motion",
+    "motion_energy": "Amount of motion",
+    "flicker": "Flicker",
+    "content_distance": "Change of content",
+    "diversity": "Diversity",
+    "nearest_clip": "Distance to the nearest real clip",
+    "nearest_training": "Distance to the nearest training clip",
+    "copy_ratio": "Copy ratio",
+}
+ROWS: Final = {"real": "real clips, the best possible", "frozen": "real clips, frozen"}
 
 
 class MetricRow(NamedTuple):
@@ -40,6 +81,20 @@ class MetricRow(NamedTuple):
 
     name: str
     values: dict[str, float]
+
+
+class Metric(NamedTuple):
+    """What a reader needs to know of a metric.
+
+    Attributes:
+        name: in words.
+        better: "higher", "lower", or "" where neither is better.
+        definition: in one sentence.
+    """
+
+    name: str
+    better: str
+    definition: str
 
 
 @dataclass(frozen=True)
@@ -70,6 +125,7 @@ class Comparison:
         pairs: in the order of display.
         swapped: whether the second side is on the left, for each pair.
         metrics: of both sides.
+        meaning: of each metric.
         note: why there are no metrics.
         votes: so far.
     """
@@ -78,6 +134,7 @@ class Comparison:
     pairs: Sequence[Pair]
     swapped: Sequence[bool]
     metrics: Sequence[MetricRow]
+    meaning: Mapping[str, Metric] = field(default_factory=dict)
     note: str = ""
     votes: list[Choice] = field(default_factory=list)
 
@@ -158,15 +215,18 @@ def compare_folders(
         known = _read(true[name])[0] if name in true else None
         pairs.append(Pair(name, (left, right), known, fps))
     job.step(0.5, "metrics")
-    rows, note = [], ""
+    rows, note, results = [], "", []
+    sides = [(f"{names[0]} against {names[1]}", folders[0], folders[1])]
+    if truth is not None:
+        sides = [(name, folder, truth) for name, folder in zip(names, folders, strict=True)]
     try:
-        if truth is None:
-            rows = [_folder_row(f"{names[0]} against {names[1]}", folders[0], folders[1])]
-        else:
-            rows = [_folder_row(name, folder, truth) for name, folder in zip(names, folders, strict=True)]
-    except ValueError as error:  # votes need no metrics
-        note = f"Metrics were not computed: {error}."
-    return Comparison(names, pairs, (draws.random(len(pairs)) < 0.5).tolist(), rows, note)
+        for name, predicted, true_folder in sides:
+            results.append(_folder_scores(predicted, true_folder, job))
+            rows.append(MetricRow(name, _means(results[-1], "prediction")))
+    except (ValueError, ConfigError, DataError) as error:  # votes need no metrics
+        rows, note = [], f"Metrics were not computed: {error}."
+    swapped = (draws.random(len(pairs)) < 0.5).tolist()
+    return Comparison(names, pairs, swapped, rows, _meaning(results), note)
 
 
 def compare_forecasters(
@@ -224,10 +284,126 @@ def compare_forecasters(
     sides = {names[0]: forecasts[0], f"{names[1]} ": forecasts[1], "copy-last": copies}
     rows = [MetricRow(name.strip(), _metrics(clips, truths)) for name, clips in sides.items()]
     swapped = np.random.default_rng(seed).random(len(pairs)) < 0.5
-    return Comparison(names, pairs, swapped.tolist(), rows)
+    meaning = {name: metric_of(name, METRICS[name].better, METRICS[name].definition) for name in ("psnr", "ssim")}
+    return Comparison(names, pairs, swapped.tolist(), rows, meaning)
 
 
-def compare_lines(first: Path | str, second: Path | str, truth: Path | str | None) -> str:
+def compare_generators(
+    shelf: ModelShelf,
+    entries: tuple[ModelEntry, ModelEntry],
+    data: Path | None,
+    scored: int,
+    count: int,
+    seed: int,
+    job: Job,
+) -> Comparison:
+    """Compare clips that two models generate, and both sets with real clips.
+
+    Args:
+        shelf: loads the models.
+        entries: the two models.
+        data: prepared data with the real clips, for the metrics; None: no metrics.
+        scored: generated clips that the metrics are computed of.
+        count: pairs of clips that are displayed.
+        seed: of the clips and of the order.
+        job: its progress.
+
+    Raises:
+        ConfigError: a value outside its limits, or a model that continues a given frame.
+        DataError: too few real clips. CancelledError: the job was cancelled.
+    """
+    _check_count(count)
+    if not TRIAL_SCORED <= scored <= MAX_SCORED:
+        raise ConfigError(f"clips for metrics is {scored}; accepted are {TRIAL_SCORED} to {MAX_SCORED}")
+    drawn, rates = [], []
+    for side, entry in enumerate(entries):
+        job.step(0.1 * side, f"{entry.label}: drawing {count} clips")
+        with shelf.borrow(entry) as model:
+            if model.needs_first_frame:
+                raise ConfigError(
+                    f"{entry.label}: continues a given frame; write its clips to a folder and compare that"
+                )
+            height, width = model.image_size
+            require_memory(count * entry.facts.frames * height * width * 15, f"pairs {count}")
+            drawn.append(model.sample(count, frames=entry.facts.frames, seed=seed))
+        rates.append(output_rate(None, entry.facts.frame_rate or entry.facts.sampled_fps, "training clips")[0])
+    pairs = [
+        Pair(f"clip {number + 1}", (drawn[0][number], drawn[1][number]), None, rates[0]) for number in range(count)
+    ]
+    rows: list[MetricRow] = []
+    results = []
+    for side, entry in enumerate(entries if data is not None else ()):
+        assert data is not None
+        job.step(0.2 + 0.4 * side, f"{entry.label}: metrics of {scored} clips")
+        with shelf.borrow(entry):  # one action computes at a time
+            results.append(_generator_scores(entry, data, scored, seed))
+        rows.append(MetricRow(entry.label, _means(results[-1], "generated")))
+    if results:
+        rows += [MetricRow(name, _means(results[-1], row)) for row, name in ROWS.items()]
+    job.step(1.0, "done")
+    note = "" if results else "Metrics need real clips: choose prepared data."
+    swapped = np.random.default_rng(seed).random(count) < 0.5
+    return Comparison((entries[0].label, entries[1].label), pairs, swapped.tolist(), rows, _meaning(results), note)
+
+
+def score_few(entry: ModelEntry, data: Path) -> int:
+    """The metrics of a few generated clips; returns their number.
+
+    Raises:
+        ConfigError, DataError: as in `compare_generators`.
+    """
+    _generator_scores(entry, data, TRIAL_SCORED, 0)
+    return TRIAL_SCORED
+
+
+def forecast_few(model: ForecastModel, video: Path, context: int) -> int:
+    """A short forecast of a video; returns the number of frames that the model read and made.
+
+    Raises:
+        DataError, VideoError: the video cannot be read.
+    """
+    known = read_known(video, model, context, TRIAL_HORIZON, 0, known=context + TRIAL_HORIZON)
+    model.predict(known.context[None], TRIAL_HORIZON)
+    return context + TRIAL_HORIZON
+
+
+def read_few(folders: tuple[Path, Path], job: Job) -> int:
+    """Score one pair of videos of two folders; returns 1.
+
+    Raises:
+        DataError, VideoError: there is no pair, or it cannot be read.
+    """
+    _folder_scores(*folders, job, limit=1)
+    return 1
+
+
+def count_shared(folders: tuple[Path, Path]) -> int:
+    """Number of videos with the same name in two folders."""
+    first, second = (_videos(folder) for folder in folders)
+    return len(first.keys() & second.keys())
+
+
+def metric_of(name: str, better: str, definition: str) -> Metric:
+    """A metric in words."""
+    return Metric(READABLE.get(name, heading(name)), better, definition)
+
+
+def generator_lines(
+    entries: tuple[ModelEntry, ModelEntry], data: Path | None, scored: int, count: int, seed: int
+) -> str:
+    """The commands that draw the same clips and compute the same metrics."""
+    lines = [
+        command_line("generate", entry.words, clips=count, seed=seed, out=side)
+        for side, entry in zip("ab", entries, strict=True)
+    ]
+    if data is not None:
+        lines += [
+            command_line("evaluate", entry.words, data=data, clips=scored, seed=seed, device="cpu") for entry in entries
+        ]
+    return "\n".join(lines)
+
+
+def folder_lines(first: Path | str, second: Path | str, truth: Path | str | None) -> str:
     """The commands that compute the metrics of two folders."""
     if truth is None:
         return command_line("compare", [first, second])
@@ -250,12 +426,40 @@ def _read(file: Path) -> tuple[ByteClip, float]:
     return torch.from_numpy(video.frames).permute(0, 3, 1, 2).contiguous(), video.fps
 
 
-def _folder_row(name: str, predicted: Path, true: Path) -> MetricRow:
-    scores = compare(predicted, true)
-    assert isinstance(scores, FolderScores)
-    means = scores.scores["prediction"]
-    values = {metric: score.mean.mean for metric, score in means.items()}
-    return MetricRow(name, {metric: value for metric, value in values.items() if value is not None})
+def _folder_scores(predicted: Path, true: Path, job: Job, limit: int | None = None) -> Result:
+    """What `vidgan compare` computes; each video that is read is a chance to cancel."""
+
+    def watched(read: Reader) -> Reader:
+        def reading() -> ByteClip:
+            job.check()
+            return read()
+
+        return reading
+
+    sides = [find_videos(folder, None) for folder in (predicted, true)]
+    names = sorted(sides[0])[:limit] if limit else None
+    readers = [{name: watched(read) for name, read in side.items() if not names or name in names} for side in sides]
+    return score_folders(*readers)
+
+
+def _generator_scores(entry: ModelEntry, data: Path, scored: int, seed: int) -> Result:
+    """What `vidgan evaluate` computes."""
+    trained = load_trained(entry.path, data=data)
+    return evaluate_clips(trained, ClipSettings(clips=scored, seed=seed, device="cpu"))
+
+
+def _means(result: Result, row: str) -> dict[str, float]:
+    """Metric -> mean of one row of a result."""
+    values = {metric: score.mean.mean for metric, score in result.scores[row].items()}
+    return {metric: value for metric, value in values.items() if value is not None}
+
+
+def _meaning(results: Sequence[Result]) -> dict[str, Metric]:
+    return {
+        name: metric_of(name, result.better.get(name, ""), definition)
+        for result in results
+        for name, definition in result.definitions.items()
+    }
 
 
 def _metrics(clips: Sequence[ByteClip], truths: Sequence[ByteClip]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -28,6 +29,7 @@ SHEET_FRAMES: Final = 6
 MAX_ROWS: Final = 200
 MAX_COMPARED: Final = 1500  # clips whose frames are compared
 CUT_WEIGHTS: Final = "transnetv2"
+FEW: Final = 16  # clips from which the time of all is estimated
 NEAR: Final = 0.02  # root mean squared difference of the middle frames at 16x16, RGB in [0, 1]
 
 
@@ -105,6 +107,27 @@ def find_duplicates(index: Index, store: ClipStore, job: Job) -> list[Duplicate]
         pairs = zip(*np.nonzero(np.triu(distances < NEAR, k=1)), strict=True)
         found += [Duplicate(compared[i], compared[j], float(distances[i, j])) for i, j in pairs]
     return sorted(found, key=lambda pair: (not pair.crosses, pair.distance))
+
+
+def work_units(root: Path) -> int:
+    """Clips that are read and compared, for the estimate of the time.
+
+    Raises:
+        DataError: no prepared data.
+    """
+    return max(1, min(MAX_COMPARED, len(load_index(root).clips)))
+
+
+def compare_few(root: Path, job: Job) -> int:
+    """Read and compare the first clips alone; returns their number.
+
+    Raises:
+        DataError: no prepared data.
+    """
+    index = load_index(root)
+    few = replace(index, clips=index.clips[:FEW])
+    find_duplicates(few, open_store(root, index), job)
+    return max(1, len(few.clips))
 
 
 def prepare_line(root: Path) -> str:

@@ -34,6 +34,7 @@ MAX_SAMPLES: Final = 8
 MAX_START: Final = 10_000
 FILM_FRAMES: Final = 80  # of a video that the film strip shows
 MAX_PSNR: Final = 99.0  # dB
+TRIAL_CONTEXT: Final = 10  # frames
 PARTS: Final = 12  # clips of the forecast's length that are in memory
 
 
@@ -202,6 +203,11 @@ def trust_text(trust: Trust | None) -> str:
 def work_units(options: ForecastOptions) -> float:
     """Model frames that a forecast computes, for the estimate of its time."""
     return options.context + options.horizon * (1 + (options.samples if options.samples > 1 else 0))
+
+
+def trial_options(options: ForecastOptions) -> ForecastOptions:
+    """A short forecast of the example video, from which the time of these options is estimated."""
+    return ForecastOptions(context=min(options.context, TRIAL_CONTEXT), horizon=1)
 
 
 def finite_psnr(clips: ByteClip, truths: ByteClip) -> np.ndarray:

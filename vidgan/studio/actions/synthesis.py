@@ -4,7 +4,8 @@ The files equal those of `vidgan generate` and `vidgan edit`; codes are kept in 
 """
 
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -25,26 +26,31 @@ from vidgan.metrics.still_fits import Reconstruction
 from vidgan.report.clips import player_clip
 from vidgan.report.player import PlayerClip
 from vidgan.studio.catalogue import ModelEntry
-from vidgan.studio.jobs import Job
+from vidgan.studio.jobs import CancelledError, Job
 from vidgan.studio.lines import command_line
 from vidgan.studio.saving import Result
 from vidgan.tasks.synthesis.codes import Codes, load_codes, render_codes, save_codes
 from vidgan.tasks.synthesis.editing import EDITS
 from vidgan.tasks.synthesis.inversion import SCREENING, InversionSettings, check_invertible, invert_clip
+from vidgan.tasks.synthesis.mocogan import MoCoGAN
+from vidgan.tasks.synthesis.units import unit_layers
 from vidgan.types import ByteClip, Latents
 from vidgan.video.encode import contact_sheet, tile
 
 __all__ = [
     "CODES_FILE",
+    "Abilities",
     "DrawOptions",
     "Drawing",
     "Edited",
     "Inverted",
+    "abilities",
     "draw",
     "edit",
     "edit_line",
     "edit_options",
     "generate_line",
+    "interpolate",
     "invert",
     "invert_line",
     "nearest",
@@ -56,6 +62,50 @@ MAX_FRAMES: Final = 128
 MAX_SEED: Final = 2**31 - 1
 MAX_STEPS: Final = 1000
 MAX_SHEET_CLIPS: Final = 32
+BETWEEN: Final = (0.25, 0.5, 0.75)  # amounts of the clips that lead from one to another
+TRIAL_CLIPS, TRIAL_FRAMES = 2, 8  # drawn to estimate the time of more
+TRIAL_STEPS: Final = 10  # of an inversion
+TRIAL_BLOCKS: Final = 2  # blocks of training windows
+
+
+@dataclass(frozen=True)
+class Abilities:
+    """What a model that generates clips can be asked for.
+
+    Attributes:
+        first_frame: it continues a given frame.
+        captions: it reads text.
+        truncation: its look can be pulled toward the mean one.
+        levels: levels of its frame generator at which styles can be mixed; 0 if they cannot.
+        units: layer -> number of units that can be set to 0, None where it is not known.
+        codes: its clips can be edited through their codes.
+    """
+
+    first_frame: bool
+    captions: bool
+    truncation: bool
+    levels: int
+    units: dict[str, int | None]
+    codes: bool
+
+    @property
+    def operations(self) -> list[str]:
+        """Edits that the model supports, whatever its categories."""
+        return [name for name in EDITS if name != "none" and (name != "mix" or self.levels > 1)]
+
+
+def abilities(model: Any) -> Abilities:
+    """What a loaded model can be asked for."""
+    frame = getattr(model, "frame", None)
+    first_frame, captions = bool(model.needs_first_frame), bool(getattr(model, "reads_captions", False))
+    return Abilities(
+        first_frame=first_frame,
+        captions=captions,
+        truncation=hasattr(frame, "styles"),
+        levels=int(frame.num_levels) if frame is not None and getattr(frame, "mixes_content", False) else 0,
+        units=_units(model) if isinstance(model, MoCoGAN) else {},
+        codes=isinstance(model, MoCoGAN) and not first_frame and not captions,
+    )
 
 
 @dataclass(frozen=True)
@@ -69,6 +119,7 @@ class DrawOptions:
         category: name for all clips; None: drawn for each motion.
         without_units: units of the frame generator that are set to 0, as `LAYER:UNIT,UNIT`.
         text: caption of all clips; None: captions of training clips, for a model that reads them.
+        truncation: 0 to 1, how far each clip's look may differ from the mean one; None: not limited.
     """
 
     clips: int = 3
@@ -77,6 +128,7 @@ class DrawOptions:
     category: str | None = None
     without_units: tuple[str, ...] = ()
     text: str | None = None
+    truncation: float | None = None
 
 
 @dataclass(frozen=True)
@@ -163,6 +215,19 @@ class Inverted:
     notes: tuple[str, ...]
 
 
+def _units(model: MoCoGAN) -> dict[str, int | None]:
+    """Layer -> number of its units, None where its module does not say."""
+    try:
+        layers = unit_layers(model)
+    except ValueError:
+        return {}
+    sizes = ("out_channels", "num_features", "num_channels")
+    return {
+        name: next((int(getattr(layer, size)) for size in sizes if hasattr(layer, size)), None)
+        for name, layer in layers.items()
+    }
+
+
 def draw_options(
     entry: ModelEntry,
     clips: float,
@@ -171,6 +236,7 @@ def draw_options(
     category: str | None,
     units: str,
     text: str = "",
+    truncation: float | None = None,
 ) -> DrawOptions:
     """Checked options from the controls of a page.
 
@@ -186,7 +252,10 @@ def draw_options(
         if not (isinstance(value, int | float) and float(value).is_integer() and least <= value <= most):
             raise ConfigError(f"{name} is {value}; accepted are whole numbers from {least} to {most}")
     count, length, number = (int(value) for value, _, _ in values.values())
-    return DrawOptions(count, length, number, category or None, tuple(units.split()), text.strip() or None)
+    pulled = None if truncation is None or truncation == 1 else float(truncation)
+    if pulled is not None and not 0 <= pulled <= 1:
+        raise ConfigError(f"truncation is {truncation}; accepted are 0 to 1")
+    return DrawOptions(count, length, number, category or None, tuple(units.split()), text.strip() or None, pulled)
 
 
 def draw(model: Any, entry: ModelEntry, options: DrawOptions, job: Job, first_frame: Path | None = None) -> Drawing:
@@ -214,14 +283,15 @@ def draw(model: Any, entry: ModelEntry, options: DrawOptions, job: Job, first_fr
     chosen: dict[str, Any] = {"seed": options.seed, "category": options.category}
     if options.text is not None:
         chosen["text"] = options.text
+    pulled: dict[str, Any] = {} if options.truncation is None else {"truncation": options.truncation}
     with rendering_without(model, options.without_units):
-        samples = model.sample(count, frames=options.frames, first_frame=image, **chosen)
+        samples = model.sample(count, frames=options.frames, first_frame=image, **chosen, **pulled)
         latents = model.latents(count, options.frames, **chosen)
         rows = []
         for row in range(count):
             job.step(0.3 + 0.7 * row / count, f"content {row + 1} of {count}")
             content = latents.content[row].expand_as(latents.content)
-            rows.append(model.render(latents._replace(content=content), first_frame=image))
+            rows.append(model.render(latents._replace(content=content), first_frame=image, **pulled))
     codes = {}
     if not model.needs_first_frame and not model.reads_captions:
         codes = {
@@ -299,6 +369,41 @@ def edit(
     return Edited(shown, render_codes(model, edited), edited, fps)
 
 
+def interpolate(
+    model: Any, entry: ModelEntry, folder: Path, first: str, second: str, job: Job
+) -> tuple[dict[str, ByteClip], Result]:
+    """Clips that lead from one to another in equal steps of content and motion, and their files.
+
+    Raises:
+        DataError: no such codes. CancelledError: the job was cancelled.
+    """
+    held = load_codes(folder / CODES_FILE, model)
+    if missing := [name for name in (first, second) if name not in held]:
+        raise DataError(f"{', '.join(map(str, missing))}: no such clip; choose one from the list")
+    ends = held[first], held[second]
+    clips = {f"A: {first}": render_codes(model, ends[0])}
+    for number, amount in enumerate(BETWEEN):
+        job.step((number + 1) / (len(BETWEEN) + 2), f"clip {number + 2} of {len(BETWEEN) + 2}")
+        middle = EDITS["morph"].function(model, *ends, amount=amount)
+        clips[f"{amount:.0%}"] = render_codes(model, middle)
+    clips[f"B: {second}"] = render_codes(model, ends[1])
+    length = min(len(clip) for clip in clips.values())
+    row = torch.stack([clip[:length] for clip in clips.values()])
+    fps, _ = output_rate(None, entry.facts.frame_rate or entry.facts.sampled_fps, "training clips")
+    record = {"line": interpolation_lines(entry, first, second)}
+    return clips, Result("a-to-b", tile(row, columns=len(row)), contact_sheet(row), fps, {"clips": row}, record)
+
+
+def interpolation_lines(entry: ModelEntry, first: str, second: str) -> str:
+    """The commands that write the clips between two."""
+    options = [{"amount": amount, "part": "both"} for amount in BETWEEN]
+    codes = [f"{CODES_FILE}#{name}" for name in (first, second)]
+    return "\n".join(
+        command_line("edit", [*entry.words, "morph", *codes], **option, out=f"morph-{option['amount']}")
+        for option in options
+    )
+
+
 def _letters(names: Sequence[str]) -> list[str]:
     return [f"{letter}: {name}" for letter, name in zip("ABC", names, strict=False)]
 
@@ -332,8 +437,52 @@ def inversion_steps(steps: int) -> int:
     return steps + round(SCREENING * steps)
 
 
-def nearest(entry: ModelEntry, clip: ByteClip) -> tuple[ByteClip, str]:
+def draw_few(model: Any) -> int:
+    """Draw short clips; returns the number of their frames."""
+    image = None
+    if model.needs_first_frame:
+        image = torch.zeros(3, *model.image_size, dtype=torch.uint8)
+    model.sample(TRIAL_CLIPS, frames=TRIAL_FRAMES, first_frame=image)
+    return TRIAL_CLIPS * TRIAL_FRAMES
+
+
+def step_seconds(model: Any, video: Path) -> float:
+    """Mean seconds of an optimisation step, from the first steps of an inversion.
+
+    Raises:
+        ConfigError, DataError: as in `invert`.
+    """
+    times: list[float] = []
+    invert(model, video, TRIAL_STEPS, 0, Job(lambda share, text: times.append(time.monotonic())))
+    return (times[-1] - times[0]) / (len(times) - 1)
+
+
+def nearest_few(entry: ModelEntry, clip: ByteClip) -> float:
+    """Compare a clip with a part of the training windows; returns that part, 0 to 1.
+
+    Raises:
+        ConfigError, DataError: as in `nearest`.
+    """
+    part = 1.0
+
+    def on_block(done: int, total: int) -> None:
+        nonlocal part
+        part = done / total
+        if done == TRIAL_BLOCKS:
+            raise CancelledError("measured")
+
+    try:
+        nearest(entry, clip, on_block)
+    except CancelledError:
+        return part
+    return 1.0
+
+
+def nearest(entry: ModelEntry, clip: ByteClip, on_block: Callable[[int, int], None]) -> tuple[ByteClip, str]:
     """The training clip that is closest to a drawn one, and a line about it.
+
+    Args:
+        on_block: called with the number of finished blocks of training windows and of all; may raise to stop.
 
     Raises:
         ConfigError: the training data are not here. DataError: they cannot be read.
@@ -342,7 +491,7 @@ def nearest(entry: ModelEntry, clip: ByteClip) -> tuple[ByteClip, str]:
     length = trained.facts.frames
     if len(clip) < length:
         raise ConfigError(f"the clip has {len(clip)} frames; {length} are compared, as in training; draw longer clips")
-    neighbours, _, count = nearest_windows(trained, clip[None, :length])
+    neighbours, _, count = nearest_windows(trained, clip[None, :length], on_block)
     windows = trained.windows(split="train")
     entries = {window.entry.id: window.entry for window in windows.windows}
     found = neighbours[0]
@@ -362,6 +511,7 @@ def generate_line(entry: ModelEntry, options: DrawOptions, first_frame: str | No
         text=options.text,
         first_frame=first_frame,
         without_units=list(options.without_units),
+        truncation=options.truncation,
         seed=options.seed,
         out="clips",
     )
@@ -383,6 +533,6 @@ def categories(facts: ModelFacts) -> list[str]:
     return list(facts.categories or ())
 
 
-def reads_captions(facts: ModelFacts) -> bool:
-    """Whether a model draws clips from text."""
-    return bool(facts.captions)
+def render_units(codes: int, frames: int) -> int:
+    """Frames that an edit renders: those of its clips and of the result."""
+    return (codes + 1) * frames

@@ -7,9 +7,10 @@ import gradio as gr
 
 from vidgan.errors import DataError
 from vidgan.studio.actions import data as action
-from vidgan.studio.context import Studio
+from vidgan.studio.context import Studio, timed
 from vidgan.studio.jobs import Job
 from vidgan.studio.layout.parts import (
+    Estimate,
     Restored,
     Values,
     address,
@@ -21,6 +22,7 @@ from vidgan.studio.layout.parts import (
     number_in,
     page_view,
     player,
+    renew_estimate,
     status_html,
 )
 from vidgan.studio.sessions import Session
@@ -52,9 +54,9 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
                 count = gr.Number(8, label="Clips", precision=0, minimum=1, maximum=action.MAX_CLIPS, min_width=80)
                 seed = gr.Number(0, label="Seed of the choice", precision=0, minimum=0, min_width=80)
             with gr.Row():
-                go = gr.Button("Look", variant="primary", elem_id="data-go")
-                cancel = gr.Button("Cancel", elem_id="data-cancel")
-            estimate = gr.HTML()
+                go = gr.Button("Look", variant="primary", min_width=90, elem_id="data-go")
+                cancel = gr.Button("Cancel", min_width=90, elem_id="data-cancel")
+            estimate = gr.HTML(elem_id="data-estimate")
             status = gr.HTML(elem_id="data-status")
         with gr.Column(scale=5, min_width=320):
             view = player(TAB)
@@ -64,14 +66,22 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
         folder = studio.catalogue.data.get(name)
         if folder is None:
             raise DataError(f"data {name!r}: not in the list" if studio.catalogue.data else NO_DATA)
-        with studio.pace.measure(TAB, str(name), units=1):
+        with studio.pace.measure(TAB, str(name), units=action.work_units(folder)):
             page = action.data_page(folder, str(which), int(number or 0), int(start or 0), job)
         yield {
             view: page_view(page, f"data {folder.name}"),
             line: line_update(action.prepare_line(folder)),
             status: "",
-            estimate: estimate_text(studio.pace.estimate(TAB, str(name), units=1)),
+            estimate: estimate_text(studio.pace.estimate(TAB, str(name), units=action.work_units(folder))),
         }
+
+    def seconds(session: Session, name: Any) -> float | None:
+        folder = studio.catalogue.data.get(name)
+        if folder is None:
+            return None
+        return studio.estimate(
+            TAB, str(name), units=action.work_units(folder), trial=timed(lambda: action.compare_few(folder, Job()))
+        )
 
     def restore(query: Mapping[str, str]) -> list[Any]:
         listed = list(studio.catalogue.data)
@@ -85,7 +95,8 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
 
     controls = {"data": root, "split": split, "clips": count, "seed": seed}
     address(TAB, controls)
-    restored[TAB] = Restored(restore, [missing, *controls.values()])
+    takes = renew_estimate(studio, Estimate(seconds, [root], estimate))
+    restored[TAB] = Restored(restore, [missing, *controls.values()], estimates=[takes])
     clicked = go.click(
         guarded(studio, TAB, status, run),
         [root, split, count, seed],

@@ -8,11 +8,11 @@ import gradio as gr
 import numpy as np
 import torch
 
-from vidgan.errors import UserError
 from vidgan.studio.actions import forecast as action
-from vidgan.studio.context import Studio, chosen_video
+from vidgan.studio.context import Studio, chosen_video, timed
 from vidgan.studio.jobs import Job
 from vidgan.studio.layout.parts import (
+    Estimate,
     Restored,
     Values,
     address,
@@ -27,6 +27,7 @@ from vidgan.studio.layout.parts import (
     number_in,
     player,
     player_view,
+    renew_estimate,
     status_html,
 )
 from vidgan.studio.saving import save_result
@@ -112,12 +113,13 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
                     step=1,
                     label="Samples",
                     info="More than 1 shows their spread",
+                    min_width=220,
                     elem_id="forecast-samples",
                 )
                 seed = gr.Number(0, label="Seed", precision=0, minimum=0, min_width=80)
             with gr.Row():
-                go = gr.Button("Forecast", variant="primary", elem_id="forecast-go")
-                cancel = gr.Button("Cancel", elem_id="forecast-cancel")
+                go = gr.Button("Forecast", variant="primary", min_width=90, elem_id="forecast-go")
+                cancel = gr.Button("Cancel", min_width=90, elem_id="forecast-cancel")
             estimate = gr.HTML(elem_id="forecast-estimate")
             status = gr.HTML(elem_id="forecast-status")
         with gr.Column(scale=4, min_width=320):
@@ -144,7 +146,8 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
         entry = studio.catalogue.model(name, "forecast")
         chosen = chosen_video(studio, session, upload_value, label)
         frames = action.film(studio.shelf.peek(entry), chosen.path)
-        yield {film: film_html(frames, *numbers), status: ""}
+        # A later choice may have been answered already.
+        yield {} if job.is_cancelled else {film: film_html(frames, *numbers), status: ""}
 
     def set_context(name: Any) -> Any:
         entry = studio.catalogue.model(name, "forecast")
@@ -154,13 +157,17 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
         chosen = event._data or {}
         return chosen.get("start", 0), chosen.get("context", 2), chosen.get("horizon", 1)
 
-    def estimated(name: Any, *numbers: Any) -> str:
-        try:
-            entry = studio.catalogue.model(name, "forecast")
-            options = action.options_of(entry, numbers[1], numbers[2], numbers[0], numbers[3], 0)
-        except UserError:  # the button says what is wrong
-            return ""
-        return estimate_text(studio.pace.estimate(TAB, name, units=action.work_units(options)))
+    def seconds(session: Session, name: Any, *numbers: Any) -> float | None:
+        entry = studio.catalogue.model(name, "forecast")
+        options = action.options_of(entry, numbers[1], numbers[2], numbers[0], numbers[3], 0)
+
+        def short() -> float:
+            few = action.trial_options(options)
+            with studio.shelf.borrow(entry) as loaded:
+                action.forecast(loaded, studio.catalogue.example, few, Job())
+            return action.work_units(few)
+
+        return studio.estimate(TAB, entry.label, units=action.work_units(options), trial=timed(short))
 
     def run(session: Session, job: Job, upload_value: Any, label: Any, name: Any, *numbers: Any) -> Iterator[Values]:
         entry = studio.catalogue.model(name, "forecast")
@@ -231,15 +238,11 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
         show_progress="hidden",
         trigger_mode="always_last",
     )
-    restored[TAB] = Restored(
-        restore, [video, model, start, context, horizon, samples, seed], (showing, shown, [film, status])
+    takes = renew_estimate(
+        studio, Estimate(seconds, [model, *window, samples], estimate), context.change, horizon.change
     )
-    gr.on(
-        [model.change, context.change, horizon.change, samples.change],
-        estimated,
-        [model, *window, samples],
-        estimate,
-        show_progress="hidden",
+    restored[TAB] = Restored(
+        restore, [video, model, start, context, horizon, samples, seed], (showing, shown, [film, status]), [takes]
     )
     clicked = go.click(
         guarded(studio, TAB, status, run),

@@ -8,7 +8,7 @@ import gradio as gr
 
 from vidgan.studio.context import Studio
 from vidgan.studio.layout import compare, data, forecast, runs, synthesis, transform
-from vidgan.studio.layout.parts import Restored
+from vidgan.studio.layout.parts import Restored, estimated
 
 __all__ = ["CSS", "HEAD", "THEME", "build_page"]
 
@@ -65,8 +65,13 @@ CSS: Final = """
 .vg-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .vg-table th, .vg-table td { padding: 3px 12px; text-align: left;
   border-bottom: 1px solid var(--border-color-primary); }
+.vg-table th small { display: block; font-weight: 400; opacity: .75; white-space: nowrap; }
+.vg-wide { overflow-x: auto; max-width: 100%; }
+#compare-result dt { font-weight: 600; margin-top: 6px; }
+#compare-result dd { margin: 0 0 0 12px; overflow-wrap: anywhere; }
 .vg-output pre { max-height: 240px; overflow: auto; font-size: .8rem; white-space: pre-wrap; }
 .vg-status, .vg-trust { margin: 0; }
+@media (max-width: 640px) { .gradio-container { padding: 8px 2px !important; } }
 """
 
 
@@ -81,6 +86,8 @@ def build_page(studio: Studio) -> gr.Blocks:
                 with gr.Tab(title, id=name, elem_id=f"tab-{name}") as tab:
                     build(studio, restored)
                 tab.select(None, js=_SELECT_SCRIPT.replace("NAME", name))
+                for one in restored[name].estimates:
+                    tab.select(estimated(studio, one), one.inputs, one.output, show_progress="hidden")
 
         def restore(text: str) -> list[Any]:
             studio.catalogue.refresh()
@@ -92,11 +99,28 @@ def build_page(studio: Studio) -> gr.Blocks:
                 updates += one.function(values if name == chosen else {})
             return updates
 
+        estimates = [(name, one) for name, _, _ in TABS for one in restored[name].estimates]
+
+        def estimate_opened(request: gr.Request, text: str, *values: Any) -> list[Any]:
+            chosen = dict(parse_qsl((text or "").removeprefix("?")[:4000])).get("tab", TABS[0][0])
+            rest, lines = list(values), []
+            for name, one in estimates:
+                own, rest = rest[: len(one.inputs)], rest[len(one.inputs) :]
+                lines.append(estimated(studio, one)(request, *own) if name == chosen else gr.skip())
+            return lines
+
         outputs = [tabs, *(control for one in restored.values() for control in one.controls)]
         loaded = page.load(restore, query, outputs, js="() => [window.vidganQuery]", show_progress="hidden")
         loaded.then(None, js="() => { window.vidganIsRestored = true; }")
-        for one in restored.values():
-            if one.afterwards is not None:
-                function, inputs, results = one.afterwards
+        loaded.then(
+            estimate_opened,
+            [query, *(control for _, one in estimates for control in one.inputs)],
+            [one.output for _, one in estimates],
+            js="(text, ...values) => [window.vidganQuery, ...values]",
+            show_progress="hidden",
+        )
+        for tab_values in restored.values():
+            if tab_values.afterwards is not None:
+                function, inputs, results = tab_values.afterwards
                 loaded.then(function, inputs, results, show_progress="hidden")
     return page

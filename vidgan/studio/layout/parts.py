@@ -21,11 +21,47 @@ from vidgan.studio.jobs import CancelledError
 from vidgan.studio.saving import FORMATS
 from vidgan.studio.sessions import MAX_UPLOAD_BYTES, Session
 
-__all__ = ["address", "code_line", "data_image", "drop_zone", "estimate_text", "files_html", "guarded", "player_view"]
+__all__ = [
+    "Estimate",
+    "Restored",
+    "address",
+    "canceller",
+    "chosen_file",
+    "code_line",
+    "data_image",
+    "drop_zone",
+    "estimate_text",
+    "estimated",
+    "files_html",
+    "guarded",
+    "line_update",
+    "links_html",
+    "number_in",
+    "page_view",
+    "player",
+    "player_view",
+    "renew_estimate",
+    "session_of",
+    "status_html",
+]
 
 Values = Mapping[Any, Any]
 
 _PROGRESS: Final = gr.Progress()
+
+
+class Estimate(NamedTuple):
+    """How long an action of a tab will take.
+
+    Attributes:
+        seconds: of the session and the values of the inputs; None where it is not known.
+        inputs: controls that it depends on.
+        output: receives the line.
+    """
+
+    seconds: Callable[..., float | None]
+    inputs: list[Any]
+    output: Any
 
 
 class Restored(NamedTuple):
@@ -35,11 +71,13 @@ class Restored(NamedTuple):
         function: of the values by name, returns an update for each control.
         controls: that it sets.
         afterwards: function, inputs and outputs of what is rendered then; None for nothing.
+        estimates: of its actions, displayed when the tab is opened.
     """
 
     function: Callable[[Mapping[str, str]], list[Any]]
     controls: list[Any]
     afterwards: tuple[Callable[..., Any], list[Any], list[Any]] | None = None
+    estimates: Sequence[Estimate] = ()
 
 
 _DROP_TEMPLATE: Final = """
@@ -188,10 +226,45 @@ def status_html(text: str, *, is_error: bool = False) -> str:
 
 
 def estimate_text(seconds: float | None) -> str:
-    """How long an action will take."""
+    """How long an action will take, as the line below its buttons."""
     if seconds is None:
-        return "The first run measures how long this takes here."
-    return f"Takes about {duration(seconds)} here." if seconds >= 1 else "Takes less than a second here."
+        text = "The first run measures how long this takes here."
+    elif seconds < 1:
+        text = "Takes less than a second here."
+    else:
+        text = f"Takes about {duration(seconds)} here."
+    return f'<p class="vg-note">{text}</p>'
+
+
+def estimated(studio: Studio, one: Estimate) -> Callable[..., str]:
+    """The line of an estimate as Gradio calls it; empty where the action would refuse the values."""
+
+    def run(request: gr.Request, *values: Any) -> str:
+        try:
+            return estimate_text(one.seconds(session_of(studio, request), *values))
+        except (UserError, ValueError, TypeError, OSError):  # the button says what is wrong
+            return ""
+
+    return run
+
+
+def renew_estimate(studio: Studio, one: Estimate, *others: Any) -> Estimate:
+    """Estimate again whenever the user changes an input, or after further events."""
+    # Without preprocessing, which would complain about a number that is still being typed; a state needs it.
+    raw = not any(isinstance(control, gr.State) for control in one.inputs)
+    for control in one.inputs:
+        event = control.change if isinstance(control, gr.HTML | gr.State) else control.input
+        event(
+            estimated(studio, one),
+            one.inputs,
+            one.output,
+            preprocess=not raw,
+            show_progress="hidden",
+            trigger_mode="always_last",
+        )
+    for event in others:
+        event(estimated(studio, one), one.inputs, one.output, preprocess=not raw, show_progress="hidden")
+    return one
 
 
 def session_of(studio: Studio, request: gr.Request) -> Session:

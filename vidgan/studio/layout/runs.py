@@ -45,20 +45,20 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
         with gr.Column(scale=2, min_width=300):
             run = gr.Dropdown(names, value=next(iter(names), None), label="Run", elem_id="runs-run")
             with gr.Row():
-                look = gr.Button("Look", variant="primary", elem_id="runs-go")
-                resume = gr.Button("Resume", elem_id="runs-resume")
-                stop = gr.Button("Stop", elem_id="runs-stop")
+                look = gr.Button("Look", variant="primary", min_width=90, elem_id="runs-go")
+                resume = gr.Button("Resume", min_width=80, elem_id="runs-resume")
+                stop = gr.Button("Stop", min_width=80, elem_id="runs-stop")
             live = gr.Checkbox(label=f"Refresh every {REFRESH_SECONDS} seconds", elem_id="runs-live")
             status = gr.HTML(elem_id="runs-status")
-            with gr.Accordion("Start a training", open=not names):
+            with gr.Accordion("Start a training", open=not names, elem_id="runs-training"):
                 config = gr.Dropdown(
                     list(shipped_configs()), value=DEFAULT_CONFIG, label="Config", elem_id="runs-config"
                 )
                 root = gr.Dropdown(data, value=next(iter(data), None), label="Prepared data", elem_id="runs-data")
                 name = gr.Textbox("studio", label="Name of the run", max_lines=1, elem_id="runs-name")
                 with gr.Row():
-                    steps = gr.Number(None, label="Steps", precision=0, minimum=1, min_width=80, elem_id="runs-steps")
-                    batch = gr.Number(None, label="Batch size", precision=0, minimum=1, min_width=80)
+                    steps = gr.Number(None, label="Steps", precision=0, minimum=0, min_width=80, elem_id="runs-steps")
+                    batch = gr.Number(None, label="Batch size", precision=0, minimum=0, min_width=80)
                 start = gr.Button("Start", variant="primary", elem_id="runs-start")
             output = gr.HTML(elem_id="runs-output")
         with gr.Column(scale=5, min_width=320):
@@ -91,7 +91,8 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
         folder = studio.catalogue.data.get(where)
         if folder is None:
             raise DataError("prepared data: none chosen; prepare videos with `vidgan prepare VIDEOS --out DATA` first")
-        path, command = action.train_line(str(kind), folder, str(called or ""), number, size)
+        # The page sends 0 for an empty field: as in the config.
+        path, command = action.train_line(str(kind), folder, str(called or ""), number or None, size or None)
         studio.trainings.start(path, command)
         yield {
             status: status_html(f"{path}: started; it appears in the list with its first files"),

@@ -1,16 +1,19 @@
 """The tab Transform: translate or enlarge a video."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import gradio as gr
 
 from vidgan.data.sources.file_tree import VIDEO_SUFFIXES
 from vidgan.errors import DataError
+from vidgan.files import temporary_folder
 from vidgan.studio.actions import transform as action
-from vidgan.studio.context import Studio, chosen_video
+from vidgan.studio.context import Studio, chosen_video, timed
 from vidgan.studio.jobs import Job
 from vidgan.studio.layout.parts import (
+    Estimate,
     Restored,
     Values,
     address,
@@ -19,13 +22,15 @@ from vidgan.studio.layout.parts import (
     code_line,
     drop_zone,
     estimate_text,
+    files_html,
     guarded,
     line_update,
-    links_html,
     number_in,
     player,
     player_view,
+    renew_estimate,
 )
+from vidgan.studio.saving import save_result
 from vidgan.studio.sessions import IMAGE_SUFFIXES, Session
 
 __all__ = ["build"]
@@ -58,14 +63,14 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
             model = gr.Dropdown(names, value=next(iter(names), None), label="Model", elem_id="transform-model")
             with gr.Row():
                 frames = gr.Number(32, label="Frames, at most", precision=0, minimum=2, maximum=action.MAX_FRAMES)
-                own_size = gr.Checkbox(label="Keep the frame size", info="translation", min_width=120)
-                reverse = gr.Checkbox(label="Reverse", info="unpaired models", min_width=120)
-            with gr.Accordion("Mask, for models that fill holes", open=False):
+                own_size = gr.Checkbox(label="Keep the frame size", visible=False, min_width=120)
+                reverse = gr.Checkbox(label="Reverse: from the second domain", visible=False, min_width=120)
+            with gr.Group(visible=False) as of_holes:
                 mask = drop_zone(f"{TAB}-mask", "Drop a mask: a video or an image; bright is a hole", "video/*,image/*")
             with gr.Row():
-                go = gr.Button("Transform", variant="primary", elem_id="transform-go")
-                cancel = gr.Button("Cancel", elem_id="transform-cancel")
-            estimate = gr.HTML()
+                go = gr.Button("Transform", variant="primary", min_width=90, elem_id="transform-go")
+                cancel = gr.Button("Cancel", min_width=90, elem_id="transform-cancel")
+            estimate = gr.HTML(elem_id="transform-estimate")
             status = gr.HTML(elem_id="transform-status")
         with gr.Column(scale=4, min_width=320):
             view = player(TAB)
@@ -81,33 +86,63 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
         chosen = chosen_video(studio, session, upload_value, label)
         given_mask = chosen_file(session, mask_value, VIDEO_SUFFIXES | IMAGE_SUFFIXES)
         stored = session.new_folder()
-        out = f"{chosen.path.stem}-{'upscaled' if entry.task == action.UPSCALING else 'translated'}.mp4"
-        with studio.shelf.borrow(entry) as loaded, studio.pace.measure(TAB, entry.label, units=options.frames):
-            made = action.transform(loaded, entry, chosen.path, stored.path / out, options, job, given_mask)
+        out = f"{chosen.path.stem}-{'upscaled' if entry.task == action.UPSCALING else 'translated'}"
+        unit, units = action.work_of(entry, chosen.path, options)
+        with studio.shelf.borrow(entry) as loaded, studio.pace.measure(TAB, entry.label, unit, units=units):
+            made = action.transform(loaded, entry, chosen.path, stored.path, options, job, given_mask)
+        save_result(stored.path, made.result(out))
         shown = chosen.path.name if chosen.is_temporary else chosen.path
         mask_name = None if given_mask is None else given_mask.name
         yield {
             view: player_view(made.player_clips(), fps=made.video.fps, title=f"{chosen.path.name}, {entry.label}"),
-            files: links_html(stored.id, [out, f"{made.path.stem}.json"]),
-            line: line_update(action.transform_line(entry, shown, options, out, mask_name)),
+            files: files_html(stored.id, out, [f"{out}.json"]),
+            line: line_update(action.transform_line(entry, shown, options, f"{out}.mp4", mask_name)),
             status: "",
-            estimate: estimate_text(studio.pace.estimate(TAB, entry.label, units=options.frames)),
+            estimate: estimate_text(studio.pace.estimate(TAB, entry.label, unit, units=units)),
         }
+
+    def seconds(session: Session, upload_value: Any, label: Any, name: Any, *values: Any) -> float | None:
+        entry = studio.catalogue.model(name, "mapping")
+        options = action.transform_options(entry, values[0], False, bool(values[1]))
+        chosen = chosen_video(studio, session, upload_value, label)
+        unit, units = action.work_of(entry, chosen.path, options)
+
+        def few() -> float:
+            example, short = studio.catalogue.example, replace(options, frames=action.TRIAL_FRAMES)
+            with temporary_folder() as folder, studio.shelf.borrow(entry) as loaded:
+                holes = example if action.fills_holes(loaded) else None
+                action.transform(loaded, entry, example, folder, short, Job(), holes)
+            return action.work_of(entry, example, short)[1]
+
+        return studio.estimate(TAB, entry.label, unit, units=units, trial=timed(few))
+
+    def for_model(name: Any, query: Mapping[str, str] | None = None) -> list[Any]:
+        """The options that the model has, with the values of an address."""
+        entry, asked = studio.catalogue.models.get(name), query or {}
+        fills = entry is not None and action.fills_holes(studio.shelf.peek(entry))
+        translates = entry is not None and entry.task != action.UPSCALING
+        return [
+            gr.Checkbox(asked.get("own_size") == "true", visible=translates),
+            gr.Checkbox(asked.get("reverse") == "true", visible=entry is not None and entry.task == action.UNPAIRED),
+            gr.Group(visible=fills),
+        ]
 
     def restore(query: Mapping[str, str]) -> list[Any]:
         videos, listed = list(studio.catalogue.videos), studio.catalogue.models_of("mapping")
+        name = query["model"] if query.get("model") in listed else next(iter(listed), None)
         return [
             gr.Markdown(visible=not listed),
             gr.Dropdown(videos, value=query["video"] if query.get("video") in videos else next(iter(videos), None)),
-            gr.Dropdown(listed, value=query["model"] if query.get("model") in listed else next(iter(listed), None)),
+            gr.Dropdown(listed, value=name),
             number_in(query, "frames", 32, 2, action.MAX_FRAMES),
-            query.get("own_size") == "true",
-            query.get("reverse") == "true",
+            *for_model(name, query),
         ]
 
     controls = {"video": video, "model": model, "frames": frames, "own_size": own_size, "reverse": reverse}
     address(TAB, controls)
-    restored[TAB] = Restored(restore, [missing, *controls.values()])
+    takes = renew_estimate(studio, Estimate(seconds, [upload, video, model, frames, own_size], estimate))
+    restored[TAB] = Restored(restore, [missing, *controls.values(), of_holes], estimates=[takes])
+    model.input(lambda name: for_model(name), model, [own_size, reverse, of_holes], show_progress="hidden")
     clicked = go.click(
         guarded(studio, TAB, status, run),
         [upload, video, model, frames, own_size, reverse, mask],

@@ -13,6 +13,7 @@ export MALLOC_TRIM_THRESHOLD_ := 2147483647
 # package index's own builds are installed.
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 REACHABLE := import urllib.request; urllib.request.urlopen("$(CPU_INDEX)/torch/", timeout=5)
+USE_CPU_INDEX = ! command -v nvidia-smi > /dev/null && $(PYTHON) -c '$(REACHABLE)' 2> /dev/null
 
 .PHONY: install demo test test-lowest lint types unit docs clean
 
@@ -21,8 +22,7 @@ install: $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	index=; if ! command -v nvidia-smi > /dev/null && $(BIN)/python -c '$(REACHABLE)' 2> /dev/null; \
-	then index="--extra-index-url $(CPU_INDEX)"; fi; \
+	index=; if $(USE_CPU_INDEX); then index="--extra-index-url $(CPU_INDEX)"; fi; \
 	$(BIN)/python -m pip install --quiet $$index --editable ".[flow]" --group dev
 	touch $@
 
@@ -45,8 +45,9 @@ unit: install
 test-lowest:
 	$(PYTHON) -m venv $(VENV)-lowest
 	$(VENV)-lowest/bin/python -m pip install --quiet uv
+	index=; if $(USE_CPU_INDEX); then index="--index $(CPU_INDEX) --index-strategy unsafe-best-match"; fi; \
 	$(VENV)-lowest/bin/uv pip install --quiet --python $(VENV)-lowest/bin/python --resolution lowest-direct \
-		--index $(CPU_INDEX) --index-strategy unsafe-best-match --editable ".[flow]" --group dev
+		$$index --editable ".[flow]" --group dev
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(VENV)-lowest/bin/python -m pytest -n 2 --dist loadgroup
 
 docs: install

@@ -31,6 +31,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphin
 root_doc = "index"
 exclude_patterns = ["README.md", "examples", "results", "performance"]
 nitpicky = False
+smartquotes_action = "qe"  # two hyphens begin an option; they are no dash
 default_role = "code"  # docstrings put code into single backticks
 
 myst_enable_extensions = ["attrs_inline", "dollarmath"]

@@ -29,6 +29,16 @@ def test_the_tested_versions_of_python_are_the_declared_ones() -> None:
     assert PROJECT["requires-python"] == f">={versions[0]}"
 
 
+def test_the_licence_names_what_the_package_contains() -> None:
+    assert PROJECT["license"] == "Apache-2.0 AND MIT"
+    assert sorted(PROJECT["license-files"]) == ["LICENSE", "vidgan/report/vendor/uPlot-LICENSE.txt"]
+    vendored = {path for path in (ROOT / "vidgan").rglob("vendor/*") if path.suffix == ".js"}
+    assert {path.name.split(".")[0] for path in vendored} == {"uPlot"}
+    # The frames of a film that the README shows have the licence's text beside them.
+    text = (ROOT / "docs" / "images" / "LICENSE-cup.txt").read_text()
+    assert (ROOT / "LICENSE").read_text().split("APPENDIX")[0].strip() in text
+
+
 def test_a_wheel_from_the_source_distribution_equals_one_from_the_checkout(tmp_path: Path) -> None:
     if importlib.util.find_spec("hatchling") is None:
         pytest.skip("hatchling, which builds both, is not installed")
@@ -51,3 +61,5 @@ def test_a_wheel_from_the_source_distribution_equals_one_from_the_checkout(tmp_p
             contents.append({entry.filename: entry.CRC for entry in file.infolist()})
     assert contents[0] == contents[1]
     assert any(name.endswith("configs/mocogan/videos.yaml") for name in contents[0])
+    for name in PROJECT["license-files"]:
+        assert any(entry.endswith(f".dist-info/licenses/{name}") for entry in contents[0])

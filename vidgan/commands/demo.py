@@ -44,6 +44,8 @@ NUM_SHOWN_FORECASTS = 4
 NUM_CLIPS_PER_CATEGORY = 32  # generated clips for the shape scores
 HORIZON = 8
 EXCHANGED = 4  # contents and motions that are exchanged
+CAPTIONS = ("a small red square moves up, slowly", "a big blue disc goes left, fast")
+NUM_PER_CAPTION = 6
 MARKER = "demo.txt"
 SCALE = 3  # enlargement of the GIF files
 FORECAST_FPS, CLIP_FPS = 6.0, 12.0
@@ -77,6 +79,7 @@ def demo(out: Path, *, seed: int = 0, quick: bool = False, overwrite: bool = Fal
         sections = [
             *_forecast_sections(forecast, out),
             *_synthesis_sections(synthesis, out, seed, NUM_QUICK_SAMPLES if quick else NUM_SAMPLES),
+            caption_section(seed),
             _training_section("Dual Motion GAN", forecast),
             _training_section("MoCoGAN", synthesis),
         ]
@@ -147,6 +150,17 @@ def _synthesis_sections(run: Path, out: Path, seed: int, num_clips: int) -> list
         Section("MoCoGAN: does a clip show one moving shape?", [KeyValues(score_shapes(model, seed))]),
         Section("MoCoGAN: scores", score_blocks(scores)),
     ]
+
+
+def caption_section(seed: int) -> Section:
+    """Clips from sentences. Shipped weights make them: a model of captions takes longer to train than the demo."""
+    model = MoCoGAN.from_pretrained("captions")
+    clips = model.sample(NUM_PER_CAPTION, seed=seed + 5, text=CAPTIONS)
+    caption = f"Clips of each sentence, from vidgan generate --pretrained captions --clips {NUM_PER_CAPTION} --text ..."
+    return Section(
+        "Clips from captions, by shipped weights (not trained by this demo)",
+        [_grid(clips, CAPTIONS, _numbered("sample", NUM_PER_CAPTION), caption)],
+    )
 
 
 def score_shapes(model: ClipModel, seed: int, num_clips: int = NUM_CLIPS_PER_CATEGORY) -> dict[str, str]:

@@ -20,7 +20,7 @@ from vidgan.tasks.translation.translator import Translator
 from vidgan.tasks.translation.unpaired_translator import UnpairedTranslator
 from vidgan.video.resize import fit_image
 
-__all__ = ["translate"]
+__all__ = ["resize_frame", "translate"]
 
 LOOKED_AT = 50  # first frames of a video that are searched for colour
 CONTRAST = 8  # grey levels; an empty frame says nothing of colour
@@ -74,7 +74,7 @@ def translate(
         raise PretrainedError(f"{run}: holds a {type(model).__name__}; accepted: a model of a translation")
     _check_options(model, mask=mask, reverse=reverse)
     stored = getattr(model, "reads_conditions", False)
-    resize = None if own_size else partial(_resized, model.image_size, ModelFacts.from_json(model.facts), stored)
+    resize = None if own_size else partial(resize_frame, model.image_size, ModelFacts.from_json(model.facts), stored)
     masks = None if mask is None else open_stream(mask, frames=frames)
     mapping: Callable[[Iterator[Tensor]], Iterator[Tensor]]
     if isinstance(model, UnpairedTranslator):
@@ -116,7 +116,7 @@ def _translated(
     return model.translate_frames(frames, (plane for _ in repeat(None)))
 
 
-def _resized(size: tuple[int, int], facts: ModelFacts, stored: bool, frame: Tensor) -> Tensor:
+def resize_frame(size: tuple[int, int], facts: ModelFacts, stored: bool, frame: Tensor) -> Tensor:
     """A frame (3, h, w) as the clips of the training were prepared: (3, H, W)."""
     resample = "nearest" if stored else facts.resample  # labels must not be mixed
     image = fit_image(frame.permute(1, 2, 0).contiguous().numpy(), size, facts.fit, resample=resample)

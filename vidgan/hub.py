@@ -148,7 +148,7 @@ class Pretrained:
 
     architecture: dict[str, Any]
     facts: dict[str, Any]
-    usage: ClassVar[str]
+    usage: str
     public_class: ClassVar[str | None] = None
 
     @classmethod

@@ -24,10 +24,11 @@ from vidgan.tasks.base import ClipMapper, ClipModel, DataFacts, ForecastModel
 from vidgan.tasks.forecasting.flow_estimator import ESTIMATORS
 from vidgan.tasks.forecasting.fusion import FUSIONS
 from vidgan.tasks.run_config import RunConfig
-from vidgan.tasks.synthesis import sentence_text
 from vidgan.tasks.synthesis.config import FRAME_GENERATORS, MOTION_NETWORKS
-from vidgan.tasks.synthesis.text_discriminator import TextDiscriminator
-from vidgan.tasks.synthesis.text_encoders import TEXT_ENCODERS
+from vidgan.tasks.text import sentence
+from vidgan.tasks.text.discriminator import TextDiscriminator
+from vidgan.tasks.text.encoders import TEXT_ENCODERS
+from vidgan.tasks.text.training import Captioned
 from vidgan.tasks.translation.generators import GENERATORS, DirectConfig
 from vidgan.tasks.upscaling.networks import NETWORKS as NETWORKS_OF_UPSCALING
 from vidgan.types import Judgement, Latents, Prediction
@@ -63,7 +64,7 @@ VALID = {
 @pytest.fixture(autouse=True)
 def random_sentence_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = small_sentence_encoder()
-    monkeypatch.setattr(sentence_text, "load_sentence_encoder", lambda: encoder)
+    monkeypatch.setattr(sentence, "load_sentence_encoder", lambda: encoder)
 
 
 class Case(NamedTuple):
@@ -153,7 +154,11 @@ def generate(config: RunConfig, model: Any, size: tuple[int, int]) -> list[Tenso
         translated = [model(clip, domain) for domain in "ba"]
         return [*translated, *(model(clip, domain, predict=True) for domain in "ab")]
     if config.task == "upscaling":
-        return [model(uniform(2, config.data.frames, 3, size[0] // model.scale, size[1] // model.scale))]
+        clip = uniform(2, config.data.frames, 3, size[0] // model.scale, size[1] // model.scale)
+        if not reads_text(config):
+            return [model(clip)]
+        made: Captioned = model(clip, CAPTIONS, uniform(2, model.text.dim))
+        return [*made]
     context: int = config.data.context  # type: ignore[attr-defined]
     horizon = config.data.frames - context
     prediction: Prediction = model(uniform(2, context, 3, *size), horizon=horizon, draws=draws())

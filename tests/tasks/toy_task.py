@@ -135,7 +135,7 @@ class ToyTask(Task[ToyConfig]):
     def build_training(self, config: ToyConfig, parts: TrainingParts) -> ToyTraining:
         return ToyTraining(parts, config)
 
-    def preview(self, model: Any, clips: ByteClip, config: ToyConfig) -> Preview:
+    def preview(self, model: Any, clips: ByteClip, config: ToyConfig, captions: Sequence[str] = ()) -> Preview:
         forecast = model.predict(clips[:, : config.data.context], clips.shape[1] - config.data.context)
         return Preview(image=png_bytes(contact_sheet(forecast)), suffix=".png")
 

@@ -52,7 +52,8 @@ def generate(
     ] = None,
     without_units: WithoutUnits = None,
     upscale: Annotated[
-        Path | None, typer.Option(help="A run of the task upscaling, or its model folder, that enlarges the clips.")
+        Path | None,
+        typer.Option(help="A run of the task upscaling, or its model folder, that enlarges the clips."),
     ] = None,
     truncation: Annotated[
         float | None,
@@ -275,6 +276,9 @@ def upscale(
     paths: RunAndVideo,
     pretrained: Pretrained = None,
     out: Annotated[Path | None, typer.Option(help="Output file [default: VIDEO-upscaled.mp4].")] = None,
+    text: Annotated[
+        str | None, typer.Option(help="What the video shows; required by models that read captions.")
+    ] = None,
     frames: Annotated[
         int | None, typer.Option(min=1, help="Enlarge only the first frames, at most this many [default: all].")
     ] = None,
@@ -295,6 +299,7 @@ def upscale(
         model,
         video,
         out,
+        text=text,
         frames=frames,
         fps=fps,
         format=format,

@@ -17,9 +17,10 @@ from vidgan.files import check_overwrite
 from vidgan.hub import ModelFacts
 from vidgan.own_code import own_code
 from vidgan.tasks import load_model
-from vidgan.tasks.base import ClipMapper, ClipModel
+from vidgan.tasks.base import ClipModel
 from vidgan.tasks.synthesis.layers import PANELS, layer_panels
 from vidgan.tasks.synthesis.mocogan import MoCoGAN
+from vidgan.tasks.upscaling.upscaler import ClipUpscaler
 from vidgan.types import ByteClip, Latents
 from vidgan.video.resize import Fit
 
@@ -46,8 +47,9 @@ def generate(
 ) -> ByteClip:
     """Write the clips, `overview.gif`, `sheet.png` and `generated.json` into the folder `out`.
 
-    The clips are `clip-0000.mp4` etc., or `clips.mp4` in a layout of one file. The folder appears when all of it has
-    been written, and not at all after an error.
+    The clips are `clip-0000.mp4` etc., or `clips.mp4` in a layout of one file. Of a model that reads captions, single
+    clips come with the `captions.jsonl` that `vidgan prepare` reads. The folder appears when all of it has been
+    written, and not at all after an error.
 
     Args:
         run: a run or model folder of any task that synthesises clips, the name of shipped weights, or one on the hub.
@@ -60,7 +62,8 @@ def generate(
         layer: of a layered model, write this layer instead of the clips: "foreground" (on grey), "mask" or "background"
             (the clips without their objects).
         without_units: units of the frame generator to set to 0, as `LAYER:UNIT,UNIT`; `vidgan dissect` lists them.
-        upscale: a run or model folder of the task upscaling, which enlarges the clips.
+        upscale: a run or model folder of the task upscaling, which enlarges the clips; each by its caption, if that
+            model reads captions too.
         truncation: 0 to 1, of a model with frame.kind=modulated: how far each clip's look may differ from the mean one.
         fps: frame rate of the files; default: that of the training clips, or 8 if it is unknown.
         format: a key of `vidgan.video.encode.FORMATS`.
@@ -73,8 +76,8 @@ def generate(
 
     Raises:
         PretrainedError: no such model, or one of another task.
-        ConfigError, ValueError: an option that the model does not support, a word that it does not know, or an
-            unreadable first frame.
+        ConfigError, ValueError: an option that the model does not support, a word that it or the enlarging model does
+            not know, or an unreadable first frame.
         FileExistsError: `out` is not empty and may not be replaced.
     """
     file_suffix(format)  # refuses an unknown one
@@ -82,12 +85,14 @@ def generate(
     check_overwrite(out, overwrite=overwrite, marker=RECORD)
     with own_code(allowed=allow_own_code):
         model: ClipModel = load_model(run, "clips")
-        upscaler: ClipMapper | None = None if upscale is None else load_model(upscale, "mapping", task="upscaling")
+        upscaler: ClipUpscaler | None = None if upscale is None else load_model(upscale, "mapping", task="upscaling")
     image = None
     if first_frame is not None:
         image = read_image(first_frame, model.image_size, fit=ModelFacts.from_json(model.facts).fit)
     _check_first_frame(model, first_frame)
     texts = _checked_texts(model, text)
+    captions = model.captions(clips, seed=seed, text=texts or None) if isinstance(model, MoCoGAN) else []
+    by_caption = _told(upscaler, upscale, captions)
     if truncation is not None and (layer is not None or not hasattr(getattr(model, "frame", None), "styles")):
         raise ConfigError("--truncation: accepted for whole clips of a model with frame.kind=modulated")
     facts = ModelFacts.from_json(model.facts)
@@ -107,7 +112,7 @@ def generate(
             latents = model.latents(clips, num_frames, seed=seed, category=category, **chosen)
             samples = _render_layer(model, layer, latents, image)
     if upscaler is not None:
-        samples = upscaler.map_clips(samples)
+        samples = upscaler.map_clips(samples, **by_caption)
     record = {
         "model": str(run),
         "facts": model.facts,
@@ -128,7 +133,8 @@ def generate(
         "weights": "moving average",
         "vidgan": vidgan.__version__,
     }
-    write_clips(out, samples, fps, record, format, layout, columns=clips if len(texts) > 1 else None)
+    columns = clips if len(texts) > 1 else None
+    write_clips(out, samples, fps, record, format, layout, columns=columns, captions=captions)
     return samples
 
 
@@ -155,6 +161,23 @@ def _checked_texts(model: ClipModel, text: str | Sequence[str] | None) -> list[s
     if not isinstance(model, MoCoGAN) or not model.reads_captions:
         raise ConfigError("--text: this model reads no captions; only one trained with model.text does")
     return [text] if isinstance(text, str) else list(text)
+
+
+def _told(upscaler: ClipUpscaler | None, name: Path | str | None, captions: Sequence[str]) -> dict[str, Any]:
+    """The captions as the enlarging model takes them, {} for one that reads none.
+
+    Raises:
+        ConfigError: there are none, or one has a word that the model does not know.
+    """
+    if upscaler is None or not upscaler.reads_captions:
+        return {}
+    if not captions:
+        raise ConfigError(f"--upscale {name}: this model reads captions, and the clips are made without any")
+    try:
+        upscaler.tokeniser.numbers(captions)
+    except ConfigError as error:
+        raise ConfigError(f"--upscale {name}: {error}") from None
+    return {"text": captions}
 
 
 def _check_first_frame(model: ClipModel, first_frame: Path | None) -> None:

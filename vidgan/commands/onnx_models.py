@@ -91,7 +91,8 @@ def generate_onnx(
         "vidgan": vidgan.__version__,
     }
     columns = clips if len(texts) > 1 else None
-    write_clips(out, _channel_last(drawn), fps, record, format, layout, columns=columns)
+    captions = generator.captions(clips, seed=seed, text=texts or None)
+    write_clips(out, _channel_last(drawn), fps, record, format, layout, columns=columns, captions=captions)
     return drawn
 
 

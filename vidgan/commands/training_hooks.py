@@ -1,6 +1,6 @@
 """What a run does beside training: previews and evaluations, always with the average weights."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from vidgan.config import RunConfig
@@ -10,7 +10,7 @@ from vidgan.evaluation.forecasts import forecast_scores
 from vidgan.evaluation.mapping import short_mapping_scores
 from vidgan.evaluation.models import held_out_or_training
 from vidgan.evaluation.set_scores import FEWEST_REAL
-from vidgan.evaluation.windows import held_out_windows, real_clips
+from vidgan.evaluation.windows import dataset_windows, real_clips
 from vidgan.files import write_bytes
 from vidgan.tasks import find_task
 from vidgan.training.recorder import Hooks
@@ -57,13 +57,16 @@ class _Observer:
         self.scored = held_out_or_training(config, dataset, fewest=fewest)
         self.scorable = fewest == 1 or len(real_clips(self.scored, fewest)[0]) >= fewest
         self.clips: ByteClip
+        self.captions: Sequence[str] = ()
         if self.task.previews_held_out:
-            self.clips, _ = next(held_out_windows(self.scored, config.data.frames, limit=self.task.preview_clips))
+            windows = dataset_windows(self.scored, config.data.frames)
+            batch = next(windows.batches(limit=self.task.preview_clips))
+            self.clips, self.captions = batch.clips, batch.captions
         else:
             self.clips, _ = real_clips(dataset, self.task.preview_clips)
 
     def preview(self, step: int) -> Mapping[str, float]:
-        preview = self.task.preview(self.algorithm.ema.module, self.clips, self.config)
+        preview = self.task.preview(self.algorithm.ema.module, self.clips, self.config, self.captions)
         write_bytes(self.config.run_dir / "previews" / f"step-{step:08d}{preview.suffix}", preview.image)
         for name, clip in preview.clips.items():
             self.trackers.media(step, name, clip, PREVIEW_FPS)

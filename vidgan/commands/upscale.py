@@ -1,5 +1,6 @@
 """`vidgan upscale`: enlarge a video with a trained upscaler."""
 
+from functools import partial
 from pathlib import Path
 
 from vidgan.commands.map_video import MappedVideo, OnFrame, map_video
@@ -15,6 +16,7 @@ def upscale(
     video: Path,
     out: Path,
     *,
+    text: str | None = None,
     frames: int | None = None,
     fps: float | None = None,
     format: str | None = None,
@@ -31,6 +33,7 @@ def upscale(
     Args:
         run: a run or model folder of the task upscaling, the name of shipped weights, or one on the hub.
         video: video file, folder of frames, strip image or npy file.
+        text: what the video shows, for a model that reads captions.
         frames: enlarge only the first of them; None: all.
         fps: frame rate of the output; default: that of the video, or 8 without a clock.
         format: a key of `vidgan.video.encode.FORMATS`; default: by the suffix of `out`.
@@ -42,12 +45,18 @@ def upscale(
 
     Raises:
         PretrainedError: no such model, or one of another task.
-        ConfigError: an invalid option, or frames that are too small.
+        ConfigError: an invalid option, a text that the model cannot read, or frames that are too small.
         DataError, VideoError: no such video, or a damaged one.
         FileExistsError: a result exists.
     """
     with own_code(allowed=allow_own_code):
         model: ClipUpscaler = load_model(run, "mapping", task="upscaling")
+    if model.reads_captions and text is None:
+        raise ConfigError('--text: required, because this model enlarges by what a caption says, such as --text "..."')
+    if text is not None and not model.reads_captions:
+        raise ConfigError("--text: this model reads no captions; only one trained with model.text does")
+    if text is not None:
+        model.tokeniser.numbers([text])  # refuses unknown words
 
     def check(stream: FrameStream) -> None:
         try:
@@ -60,6 +69,7 @@ def upscale(
         video,
         out,
         name=str(run),
+        mapping=None if text is None else partial(model.map_frames, text=text),
         check=check,
         frames=frames,
         fps=fps,
@@ -67,6 +77,6 @@ def upscale(
         layout=layout,
         device=device,
         overwrite=overwrite,
-        record={"scale": model.scale},
+        record={"scale": model.scale, "text": text},
         on_frame=on_frame,
     )

@@ -7,7 +7,8 @@ evaluation during training.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from vidgan.cores import usable_cores
 from vidgan.data.dataset import ClipDataset
 from vidgan.data.store.index import load_index
-from vidgan.errors import ConfigError
+from vidgan.errors import ConfigError, DataError
 from vidgan.evaluation.measure import WindowBatch
 from vidgan.evaluation.models import TrainedModel
 from vidgan.evaluation.networks import perceptual_metrics
@@ -122,7 +123,7 @@ def mapping_scores(
     """Score a model and its baselines on the same windows.
 
     Args:
-        windows: of prepared clips, from which the model makes pairs.
+        windows: of prepared clips, from which the model makes pairs; with captions for a model that reads them.
         metrics: frame metrics, names in `METRICS` or `extra`; they need a target.
         extra: metrics that need weights, by name.
         temporal: also measure tOF, warp error, motion and sharpness.
@@ -131,14 +132,14 @@ def mapping_scores(
 
     Raises:
         ValueError: an unknown metric, no window, or an output that is not uint8 of the right shape.
+        DataError: a clip without a caption, for a model that reads them.
     """
     known = METRICS | dict(extra or {})
     check_metrics(metrics, also=[*(extra or {})])
-    baselines = dict(model.baselines())
-    functions: dict[str, ClipFunction] = {model.mapping_name: model.map_clips, **baselines}
+    baselines = list(model.baselines())
     own = dict(model.own_metrics())
     measured = _measure(
-        functions,
+        lambda batch: mapping_functions(model, batch.captions, batch.ids),
         lambda clips, rows: model.pair(clips, seed=seed, rows=rows),
         windows,
         {name: known[name] for name in metrics},
@@ -147,7 +148,7 @@ def mapping_scores(
         scale=model.scale,
         temporal=temporal,
     )
-    reference = next(iter(baselines))
+    reference = baselines[0]
     bootstrap = SourceBootstrap(measured.sources, resamples=resamples, seed=seed)
     scores: dict[str, dict[str, Score]] = {}
     differences: dict[str, dict[str, Score]] = {}
@@ -192,7 +193,7 @@ def mapping_scores(
         resamples=resamples,
         subject=model.mapping_name,
         reference=reference,
-        baselines=list(baselines),
+        baselines=baselines,
         differences=differences,
         cases=choose_cases(
             measured.values[model.mapping_name][main],
@@ -205,8 +206,27 @@ def mapping_scores(
     )
 
 
+def mapping_functions(model: ClipMapper, captions: Sequence[str], ids: Sequence[str]) -> dict[str, ClipFunction]:
+    """The model and its baselines by row name, for clips with these captions.
+
+    Args:
+        captions: of the clips; "" for a clip without.
+        ids: names of the clips, for messages.
+
+    Raises:
+        DataError: a clip without a caption, for a model that reads them.
+    """
+    if not getattr(model, "reads_captions", False):
+        return {model.mapping_name: model.map_clips, **model.baselines()}
+    for name, caption in zip(ids, captions, strict=True):
+        if not caption:
+            raise DataError(f"{name}: no caption, which the model reads; see docs/guide_captions.md for adding one")
+    told: Any = {"text": list(captions)}
+    return {model.mapping_name: partial(model.map_clips, **told), **model.baselines(**told)}
+
+
 def _measure(
-    functions: Mapping[str, ClipFunction],
+    functions: Callable[[WindowBatch], Mapping[str, ClipFunction]],
     pair: PairFunction,
     windows: Iterable[WindowBatch],
     metrics: Mapping[str, FrameMetric],
@@ -228,7 +248,7 @@ def _measure(
             if motion is not None:
                 for key, values in motion.of(real, None).items():
                     parts.setdefault((REAL, key), []).append(values)
-            for name, function in functions.items():
+            for name, function in functions(batch).items():
                 output = _checked(name, function(given), (*given.shape[:2], 3, *size))
                 table: dict[str, Values] = {}
                 if target is not None:

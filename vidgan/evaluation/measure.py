@@ -38,6 +38,7 @@ class WindowBatch(NamedTuple):
     sources: Sequence[str]  # source video of each window: the unit of the bootstrap
     ids: Sequence[str]  # name of each window
     rows: Sequence[int]  # number of each window in the whole evaluation; keys a sampler's draws
+    captions: Sequence[str] = ()  # the first caption of each window's clip, "" for a clip without; () if unknown
 
 
 @dataclass

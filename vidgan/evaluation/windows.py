@@ -117,7 +117,7 @@ class WindowSet:
             batch = windows[first : first + size]
             rows = range(first, first + len(batch))
             groups, ids = [window.entry.group for window in batch], [window.id for window in batch]
-            yield WindowBatch(self.read_all(batch), groups, ids, rows)
+            yield WindowBatch(self.read_all(batch), groups, ids, rows, [caption_of(window.entry) for window in batch])
 
     def overlapping(self, entry: ClipEntry) -> list[Sequence[int]]:
         """The frame numbers of all windows of a clip, one per possible start. Not with a rule."""
@@ -132,6 +132,11 @@ class WindowSet:
     def read_all(self, windows: Sequence[Window]) -> ByteClip:
         """Several windows of one length, (N, T, 3, H, W) uint8."""
         return torch.stack([self.read(window) for window in windows])
+
+
+def caption_of(entry: ClipEntry) -> str:
+    """The first caption of a clip, "" without."""
+    return next(iter(entry.captions), "")
 
 
 def read_window(store: ClipStore, entry: ClipEntry, frames: Sequence[int], size: tuple[int, int]) -> ByteClip:
@@ -152,14 +157,6 @@ def dataset_windows(dataset: ClipDataset, length: int, *, shifted: bool = False)
         shifted=shifted,
         conditions=dataset.conditions,
     )
-
-
-def held_out_windows(
-    dataset: ClipDataset, length: int, limit: int | None = None
-) -> Iterator[tuple[ByteClip, list[str]]]:
-    """Batches of non-overlapping windows, (B, length, 3, H, W), and the groups of their clips."""
-    for batch in dataset_windows(dataset, length).batches(limit=limit):
-        yield batch.clips, list(batch.sources)
 
 
 def real_clips(dataset: ClipDataset, count: int) -> tuple[ByteClip, list[str]]:

@@ -12,7 +12,7 @@ from vidgan.nn.text import GRUTextEncoder
 from vidgan.pixels import to_byte, to_float
 from vidgan.tasks.synthesis.mocogan import MoCoGAN
 from vidgan.tasks.synthesis.motion import RecurrentMotion
-from vidgan.tasks.synthesis.sentence_text import SentenceTextEncoder
+from vidgan.tasks.text.sentence import SentenceTextEncoder
 from vidgan.types import Latents
 
 __all__ = ["ClipRenderer"]

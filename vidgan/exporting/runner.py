@@ -113,15 +113,19 @@ class OnnxGenerator:
         """The codes, repeated for each text, with words and the noise of text codes."""
         exported = self.exported
         codes["text"] = NumpyDraws(seed, "sample", "text", rows=range(clips)).normal(self._shapes["text"][1])
-        if text is None:
-            examples = exported.training.captions or exported.vocabulary[:1]
-            chosen = NumpyDraws(seed, "sample", "caption", rows=range(clips)).integers(len(examples))
-            texts = [examples[number] for number in chosen]
-        else:
-            each = [text] if isinstance(text, str) else [*text]
-            texts = [one for one in each for _ in range(clips)]
-            codes = {name: np.concatenate([values] * len(each)) for name, values in codes.items()}
+        texts = self.captions(clips, seed=seed, text=text)
+        codes = {name: np.concatenate([values] * (len(texts) // clips)) for name, values in codes.items()}
         return codes | {"tokens": WordTokeniser(exported.vocabulary).numbers(texts)}
+
+    def captions(self, clips: int, *, seed: int = 0, text: str | Sequence[str] | None = None) -> list[str]:
+        """The caption of each clip that `sample` makes with these arguments; [] if the model reads none."""
+        if not self.reads_captions:
+            return []
+        if text is not None:
+            return [one for one in ([text] if isinstance(text, str) else text) for _ in range(clips)]
+        examples = self.exported.training.captions or self.exported.vocabulary[:1]
+        chosen = NumpyDraws(seed, "sample", "caption", rows=range(clips)).integers(len(examples))
+        return [examples[number] for number in chosen]
 
     def sample(
         self,

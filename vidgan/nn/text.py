@@ -10,7 +10,7 @@ from vidgan.nn.modes import without_autocast
 from vidgan.sections import Section, option
 from vidgan.tokens import PADDING
 
-__all__ = ["GRUTextConfig", "GRUTextEncoder", "TextCode"]
+__all__ = ["GRUTextConfig", "GRUTextEncoder", "TextCode", "drawn_code"]
 
 FIRST_LOGVAR = -3.0  # initial log-variance of the code: at 0, the noise would drown the caption
 
@@ -85,3 +85,8 @@ class TextCode(nn.Module):
         with without_autocast(tokens.device.type):
             mean, logvar = self.statistics(self.encoder(tokens)).chunk(2, dim=1)
         return mean, logvar
+
+
+def drawn_code(mean: Tensor, logvar: Tensor, noise: Tensor) -> Tensor:
+    """A draw of the distributions of `TextCode` with standard normal noise, all (N, dim)."""
+    return mean + (0.5 * logvar).exp() * noise

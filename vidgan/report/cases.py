@@ -14,10 +14,11 @@ from vidgan.data.augmentation import check_window
 from vidgan.data.store.index import Index, load_index
 from vidgan.data.store.storage import open_store
 from vidgan.errors import DataError
+from vidgan.evaluation.mapping import mapping_functions
 from vidgan.evaluation.models import CHECKPOINTS, TrainedModel, load_model
 from vidgan.evaluation.nearest_clips import nearest_pairs
 from vidgan.evaluation.predictors import forecast_any_size, join_forecasts
-from vidgan.evaluation.windows import read_window
+from vidgan.evaluation.windows import caption_of, read_window
 from vidgan.files import read_json
 from vidgan.metrics.values import EXACT_TEXT
 from vidgan.report.blocks import Block, Player, Text
@@ -144,7 +145,10 @@ def result_animations(result: Record, subject: TrainedModel, index: Index) -> li
     for case in result["cases"]:
         entry = entries[case["id"].rpartition(":")[0]]
         clip = read_window(store, entry, frames[case["id"]], size)  # (T+K, 3, H, W)
-        blocks.append((mapping_case if is_mapping else case_animation)(subject, clip, case, result))
+        if is_mapping:
+            blocks.append(mapping_case(subject, clip, case, result, caption_of(entry)))
+        else:
+            blocks.append(case_animation(subject, clip, case, result))
     return blocks
 
 
@@ -174,20 +178,22 @@ def case_animation(subject: TrainedModel, clip: ByteClip, case: Record, result: 
     return Player(forecast_clips(rows, labels), caption, FORECAST_FPS)
 
 
-def mapping_case(subject: TrainedModel, clip: ByteClip, case: Record, result: Record) -> Player:
+def mapping_case(subject: TrainedModel, clip: ByteClip, case: Record, result: Record, caption: str = "") -> Player:
     """Input, output, baseline and target of one window, playing in step.
 
     Args:
         subject: the model that maps clips to clips.
         clip: the window of the prepared clip, (T, 3, H, W) uint8.
         case, result: as in `case_animation`.
+        caption: of the clip, for a model that reads captions.
     """
     model, baseline = subject.clip_mapper, result["reference"]
+    functions = mapping_functions(model, [caption], [case["id"]])
     given, target = model.pair(clip[None], seed=result["seed"], rows=[case["window"]])
     panels = {
         "input": getattr(model, "shown", lambda clips: clips)(given)[0],
-        model.mapping_name: model.map_clips(given)[0],
-        baseline: model.baselines()[baseline](given)[0],
+        model.mapping_name: functions[model.mapping_name](given)[0],
+        baseline: functions[baseline](given)[0],
     }
     if target is not None:
         panels["target"] = target[0]

@@ -127,7 +127,8 @@ class ClipPair(NamedTuple):
 class ClipMapper(Protocol):
     """A model that maps clips to clips, frame for frame: what previews, evaluation and commands ask of it.
 
-    Frames may have any size. The output has `scale` times the height and width of the input.
+    Frames may have any size. The output has `scale` times the height and width of the input. `map_clips`,
+    `map_frames` and `baselines` of a model with `reads_captions` take captions too, as the argument `text`.
 
     Attributes:
         image_size: (H, W) of the output frames that it was trained for.
@@ -242,13 +243,14 @@ class Task(ABC, Generic[Config]):
         """The training algorithm over prepared networks."""
 
     @abstractmethod
-    def preview(self, model: Any, clips: ByteClip, config: Config) -> Preview:
+    def preview(self, model: Any, clips: ByteClip, config: Config, captions: Sequence[str] = ()) -> Preview:
         """Render what the model does now; the same inputs each time, so that previews can be compared.
 
         Args:
             model: the generator with its average weights.
             clips: real clips (N, T, 3, H, W), T = `data.frames`.
             config: of the run.
+            captions: of the clips, where `previews_held_out`; "" for a clip without.
         """
 
     def needs_label_flow(self, config: Config) -> bool:

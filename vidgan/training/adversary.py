@@ -156,6 +156,7 @@ class Adversary:
         categories: Categories | None = None,
         read_codes: Callable[[Tensor], tuple[Tensor, Terms]] | None = None,
         captions: Tensor | None = None,
+        fake_captions: Tensor | None = None,
     ) -> TurnResult:
         """Losses and metrics of the discriminator's turn.
 
@@ -167,8 +168,10 @@ class Adversary:
             categories: of the clips; needed with a `category_source`.
             read_codes: outputs on the fakes -> the loss "codes", and metrics (InfoGAN).
             captions: (B, 1 + K, L) right and wrong ones, for a discriminator that reads them.
+            fake_captions: (B, L) of the fakes; None: the right ones.
         """
         right, both = ((), ()) if captions is None else ((captions[:, 0],), (captions[:, 0], captions[:, 1:]))
+        told = right if fake_captions is None else (fake_captions,)
         network = self.trainees.prepared[self.name]
         real = self._augmented(real, draws.fork("augment real"))
         fake = self._augmented(fake, draws.fork("augment fake"))
@@ -180,7 +183,7 @@ class Adversary:
             samples = self._samples(real).detach().requires_grad_("r1" in terms or "gradient_penalty" in terms)
             fakes = self._samples(fake).detach().requires_grad_("r2" in terms)
             on_real = self._score(network, samples, draws.fork("noise real"), of_real, *both)
-            on_fake = self._score(network, fakes, draws.fork("noise fake"), of_fake, *right)
+            on_fake = self._score(network, fakes, draws.fork("noise fake"), of_fake, *told)
         real_logits = self._paired(on_real.real, real.shape[1], fake.shape[1])
         losses = {"adversarial": self.loss.discriminator(real_logits, on_fake.real)}
         if "r1" in terms:
@@ -245,17 +248,20 @@ class Adversary:
         draws: Draws,
         categories: Categories | None = None,
         captions: Tensor | None = None,
+        fake_captions: Tensor | None = None,
     ) -> tuple[Tensor, Judgement]:
         """The generator's adversarial loss through this (frozen) discriminator, and its answers on the fakes.
 
-        The network is called unwrapped: it is a fixed function here, and nothing of it needs synchronising.
+        The network is called unwrapped: it is a fixed function here, and nothing of it needs synchronising. Arguments
+        as in `discriminator_losses`.
         """
         right = () if captions is None else (captions[:, 0],)
+        told = right if fake_captions is None else (fake_captions,)
         network = self.trainees.raw[self.name]
         of_real, of_fake = (None, None) if categories is None else categories
         with self.trainees.autocast():
             samples = self._samples(self._augmented(fake, draws.fork("augment fake")))
-            on_fake = self._score(network, samples, draws.fork("noise fake"), of_fake, *right)
+            on_fake = self._score(network, samples, draws.fork("noise fake"), of_fake, *told)
             real_logits = None
             if self.loss.needs_real:
                 real_samples = self._samples(self._augmented(real, draws.fork("augment real")))

@@ -25,12 +25,12 @@ from vidgan.nn.discriminators import FrameDiscriminator, VideoDiscriminator
 from vidgan.nn.text import GRUTextEncoder, TextCode
 from vidgan.pretrained.sentence_encoder import DIM, SentenceEncoder, load_sentence_encoder
 from vidgan.seeding import Draws
-from vidgan.tasks.synthesis import sentence_text
 from vidgan.tasks.synthesis.config import MoCoGANConfig
 from vidgan.tasks.synthesis.inversion import check_invertible
 from vidgan.tasks.synthesis.mocogan import build_mocogan
-from vidgan.tasks.synthesis.sentence_text import SentenceTextEncoder
-from vidgan.tasks.synthesis.text_discriminator import TextDiscriminator
+from vidgan.tasks.text import sentence
+from vidgan.tasks.text.discriminator import TextDiscriminator
+from vidgan.tasks.text.sentence import SentenceTextEncoder
 from vidgan.training.checkpoint import load_checkpoint
 from vidgan.types import Judgement
 
@@ -68,7 +68,7 @@ def test_a_sentence_encoder_reads_each_caption_once_and_takes_new_words(monkeypa
         return SentenceEncoder.encode(network, sentences)
 
     monkeypatch.setattr(network, "encode", encode)
-    monkeypatch.setattr(sentence_text, "load_sentence_encoder", lambda: network)
+    monkeypatch.setattr(sentence, "load_sentence_encoder", lambda: network)
     torch.manual_seed(0)
     config = {"dim_content": 4, "dim_motion": 4, "frame": {"width": 8, "norm": "group"}}
     text = {"kind": "sentence", "hidden": 6, "dim": 4}

@@ -70,6 +70,11 @@ _VIDEO_STARTS: Final = re.compile(
     rb"|\x00\x00\x01[\xba\xb3]|\x00\x00\x00?\x01[\x67\x27\x40\x46]",
     re.DOTALL,
 )
+CLIPS_RECORD: Final = "generated.json"
+"""File that `vidgan generate` writes beside its clips."""
+CLIPS_OVERVIEWS: Final = ("overview.gif", "sheet.png")
+"""Its images of several clips, which are no clips."""
+
 _MAX_LINKS: Final = 10_000  # to folders: links between folders can multiply without end
 _MAX_TEXT: Final = 64 << 20  # bytes of a list or label file; the longest list of a benchmark has 3 MB
 
@@ -145,9 +150,12 @@ class FileTree:
 
     @cached_property
     def names(self) -> list[str]:
-        """All readable files, folder by folder in natural order."""
+        """All readable files but the overviews of generated clips, folder by folder in natural order."""
         folders: dict[str, list[str]] = defaultdict(list)
         for name in self._entries:
+            folder, _, last = name.rpartition("/")
+            if last in CLIPS_OVERVIEWS and f"{folder}/{CLIPS_RECORD}".removeprefix("/") in self._entries:
+                continue
             folders[parent_of(name)].append(name)
         ordered = sorted(folders, key=natural_key)  # sort keys of a million files at once would take a gigabyte
         return [name for folder in ordered for name in sorted(folders[folder], key=natural_key)]

@@ -46,11 +46,13 @@ class TransformOptions:
         frames: largest number of frames read.
         reverse: for unpaired translations, from the second domain to the first.
         own_size: for translations, keep the frame size of the video.
+        text: what the video shows, for models that read captions.
     """
 
     frames: int = 32
     reverse: bool = False
     own_size: bool = False
+    text: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,9 @@ class Transformed:
         return Result(name, self.output, contact_sheet(self.output[None]), self.video.fps, arrays, self.record)
 
 
-def transform_options(entry: ModelEntry, frames: float, reverse: bool, own_size: bool) -> TransformOptions:
+def transform_options(
+    entry: ModelEntry, frames: float, reverse: bool, own_size: bool, text: str = ""
+) -> TransformOptions:
     """Checked options from the controls of a page; those that the task does not know are left out.
 
     Raises:
@@ -91,7 +95,8 @@ def transform_options(entry: ModelEntry, frames: float, reverse: bool, own_size:
     if not (isinstance(frames, int | float) and float(frames).is_integer() and 2 <= frames <= MAX_FRAMES):
         raise ConfigError(f"frames is {frames}; accepted are whole numbers from 2 to {MAX_FRAMES}")
     translates = entry.task != UPSCALING
-    return TransformOptions(int(frames), reverse and entry.task == UNPAIRED, own_size and translates)
+    asked = (text.strip() or None) if entry.facts.captions else None
+    return TransformOptions(int(frames), reverse and entry.task == UNPAIRED, own_size and translates, asked)
 
 
 def transform(
@@ -118,6 +123,8 @@ def transform(
         ConfigError: an option that the model does not support, or more frames than memory holds.
         DataError, VideoError: the video cannot be read. CancelledError: the job was cancelled.
     """
+    if entry.facts.captions and options.text is None:
+        raise ConfigError("caption: this model enlarges by what a caption says; say what the video shows")
     job.step(0.0, "reading the video")
     height, width = open_stream(video, frames=1).size
     scale = model.scale if entry.task == UPSCALING else 1
@@ -131,7 +138,7 @@ def transform(
     exact = folder / "exact.npz"
     common: dict[str, Any] = {"frames": options.frames, "format": "npz", "device": "cpu", "on_frame": on_frame}
     if entry.task == UPSCALING:
-        mapped = upscale(entry.path, video, exact, **common)
+        mapped = upscale(entry.path, video, exact, text=options.text, **common)
     else:
         own: dict[str, Any] = {"mask": mask, "reverse": options.reverse, "own_size": options.own_size}
         mapped = translate(entry.path, video, exact, **own, **common)
@@ -145,7 +152,7 @@ def transform(
     baselines: Mapping[str, ClipFunction] = {}
     source = given
     if entry.task == UPSCALING:
-        baselines = model.baselines()
+        baselines = model.baselines(options.text)
     elif isinstance(model, Translator):
         source = _condition(model, given, options, None if mask is None else _read(mask, options.frames))
         baselines = {"what the model reads" if name == "input" else name: f for name, f in model.baselines().items()}
@@ -206,7 +213,8 @@ def work_of(entry: ModelEntry, video: Path, options: TransformOptions) -> tuple[
 def transform_line(entry: ModelEntry, video: Path | str, options: TransformOptions, out: str, mask: str | None) -> str:
     """The command that writes the same mp4."""
     if entry.task == UPSCALING:
-        return command_line("upscale", [*entry.words, video], frames=options.frames, device="cpu", out=out)
+        words = [*entry.words, video]
+        return command_line("upscale", words, text=options.text, frames=options.frames, device="cpu", out=out)
     return command_line(
         "translate",
         [*entry.words, video],

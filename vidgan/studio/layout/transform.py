@@ -61,6 +61,7 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
             )
             upload = drop_zone(TAB)
             model = gr.Dropdown(names, value=next(iter(names), None), label="Model", elem_id="transform-model")
+            caption = gr.Textbox(label="Caption", max_lines=1, visible=False, elem_id="transform-caption")
             with gr.Row():
                 frames = gr.Number(32, label="Frames, at most", precision=0, minimum=2, maximum=action.MAX_FRAMES)
                 own_size = gr.Checkbox(label="Keep the frame size", visible=False, min_width=120)
@@ -81,8 +82,8 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
         if not studio.catalogue.models_of("mapping"):
             raise DataError(NO_MODEL)
         entry = studio.catalogue.model(name, "mapping")
-        count, keeps_size, is_reversed, mask_value = values
-        options = action.transform_options(entry, count, bool(is_reversed), bool(keeps_size))
+        count, keeps_size, is_reversed, text, mask_value = values
+        options = action.transform_options(entry, count, bool(is_reversed), bool(keeps_size), text or "")
         chosen = chosen_video(studio, session, upload_value, label)
         given_mask = chosen_file(session, mask_value, VIDEO_SUFFIXES | IMAGE_SUFFIXES)
         stored = session.new_folder()
@@ -103,7 +104,8 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
 
     def seconds(session: Session, upload_value: Any, label: Any, name: Any, *values: Any) -> float | None:
         entry = studio.catalogue.model(name, "mapping")
-        options = action.transform_options(entry, values[0], False, bool(values[1]))
+        example_text = next(iter(entry.facts.captions or ()), "")
+        options = action.transform_options(entry, values[0], False, bool(values[1]), example_text)
         chosen = chosen_video(studio, session, upload_value, label)
         unit, units = action.work_of(entry, chosen.path, options)
 
@@ -124,6 +126,7 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
         return [
             gr.Checkbox(asked.get("own_size") == "true", visible=translates),
             gr.Checkbox(asked.get("reverse") == "true", visible=entry is not None and entry.task == action.UNPAIRED),
+            gr.Textbox(asked.get("caption", "")[:200], visible=entry is not None and bool(entry.facts.captions)),
             gr.Group(visible=fills),
         ]
 
@@ -139,13 +142,14 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
         ]
 
     controls = {"video": video, "model": model, "frames": frames, "own_size": own_size, "reverse": reverse}
+    controls["caption"] = caption
     address(TAB, controls)
     takes = renew_estimate(studio, Estimate(seconds, [upload, video, model, frames, own_size], estimate))
     restored[TAB] = Restored(restore, [missing, *controls.values(), of_holes], estimates=[takes])
-    model.input(lambda name: for_model(name), model, [own_size, reverse, of_holes], show_progress="hidden")
+    model.input(lambda name: for_model(name), model, [own_size, reverse, caption, of_holes], show_progress="hidden")
     clicked = go.click(
         guarded(studio, TAB, status, run),
-        [upload, video, model, frames, own_size, reverse, mask],
+        [upload, video, model, frames, own_size, reverse, caption, mask],
         [view, files, line, status, estimate],
         concurrency_id="models",
         concurrency_limit=1,

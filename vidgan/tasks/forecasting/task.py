@@ -1,5 +1,6 @@
 """The task `forecasting`: video prediction with Dual Motion GAN."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -60,7 +61,7 @@ class ForecastingTask(Task[ForecastingConfig]):
             samples=objective.samples or 1,
         )
 
-    def preview(self, model: Any, clips: ByteClip, config: ForecastingConfig) -> Preview:
+    def preview(self, model: Any, clips: ByteClip, config: ForecastingConfig, captions: Sequence[str] = ()) -> Preview:
         """Strips of held-out forecasts beside the truth."""
         context = config.data.context
         strips, animations, labels = [], {}, Labels()

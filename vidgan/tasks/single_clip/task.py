@@ -1,6 +1,7 @@
 """The task `single_clip`: a pyramid of generators from one clip."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -55,7 +56,7 @@ class SingleClipTask(Task[PyramidConfig]):
             )  # fmt: skip
         return PyramidTraining(build_game(config, parts, scores_clips=("critic",)), scale_steps=scale_steps)
 
-    def preview(self, model: Any, clips: ByteClip, config: PyramidConfig) -> Preview:
+    def preview(self, model: Any, clips: ByteClip, config: PyramidConfig, captions: Sequence[str] = ()) -> Preview:
         """The clip, its reconstruction and new clips, side by side."""
         panels = torch.stack([clips[0], model.reconstruct(), *model.sample(PREVIEW_SAMPLES, frames=clips.shape[1])])
         together = tile(panels, columns=len(panels))

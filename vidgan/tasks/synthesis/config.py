@@ -8,7 +8,7 @@ from torch import nn
 
 from vidgan.losses.adversarial import ADVERSARIAL
 from vidgan.nn.augmentation import POLICIES
-from vidgan.sections import OwnPart, Section, one_of, option
+from vidgan.sections import Section, one_of, option
 from vidgan.tasks.adversarial_config import (
     AdversarialObjective,
     AdversarialRunConfig,
@@ -26,7 +26,8 @@ from vidgan.tasks.synthesis.motion import RecurrentMotion, RecurrentMotionConfig
 from vidgan.tasks.synthesis.progressive import ProgressiveConfig, ProgressiveFrameGenerator
 from vidgan.tasks.synthesis.residual import ResidualConfig, ResidualFrameGenerator
 from vidgan.tasks.synthesis.style import StyleConfig, StyleFrameGenerator
-from vidgan.tasks.synthesis.text_encoders import TEXT_ENCODERS
+from vidgan.tasks.text.config import TextObjective, text_problems
+from vidgan.tasks.text.encoders import TEXT_ENCODERS
 
 __all__ = ["FRAME_GENERATORS", "MOTION_NETWORKS", "MoCoGANConfig", "MoCoGANObjective", "SynthesisConfig"]
 
@@ -122,17 +123,6 @@ class AdaptiveConfig(Section):
     target: float = option(0.6, "Mean sign of the logits of real samples to aim at.", gt=0, lt=1)
     period: int = option(4, "Steps between two changes of the probability.", unit="steps", ge=1)
     clips: int = option(500_000, "Real clips over which the probability moves from 0 to 1.", unit="clips", ge=1, le=1e9)
-
-
-class TextObjective(Section):
-    """How discriminators compare clips with captions (matching-aware, Reed et al. 2016)."""
-
-    match: Literal["projection", "concatenation"] = option(
-        "projection", "Compare by the product of both vectors, or by a network that reads them side by side."
-    )
-    features: int = option(64, "Length of the vectors of a clip and of its caption that are compared.", ge=1)
-    wrong: float = option(0.5, "Share of real clips with wrong captions among the negatives.", ge=0, lt=1)
-    negatives: int = option(1, "Wrong captions that each real clip is compared with.", unit="captions", ge=1)
 
 
 class MoCoGANObjective(AdversarialObjective):
@@ -253,17 +243,13 @@ class SynthesisConfig(AdversarialRunConfig):
         objective, frames = self.objective, self.data.frames
         if frames < 3:
             yield f"data.frames={frames}: MoCoGAN needs at least 3 frames, or there is no motion"
-        if (self.model.text is None) != (objective.text is None):
-            yield "model.text and objective.text go together: set both or neither"
-        for name in ("frame", "video") if objective.text is not None else ():
-            section = getattr(self.discriminators, name)
-            if section is not None and not isinstance(section, OwnPart) and not hasattr(section, "makes_features"):
-                kind = f"discriminators.{name}.kind={section.kind}"
-                yield f"objective.text: {kind} cannot compare samples with captions; accepted: strided"
-        if "text_kl" in objective.weights and self.model.text is None:
-            yield "objective.weights.text_kl needs model.text"
-        if self.model.text is not None and self.data.flip:
-            yield "data.flip=true with model.text: captions that say left or right are wrong for mirrored clips"
+        yield from text_problems(
+            encoder=self.model.text,
+            text=objective.text,
+            weights=objective.weights,
+            discriminators={"frame": self.discriminators.frame, "video": self.discriminators.video},
+            flip=self.data.flip,
+        )
         if "first_frame" in objective.weights and self.model.encoder is None:
             yield "objective.weights.first_frame needs model.encoder"
         if "first_frame" in objective.weights and self.model.warp_first_frame:

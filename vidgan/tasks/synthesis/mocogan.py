@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from vidgan.nn.blocks import require_categories
 from vidgan.nn.pyramid import channel_plan, pyramid
 from vidgan.nn.recompute import recompute
-from vidgan.nn.text import TextCode
+from vidgan.nn.text import TextCode, drawn_code
 from vidgan.sections import OwnPart
 from vidgan.seeding import Draws
 from vidgan.tasks.own_parts import build_own, require_output
@@ -28,23 +28,15 @@ from vidgan.tasks.synthesis.info_codes import InfoCodes
 from vidgan.tasks.synthesis.layers import MASK_CHANNELS, BackgroundLayer, Layers, split_drawn
 from vidgan.tasks.synthesis.modulated import Truncation
 from vidgan.tasks.synthesis.sampling import ClipSampler
-from vidgan.tasks.synthesis.text_encoders import build_text_encoder
-from vidgan.tokens import WordTokeniser
+from vidgan.tasks.text.encoders import build_text_encoder, tokeniser_of
+from vidgan.tasks.text.training import Captioned
 from vidgan.types import Clip, Latents
 
-__all__ = ["Captioned", "Mixing", "MoCoGAN", "Styled", "build_mocogan"]
+__all__ = ["Mixing", "MoCoGAN", "Styled", "build_mocogan"]
 
 _BLOCK = 16  # time steps drawn at once
 _FAR = 8  # frames after which a motion code of length one has moved the first frame by as much as a code says
 RGB = 3
-
-
-class Captioned(NamedTuple):
-    """Clips rendered from captions, with the distributions of their text codes."""
-
-    clips: Clip | Layers
-    mean: Tensor  # (B, dim_text)
-    logvar: Tensor  # (B, dim_text)
 
 
 class Mixing(NamedTuple):
@@ -132,8 +124,7 @@ class MoCoGAN(nn.Module, ClipSampler):
         self.encoder = encoder
         self.background = background
         self.text = text
-        own: Any = None if text is None else getattr(text.encoder, "tokeniser", None)
-        self.tokeniser: WordTokeniser = own or WordTokeniser(vocabulary)
+        self.tokeniser = tokeniser_of(None if text is None else text.encoder, vocabulary)
 
     def draw_latents(self, draws: Draws, frames: int, category: Tensor | None = None) -> Latents:
         """Latents of clips of `frames` frames, one for each row of `draws`, on the device of `draws`.
@@ -185,7 +176,7 @@ class MoCoGAN(nn.Module, ClipSampler):
         if self.text is None:
             raise ValueError("a caption was given, but this model reads none (model.text)")
         mean, logvar = self.text(caption)
-        return latents._replace(text=mean + (0.5 * logvar).exp() * latents.text), mean, logvar
+        return latents._replace(text=drawn_code(mean, logvar, latents.text)), mean, logvar
 
     @property
     def noise_places(self) -> int:

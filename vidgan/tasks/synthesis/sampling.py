@@ -83,21 +83,31 @@ class ClipSampler(Pretrained):
             if text is not None:
                 raise ValueError("text: this model reads no captions (model.text)")
             return latents
-        if text is None:
-            examples = list(ModelFacts.from_json(getattr(self, "facts", {})).captions or model.tokeniser.words[:1])
-            chosen = draws.fork("caption").integers(len(examples)).tolist()
-            texts = [examples[number] for number in chosen]
-        else:
-            each = [text] if isinstance(text, str) else list(text)
-            if not each:
-                raise ValueError("text is an empty list; accepted: one text or more")
-            texts = [one for one in each for _ in range(clips)]
-            latents = Latents(*(part.repeat(len(each), *[1] * (part.dim() - 1)) for part in latents))
+        texts = self.captions(clips, seed=seed, text=text)
+        latents = Latents(*(part.repeat(len(texts) // clips, *[1] * (part.dim() - 1)) for part in latents))
         device = device_of(self)
         with evaluating(model):
             captions = model.tokeniser.encode(texts).to(device)
             latents, _, _ = model.with_text(latents._replace(text=latents.text.to(device)), captions)
         return latents._replace(text=latents.text.cpu())
+
+    def captions(self, clips: int, *, seed: int = 0, text: str | Sequence[str] | None = None) -> list[str]:
+        """The caption of each clip that `latents` and `sample` make with these arguments; [] if the model reads none.
+
+        Raises:
+            ValueError: an empty list of texts.
+        """
+        model: Any = self
+        if not self.reads_captions:
+            return []
+        if text is None:
+            examples = list(ModelFacts.from_json(getattr(self, "facts", {})).captions or model.tokeniser.words[:1])
+            chosen = Draws(seed, "sample", "caption", rows=range(clips)).integers(len(examples)).tolist()
+            return [examples[number] for number in chosen]
+        each = [text] if isinstance(text, str) else list(text)
+        if not each:
+            raise ValueError("text is an empty list; accepted: one text or more")
+        return [one for one in each for _ in range(clips)]
 
     def latents_between(self, first: str, second: str, steps: int, frames: int, *, seed: int = 0) -> Latents:
         """Latents of `steps` >= 2 clips whose text codes lead in equal steps from one text to another.

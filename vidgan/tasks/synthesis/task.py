@@ -12,7 +12,6 @@ from vidgan.metrics.returning import returning_share
 from vidgan.nn.augmentation import DiffAugment
 from vidgan.tasks.adversarial import (
     build_game,
-    build_section_discriminator,
     compilable_discriminators,
 )
 from vidgan.tasks.adversarial_config import FRAME_DISCRIMINATORS, VIDEO_DISCRIMINATORS
@@ -21,9 +20,8 @@ from vidgan.tasks.synthesis.config import SynthesisConfig
 from vidgan.tasks.synthesis.growing import Growing
 from vidgan.tasks.synthesis.layers import PANELS, layer_panels
 from vidgan.tasks.synthesis.mocogan import MoCoGAN, build_mocogan
-from vidgan.tasks.synthesis.text_discriminator import TextDiscriminator
-from vidgan.tasks.synthesis.text_encoders import build_text_encoder
 from vidgan.tasks.synthesis.training import MoCoGANTraining
+from vidgan.tasks.text.discriminator import build_text_discriminator
 from vidgan.training.adaptive import AdaptiveProbability, RunningMean
 from vidgan.types import ByteClip, Latents
 from vidgan.video.encode import tile, webp_bytes
@@ -68,17 +66,20 @@ class SynthesisTask(Task[SynthesisConfig]):
             given["num_categories"] = data.num_categories + config.model.info_codes().num_outputs
             if config.objective.category_source == "projection":
                 given["projection"] = True
-        if config.objective.text is not None:
-            given["num_features"] = config.objective.text.features
         kinds, sample = {
             "frame": (FRAME_DISCRIMINATORS, (2, 3, *data.image_size)),
             "video": (VIDEO_DISCRIMINATORS, (2, config.data.frames, 3, *data.image_size)),
         }[name]
-        network = build_section_discriminator(name, section, kinds, given, sample)
-        if config.model.text is None or config.objective.text is None:
-            return network
-        encoder = build_text_encoder(config.model.text, data.vocabulary)
-        return TextDiscriminator(network, encoder, match=config.objective.text.match)
+        return build_text_discriminator(
+            name,
+            section,
+            kinds,
+            given,
+            sample,
+            text=config.model.text,
+            objective=config.objective.text,
+            vocabulary=data.vocabulary,
+        )
 
     def build_training(self, config: SynthesisConfig, parts: TrainingParts) -> MoCoGANTraining:
         """The paper's algorithm."""
@@ -131,7 +132,7 @@ class SynthesisTask(Task[SynthesisConfig]):
             largest_shift=round(objective.shift_foreground * min(generator.image_size)),
         )
 
-    def preview(self, model: Any, clips: ByteClip, config: SynthesisConfig) -> Preview:
+    def preview(self, model: Any, clips: ByteClip, config: SynthesisConfig, captions: Sequence[str] = ()) -> Preview:
         """A grid of the same 16 latents each time, and how diverse and lively the clips are beside real ones.
 
         An image-to-video model continues four training clips, four times each. Of a layered model the grid shows eight

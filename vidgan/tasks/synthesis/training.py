@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from vidgan.losses.latent import category_accuracy, category_cross_entropy, kl_standard_normal
+from vidgan.losses.latent import category_accuracy, category_cross_entropy
 from vidgan.losses.masks import mask_binary, mask_coverage, mask_entropy
 from vidgan.losses.penalties import path_lengths
 from vidgan.losses.reconstruction import l1
@@ -22,7 +22,8 @@ from vidgan.pixels import to_float
 from vidgan.seeding import Draws
 from vidgan.tasks.synthesis.growing import Growing
 from vidgan.tasks.synthesis.layers import Layers, shift_foreground
-from vidgan.tasks.synthesis.mocogan import Captioned, Mixing, Styled
+from vidgan.tasks.synthesis.mocogan import Mixing, Styled
+from vidgan.tasks.text.training import Captioned, captions_of, code_terms
 from vidgan.training.adaptive import RunningMean
 from vidgan.training.adversary import AdversarialGame, Adversary, Categories
 from vidgan.training.trainees import Micro, TurnResult
@@ -124,7 +125,7 @@ class MoCoGANTraining:
         categories = None if adversary.category_source is None else Categories(batch.category, latents.category)
         generator: Any = self.trainees.raw["generator"]
         read_codes = partial(generator.codes.read, latents=latents) if adversary.codes else None
-        return adversary.discriminator_losses(real, fake, draws, step, categories, read_codes, _captions(batch))
+        return adversary.discriminator_losses(real, fake, draws, step, categories, read_codes, captions_of(batch))
 
     def generator_losses(self, batch: ClipBatch, draws: Draws, takes_lengths: bool = False) -> TurnResult:
         """The generator against all discriminators, with the category, code, first-frame and path-length terms."""
@@ -145,7 +146,7 @@ class MoCoGANTraining:
                 fake_samples, real_samples = take_frames(fake, times), take_frames(real, times)
             categories = None if adversary.category_source is None else Categories(batch.category, latents.category)
             loss, answer = adversary.generator_loss(
-                fake_samples, real_samples, draws.fork(name), categories, _captions(batch)
+                fake_samples, real_samples, draws.fork(name), categories, captions_of(batch)
             )
             losses[f"adversarial_{name}"] = loss
             if adversary.trains_category and "category" in self.game.weights:
@@ -158,9 +159,9 @@ class MoCoGANTraining:
         if "first_frame" in self.game.weights:
             losses["first_frame"] = l1(fake[:, 0], real[:, 0])
         if code is not None:
-            kl = kl_standard_normal(*code)
-            losses |= {"text_kl": kl} if "text_kl" in self.game.weights else {}
-            metrics |= {"text/kl": kl.detach(), "text/deviation": (0.5 * code[1].detach()).exp().mean()}
+            of_codes, measured = code_terms(*code, self.game.weights)
+            losses |= of_codes
+            metrics |= measured
         if mask is not None:
             terms = {"mask_coverage": mask_coverage(mask, *self.coverage), "mask_binary": mask_binary(mask)}
             losses |= {name: loss for name, loss in terms.items() if name in self.game.weights}
@@ -215,7 +216,7 @@ class MoCoGANTraining:
             first = draws.fork("window").integers(self.path_frames - num_frames + 1).to(device)[:, None]
             times = first + (torch.arange(num_frames, device=device) if times is None else times)  # (B, T) or (B, S)
         first_frame = to_float(batch.clip[:, 0]) if generator.needs_first_frame else None
-        captions = _captions(batch)
+        captions = captions_of(batch)
         asked = {  # passed only where they are used: a generator need not accept them
             "caption": None if captions is None else captions[:, 0],
             # The finer levels of a mixed clip depend on another style, so its path length would lack their part.
@@ -256,11 +257,6 @@ class MoCoGANTraining:
         mixes = streams.uniform().to(device) < self.style_mixing
         cut = 1 + streams.integers(levels - 1).to(device)
         return Mixing(content, torch.where(mixes, cut, levels))
-
-
-def _captions(batch: ClipBatch) -> Tensor | None:
-    """Right and wrong captions (B, 1 + K, L); None for a model without text."""
-    return batch.caption if batch.caption.shape[2] else None
 
 
 def take_frames(clip: Tensor, times: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """The task `translation`: clips from conditions."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -61,7 +62,7 @@ class TranslationTask(Task[TranslationConfig]):
             gradient_frames=objective.gradient_frames,
         )
 
-    def preview(self, model: Any, clips: ByteClip, config: TranslationConfig) -> Preview:
+    def preview(self, model: Any, clips: ByteClip, config: TranslationConfig, captions: Sequence[str] = ()) -> Preview:
         """Condition, output and truth of held-out clips, one row each."""
         condition, target = model.pair(clips, seed=config.seed)
         assert target is not None

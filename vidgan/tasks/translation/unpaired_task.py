@@ -1,5 +1,6 @@
 """The task `unpaired`: translation between two data sets that are no pairs."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -65,7 +66,7 @@ class UnpairedTask(Task[UnpairedConfig]):
             pools={name: network.old_fakes for name, network in networks.items() if hasattr(network, "old_fakes")},
         )
 
-    def preview(self, model: Any, clips: ByteClip, config: UnpairedConfig) -> Preview:
+    def preview(self, model: Any, clips: ByteClip, config: UnpairedConfig, captions: Sequence[str] = ()) -> Preview:
         """Held-out clips of A, their translation and its return."""
         given = clips[:, :, :RGB]
         there = model.map_clips(given)

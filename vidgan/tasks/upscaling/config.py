@@ -11,6 +11,8 @@ from vidgan.tasks.adversarial_config import (
     VideoDiscriminatorPart,
 )
 from vidgan.tasks.run_config import DataConfig
+from vidgan.tasks.text.config import TextObjective, text_problems
+from vidgan.tasks.text.encoders import TEXT_ENCODERS
 from vidgan.tasks.upscaling.networks import NETWORKS, FrameConfig, RecurrentConfig
 
 __all__ = ["CorruptionConfig", "UpscalerConfig", "UpscalingConfig", "UpscalingObjective"]
@@ -24,7 +26,7 @@ class UpscalingData(DataConfig):
     partners: str = option(
         "",
         "Prepared clips of the low resolution, such as a generator's own (stage II): half of the clips that the"
-        " discriminators score are made from them. Empty for none.",
+        " discriminators score are made from them, beside their own captions if the model reads text. Empty for none.",
     )
 
 
@@ -34,6 +36,9 @@ class UpscalerConfig(Section):
     scale: Literal[2, 4] = option(2, "Side of an output frame over that of an input frame.")
     network: one_of(*NETWORKS, default="recurrent") = option(  # type: ignore[valid-type]
         RecurrentConfig(), "Network that draws what the bicubic enlargement lacks."
+    )
+    text: one_of(*TEXT_ENCODERS, default="gru") | None = option(  # type: ignore[valid-type]
+        None, "Captions: encoder of the text that a clip is enlarged by; null for a model without text."
     )
 
     @property
@@ -66,13 +71,14 @@ class CorruptionConfig(Section):
 class UpscalingObjective(AdversarialObjective):
     """What is optimised."""
 
-    built_in_terms: ClassVar[tuple[str, ...]] = (*PIXEL_TERMS, "adversarial_frame", "adversarial_video")
+    built_in_terms: ClassVar[tuple[str, ...]] = (*PIXEL_TERMS, "text_kl", "adversarial_frame", "adversarial_video")
 
     frames_per_clip: int | None = option(None, "Random frames of each clip that D_I scores; null for 1.", ge=1)
     pixel_steps: int | None = option(
         None, "Steps of the first stage, without discriminators; null: they play from the start.", unit="steps", ge=1
     )
     corruption: CorruptionConfig | None = option(None, "Random damage of the input; null for none.")
+    text: TextObjective | None = option(None, "How captions enter the discriminators; needs model.text.")
 
     def problems(self) -> Iterator[str]:
         """Broken rules between fields."""
@@ -103,6 +109,13 @@ class UpscalingConfig(AdversarialRunConfig):
         """Broken rules between sections."""
         yield from super().problems()
         objective = self.objective
+        yield from text_problems(
+            encoder=self.model.text,
+            text=objective.text,
+            weights=objective.weights,
+            discriminators={"frame": self.discriminators.frame, "video": self.discriminators.video},
+            flip=self.data.flip,
+        )
         if "ping_pong" in objective.weights and not self.model.may_be_recurrent:
             yield "objective.weights.ping_pong has no effect on model.network.kind=frame, which has no memory"
         if self.data.partners and not any(name.startswith("adversarial_") for name in objective.weights):

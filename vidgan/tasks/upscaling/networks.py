@@ -8,6 +8,10 @@ small grid (Sajjadi et al., CVPR 2018, FRVSR).
 A network has this protocol: `forward(frames, previous) -> residual`, with frames (N, 3, h, w) in [-1, 1], the moved
 previous output (N, 3, H, W), and the residual (N, 3, H, W) that is added to the bicubic enlargement. Its attribute
 `is_recurrent` says whether it reads `previous`; if not, it is None.
+
+In a model that reads captions, the network is built with `num_conditions` > 0 and called with codes (N, num_conditions)
+as a third argument. These networks repeat the codes over the grid and concatenate them with the input, as StackGAN's
+second stage does (Zhang et al., ICCV 2017, section 3.4).
 """
 
 from typing import Literal
@@ -99,6 +103,7 @@ class FrameNetwork(_ResidualNetwork):
         width: channels of all layers.
         blocks: number of residual blocks.
         scale: 2 or 4.
+        num_conditions: length of the codes of captions; 0 without.
 
     Raises:
         ValueError: another scale.
@@ -106,12 +111,12 @@ class FrameNetwork(_ResidualNetwork):
 
     is_recurrent = False
 
-    def __init__(self, *, width: int = 32, blocks: int = 6, scale: int) -> None:
-        super().__init__(inputs=RGB, width=width, blocks=blocks, scale=scale)
+    def __init__(self, *, width: int = 32, blocks: int = 6, scale: int, num_conditions: int = 0) -> None:
+        super().__init__(inputs=RGB + num_conditions, width=width, blocks=blocks, scale=scale)
 
-    def forward(self, frames: Tensor, previous: Tensor | None = None) -> Tensor:
-        """Frames (N, 3, h, w) in [-1, 1] -> residual (N, 3, H, W); `previous` is not read."""
-        return self.residual(frames)
+    def forward(self, frames: Tensor, previous: Tensor | None = None, codes: Tensor | None = None) -> Tensor:
+        """Frames (N, 3, h, w) in [-1, 1] and codes (N, D) -> residual (N, 3, H, W); `previous` is not read."""
+        return self.residual(_beside(frames, codes))
 
 
 class RecurrentNetwork(_ResidualNetwork):
@@ -119,13 +124,21 @@ class RecurrentNetwork(_ResidualNetwork):
 
     is_recurrent = True
 
-    def __init__(self, *, width: int = 32, blocks: int = 6, scale: int) -> None:
-        super().__init__(inputs=RGB * (1 + scale**2), width=width, blocks=blocks, scale=scale)
+    def __init__(self, *, width: int = 32, blocks: int = 6, scale: int, num_conditions: int = 0) -> None:
+        super().__init__(inputs=RGB * (1 + scale**2) + num_conditions, width=width, blocks=blocks, scale=scale)
         self.scale = scale
 
-    def forward(self, frames: Tensor, previous: Tensor) -> Tensor:
-        """Frames (N, 3, h, w) and the moved previous output (N, 3, H, W), in [-1, 1] -> residual (N, 3, H, W)."""
-        return self.residual(torch.cat([frames, F.pixel_unshuffle(previous, self.scale)], dim=1))
+    def forward(self, frames: Tensor, previous: Tensor, codes: Tensor | None = None) -> Tensor:
+        """Frames (N, 3, h, w), the moved previous output (N, 3, H, W), both in [-1, 1], and codes (N, D) -> residual
+        (N, 3, H, W)."""
+        return self.residual(_beside(torch.cat([frames, F.pixel_unshuffle(previous, self.scale)], dim=1), codes))
+
+
+def _beside(maps: Tensor, codes: Tensor | None) -> Tensor:
+    """Maps (N, C, h, w) with codes (N, D) at every place: (N, C + D, h, w)."""
+    if codes is None:
+        return maps
+    return torch.cat([maps, codes.to(maps.dtype)[:, :, None, None].expand(-1, -1, *maps.shape[2:])], dim=1)
 
 
 # Config section -> network. A new kind is one file with both, and one line here.

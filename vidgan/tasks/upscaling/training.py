@@ -3,21 +3,28 @@
 First stage: the terms against the true frames alone. Second stage (SRGAN, Ledig et al. 2017; TecoGAN, Chu et al.
 2020): the discriminators score frames and clips as well, and a recurrent model also runs forth and back over each
 clip, so that both outputs of a frame agree (ping-pong) and details do not build up over time.
+
+With captions (StackGAN's second stage, Zhang et al. 2017), each clip is enlarged and scored beside its caption: true
+clips and partners beside their own. True clips with wrong captions count as fakes too.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
-from vidgan.data.dataset import ClipDataset
 from vidgan.losses.reconstruction import l1, ping_pong
 from vidgan.nn.blur import gaussian_blur
 from vidgan.pixels import to_byte, to_float
-from vidgan.seeding import Draws, derive_seed
+from vidgan.seeding import Draws
+from vidgan.tasks.text.training import Captioned, captions_of, code_terms
 from vidgan.tasks.upscaling.config import CorruptionConfig
+from vidgan.tasks.upscaling.partners import Partners
 from vidgan.tasks.upscaling.scaling import scale_down
+from vidgan.tokens import PADDING
 from vidgan.training.adversary import AdversarialGame, Adversary
 from vidgan.training.trainees import Micro, TurnResult
 from vidgan.types import Clip, ClipBatch, Terms
@@ -45,7 +52,7 @@ class UpscalingTraining:
         frames_per_clip: int = 1,
         pixel_steps: int = 0,
         corruption: CorruptionConfig | None = None,
-        partners: ClipDataset | None = None,
+        partners: Partners | None = None,
     ) -> None:
         self.game = game
         self.trainees = game.trainees
@@ -71,48 +78,62 @@ class UpscalingTraining:
 
     def pixel_losses(self, batch: ClipBatch, draws: Draws) -> TurnResult:
         """The terms of the generator without discriminators."""
-        losses, _ = self._pixel_terms(to_float(batch.clip), draws.fork("generator"), forth_and_back=False)
-        return TurnResult(losses, {})
+        turn, _ = self._pixel_terms(batch, draws.fork("generator"), forth_and_back=False)
+        return turn
 
     def generator_losses(self, batch: ClipBatch, draws: Draws) -> TurnResult:
         """The terms of the first stage, and the generator against all discriminators."""
         draws = draws.fork("generator")
-        real = to_float(batch.clip)  # (B, T, 3, H, W)
-        losses, output = self._pixel_terms(real, draws, forth_and_back="ping_pong" in self.game.weights)
-        fake = self._with_partners(output, draws.fork("partners"))
+        real, captions = to_float(batch.clip), captions_of(batch)  # (B, T, 3, H, W), (B, 1 + K, L)
+        turn, output = self._pixel_terms(batch, draws, forth_and_back="ping_pong" in self.game.weights)
+        fake, own = output, _right(captions)
+        if self.partners is not None:
+            given, own = self._with_partners(self._input(real, draws), own, draws.fork("partners"))
+            fake, _ = self._enlarge(given, own, draws)
         for name, adversary in self.game.adversaries.items():
             fake_samples, real_samples = self._samples(adversary, fake, real, draws.fork("times"))
-            losses[f"adversarial_{name}"], _ = adversary.generator_loss(fake_samples, real_samples, draws.fork(name))
-        return TurnResult(losses, {})
+            turn.losses[f"adversarial_{name}"], _ = adversary.generator_loss(
+                fake_samples, real_samples, draws.fork(name), captions=captions, fake_captions=own
+            )
+        return turn
 
     def discriminator_losses(self, adversary: Adversary, step: int, batch: ClipBatch, draws: Draws) -> TurnResult:
         """D_I on random frames of true and enlarged clips, or D_V on the clips."""
         draws = draws.fork(adversary.name)
-        real = to_float(batch.clip)
+        real, captions = to_float(batch.clip), captions_of(batch)
+        given, own = self._with_partners(self._input(real, draws), _right(captions), draws.fork("partners"))
         with torch.no_grad():
-            fake = self._with_partners(self._enlarge(self._input(real, draws)), draws.fork("partners"))
+            fake, _ = self._enlarge(given, own, draws)
         fake_samples, real_samples = self._samples(adversary, fake, real, draws.fork("times"))
-        return adversary.discriminator_losses(real_samples, fake_samples, draws, step)
+        return adversary.discriminator_losses(
+            real_samples, fake_samples, draws, step, captions=captions, fake_captions=own
+        )
 
-    def _pixel_terms(self, real: Clip, draws: Draws, *, forth_and_back: bool) -> tuple[Terms, Clip]:
-        """The weighted terms against the true frames, and the output (B, T, 3, H, W)."""
+    def _pixel_terms(self, batch: ClipBatch, draws: Draws, *, forth_and_back: bool) -> tuple[TurnResult, Clip]:
+        """The weighted terms against the true frames and of the codes, and the output (B, T, 3, H, W)."""
         weights = self.game.weights
+        real, right = to_float(batch.clip), _right(captions_of(batch))
         given = self._input(real, draws)
         length = real.shape[1]
         both = None
         if forth_and_back:
-            both = self._enlarge(torch.cat([given, given[:, :-1].flip(1)], dim=1))  # (B, 2T-1, 3, H, W)
+            whole = torch.cat([given, given[:, :-1].flip(1)], dim=1)  # (B, 2T-1, 3, h, w)
+            both, codes = self._enlarge(whole, right, draws)
             output = both[:, :length]
         else:
-            output = self._enlarge(given)
+            output, codes = self._enlarge(given, right, draws)
         losses: Terms = {}
+        metrics: Terms = {}
+        if codes is not None:
+            losses, metrics = code_terms(*codes, weights)
         if "l1" in weights:
             losses["l1"] = l1(output, real)
         if both is not None:
             losses["ping_pong"] = ping_pong(both)
         if "consistency" in weights:
             losses["consistency"] = l1(self._reduce(output), self._reduce(real))
-        return losses | {name: term(output, real) for name, term in self.game.own_terms.items()}, output
+        losses |= {name: term(output, real) for name, term in self.game.own_terms.items()}
+        return TurnResult(losses, metrics), output
 
     def _input(self, real: Clip, draws: Draws) -> Clip:
         """What the model reads of true clips: reduced, rounded to grey levels, damaged."""
@@ -123,21 +144,32 @@ class UpscalingTraining:
         frames = scale_down(rearrange(clip, "b t c h w -> (b t) c h w"), self.scale)
         return rearrange(frames, "(b t) c h w -> b t c h w", b=len(clip))
 
-    def _enlarge(self, given: Clip) -> Clip:
+    def _enlarge(self, given: Clip, captions: Tensor | None, draws: Draws) -> tuple[Clip, tuple[Tensor, Tensor] | None]:
+        """Enlarged clips, by codes drawn from captions (B, L) if there are any, with mean and log-variance of these."""
+        told: dict[str, Tensor] = {}
+        if captions is not None:
+            generator: Any = self.trainees.raw["generator"]
+            noise = draws.fork("text").normal(generator.text.dim)
+            told = {"caption": captions, "noise": noise.to(given.device)}
         with self.trainees.autocast():
-            large: Tensor = self.trainees.prepared["generator"](given)
-        return large.float()
+            made = self.trainees.prepared["generator"](given, **told)
+        if isinstance(made, Captioned):
+            return made.clips.float(), (made.mean, made.logvar)
+        return made.float(), None
 
-    def _with_partners(self, fake: Clip, draws: Draws) -> Clip:
-        """Every second row of the global batch replaced by an enlarged partner."""
+    def _with_partners(self, given: Clip, captions: Tensor | None, draws: Draws) -> tuple[Clip, Tensor | None]:
+        """Inputs of the model with every second row of the global batch, and its caption (B, L), those of a partner."""
         if self.partners is None:
-            return fake
-        chosen = torch.tensor([row % 2 == 1 for row in draws.rows])  # (B,)
-        items = draws.fork("items").integers(len(self.partners)).tolist()
-        epochs = [derive_seed(*draws.keys, row) % 2**31 for row in draws.rows]  # another start of the clip each time
-        clips = torch.stack([self.partners[key].clip for key in zip(epochs, items, strict=True)])
-        large = self._enlarge(to_float(clips.to(fake.device)))
-        return torch.where(chosen.to(fake.device)[:, None, None, None, None], large, fake)
+            return given, captions
+        device = given.device
+        chosen = torch.tensor([row % 2 == 1 for row in draws.rows], device=device)  # (B,)
+        clips, own = (None if part is None else part.to(device) for part in self.partners.draw(draws))
+        assert clips is not None
+        if captions is not None and own is not None:
+            length = max(captions.shape[1], own.shape[1])
+            own, captions = (F.pad(part, (0, length - part.shape[1]), value=PADDING) for part in (own, captions))
+            captions = torch.where(chosen[:, None], own, captions)
+        return torch.where(chosen[:, None, None, None, None], to_float(clips), given), captions
 
     def _samples(self, adversary: Adversary, fake: Clip, real: Clip, draws: Draws) -> tuple[Clip, Clip]:
         """What a discriminator scores: the clips, or the same random frames of both."""
@@ -146,6 +178,11 @@ class UpscalingTraining:
         times = draws.uniform(real.shape[1]).argsort(dim=1)[:, : self.frames_per_clip].to(real.device)
         index = times[:, :, None, None, None].expand(-1, -1, *real.shape[2:])
         return fake.gather(1, index), real.gather(1, index)
+
+
+def _right(captions: Tensor | None) -> Tensor | None:
+    """The right ones (B, L) of right and wrong captions (B, 1 + K, L)."""
+    return None if captions is None else captions[:, 0]
 
 
 def corrupt(clip: Clip, config: CorruptionConfig, draws: Draws) -> Clip:

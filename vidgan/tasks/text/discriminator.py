@@ -1,15 +1,22 @@
 """A discriminator of frames or clips that also asks whether they fit a caption."""
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vidgan.nn.blocks import LEAK, require_choice
 from vidgan.nn.modes import without_autocast
+from vidgan.sections import Section
 from vidgan.seeding import Draws
+from vidgan.tasks.adversarial import build_section_discriminator
+from vidgan.tasks.text.config import TextObjective
+from vidgan.tasks.text.encoders import build_text_encoder
 from vidgan.types import Judgement
 
-__all__ = ["MATCHES", "TextDiscriminator"]
+__all__ = ["MATCHES", "TextDiscriminator", "build_text_discriminator"]
 
 MATCHES = ("projection", "concatenation")
 
@@ -74,3 +81,22 @@ class TextDiscriminator(nn.Module):
             return (features * wanted).sum(dim=2) / features.shape[2] ** 0.5
         fit: Tensor = self.joint(F.leaky_relu(torch.cat([features, wanted], dim=2), LEAK))
         return fit[:, :, 0]
+
+
+def build_text_discriminator(
+    name: str,
+    section: Section,
+    kinds: Mapping[type[Section], Callable[..., nn.Module]],
+    given: Mapping[str, Any],
+    sample: tuple[int, ...],
+    *,
+    text: Section | None,
+    objective: TextObjective | None,
+    vocabulary: Sequence[str],
+) -> nn.Module:
+    """As `build_section_discriminator`; with a text encoder and its objective, a `TextDiscriminator`."""
+    if text is None or objective is None:
+        return build_section_discriminator(name, section, kinds, given, sample)
+    given = {**given, "num_features": objective.features}
+    network = build_section_discriminator(name, section, kinds, given, sample)
+    return TextDiscriminator(network, build_text_encoder(text, vocabulary), match=objective.match)

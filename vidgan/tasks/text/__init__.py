@@ -1,0 +1,1 @@
+"""What tasks whose models read captions share. It is no task."""

@@ -69,6 +69,18 @@ def test_a_session_begins_with_the_page(sessions: Sessions) -> None:
     assert client.get("/config").text == "page"
 
 
+def test_programs_that_keep_no_cookie_do_not_use_up_the_sessions(sessions: Sessions, monkeypatch: Any) -> None:
+    monkeypatch.setattr("vidgan.studio.sessions.MAX_SESSIONS", 3)
+    ann = client_of(sessions)
+    assert ann.get("/").text == "page"
+    for _ in range(5):
+        assert client_of(sessions).get("/", follow_redirects=False).status_code == 303
+    assert ann.get("/config").text == "page"
+    bob, eve, more = client_of(sessions), client_of(sessions), client_of(sessions)
+    assert bob.get("/").text == eve.get("/").text == "page"
+    assert more.get("/").status_code == 503, "three browsers are in use"
+
+
 def test_a_foreign_host_name_is_refused(sessions: Sessions) -> None:
     client = client_of(sessions, hosts=gates.LOOPBACK)
     for host in ("evil.example", "127.0.0.1.evil.example", ""):

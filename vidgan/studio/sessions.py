@@ -68,12 +68,15 @@ class Session:
         jobs: running job of each tab.
         open_pages: number of pages that keep a connection open.
         last_seen: time of the last request, seconds of the monotonic clock.
+        came_back: a request has brought the cookie, so it is a browser and not a program that only looks whether the
+            studio answers.
     """
 
     folder: Path
     jobs: dict[str, Job] = field(default_factory=dict)
     open_pages: int = 0
     last_seen: float = field(default_factory=time.monotonic)
+    came_back: bool = False
     _files: dict[str, Path] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -148,13 +151,16 @@ class Sessions:
         self._lock = threading.Lock()
 
     def create(self) -> str:
-        """A new session; returns its cookie.
+        """A new session; returns its cookie. If there are too many, it replaces the oldest one that never came back.
 
         Raises:
-            UserError: there are too many.
+            UserError: there are too many, and all of them are in use.
         """
         self.sweep()
         with self._lock:
+            if len(self._by_cookie) >= MAX_SESSIONS:
+                unused = (cookie for cookie, session in self._by_cookie.items() if not session.came_back)
+                self._by_cookie.pop(next(unused, ""), None)
             if len(self._by_cookie) >= MAX_SESSIONS:
                 raise UserError(f"{MAX_SESSIONS} browsers use this studio; try again later")
             cookie = secrets.token_hex(16)
@@ -167,6 +173,7 @@ class Sessions:
             session = self._by_cookie.get(cookie) if cookie is not None else None
         if session is not None:
             session.last_seen = self.clock()
+            session.came_back = True
         return session
 
     def sweep(self) -> None:

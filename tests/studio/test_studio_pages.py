@@ -28,20 +28,22 @@ WAIT = 240.0  # seconds for one step on a busy machine
 
 @pytest.fixture(scope="module")
 def address(shapes_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A running studio with prepared data, a run of an upscaler, and two folders of videos."""
+    """A running studio with prepared data, a run of an upscaler, a damaged model, and two folders of videos."""
     folder = tmp_path_factory.mktemp("studio")
     changes: dict[str, Any] = {
         "discriminators": {}, "optimizers": {"generator": {}}, "objective__weights": {"l1": 1.0},
         "train__batch_size": 2, "train__steps": 2, "every__preview": 2, "name": "large",
     }  # fmt: skip
-    train(small_config("upscaling", shapes_data, folder / "runs", **changes), quiet=True)
+    run = train(small_config("upscaling", shapes_data, folder / "runs", **changes), quiet=True).run_dir
+    shutil.copytree(run / "model", folder / "another version")
+    (folder / "another version" / "config.json").write_text("{}")  # offered, but no tab may fail because of it
     shutil.copytree(shapes_data, folder / "data")
     for name in ("first", "second"):
         render_shapes(folder / name, clips=2, frames=6, size=32, seed=0)
         for file in (folder / name).rglob("*.mp4"):
             file.rename(folder / name / file.name)
     process = subprocess.Popen(
-        [sys.executable, "-m", "vidgan", "studio", "first", "second", "data", "--port", "0"],
+        [sys.executable, "-m", "vidgan", "studio", "another version", "first", "second", "data", "--port", "0"],
         cwd=folder,
         env={**os.environ, "TMPDIR": str(folder), "PYTHONPATH": os.pathsep.join(sys.path)},
         stdout=subprocess.PIPE,
@@ -217,6 +219,9 @@ def test_captions(page: Page) -> None:
 
 def test_transform(page: Page) -> None:
     page.open("?tab=transform&frames=3&video=first/00000.mp4")
+    page.click("transform-go")
+    until(lambda: "damaged or of another version" in page.text("#transform-status"), "the damaged model")
+    page.open("?tab=transform&frames=3&video=first/00000.mp4&model=runs/large")
     until(lambda: "Takes" in page.text("#transform-estimate"), "the estimate")
     page.click("transform-go")
     assert page.player("transform") == ["input", "bicubic", "nearest", "frame by frame", "upscaled"]

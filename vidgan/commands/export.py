@@ -42,9 +42,9 @@ def export(
 ) -> ExportedModel:
     """Write a trained MoCoGAN or Dual Motion GAN as one file.
 
-    The file gets its name only after it has drawn or continued 100 clips within one grey level of the model, or within
-    8 levels with the weights in half precision of a page; otherwise nothing is written. It takes any number of clips
-    and any length.
+    The file gets its name only after it has drawn or continued 100 clips within one grey level of the model; otherwise
+    nothing is written. The weights of a page are stored in half precision if its clips stay within 8 levels. The file
+    takes any number of clips and any length.
 
     Args:
         run: a run or model folder of synthesis or forecasting, or the name of shipped weights.
@@ -153,7 +153,7 @@ def _write_onnx(model: Any, path: Path, out: Path, *, int8: bool, report: Callab
 
 
 def _write_page(model: Any, path: Path, out: Path, *, int8: bool, report: Callable[[str], None]) -> ExportedModel:
-    """Write a page with an ONNX file in half precision, or quantised, inside."""
+    """Write a page around an ONNX file that is quantised, or in half precision if that changes little."""
     runtime = runtime_files()
     file = path.with_suffix(".onnx")
     exported = _write_onnx(model, file, out, int8=int8, report=report)
@@ -162,13 +162,16 @@ def _write_page(model: Any, path: Path, out: Path, *, int8: bool, report: Callab
     from vidgan.exporting.web_page import model_page
 
     if not int8:
-        smaller, exported = halved(read_onnx(file)), replace(exported, precision="float16")
-        write_onnx(smaller, file, exported)
-        measured = compare(model, open_onnx(file))
-        report(f"float16, {_megabytes(file)}: {measured}")
-        measured.require(out, HALF_LEVELS)
-        exported = replace(exported, parity=asdict(measured))
-        write_onnx(smaller, file, exported)
+        half, smaller = file.with_stem("half"), halved(read_onnx(file))
+        write_onnx(smaller, half, exported)
+        measured = compare(model, open_onnx(half))
+        report(f"float16, {_megabytes(half)}: {measured}")
+        if measured.levels <= HALF_LEVELS:
+            exported = replace(exported, precision="float16", parity=asdict(measured))
+            write_onnx(smaller, file, exported)
+        else:
+            report(f"more than {HALF_LEVELS} levels: the page keeps float32")
+        half.unlink()
     write_text(path, model_page(file.read_bytes(), open_onnx(file), runtime))
     file.unlink()
     report(f"page, {_megabytes(path)}")

@@ -15,7 +15,7 @@ __all__ = ["CLIPS", "HALF_LEVELS", "LEVELS", "Parity", "compare", "moving_clips"
 
 CLIPS: Final = 100
 LEVELS: Final = 1  # largest accepted difference of a pixel, of 255
-HALF_LEVELS: Final = 8  # that of a file with weights in half precision
+HALF_LEVELS: Final = 8  # of a page, up to which its weights are stored in half precision
 _BATCH = 10
 _WAVES = 6  # of a texture
 
@@ -49,12 +49,12 @@ class Parity:
             return text
         return f"{text}; PSNR of the forecasts {self.file_psnr:.2f} dB, of the model's {self.model_psnr:.2f} dB"
 
-    def require(self, path: Path, levels: int = LEVELS) -> None:
-        """Raise RunFailedError unless the file equals the model within so many levels."""
-        if self.levels > levels:
+    def require(self, path: Path) -> None:
+        """Raise RunFailedError unless the file equals the model within LEVELS."""
+        if self.levels > LEVELS:
             raise RunFailedError(
                 f"{path}: not written, because its frames differ from the model's by up to {self.levels} of 255 levels"
-                f" ({self.share:.2%} of the pixels of {self.clips} clips differ); accepted is {levels}"
+                f" ({self.share:.2%} of the pixels of {self.clips} clips differ); accepted is {LEVELS}"
             )
 
 

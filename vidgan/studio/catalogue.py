@@ -196,6 +196,13 @@ class ModelShelf:
         """
         return self._get(entry)
 
+    def peek_if_sound(self, entry: ModelEntry | None) -> Any | None:
+        """As `peek`; None for no entry, or one that cannot be loaded, of which the action that uses it says why."""
+        try:
+            return None if entry is None else self.peek(entry)
+        except PretrainedError:
+            return None
+
     def _get(self, entry: ModelEntry) -> Any:
         with self._lock:
             key = (entry.path, _newest(entry.path))

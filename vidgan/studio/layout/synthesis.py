@@ -321,10 +321,11 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
     def for_model(name: Any, query: Mapping[str, str] | None = None) -> list[Any]:
         """The controls that the model has, with the values of an address."""
         entry = studio.catalogue.models.get(name)
-        if entry is None:
+        loaded = studio.shelf.peek_if_sound(entry)
+        if entry is None or loaded is None:
             return [gr.skip()] * len(of_model)
         asked = query or {}
-        able, kinds = action.abilities(studio.shelf.peek(entry)), action.categories(entry.facts)
+        able, kinds = action.abilities(loaded), action.categories(entry.facts)
         chosen = asked["category"] if asked.get("category") in kinds else ANY
         offered = operations([one for one in able.operations if one != "category" or kinds])
         return [

@@ -121,7 +121,8 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
     def for_model(name: Any, query: Mapping[str, str] | None = None) -> list[Any]:
         """The options that the model has, with the values of an address."""
         entry, asked = studio.catalogue.models.get(name), query or {}
-        fills = entry is not None and action.fills_holes(studio.shelf.peek(entry))
+        loaded = studio.shelf.peek_if_sound(entry)
+        fills = loaded is not None and action.fills_holes(loaded)
         translates = entry is not None and entry.task != action.UPSCALING
         return [
             gr.Checkbox(asked.get("own_size") == "true", visible=translates),

@@ -2,6 +2,7 @@
 
     python tools/stage_two_scores.py captions runs/upscale-captions --out docs/results/stage-two.json
     python tools/stage_two_scores.py captions runs/upscale-captions --plain runs/upscale-plain --clips 640
+    python tools/stage_two_scores.py --render runs/captioned-64                         data of both second stages
 
 The clips of stage I are made as in tools/caption_scores.py, and enlarged by bicubic scaling, by an upscaling run that
 reads no captions (--plain), and by one that reads them. Detectors read each attribute from the enlarged frames. Clips
@@ -23,6 +24,7 @@ from caption_scores import Attributes, caption_of_number, generated, rendered
 from einops import rearrange
 
 from vidgan import MoCoGAN
+from vidgan.data.preparing.captioned_shapes import prepare_captioned_shapes
 from vidgan.data.synthetic.captioned import SLOTS, combinations, read_slots
 from vidgan.files import check_overwrite, write_text
 from vidgan.hub import ModelFacts
@@ -42,13 +44,19 @@ Enlarge = Callable[[ByteClip, list[str]], ByteClip]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", help="stage I: a run, a model folder, or shipped weights by name")
-    parser.add_argument("upscaler", help="stage II: an upscaling run that reads captions")
+    parser.add_argument("model", nargs="?", help="stage I: a run, a model folder, or shipped weights by name")
+    parser.add_argument("upscaler", nargs="?", help="stage II: an upscaling run that reads captions")
     parser.add_argument("--plain", help="an upscaling run that reads none")
     parser.add_argument("--clips", type=int, default=640, help="clips of each row")
     parser.add_argument("--work", type=Path, default=Path("runs/stage-two"), help="folder for contact sheets")
     parser.add_argument("--out", type=Path, help="the tables, as JSON; the second one as NAME-words.json")
+    parser.add_argument("--render", type=Path, metavar="FOLDER", help="only prepare data: 1600 clips of 64x64")
     options = parser.parse_args(arguments)
+    if options.render:
+        print(prepare_captioned_shapes(options.render, clips=1600, size=64, seed=0, holdout=0.05))
+        return 0
+    if options.upscaler is None:
+        parser.error("MODEL and UPSCALER are required (or --render FOLDER)")
     if options.out:
         check_overwrite(options.out, overwrite=False)
     first: Any = MoCoGAN.from_pretrained(options.model)
@@ -83,11 +91,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"{kind}: {pairs.count((False, True))} clips are right only by stage II with captions,"
                 f" {pairs.count((True, False))} only by {name}"
             )
-        given = {"stage I": clips}
-        if kind == "held out":
-            real = true(chosen)
-            given["rendered"] = second.pair(real).input
-        for source, small in given.items():
+        if kind == "seen":
+            continue
+        for source, small in {"stage I": clips, "rendered": second.pair(true(chosen)).input}.items():
             for slot in CHANGED:
                 words.append(other_words(second, f"{source}, {kind}", small, chosen, slot, options.work))
                 print(words[-1], flush=True)
@@ -96,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(*rows, *notes, *words, sep="\n")
     if options.out:
         write_text(options.out, json.dumps({"kind": "table", "columns": COLUMNS, "rows": rows, "notes": notes}))
-        columns = ["clips", "number", "changed word", "show the other word", "keep the first", "show neither"]
+        columns = ["clips: exchanged word", "number", "show the new word", "keep the old one", "show neither"]
         table = {"kind": "table", "columns": columns, "rows": words, "notes": []}
         write_text(options.out.with_name(f"{options.out.stem}-words.json"), json.dumps(table))
     return 0
@@ -130,7 +136,7 @@ def other_words(
     shows = [value == other[slot] for value, other in zip(shown, changed, strict=True)]
     keeps = [value == one[slot] for value, one in zip(shown, chosen, strict=True)]
     shares = float(np.mean(shows)), float(np.mean(keeps))
-    return [name, len(chosen), slot, *(round(share, 3) for share in (*shares, 1 - sum(shares)))]
+    return [f"{name}: {slot}", len(chosen), *(round(share, 3) for share in (*shares, 1 - sum(shares)))]
 
 
 def picture(path: Path, clips: ByteClip) -> None:

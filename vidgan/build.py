@@ -13,11 +13,12 @@ from vidgan.data.dataset import ClipDataset
 from vidgan.data.loader import ClipLoader
 from vidgan.data.unpaired import UnpairedDataset
 from vidgan.errors import ConfigError, DataError
+from vidgan.hub import find_shipped, model_class_in
 from vidgan.nn.init import initialise
 from vidgan.own_code import own_object
 from vidgan.sections import OBJECT
 from vidgan.seeding import derive_seed
-from vidgan.tasks import find_task
+from vidgan.tasks import TASKS, find_task
 from vidgan.tasks.base import DataFacts, TrainingParts
 from vidgan.tasks.run_config import OptimizerConfig
 from vidgan.training.accelerator import Accelerator
@@ -36,6 +37,7 @@ __all__ = [
     "share_of_batch",
 ]
 
+FIRST_STAGE: type[Any] = TASKS["synthesis"].model  # makes the clips that a second stage enlarges by their captions
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,
@@ -139,18 +141,38 @@ def build_networks(config: RunConfig, dataset: ClipDataset, *, start: bool = Tru
 def _load_start(config: RunConfig, network: nn.Module) -> None:
     """Replace the generator's weights by those that `train.start` names.
 
+    A second stage that reads captions may name its first stage, whose reader of captions it then takes.
+
     Raises:
-        ConfigError: they belong to a network of another structure. PretrainedError: there are none.
+        ConfigError: they belong to a network of another structure or vocabulary. PretrainedError: there are none.
     """
-    assert config.train.start is not None
-    trained: Any = find_task(config).model.from_pretrained(config.train.start)
+    start, model = config.train.start, find_task(config).model
+    assert start is not None
+    part: Any = network
+    if model is not FIRST_STAGE and getattr(network, "text", None) is not None and _is_first_stage(start):
+        trained: Any = FIRST_STAGE.from_pretrained(start)
+        if differing := set(part.tokeniser.words) ^ set(trained.tokeniser.words):
+            words = ", ".join(sorted(differing)[:5])
+            raise ConfigError(
+                f"train.start: {start} and the captions of data.root differ in their words, such as {words}"
+            )
+        part, trained = part.text, trained.text
+    else:
+        trained = model.from_pretrained(start)
     try:
-        network.load_state_dict(trained.state_dict())
+        part.load_state_dict(trained.state_dict())
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise ConfigError(
             f"train.start: {config.train.start} has weights of another structure than `model` describes: {reason[:300]}"
         ) from None
+
+
+def _is_first_stage(start: str) -> bool:
+    """Whether the weights of this name are those of a model that makes clips from captions."""
+    name = FIRST_STAGE.__name__
+    held = model_class_in(start)
+    return held == name or (held is None and find_shipped(start, name) is not None)
 
 
 def _seeded(config: RunConfig, key: str, build: Callable[[], nn.Module]) -> nn.Module:

@@ -107,7 +107,9 @@ class TrainConfig(Section):
     steps: int = option(description="Training steps.", unit="steps", ge=1)
     batch_size: int = option(description="Clips per step over all processes and micro-batches.", unit="clips", ge=1)
     start: str | None = option(
-        None, "Weights that the generator starts from: a run, a model folder, or a name that `vidgan models` lists."
+        None,
+        "Weights that the generator starts from: a run, a model folder, or a name that `vidgan models` lists. A second"
+        " stage that reads captions takes the reader of captions of its first stage.",
     )
     micro_batches: int = option(1, "Gradients are accumulated over this many parts of the batch.", ge=1)
     precision: Literal["auto", "fp32", "bf16"] = option(

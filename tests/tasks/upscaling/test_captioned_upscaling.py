@@ -12,6 +12,7 @@ from helpers import run_vidgan, small_config
 from torch import Tensor
 
 from vidgan import MoCoGAN
+from vidgan.build import build_dataset, build_networks
 from vidgan.commands.evaluate import evaluate
 from vidgan.commands.generate import generate
 from vidgan.commands.report import report
@@ -34,6 +35,7 @@ from vidgan.tasks.text.discriminator import TextDiscriminator
 from vidgan.tasks.text.training import Captioned
 from vidgan.tasks.upscaling.config import UpscalerConfig
 from vidgan.tasks.upscaling.partners import Partners
+from vidgan.tasks.upscaling.scaling import scale_down, scale_up, without_detail
 from vidgan.tasks.upscaling.training import UpscalingTraining
 from vidgan.tasks.upscaling.upscaler import ClipUpscaler, build_upscaler
 from vidgan.tokens import WordTokeniser
@@ -51,10 +53,10 @@ def noise(*shape: int) -> ByteClip:
     return torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
-def captioned(kind: str = "recurrent") -> Any:
+def captioned(kind: str = "recurrent", reduction: int = 1) -> Any:
     torch.manual_seed(0)
     network = {"kind": kind, "width": 8, "blocks": 1}
-    section = UpscalerConfig.model_validate({"network": network, "text": TEXT})
+    section = UpscalerConfig.model_validate({"network": network, "text": TEXT, "reduction": reduction})
     return build_upscaler(section, image_size=(32, 32), vocabulary=WORDS).eval()
 
 
@@ -87,8 +89,21 @@ def test_codes_stand_beside_every_pixel() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_clips_and_streams_follow_their_own_captions(kind: str) -> None:
-    model, clips = captioned(kind), noise(2, 4, 3, 17, 19)
+def test_nothing_of_the_model_sees_what_the_reduction_removes(kind: str) -> None:
+    model, clips = captioned(kind, reduction=4), to_float(noise(1, 3, 3, 16, 16))
+    soft = scale_up(scale_down(clips[0], 4), 4)[None]
+    tokens, sharp = model.tokeniser.encode(["a red square"]), captioned(kind)
+    torch.testing.assert_close(model(clips, tokens), sharp(soft, tokens))
+    assert not torch.equal(model(clips, tokens), sharp(clips, tokens))
+    assert without_detail(torch.ones(1, 3, 9, 2), 16).shape == (1, 3, 9, 2)
+    with pytest.raises(ValueError, match="reduction=2"):
+        UpscalerConfig.model_validate({"reduction": 2})
+
+
+@pytest.mark.parametrize("reduction", [1, 3])
+@pytest.mark.parametrize("kind", KINDS)
+def test_clips_and_streams_follow_their_own_captions(kind: str, reduction: int) -> None:
+    model, clips = captioned(kind, reduction), noise(2, 4, 3, 17, 19)
     texts = ["a red square moves", "a disc"]
     both = model.map_clips(clips, texts)
     for number, text in enumerate(texts):
@@ -329,6 +344,24 @@ def test_resume_bit_for_bit_with_captions_and_partners(stages: Stages, second: P
     journal = (second / "journal.jsonl").read_text()
     for key in ("accuracy/frame/caption", "loss/generator/text_kl", "text/deviation", "evaluation/output/psnr"):
         assert key in journal, key
+
+
+def test_a_second_stage_starts_with_the_reader_of_captions_of_its_first(stages: Stages, tmp_path: Path) -> None:
+    config = upscaling_config(stages.data, tmp_path, train__start=str(stages.first))
+    dataset = build_dataset(config)
+    begun, drawn = (build_networks(config, dataset, start=start)["generator"].state_dict() for start in (True, False))
+    first = MoCoGAN.from_pretrained(stages.first).state_dict()
+    for key, value in begun.items():
+        same = first[key] if key.startswith("text.") else drawn[key]
+        assert torch.equal(value, same), key
+    assert not torch.equal(begun["text.statistics.weight"], drawn["text.statistics.weight"])
+    for changes, part in (
+        ({"train__start": "captions", "model__text": TEXT}, "another structure"),
+        ({"train__start": str(stages.first), "data__root": str(stages.partners)}, "differ in their words"),
+    ):
+        other = upscaling_config(stages.data, tmp_path, **changes)
+        with pytest.raises(ConfigError, match=rf"train\.start: .*{part}"):
+            build_networks(other, build_dataset(other))
 
 
 def test_micro_batches_add_up_to_the_batch(stages: Stages, tmp_path: Path) -> None:

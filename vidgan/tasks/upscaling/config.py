@@ -40,11 +40,23 @@ class UpscalerConfig(Section):
     text: one_of(*TEXT_ENCODERS, default="gru") | None = option(  # type: ignore[valid-type]
         None, "Captions: encoder of the text that a clip is enlarged by; null for a model without text."
     )
+    reduction: int = option(
+        1,
+        "Each input frame is reduced by this factor and enlarged again before the network reads it, so that outlines"
+        " come from the caption instead of the input.",
+        ge=1,
+        le=16,
+    )
 
     @property
     def may_be_recurrent(self) -> bool:
         """Whether the network may read its previous output."""
         return not isinstance(self.network, FrameConfig)
+
+    def problems(self) -> Iterator[str]:
+        """Broken rules between fields."""
+        if self.reduction > 1 and self.text is None:
+            yield f"reduction={self.reduction} loses detail that nothing but text could bring back; set it to 1"
 
 
 class UpscalingDiscriminators(Section):

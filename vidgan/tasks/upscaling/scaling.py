@@ -11,7 +11,7 @@ from torch import Tensor
 from vidgan.pixels import to_byte, to_float
 from vidgan.types import ByteClip
 
-__all__ = ["bicubic_clips", "nearest_clips", "scale_down", "scale_up"]
+__all__ = ["bicubic_clips", "nearest_clips", "scale_down", "scale_up", "without_detail"]
 
 
 def scale_down(frames: Tensor, scale: int) -> Tensor:
@@ -31,6 +31,13 @@ def scale_down(frames: Tensor, scale: int) -> Tensor:
 def scale_up(frames: Tensor, scale: int) -> Tensor:
     """Bicubic enlargement of frames (N, C, h, w), any range, to (N, C, h * scale, w * scale) float32."""
     return _bicubic(frames, (frames.shape[-2] * scale, frames.shape[-1] * scale))
+
+
+def without_detail(frames: Tensor, factor: int) -> Tensor:
+    """Frames (N, C, h, w), any range, reduced by a factor to at least one pixel, and enlarged again: the same shape."""
+    height, width = frames.shape[-2:]
+    small = (max(1, round(height / factor)), max(1, round(width / factor)))
+    return _bicubic(_bicubic(frames, small), (height, width))
 
 
 def bicubic_clips(clips: ByteClip, scale: int) -> ByteClip:

@@ -26,7 +26,7 @@ from vidgan.tasks.text.encoders import build_text_encoder, tokeniser_of
 from vidgan.tasks.text.training import Captioned
 from vidgan.tasks.upscaling.config import UpscalerConfig
 from vidgan.tasks.upscaling.networks import NETWORKS
-from vidgan.tasks.upscaling.scaling import bicubic_clips, nearest_clips, scale_down, scale_up
+from vidgan.tasks.upscaling.scaling import bicubic_clips, nearest_clips, scale_down, scale_up, without_detail
 from vidgan.types import ByteClip, Clip
 
 __all__ = ["SMALLEST", "ClipUpscaler", "build_upscaler"]
@@ -50,6 +50,8 @@ class ClipUpscaler(nn.Module, Pretrained):
         image_size: (H, W) of the output frames that the model is trained for.
         text: turns captions into codes that the network reads; None without.
         vocabulary: the words that `text` knows.
+        reduction: factor by which each input frame is reduced, and enlarged again, before anything else reads it. What
+            is lost, only the caption says: StackGAN's second stage reads 16x16 maps of its input of 64x64.
 
     Raises:
         ValueError: the size is no multiple of the scale, or the input would be smaller than 8 pixels.
@@ -66,6 +68,7 @@ class ClipUpscaler(nn.Module, Pretrained):
         image_size: tuple[int, int],
         text: TextCode | None = None,
         vocabulary: Sequence[str] = (),
+        reduction: int = 1,
     ) -> None:
         super().__init__()
         height, width = image_size
@@ -80,6 +83,7 @@ class ClipUpscaler(nn.Module, Pretrained):
         # Small frames move little: fewer levels and steps than a forecast needs, at a quarter of the time.
         self.estimator = LucasKanadeEstimator(levels=3, steps=4, fine_steps=2, symmetric=False)
         self.text = text
+        self.reduction = reduction
         self.tokeniser = tokeniser_of(None if text is None else text.encoder, vocabulary)
         if text is not None:
             self.usage = 'large = model.map_clips(clips, text="...")  # uint8 (B, T, 3, h, w) -> (B, T, 3, H, W)'
@@ -113,6 +117,7 @@ class ClipUpscaler(nn.Module, Pretrained):
 
     def _enlarged(self, clip: Clip, codes: Tensor | None) -> Clip:
         """Clips (B, T, 3, h, w) by codes (B, dim_text): (B, T, 3, H, W)."""
+        clip = self._seen(clip)
         batch, length = clip.shape[:2]
         frames = rearrange(clip, "b t c h w -> (b t) c h w")
         if not self.is_recurrent:
@@ -137,6 +142,7 @@ class ClipUpscaler(nn.Module, Pretrained):
         Returns:
             Output (N, 3, H, W) and the new state; a sequence of steps equals `forward` up to rounding.
         """
+        frames = self._seen(frames)
         if not self.is_recurrent:
             output = self._drawn(frames, None, codes)
         elif state is None:
@@ -144,6 +150,12 @@ class ClipUpscaler(nn.Module, Pretrained):
         else:
             output = self._drawn(frames, warp(state[1], self._flow(frames, state[0])), codes)
         return output, (frames, output)
+
+    def _seen(self, frames: Tensor) -> Tensor:
+        """What the model sees of input frames (..., 3, h, w)."""
+        if self.reduction == 1:
+            return frames
+        return without_detail(frames.flatten(0, -4), self.reduction).view_as(frames)
 
     def _drawn(self, frames: Tensor, moved: Tensor | None, codes: Tensor | None) -> Tensor:
         """Bicubic enlargement and the network's residual, float32."""
@@ -300,7 +312,14 @@ def build_upscaler(
     if config.text is not None:
         text = TextCode(build_text_encoder(config.text, vocabulary), config.text.dim)
     try:
-        model = ClipUpscaler(network=network, scale=scale, image_size=image_size, text=text, vocabulary=vocabulary)
+        model = ClipUpscaler(
+            network=network,
+            scale=scale,
+            image_size=image_size,
+            text=text,
+            vocabulary=vocabulary,
+            reduction=config.reduction,
+        )
     except ValueError as error:
         raise ConfigError(f"model.scale={scale}: {error}") from None
     model.architecture = {"model": config.model_dump(mode="json"), "image_size": list(image_size)}

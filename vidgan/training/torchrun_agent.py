@@ -12,9 +12,12 @@ import logging
 import signal
 import sys
 import uuid
+from dataclasses import fields
 from types import FrameType
+from typing import Any
 
 import psutil
+from torch.distributed.elastic.multiprocessing import api
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
@@ -34,6 +37,9 @@ def run(command: list[str], *, processes: int, nodes: int, node_rank: int, endpo
         node_rank: number of this machine, from 0.
         endpoint: host:port where the nodes meet; unused with one node.
     """
+    # Releases of torch before 2.10 and 2.11 lack these two; the timeout there is 30 seconds as well.
+    newer: dict[str, Any] = {"signals_to_handle": "SIGQUIT", "shutdown_timeout": SHUTDOWN_SECONDS}
+    accepted = {entry.name for entry in fields(LaunchConfig)}
     config = LaunchConfig(
         min_nodes=nodes,
         max_nodes=nodes,
@@ -43,8 +49,7 @@ def run(command: list[str], *, processes: int, nodes: int, node_rank: int, endpo
         rdzv_endpoint="localhost:0" if nodes == 1 else endpoint,
         rdzv_configs={} if nodes == 1 else {"rank": node_rank},
         max_restarts=0,
-        shutdown_timeout=SHUTDOWN_SECONDS,
-        signals_to_handle="SIGQUIT",
+        **{name: value for name, value in newer.items() if name in accepted},
     )
 
     def forward(number: int, frame: FrameType | None) -> None:
@@ -55,6 +60,8 @@ def run(command: list[str], *, processes: int, nodes: int, node_rank: int, endpo
             worker.send_signal(number)
 
     signal.signal(signal.SIGTERM, forward)
+    if "signals_to_handle" not in accepted:
+        api._terminate_process_handler = forward  # these releases replace our handler by this function
     try:
         elastic_launch(config, command[0])(*command[1:])
     except ChildFailedError as error:

@@ -14,7 +14,11 @@ import pytest
 import torch
 
 from vidgan.__main__ import main
+from vidgan.commands.export import EXPORTER
 from vidgan.config import RunConfig, parse_config
+
+has_exporter = torch.__version__ >= EXPORTER
+needs_exporter = pytest.mark.skipif(not has_exporter, reason="vidgan export needs a newer torch")
 
 SMALL: dict[str, dict[str, Any]] = {
     "mocogan": {

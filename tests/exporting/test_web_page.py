@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from browser import headless_browser, page_errors, requested
+from helpers import needs_exporter
 from small_networks import small_dual_motion, small_mocogan
 
 from vidgan.errors import WeightsError
@@ -33,6 +34,8 @@ from vidgan.exporting.web_runtime import RUNTIME, SCRIPT, WASM, runtime_files
 from vidgan.tasks.synthesis.config import MoCoGANConfig
 from vidgan.tasks.synthesis.mocogan import build_mocogan
 from vidgan.video.encode import write_clip
+
+pytestmark = needs_exporter
 
 
 @pytest.fixture(scope="module")

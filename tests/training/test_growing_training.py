@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import small_config
+from helpers import needs_exporter, small_config
 from test_resume import assert_same_run, killed_after
 from test_turns import build
 
@@ -90,6 +90,12 @@ def test_model_of_an_early_phase_is_used_like_any_other(shapes_data: Path, tmp_p
     assert bool((blocks == blocks[..., :1, :, :1]).all())  # pixels of 16x16, repeated
     generate(run, tmp_path / "clips", clips=2, seed=0)
     assert evaluate(run, clips=4).frame_size == (32, 32)  # type: ignore[union-attr]
+
+
+@needs_exporter
+def test_model_of_an_early_phase_is_exported(shapes_data: Path, tmp_path: Path) -> None:
+    run = train(small_config("mocogan", shapes_data, tmp_path, **GROWING | {"train__steps": 4}), quiet=True).run_dir
+    clips = MoCoGAN.from_pretrained(run).sample(2, frames=13)
     onnx = tmp_path / "early.onnx"
     export(run, onnx)
     exported: Any = open_onnx(onnx)

@@ -4,7 +4,9 @@ import logging
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
+
+import torch
 
 import vidgan
 from vidgan.commands.forecast_files import DEFAULT_CONTEXT
@@ -21,10 +23,11 @@ from vidgan.own_code import own_code
 from vidgan.tasks import load_model, task_of_model
 from vidgan.tasks.synthesis.mocogan import MoCoGAN
 
-__all__ = ["Format", "describe", "export", "load_exportable"]
+__all__ = ["EXPORTER", "Format", "describe", "export", "load_exportable"]
 
 logger = logging.getLogger(__name__)
 
+EXPORTER: Final = "2.10"  # the first torch whose exporters can follow the models
 Format = Literal["onnx", "pt2", "html"]
 SUFFIXES = {"onnx": ".onnx", "pt2": ".pt2", "html": ".html"}
 EXPORTABLE = ("MoCoGAN", "DualMotionGAN")
@@ -62,13 +65,18 @@ def export(
 
     Raises:
         PretrainedError: no such model, or one of another task.
-        ConfigError: an option that does not fit, a model that cannot be exported, or a missing package.
+        ConfigError: an option that does not fit, a model that cannot be exported, a missing package or an old torch.
         WeightsError: the runtime of a page cannot be fetched.
         RunFailedError: the file's frames differ from the model's.
         FileExistsError: the file exists.
     """
     _check_options(out, to, int8=int8)
     check_overwrite(out, overwrite=overwrite)
+    if torch.__version__ < EXPORTER:
+        raise ConfigError(
+            f"vidgan export needs torch {EXPORTER} or newer; installed is {torch.__version__}. Install a newer one and"
+            " the torchvision that belongs to it"
+        )
     with own_code(allowed=allow_own_code):
         model = load_exportable(run)
     with folder_beside(out) as folder:

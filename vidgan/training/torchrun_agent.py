@@ -61,7 +61,8 @@ def run(command: list[str], *, processes: int, nodes: int, node_rank: int, endpo
 
     signal.signal(signal.SIGTERM, forward)
     if "signals_to_handle" not in accepted:
-        api._terminate_process_handler = forward  # these releases replace our handler by this function
+        # These releases replace our handler by this function.
+        api._terminate_process_handler = forward  # type: ignore[assignment]
     try:
         elastic_launch(config, command[0])(*command[1:])
     except ChildFailedError as error:

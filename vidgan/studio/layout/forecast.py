@@ -147,7 +147,8 @@ def build(studio: Studio, restored: dict[str, Restored]) -> None:
         chosen = chosen_video(studio, session, upload_value, label)
         frames = action.film(studio.shelf.peek(entry), chosen.path)
         # A later choice may have been answered already.
-        yield {} if job.is_cancelled else {film: film_html(frames, *numbers), status: ""}
+        shown = {film: film_html(frames, *numbers), status: ""}
+        yield dict.fromkeys(shown, gr.skip()) if job.is_cancelled else shown
 
     def set_context(name: Any) -> Any:
         entry = studio.catalogue.model(name, "forecast")

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from vidgan.nn.blocks import LEAK, MinibatchStd, require_categories, require_choice
 from vidgan.nn.noise import InstanceNoise, set_noise
 from vidgan.nn.norms import norm_layer, norm_shifts
-from vidgan.nn.pyramid import channel_plan, pyramid
+from vidgan.nn.pyramid import channel_plan, pyramid, width_problems
 from vidgan.nn.recompute import recompute
 from vidgan.nn.spectral_norm import spectral_normalise
 from vidgan.sections import Section, option
@@ -56,8 +56,7 @@ class _StridedConfig(Section):
 
     def problems(self) -> Iterator[str]:
         """Broken rules between fields."""
-        if self.max_width < self.width:
-            yield f"max_width={self.max_width} must not be below width={self.width}"
+        yield from width_problems(self.width, self.max_width)
 
 
 class FrameDiscriminatorConfig(_StridedConfig):

@@ -19,7 +19,7 @@ from vidgan.nn.blocks import MinibatchStd, activated, halved, require_categories
 from vidgan.nn.discriminators import KERNEL_FRAMES, SizedDiscriminator
 from vidgan.nn.growing import EqualisedConv2d, Growth
 from vidgan.nn.modulated import EqualisedLinear
-from vidgan.nn.pyramid import channel_plan, pyramid
+from vidgan.nn.pyramid import channel_plan, pyramid, width_problems
 from vidgan.sections import Section, option
 from vidgan.seeding import Draws
 from vidgan.types import Judgement
@@ -39,8 +39,7 @@ class _ProgressiveConfig(Section):
 
     def problems(self) -> Iterator[str]:
         """Broken rules between fields."""
-        if self.max_width < self.width:
-            yield f"max_width={self.max_width} must not be below width={self.width}"
+        yield from width_problems(self.width, self.max_width)
 
 
 class ProgressiveFrameDiscriminatorConfig(_ProgressiveConfig):

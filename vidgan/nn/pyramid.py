@@ -1,6 +1,8 @@
 """Sizes of image pyramids: resolutions and channels per level."""
 
-__all__ = ["channel_plan", "pyramid"]
+from collections.abc import Iterator
+
+__all__ = ["channel_plan", "pyramid", "width_problems"]
 
 _MIN_GRID = 4  # minimum side of the coarsest level
 
@@ -35,3 +37,9 @@ def channel_plan(width: int, levels: int, max_width: int) -> list[int]:
     if width < 1 or max_width < width:
         raise ValueError(f"width={width}, max_width={max_width}: need 1 <= width <= max_width")
     return [min(width * 2**level, max_width) for level in range(levels)]
+
+
+def width_problems(width: int, max_width: int) -> Iterator[str]:
+    """What is wrong with the widths of a config section, whose channels `channel_plan` lists."""
+    if max_width < width:
+        yield f"max_width={max_width} must not be below width={width}"

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from vidgan.nn.attention import ClipAttention, SelfAttention, require_sides
 from vidgan.nn.blocks import LEAK, MinibatchStd, require_categories
 from vidgan.nn.discriminators import SizedDiscriminator, num_layers
-from vidgan.nn.pyramid import channel_plan
+from vidgan.nn.pyramid import channel_plan, width_problems
 from vidgan.nn.recompute import recompute
 from vidgan.nn.residual import TEMPORAL_KERNEL, ResidualBlock, branch_scale_of
 from vidgan.nn.spectral_norm import spectral_normalise
@@ -46,8 +46,7 @@ class _ResidualConfig(Section):
 
     def problems(self) -> Iterator[str]:
         """Broken rules between fields."""
-        if self.max_width < self.width:
-            yield f"max_width={self.max_width} must not be below width={self.width}"
+        yield from width_problems(self.width, self.max_width)
         if self.zero_start and self.init != "default":
             yield f"zero_start has no effect with init={self.init}; remove one"
 

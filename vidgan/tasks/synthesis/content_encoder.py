@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from vidgan.nn.blocks import LEAK
 from vidgan.nn.norms import norm_layer, norm_shifts
-from vidgan.nn.pyramid import channel_plan, pyramid
+from vidgan.nn.pyramid import channel_plan, pyramid, width_problems
 from vidgan.sections import Section, option
 
 __all__ = ["ContentEncoder", "ContentEncoderConfig"]
@@ -29,8 +29,7 @@ class ContentEncoderConfig(Section):
 
     def problems(self) -> Iterator[str]:
         """Broken rules between fields."""
-        if self.max_width < self.width:
-            yield f"max_width={self.max_width} must not be below width={self.width}"
+        yield from width_problems(self.width, self.max_width)
 
 
 class ContentEncoder(nn.Module):

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vidgan.nn.norms import norm_layer, norm_shifts
-from vidgan.nn.pyramid import channel_plan, pyramid
+from vidgan.nn.pyramid import channel_plan, pyramid, width_problems
 from vidgan.sections import Section, option
 
 __all__ = ["DCGANConfig", "DCGANFrameGenerator"]
@@ -32,8 +32,7 @@ class DCGANConfig(Section):
 
     def problems(self) -> Iterator[str]:
         """Broken rules between fields."""
-        if self.max_width < self.width:
-            yield f"max_width={self.max_width} must not be below width={self.width}"
+        yield from width_problems(self.width, self.max_width)
 
 
 class DCGANFrameGenerator(nn.Module):

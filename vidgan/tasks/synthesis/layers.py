@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
+from vidgan.nn.pyramid import width_problems
 from vidgan.pixels import to_byte
 from vidgan.sections import Section, option
 from vidgan.tasks.synthesis.dcgan import DCGANFrameGenerator
@@ -49,8 +50,7 @@ class LayersConfig(Section):
 
     def problems(self) -> Iterator[str]:
         """Broken rules between fields."""
-        if self.max_width < self.width:
-            yield f"max_width={self.max_width} must not be below width={self.width}"
+        yield from width_problems(self.width, self.max_width)
 
 
 class Layers(NamedTuple):

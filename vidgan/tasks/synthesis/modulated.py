@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from vidgan.nn.blocks import LEAK, activated, require_choice
 from vidgan.nn.modulated import EqualisedLinear, ModulatedConv2d, ModulatedLayer, doubled, unit_moment
-from vidgan.nn.pyramid import channel_plan, pyramid
+from vidgan.nn.pyramid import channel_plan, pyramid, width_problems
 from vidgan.sections import Section, option
 
 __all__ = ["ModulatedConfig", "ModulatedFrameGenerator", "Truncation"]
@@ -59,8 +59,7 @@ class ModulatedConfig(Section):
 
     def problems(self) -> Iterator[str]:
         """Broken rules between fields."""
-        if self.max_width < self.width:
-            yield f"max_width={self.max_width} must not be below width={self.width}"
+        yield from width_problems(self.width, self.max_width)
 
 
 class ModulatedFrameGenerator(nn.Module):

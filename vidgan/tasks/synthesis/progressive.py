@@ -21,7 +21,7 @@ from vidgan.nn.blocks import activated
 from vidgan.nn.growing import EqualisedConv2d, Growth, enlarged
 from vidgan.nn.modulated import EqualisedLinear, unit_moment
 from vidgan.nn.norms import PixelNorm
-from vidgan.nn.pyramid import channel_plan, pyramid
+from vidgan.nn.pyramid import channel_plan, pyramid, width_problems
 from vidgan.sections import Section, option
 
 __all__ = ["ProgressiveConfig", "ProgressiveFrameGenerator"]
@@ -38,8 +38,7 @@ class ProgressiveConfig(Section):
 
     def problems(self) -> Iterator[str]:
         """Broken rules between fields."""
-        if self.max_width < self.width:
-            yield f"max_width={self.max_width} must not be below width={self.width}"
+        yield from width_problems(self.width, self.max_width)
 
 
 class _Level(nn.Module):

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from vidgan.nn.attention import SelfAttention, require_sides
 from vidgan.nn.blocks import LEAK
 from vidgan.nn.norms import norm_layer
-from vidgan.nn.pyramid import channel_plan, pyramid
+from vidgan.nn.pyramid import channel_plan, pyramid, width_problems
 from vidgan.nn.residual import ResidualBlock, branch_scale_of
 from vidgan.nn.spectral_norm import spectral_normalise
 from vidgan.sections import Section, option
@@ -46,8 +46,7 @@ class ResidualConfig(Section):
 
     def problems(self) -> Iterator[str]:
         """Broken rules between fields."""
-        if self.max_width < self.width:
-            yield f"max_width={self.max_width} must not be below width={self.width}"
+        yield from width_problems(self.width, self.max_width)
         if self.motion_levels is not None and not self.modulated:
             yield "motion_levels has no effect with modulated=false; remove one"
 

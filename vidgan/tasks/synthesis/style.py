@@ -15,7 +15,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from vidgan.nn.blocks import LEAK
-from vidgan.nn.pyramid import channel_plan, pyramid
+from vidgan.nn.pyramid import channel_plan, pyramid, width_problems
 from vidgan.nn.upsample import doubled_convolution
 from vidgan.sections import Section, option
 
@@ -88,8 +88,7 @@ class StyleConfig(Section):
 
     def problems(self) -> Iterator[str]:
         """Broken rules between fields."""
-        if self.max_width < self.width:
-            yield f"max_width={self.max_width} must not be below width={self.width}"
+        yield from width_problems(self.width, self.max_width)
         if self.motion_levels is not None and self.motion_moves_origin:
             yield "motion_levels has no effect with motion_moves_origin=true; remove one"
 

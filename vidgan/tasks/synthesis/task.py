@@ -10,11 +10,7 @@ from torch import nn
 from vidgan.metrics.clip_statistics import describe, pairwise_diversity
 from vidgan.metrics.returning import returning_share
 from vidgan.nn.augmentation import DiffAugment
-from vidgan.tasks.adversarial import (
-    build_game,
-    compilable_discriminators,
-)
-from vidgan.tasks.adversarial_config import FRAME_DISCRIMINATORS, VIDEO_DISCRIMINATORS
+from vidgan.tasks.adversarial import build_game, compilable_discriminators
 from vidgan.tasks.base import DataFacts, Preview, Task, TrainingParts
 from vidgan.tasks.synthesis.config import SynthesisConfig
 from vidgan.tasks.synthesis.growing import Growing
@@ -60,26 +56,12 @@ class SynthesisTask(Task[SynthesisConfig]):
 
     def build_discriminator(self, name: str, config: SynthesisConfig, data: DataFacts) -> nn.Module:
         """D_I or D_V."""
-        section = getattr(config.discriminators, name)
-        given: dict[str, Any] = {"image_size": data.image_size, "channels": 3}
+        options: dict[str, Any] = {}
         if name == "video":
-            given["num_categories"] = data.num_categories + config.model.info_codes().num_outputs
+            options["num_categories"] = data.num_categories + config.model.info_codes().num_outputs
             if config.objective.category_source == "projection":
-                given["projection"] = True
-        kinds, sample = {
-            "frame": (FRAME_DISCRIMINATORS, (2, 3, *data.image_size)),
-            "video": (VIDEO_DISCRIMINATORS, (2, config.data.frames, 3, *data.image_size)),
-        }[name]
-        return build_text_discriminator(
-            name,
-            section,
-            kinds,
-            given,
-            sample,
-            text=config.model.text,
-            objective=config.objective.text,
-            vocabulary=data.vocabulary,
-        )
+                options["projection"] = True
+        return build_text_discriminator(name, config, data, **options)
 
     def build_training(self, config: SynthesisConfig, parts: TrainingParts) -> MoCoGANTraining:
         """The paper's algorithm."""

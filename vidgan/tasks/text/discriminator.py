@@ -1,6 +1,5 @@
 """A discriminator of frames or clips that also asks whether they fit a caption."""
 
-from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -9,16 +8,17 @@ from torch import Tensor, nn
 
 from vidgan.nn.blocks import LEAK, require_choice
 from vidgan.nn.modes import without_autocast
-from vidgan.sections import Section
 from vidgan.seeding import Draws
 from vidgan.tasks.adversarial import build_section_discriminator
-from vidgan.tasks.text.config import TextObjective
+from vidgan.tasks.adversarial_config import FRAME_DISCRIMINATORS, VIDEO_DISCRIMINATORS
+from vidgan.tasks.base import DataFacts
 from vidgan.tasks.text.encoders import build_text_encoder
 from vidgan.types import Judgement
 
 __all__ = ["MATCHES", "TextDiscriminator", "build_text_discriminator"]
 
 MATCHES = ("projection", "concatenation")
+RGB = 3
 
 
 class TextDiscriminator(nn.Module):
@@ -83,20 +83,28 @@ class TextDiscriminator(nn.Module):
         return fit[:, :, 0]
 
 
-def build_text_discriminator(
-    name: str,
-    section: Section,
-    kinds: Mapping[type[Section], Callable[..., nn.Module]],
-    given: Mapping[str, Any],
-    sample: tuple[int, ...],
-    *,
-    text: Section | None,
-    objective: TextObjective | None,
-    vocabulary: Sequence[str],
-) -> nn.Module:
-    """As `build_section_discriminator`; with a text encoder and its objective, a `TextDiscriminator`."""
-    if text is None or objective is None:
-        return build_section_discriminator(name, section, kinds, given, sample)
-    given = {**given, "num_features": objective.features}
-    network = build_section_discriminator(name, section, kinds, given, sample)
-    return TextDiscriminator(network, build_text_encoder(text, vocabulary), match=objective.match)
+def build_text_discriminator(name: str, config: Any, data: DataFacts, **options: Any) -> nn.Module:
+    """D_I or D_V of colour clips, which reads captions if the model does.
+
+    Args:
+        name: "frame" or "video".
+        config: of a run whose sections `model` and `objective` have `text`.
+        data: facts of the training data.
+        options: further arguments of the network.
+
+    Raises:
+        ConfigError, ValueError: as `build_section_discriminator`.
+    """
+    kinds, sample = {
+        "frame": (FRAME_DISCRIMINATORS, (2, RGB, *data.image_size)),
+        "video": (VIDEO_DISCRIMINATORS, (2, config.data.frames, RGB, *data.image_size)),
+    }[name]
+    given = {"image_size": data.image_size, "channels": RGB, **options}
+    text, objective = config.model.text, config.objective.text
+    reads_captions = text is not None and objective is not None
+    if reads_captions:
+        given["num_features"] = objective.features
+    network = build_section_discriminator(name, getattr(config.discriminators, name), kinds, given, sample)
+    if not reads_captions:
+        return network
+    return TextDiscriminator(network, build_text_encoder(text, data.vocabulary), match=objective.match)

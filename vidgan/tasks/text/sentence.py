@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from vidgan.nn.blocks import LEAK
+from vidgan.nn.modes import without_autocast
 from vidgan.pretrained.sentence_encoder import DIM, load_sentence_encoder
 from vidgan.sections import Section, option
 from vidgan.tokens import WordTokeniser
@@ -62,6 +63,6 @@ class SentenceTextEncoder(nn.Module):
             vectors = load_sentence_encoder().encode([text.split() for text in missing])
             self._vectors |= dict(zip(missing, vectors, strict=True))
         sentences = torch.stack([self._vectors[text] for text in texts]).to(tokens.device)
-        with torch.autocast(device_type=tokens.device.type, enabled=False):
+        with without_autocast(tokens.device.type):
             maps: Tensor = self.layers(sentences * DIM**0.5)  # unit vectors have small components
         return maps

@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from vidgan.tasks.adversarial import build_game, compilable_discriminators
-from vidgan.tasks.adversarial_config import FRAME_DISCRIMINATORS, VIDEO_DISCRIMINATORS
 from vidgan.tasks.base import DataFacts, Preview, Task, TrainingParts
 from vidgan.tasks.mapping_images import mapping_animation, mapping_labels, mapping_sheet
 from vidgan.tasks.text.discriminator import build_text_discriminator
@@ -41,24 +40,8 @@ class UpscalingTask(Task[UpscalingConfig]):
 
     def build_discriminator(self, name: str, config: UpscalingConfig, data: DataFacts) -> nn.Module:
         """D_I or D_V of the large frames."""
-        section = getattr(config.discriminators, name)
-        given: dict[str, Any] = {"image_size": data.image_size, "channels": 3}
-        if name == "video":
-            given["num_categories"] = 0
-        kinds, sample = {
-            "frame": (FRAME_DISCRIMINATORS, (2, 3, *data.image_size)),
-            "video": (VIDEO_DISCRIMINATORS, (2, config.data.frames, 3, *data.image_size)),
-        }[name]
-        return build_text_discriminator(
-            name,
-            section,
-            kinds,
-            given,
-            sample,
-            text=config.model.text,
-            objective=config.objective.text,
-            vocabulary=data.vocabulary,
-        )
+        options = {"num_categories": 0} if name == "video" else {}
+        return build_text_discriminator(name, config, data, **options)
 
     def build_training(self, config: UpscalingConfig, parts: TrainingParts) -> UpscalingTraining:
         """Two stages: true frames, then discriminators."""

@@ -52,8 +52,7 @@ def generate(
     ] = None,
     without_units: WithoutUnits = None,
     upscale: Annotated[
-        Path | None,
-        typer.Option(help="A run of the task upscaling, or its model folder, that enlarges the clips."),
+        Path | None, typer.Option(help="A run of the task upscaling, or its model folder, that enlarges the clips.")
     ] = None,
     truncation: Annotated[
         float | None,

@@ -11,6 +11,7 @@ lack a past: flow needs two, acceleration and hindsight three.
 The two halves, `Observing` and `Forecasting`, are exported on their own and then joined.
 """
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
@@ -39,7 +40,7 @@ State = dict[str, Tensor]
 LSTMS = ("shared", "mean", "logvar")
 
 
-class ForecastStep(nn.Module):
+class ForecastStep(nn.Module, ABC):
     """What both kinds of Dual Motion GAN share.
 
     Args:
@@ -80,13 +81,13 @@ class ForecastStep(nn.Module):
         frame = torch.zeros(batch, self.model.channels, *self.size, dtype=torch.uint8)
         return frame, *(torch.zeros(batch, *shape) for shape in shapes)
 
+    @abstractmethod
     def observe(self, frame: Tensor, state: State) -> State:
         """The state after one more true frame (B, 3, H, W) in [-1, 1]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def forecast(self, noises: State, state: State) -> tuple[Tensor, State]:
         """The next frame (B, 3, H, W) in [-1, 1], and the state after it."""
-        raise NotImplementedError
 
     def _encoder_state(self, state: State) -> EncoderState:
         parts = [
